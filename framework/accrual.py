@@ -1,0 +1,84 @@
+"""Accrual by cumulative index: the path of a balance over many rows, rounded once per row and independent of the cut.
+
+Row k of an index is its value after k rows of the market. A path starts at the last change of the position, so
+settling a stretch at once or row by row posts the same integers.
+"""
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from framework.events import Event
+from framework.ledger import Account, Book, Stream
+from framework.market import Floats, Ints, Market
+
+
+@frozen(eq=False)
+class Accrual:
+    """What one stream of settlements posts over the rows of a stretch.
+
+    `amounts` are signed atomic units, shape (rows,); `rate`, `price` and `size` say what each came from: a fraction of
+    the row, USD, and atomic units of `asset`. `rate_column` names the market column behind the rate.
+    """
+
+    event: type[Event]
+    venue: str
+    stream: Stream
+    asset: str
+    amounts: Ints
+    rate: Floats
+    price: Floats
+    size: Ints
+    rate_column: str
+
+
+def growth_index(market: Market, column: str) -> Floats:
+    """Growth of one unit at the yearly rate `column`, compounded each row by rate x years; shape (rows + 1,), from 1."""
+
+    def grow() -> Floats:
+        return np.concatenate(([1.0], np.cumprod(1 + row_rate(market, column))))
+
+    return market.cached(("growth", column), grow)
+
+
+def row_rate(market: Market, column: str) -> Floats:
+    """The yearly rate `column` as a fraction of each row."""
+    return market.cached(("row rate", column), lambda: market[column] * market.years)
+
+
+def funding_index(market: Market, rate_column: str, price_column: str) -> Floats:
+    """USD that a short of one coin has received, rate x price summed over the rows; shape (rows + 1,), from 0."""
+
+    def total() -> Floats:
+        return np.concatenate(([0.0], np.cumsum(market[rate_column] * market[price_column])))
+
+    return market.cached(("funding", rate_column, price_column), total)
+
+
+def rows_until(market: Market, at_ns: int) -> int:
+    """How many rows of the market have settled at an instant."""
+    return int(market.at_ns.searchsorted(at_ns, side="right"))
+
+
+def compounding_path(book: Book, account: Account, market: Market, column: str, start: int, stop: int) -> Ints:
+    """|balance| of an account after each of the rows `start - 1` to `stop - 1`, growing at the yearly rate `column`.
+
+    Atomic units, shape (stop - start + 1,): the first is the present balance.
+    """
+    principal, since_ns = book.principal(account)
+    index = growth_index(market, column)
+    return _rounded(abs(principal) * (index[start : stop + 1] / index[rows_until(market, since_ns)]))
+
+
+def received_path(book: Book, position: Account, index: Floats, market: Market, factor: float, start: int, stop: int) -> Ints:
+    """What a constant position has been paid since its last change, after each of the rows `start - 1` to `stop - 1`.
+
+    `factor` is the payment in atomic units per unit of the index; shape (stop - start + 1,).
+    """
+    since = rows_until(market, book.principal(position)[1])
+    return _rounded(factor * (index[start : stop + 1] - index[since]))
+
+
+def _rounded(path: Floats) -> Ints:
+    rounded: NDArray[np.int64] = np.rint(path).astype(np.int64)
+    return rounded

@@ -1,0 +1,127 @@
+"""Alignment: several series become one market table on the rows that all of them have, with an account of the rest."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from framework.clock import NS_PER_DAY
+from framework.errors import MarketError
+from framework.market import TICK_NS, Coverage, Market, Source, utc
+from framework.series import Floats, Ints, Joining, Series
+
+
+@frozen(eq=False)
+class _Fit:
+    """How the samples of a series fall into the rows of the table; `slot` is -1 for a sample outside all rows."""
+
+    series: Series
+    slot: Ints
+    count: Ints
+
+
+def align(series: Sequence[Series], *, start: date, end: date, label: str = "") -> Market:
+    """One table from `series`, on the rows between the dates (both included) for which every series has a value.
+
+    Exactly one series has intervals: its rows are the table's. Raises `MarketError` where there is no common row, or
+    where the common rows do not reach to one of the dates.
+    """
+    spines = [each for each in series if each.span_ns is not None]
+    if len(spines) != 1:
+        raise MarketError(f"a market needs exactly one series of prices, not {len(spines)}")
+    spine = spines[0]
+    span_ns = spine.span_ns or 0
+    _refuse_overlap(spine, span_ns)
+    fits = [_fit(each, spine.time_ns, span_ns) for each in series]
+    common = np.logical_and.reduce([fit.count > 0 for fit in fits])
+    _refuse_disjoint(fits, common)
+    inside = (spine.time_ns >= _midnight_ns(start)) & (spine.time_ns < _midnight_ns(end) + NS_PER_DAY)
+    _refuse_short(spine, common, start, end)
+    keep = common & inside
+    if not keep.any():
+        raise MarketError(f"no row between {start} and {end} is common to all series")
+    columns: dict[str, Floats] = {}
+    sources: dict[str, Source] = {}
+    for fit in fits:
+        for name in fit.series.columns:
+            if name in columns:
+                raise MarketError(f"column {name} comes from both {sources[name].file} and {fit.series.file}")
+            columns[name] = _join(fit, name)[keep]
+            sources[name] = _source(fit, keep)
+    return Market(
+        open_ns=spine.time_ns[keep],
+        at_ns=spine.time_ns[keep] + span_ns - TICK_NS,
+        columns=columns,
+        sources=sources,
+        coverage=tuple(_coverage(fit, inside, keep) for fit in fits),
+        dropped_rows=tuple(utc(int(at)).isoformat() for at in spine.time_ns[inside & ~keep]),
+        label=label,
+    )
+
+
+def _fit(series: Series, open_ns: Ints, span_ns: int) -> _Fit:
+    slot = np.searchsorted(open_ns, series.time_ns, side="right") - 1
+    inside = (slot >= 0) & (series.time_ns < open_ns[slot] + span_ns)
+    slot = np.where(inside, slot, -1)
+    return _Fit(series, slot, np.bincount(slot[inside], minlength=len(open_ns)))
+
+
+def _join(fit: _Fit, name: str) -> Floats:
+    """The column on all rows of the table; rows without a sample hold 0 and are left out later."""
+    column = np.zeros(len(fit.count))
+    inside = fit.slot >= 0
+    if fit.series.joining is Joining.SUM:
+        np.add.at(column, fit.slot[inside], fit.series.columns[name][inside])
+    else:
+        column[fit.slot[inside]] = fit.series.columns[name][inside]
+    return column
+
+
+def _source(fit: _Fit, keep: NDArray[np.bool_]) -> Source:
+    inside = np.flatnonzero(fit.slot >= 0)
+    summed = fit.series.joining is Joining.SUM
+    picked = np.zeros(len(fit.count), dtype=np.int64)
+    order = inside[::-1] if summed else inside
+    picked[fit.slot[order]] = fit.series.row[order]
+    rows = fit.count if summed else np.ones_like(fit.count)
+    return Source(fit.series.file, fit.series.digest, picked[keep], rows[keep])
+
+
+def _coverage(fit: _Fit, inside: NDArray[np.bool_], keep: NDArray[np.bool_]) -> Coverage:
+    used = int(fit.count[keep].sum())
+    dropped = int(fit.count[inside & ~keep].sum())
+    samples = len(fit.slot)
+    return Coverage(fit.series.name, fit.series.file, samples, used, samples - used - dropped, dropped)
+
+
+def _refuse_overlap(spine: Series, span_ns: int) -> None:
+    for index in np.flatnonzero(np.diff(spine.time_ns) < span_ns)[:1]:
+        raise MarketError(
+            f"{spine.place(index + 1)}: opens before row {spine.row[index]} has closed; "
+            f"expected rows {span_ns / 1e9:g} s apart or more"
+        )
+
+
+def _refuse_disjoint(fits: Sequence[_Fit], common: NDArray[np.bool_]) -> None:
+    if common.any():
+        return
+    spans = "; ".join(
+        f"{fit.series.file} {utc(int(fit.series.time_ns[0])).date()} to {utc(int(fit.series.time_ns[-1])).date()}"
+        for fit in fits
+    )
+    raise MarketError(f"the series do not overlap, no row is common to all: {spans}")
+
+
+def _refuse_short(spine: Series, common: NDArray[np.bool_], start: date, end: date) -> None:
+    rows = spine.time_ns[common]
+    first, last = utc(int(rows[0])).date(), utc(int(rows[-1])).date()
+    if start < first:
+        raise MarketError(f"market.start {start} is before {first}, the first row that all series have")
+    if end > last:
+        raise MarketError(f"market.end {end} is after {last}, the last row that all series have")
+
+
+def _midnight_ns(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * NS_PER_DAY

@@ -1,0 +1,179 @@
+"""From a scenario to a simulation: names become classes, tables become values, sources become a market."""
+
+import importlib
+import pkgutil
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import frozen
+
+from framework.alignment import align
+from framework.embedded import EMBEDDED
+from framework.errors import MarketError, ScenarioError
+from framework.market import Market
+from framework.readers import READERS, Raw
+from framework.rulebook import Rulebook
+from framework.scenario import MarketSpec, Scenario, SourceSpec
+from framework.series import Series
+from framework.simulation import Simulation
+from framework.strategy import Strategy
+from framework.structuring import structure
+from framework.venue import Venue
+
+Part = TypeVar("Part")
+
+
+@frozen(eq=False)
+class Assembly:
+    """A scenario with everything that it names: ready to run, any number of times."""
+
+    scenario: Scenario
+    market: Market
+    strategy: Strategy
+    venues: tuple[Venue, ...]
+    look_ahead_at_entry: bool
+
+    def simulation(self, rows_at_once: int | None = None) -> Simulation:
+        """A new simulation of the scenario."""
+        return Simulation(
+            market=self.market,
+            venues=self.venues,
+            strategy=self.strategy,
+            capital_usd=self.scenario.capital_usd,
+            look_ahead_at_entry=self.look_ahead_at_entry,
+            rows_at_once=rows_at_once,
+        )
+
+
+def assemble(scenario: Scenario, data: Path | None = None, market: Market | None = None) -> Assembly:
+    """Build what a scenario names; raises `ScenarioError` or `MarketError`.
+
+    `data` is the directory of its sources, without which its embedded data set is read; a `market` that is given is
+    used as it is.
+    """
+    strategy = _build(scenario.strategy, "strategy", Strategy, "strategies")  # type: ignore[type-abstract]
+    _check_legs(strategy, list(scenario.venues))
+    rulebook = _build(scenario.rulebook, "rulebook", Rulebook, "venues") if scenario.rulebook else None  # type: ignore[type-abstract]
+    venues = tuple(_venue(name, table, strategy, rulebook) for name, table in scenario.venues.items())
+    if not venues:
+        raise ScenarioError("venues: none; expected at least one table such as [venues.hyperliquid]")
+    market = market or load_market(scenario.market, data)
+    for venue in venues:
+        for column in venue.columns():
+            if column not in market.columns:
+                raise MarketError(
+                    f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
+                )
+    return Assembly(scenario, market, strategy, venues, rulebook.look_ahead_at_entry if rulebook else False)
+
+
+def load_market(spec: MarketSpec, data: Path | None) -> Market:
+    """The market of a scenario, from the sources in a directory or from its embedded data set."""
+    if data is None:
+        if spec.embedded is None:
+            raise ScenarioError("market.embedded: missing; expected one, or a data directory to read the sources from")
+        if spec.embedded not in EMBEDDED:
+            raise ScenarioError(
+                f"market.embedded: unknown data set {spec.embedded!r}; expected one of {', '.join(EMBEDDED)}"
+            )
+        embedded = EMBEDDED[spec.embedded]
+        return align([embedded.series()], start=spec.start, end=spec.end, label=embedded.label)
+    if not data.is_dir():
+        raise MarketError(f"{data}: no such directory; expected one with the files of market.sources")
+    if not spec.sources:
+        raise ScenarioError("market.sources: none; expected at least a source of prices")
+    series = [_read(key, source, data) for key, source in spec.sources.items()]
+    return align(series, start=spec.start, end=spec.end)
+
+
+def _read(key: str, source: SourceSpec, data: Path) -> Series:
+    reader = READERS.get(source.reader)
+    if reader is None:
+        raise ScenarioError(
+            f"market.sources.{key}.reader: unknown reader {source.reader!r}; expected one of {', '.join(READERS)}"
+        )
+    raw = Raw.read(data / source.file)
+    if source.reader == "table":
+        if source.interval is None:
+            raise ScenarioError(f"market.sources.{key}.interval: missing; expected the length of a row, such as 1d")
+        return reader(raw, interval=source.interval)
+    return reader(raw)
+
+
+def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | None) -> Venue:
+    key = f"venues.{name}"
+    if not isinstance(table, dict) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ScenarioError(f"{key}: expected a table under a name of lower-case letters")
+    kind = table.get("class", name)
+    terms = rulebook.terms(str(kind), strategy) if rulebook else {}
+    return _build({"class": name, "name": name} | _merged(terms, table), key, Venue, "venues")  # type: ignore[type-abstract]
+
+
+def _build(table: Mapping[str, object], key: str, kind: type[Part], package: str) -> Part:
+    options = dict(table)
+    cls = _find(options.pop("class", None), key, kind, package)
+    return structure(options, cls, key)
+
+
+def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
+    """The class that a scenario means by `short_name` or `package.module:Class`."""
+    noun = kind.__name__.lower()
+    if not isinstance(name, str):
+        raise ScenarioError(f"{key}.class: {name!r}; expected the name of a {noun}")
+    if ":" in name:
+        module_name, _, class_name = name.partition(":")
+        _import_from_here()
+    else:
+        module_name, class_name = f"{package}.{name}", _camel(name)
+    try:
+        cls = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and not module_name.startswith(error.name):
+            raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
+        raise ScenarioError(
+            f"{key}.class: unknown {noun} {name!r}; expected one of {', '.join(_known(kind, package))}, "
+            "or package.module:Class"
+        ) from None
+    if not (isinstance(cls, type) and issubclass(cls, kind)):
+        raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
+    return cls
+
+
+def _known(kind: type, package: str) -> list[str]:
+    """Short names of all classes of a kind that a package of ours has."""
+    names = []
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        cls = getattr(importlib.import_module(f"{package}.{module.name}"), _camel(module.name), None)
+        if isinstance(cls, type) and issubclass(cls, kind):
+            names.append(module.name)
+    return names
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _import_from_here() -> None:
+    """Let a user's own module be found in the working directory, as `python -m` does."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+
+
+def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:
+    """Refuse a strategy whose `long` or `short` names no venue, before anything runs."""
+    for leg in ("long", "short"):
+        name = getattr(strategy, leg, None)
+        if isinstance(name, str) and name not in venues:
+            raise ScenarioError(f"strategy.{leg}: unknown venue {name!r}; expected one of {', '.join(venues)}")

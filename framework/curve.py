@@ -1,0 +1,58 @@
+"""The equity curve: what the wallet, the transit and each venue were worth after every row, with positions in coins."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from framework.conditions import Stretch
+from framework.ledger import Book
+from framework.market import Floats, Market
+from framework.units import USDC
+from framework.venue import CASH, IN_TRANSIT, Venue
+
+
+class Curve:
+    """Arrays of shape (rows,), USD at the row's close and coins; rows before the start are worth the capital."""
+
+    def __init__(self, market: Market, venues: Sequence[Venue], capital_usd: float) -> None:
+        rows = len(market)
+        self._market = market
+        self._venues = venues
+        self.cash_usd = np.full(rows, capital_usd)
+        self.transit_usd = np.zeros(rows)
+        self.equity_usd_by_venue = {venue.name: np.zeros(rows) for venue in venues}
+        self.size_by_venue = {venue.name: np.zeros(rows) for venue in venues}
+
+    @property
+    def equity_usd(self) -> Floats:
+        """All of it, shape (rows,)."""
+        return np.sum([self.cash_usd, self.transit_usd, *self.equity_usd_by_venue.values()], axis=0)
+
+    @property
+    def net_size(self) -> Floats:
+        """Net delta in coins: long less short, shape (rows,)."""
+        return np.sum([np.zeros(len(self.cash_usd)), *self.size_by_venue.values()], axis=0)
+
+    @property
+    def gross_size(self) -> Floats:
+        """Long plus short in coins, shape (rows,)."""
+        return np.sum([np.zeros(len(self.cash_usd)), *map(np.abs, self.size_by_venue.values())], axis=0)
+
+    def fill(self, stretch: Stretch, book: Book, stop: int) -> None:
+        """The rows of a stretch up to `stop - 1`, in which nobody acted."""
+        rows, count = slice(stretch.start, stop), stop - stretch.start
+        self.cash_usd[rows] = USDC.units(book.balance(CASH))
+        self.transit_usd[rows] = USDC.units(book.balance(IN_TRANSIT))
+        for venue, projection in stretch.projections.items():
+            self.equity_usd_by_venue[venue][rows] = projection.equity_usd[:count]
+            self.size_by_venue[venue][rows] = projection.size[:count]
+
+    def mark(self, row: int, book: Book) -> None:
+        """One row anew, after somebody acted in it."""
+        price = float(self._market["close"][row])
+        self.cash_usd[row] = USDC.units(book.balance(CASH))
+        self.transit_usd[row] = USDC.units(book.balance(IN_TRANSIT))
+        for venue in self._venues:
+            leg = venue.leg(book, price)
+            self.equity_usd_by_venue[venue.name][row] = leg.equity_usd
+            self.size_by_venue[venue.name][row] = leg.size

@@ -1,0 +1,29 @@
+"""Every mistake that a user can make has a type here, and its message says the place and what would be right."""
+
+
+class CarrybookError(Exception):
+    """A mistake in the input: the message is one line and complete without a traceback."""
+
+
+class UnitError(CarrybookError):
+    """A quantity that its asset cannot hold exactly."""
+
+
+class LedgerError(CarrybookError):
+    """An entry that the books refuse: nothing of it has been posted."""
+
+
+class MarketError(CarrybookError):
+    """Market data that cannot be trusted: the message names file, row and column."""
+
+
+class ScenarioError(CarrybookError):
+    """A scenario that cannot be run: the message names the key."""
+
+
+class OrderRefused(CarrybookError):  # noqa: N818  (the trade says that an order is refused)
+    """An order that its venue cannot execute: nothing of it has been posted."""
+
+
+class RunError(CarrybookError):
+    """A run folder that cannot be written or read."""

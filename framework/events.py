@@ -1,0 +1,129 @@
+"""What happens in a run, as frozen values: each has an id, an instant, a venue and the event that caused it.
+
+Amounts are atomic units (`size` of the position's asset, the rest of USDC); prices are USD; rates are fractions of
+the interval that they cover. `cause` is the id of the event that provoked this one, None where the market did.
+"""
+
+from enum import StrEnum
+
+from attrs import frozen
+
+from framework.units import USDC
+
+
+class Side(StrEnum):
+    """Which way a position looks."""
+
+    LONG = "long"
+    SHORT = "short"
+
+
+@frozen(kw_only=True)
+class Event:
+    """Something that happened: `event` is its id, `at_ns` its instant in UTC nanoseconds."""
+
+    event: int
+    at_ns: int
+    venue: str
+    cause: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name of the event's class."""
+        return type(self).__name__
+
+
+@frozen(kw_only=True)
+class Started(Event):
+    """The run began: `amount` of capital was paid in, and the strategy may place its first orders."""
+
+    amount: int
+
+
+@frozen(kw_only=True)
+class FundingSettled(Event):
+    """A perpetual's funding: `amount` > 0 was received, < 0 paid; `rate` > 0 means that longs pay shorts."""
+
+    asset: str
+    rate: float
+    price: float
+    size: int
+    amount: int
+
+
+@frozen(kw_only=True)
+class InterestAccrued(Event):
+    """A lender's interest on `size` of `asset`: `amount` > 0 was earned on a deposit, < 0 is owed on a loan."""
+
+    asset: str
+    rate: float
+    price: float
+    size: int
+    amount: int
+
+
+@frozen(kw_only=True)
+class Liquidated(Event):
+    """A venue found a position under its maintenance margin and took its penalty.
+
+    `trigger_price` is the price at which it was found, `price` the one at which it was settled. `equity` is the
+    position's before the penalty, `bad_debt` what was missing and nobody paid. `closed` tells whether the venue closed
+    the position; if not, the strategy has to.
+    """
+
+    side: Side
+    trigger_price: float
+    price: float
+    size: int
+    equity: int
+    penalty: int
+    bad_debt: int
+    closed: bool
+
+
+@frozen(kw_only=True)
+class ConditionMet(Event):
+    """A condition that the strategy had named holds, and it acted on it; `condition` says which."""
+
+    condition: object
+
+
+@frozen(kw_only=True)
+class OrderFilled(Event):
+    """An order was executed: `size` was traded at `price` for `amount`, at a total `fee`."""
+
+    order: str
+    price: float
+    size: int = 0
+    amount: int = 0
+    fee: int = 0
+
+    @property
+    def fee_usd(self) -> float:
+        """The total fee in USD."""
+        return USDC.units(self.fee)
+
+
+@frozen(kw_only=True)
+class TransferSent(Event):
+    """`amount` left `venue` for `counterparty`; `fee` was paid on leaving."""
+
+    counterparty: str
+    amount: int
+    fee: int
+    price: float
+
+
+@frozen(kw_only=True)
+class TransferArrived(Event):
+    """`amount` reached `venue` from `counterparty`; `fee` was paid on arriving."""
+
+    counterparty: str
+    amount: int
+    fee: int
+    price: float
+
+
+@frozen(kw_only=True)
+class Ended(Event):
+    """The last row has passed: a strategy that wants to leave its positions does so now."""

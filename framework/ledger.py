@@ -1,0 +1,346 @@
+"""A double-entry ledger in integers: transfers between accounts, appended, balanced by construction, chained by digest."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from framework.errors import LedgerError
+from framework.units import Asset
+
+ROOTS = {"Assets": 1, "Expenses": 1, "Liabilities": -1, "Income": -1, "Equity": -1}
+"""Root of an account's name -> the sign of its usual balance (+1: debits, -1: credits)."""
+
+ACCOUNT_NAME = re.compile(rf"({'|'.join(ROOTS)})(:[A-Z][A-Za-z0-9-]*)+")
+
+RECORD = np.dtype(
+    [
+        ("at_ns", "<i8"),
+        ("event", "<i8"),
+        ("amount", "<i8"),
+        ("kind", "<u2"),
+        ("debit", "<u2"),
+        ("credit", "<u2"),
+        ("asset", "<u2"),
+    ]
+)
+"""One transfer as it is stored and digested: 32 bytes, little-endian, names as codes in order of first appearance."""
+
+Records = np.ndarray[Any, np.dtype[np.void]]
+
+BLOCK = 4096
+"""Transfers per link of the digest chain."""
+
+
+@frozen(cache_hash=True)
+class Account:
+    """A place that holds one asset; with `floor` its balance may not turn against its usual side."""
+
+    name: str
+    asset: Asset
+    floor: bool = False
+    sign: int = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not ACCOUNT_NAME.fullmatch(self.name):
+            raise LedgerError(
+                f"account name {self.name!r} is not one of {', '.join(ROOTS)} followed by capitalised parts, "
+                "such as Assets:Hyperliquid:Margin"
+            )
+        object.__setattr__(self, "sign", ROOTS[self.name.partition(":")[0]])
+
+
+@frozen
+class Transfer:
+    """`amount` atomic units of one asset: `debit` receives them, `credit` gives them; `kind` says why."""
+
+    debit: Account
+    credit: Account
+    amount: int
+    kind: str
+
+
+@frozen
+class Stream:
+    """What a series of settlements is: positive amounts run from `credit` to `debit`, negative ones back."""
+
+    debit: Account
+    credit: Account
+    kind: str
+
+
+@frozen
+class Record:
+    """One line of the ledger; `seq` counts from 1, `event` is the id of the event that caused it."""
+
+    seq: int
+    at_ns: int
+    event: int
+    kind: str
+    debit: str
+    credit: str
+    asset: str
+    amount: int
+
+
+class Book(Protocol):
+    """The ledger as everyone but the simulation sees it: balances, and no way to post."""
+
+    def balance(self, account: Account) -> int:
+        """Debits less credits in atomic units: liabilities, income and equity are usually negative."""
+
+    def principal(self, account: Account) -> tuple[int, int]:
+        """(balance, at_ns) as the last single entry on the account left it; series of settlements do not count."""
+
+
+class Draft:
+    """An entry being written: transfers of one event, and the balances as they will be once it is posted."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._moved: dict[Account, int] = {}
+        self.transfers: list[Transfer] = []
+
+    def balance(self, account: Account) -> int:
+        """Balance in atomic units, this draft's transfers included."""
+        return self._book.balance(account) + self._moved.get(account, 0)
+
+    def principal(self, account: Account) -> tuple[int, int]:
+        """The book's principal: what this draft moves is not settled yet."""
+        return self._book.principal(account)
+
+    def transfer(self, debit: Account, credit: Account, amount: int, kind: str) -> None:
+        """Add a transfer; nothing is added for an amount of zero."""
+        if amount:
+            self.transfers.append(Transfer(debit, credit, amount, kind))
+            self._moved[debit] = self._moved.get(debit, 0) + amount
+            self._moved[credit] = self._moved.get(credit, 0) - amount
+
+
+class Ledger:
+    """The books of one run: open accounts, post entries and series, read balances, records and the digest chain.
+
+    Every transfer moves one positive integer of one asset from a credit account to a debit account, so each asset
+    sums to zero at every instant. Time never runs backwards. A refused entry raises `LedgerError` and leaves no trace.
+    """
+
+    def __init__(self, accounts: Sequence[Account] = ()) -> None:
+        self._codes: dict[Account, int] = {}
+        self._assets: dict[Asset, int] = {}
+        self._kinds: dict[str, int] = {}
+        self._balances: list[int] = []
+        self._principals: list[tuple[int, int]] = []
+        self._pending: list[tuple[int, int, int, int, int, int, int]] = []
+        self._chunks: list[Records] = []
+        self._length = 0
+        self._last_ns = -(2**63)
+        for account in accounts:
+            self.open(account)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Record]:
+        accounts, kinds, assets = self.accounts, tuple(self._kinds), tuple(self._assets)
+        for seq, (at_ns, event, amount, kind, debit, credit, asset) in enumerate(self.records().tolist(), start=1):
+            yield Record(
+                seq,
+                at_ns,
+                event,
+                kinds[kind],
+                accounts[debit].name,
+                accounts[credit].name,
+                assets[asset].code,
+                amount,
+            )
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """All accounts in the order in which they were opened, which is the order of their codes."""
+        return tuple(self._codes)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """All kinds of transfer in the order of their codes."""
+        return tuple(self._kinds)
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """All assets in the order of their codes."""
+        return tuple(self._assets)
+
+    def open(self, account: Account) -> None:
+        """Open an account with a balance of zero; a name may be open once per asset."""
+        if any(known.name == account.name and known.asset == account.asset for known in self._codes):
+            raise LedgerError(f"account {account.name} in {account.asset.code} is open already")
+        self._codes[account] = len(self._codes)
+        self._assets.setdefault(account.asset, len(self._assets))
+        self._balances.append(0)
+        self._principals.append((0, self._last_ns))
+
+    def balance(self, account: Account) -> int:
+        """Debits less credits, in atomic units."""
+        return self._balances[self._code(account)]
+
+    def principal(self, account: Account) -> tuple[int, int]:
+        """(balance, at_ns) as the last single entry on the account left it."""
+        return self._principals[self._code(account)]
+
+    def balances(self) -> Mapping[Account, int]:
+        """The balance of every account, in atomic units, debits less credits."""
+        return dict(zip(self._codes, self._balances, strict=True))
+
+    def post(self, at_ns: int, event: int, transfers: Sequence[Transfer]) -> None:
+        """Append the transfers of one event, all of them or none."""
+        self._advance(at_ns)
+        moved: dict[int, int] = {}
+        sides = []
+        for transfer in transfers:
+            debit, credit, asset = self._sides(transfer.debit, transfer.credit)
+            sides.append((debit, credit, asset))
+            amount = transfer.amount
+            if type(amount) is not int or not 0 < amount < 2**63:
+                raise LedgerError(f"{transfer.kind} of {amount!r} {transfer.debit.asset.code}: expected a positive int")
+            moved[debit] = moved.get(debit, 0) + amount
+            moved[credit] = moved.get(credit, 0) - amount
+        accounts = tuple(self._codes)
+        for code, change in moved.items():
+            account = accounts[code]
+            if account.floor and (self._balances[code] + change) * account.sign < 0:
+                raise self._below(account, self._balances[code] + change)
+        for code, change in moved.items():
+            self._balances[code] += change
+            self._principals[code] = (self._balances[code], at_ns)
+        for transfer, codes in zip(transfers, sides, strict=True):
+            self._pending.append((at_ns, event, transfer.amount, self._kind(transfer.kind), *codes))
+        self._length += len(sides)
+        self._last_ns = at_ns
+
+    def post_series(
+        self, at_ns: NDArray[np.int64], first_event: int, streams: Sequence[Stream], amounts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Append settlements row by row, within a row stream by stream; zeros are left out.
+
+        `at_ns` has shape (rows,), `amounts` (rows, streams) and a sign: positive runs to the stream's debit account.
+        Every settlement is an event of its own, numbered from `first_event`. Returns (row, stream) of each transfer.
+        """
+        rows, columns = np.nonzero(amounts)
+        if not len(rows):
+            return rows, columns
+        self._advance(int(at_ns[rows[0]]))
+        sides = [self._sides(stream.debit, stream.credit) for stream in streams]
+        totals = self._series_totals(streams, amounts)
+        kinds = self._series_kinds(streams, columns)
+        flat = amounts[rows, columns]
+        towards = np.array(sides, dtype=np.uint16)[columns]
+        forward = flat > 0
+        chunk = np.empty(len(rows), dtype=RECORD)
+        chunk["at_ns"] = at_ns[rows]
+        chunk["event"] = np.arange(first_event, first_event + len(rows))
+        chunk["amount"] = np.abs(flat)
+        chunk["kind"] = kinds[columns]
+        chunk["debit"] = np.where(forward, towards[:, 0], towards[:, 1])
+        chunk["credit"] = np.where(forward, towards[:, 1], towards[:, 0])
+        chunk["asset"] = towards[:, 2]
+        for code, total in totals.items():
+            self._balances[code] += total
+        self._flush()
+        self._chunks.append(chunk)
+        self._length += len(chunk)
+        self._last_ns = int(at_ns[rows[-1]])
+        return rows, columns
+
+    def records(self) -> Records:
+        """All transfers as one structured array of dtype `RECORD`."""
+        self._flush()
+        if len(self._chunks) != 1:
+            self._chunks = [np.concatenate(self._chunks) if self._chunks else np.empty(0, dtype=RECORD)]
+        return self._chunks[0]
+
+    def chain(self) -> tuple[str, ...]:
+        """One SHA-256 per block of `BLOCK` transfers, each over the one before and the block's bytes.
+
+        The first link starts from the chart of accounts, so a renamed account breaks it as well.
+        """
+        link = hashlib.sha256(json.dumps(self.chart()).encode()).digest()
+        links = [link.hex()]
+        records = self.records()
+        for start in range(0, len(records), BLOCK):
+            link = hashlib.sha256(link + records[start : start + BLOCK].tobytes()).digest()
+            links.append(link.hex())
+        return tuple(links)
+
+    def chart(self) -> dict[str, list[list[str | int]]]:
+        """Names behind the codes of the records: accounts with their asset, assets with their decimals, kinds."""
+        return {
+            "accounts": [[account.name, account.asset.code] for account in self._codes],
+            "assets": [[asset.code, asset.decimals] for asset in self._assets],
+            "kinds": [[kind] for kind in self._kinds],
+        }
+
+    @property
+    def digest(self) -> str:
+        """The head of the chain: two ledgers with the same head hold the same transfers in the same order."""
+        return self.chain()[-1]
+
+    def _advance(self, at_ns: int) -> None:
+        if at_ns < self._last_ns:
+            raise LedgerError(f"an entry at {at_ns} ns is before the last one at {self._last_ns} ns")
+
+    def _code(self, account: Account) -> int:
+        try:
+            return self._codes[account]
+        except KeyError:
+            raise LedgerError(f"account {account.name} in {account.asset.code} is not open") from None
+
+    def _sides(self, debit: Account, credit: Account) -> tuple[int, int, int]:
+        if debit.asset != credit.asset:
+            raise LedgerError(
+                f"a transfer moves one asset: {debit.name} holds {debit.asset.code}, "
+                f"{credit.name} holds {credit.asset.code}"
+            )
+        if debit == credit:
+            raise LedgerError(f"a transfer needs two accounts, not {debit.name} twice")
+        return self._code(debit), self._code(credit), self._assets[debit.asset]
+
+    def _kind(self, kind: str) -> int:
+        return self._kinds.setdefault(kind, len(self._kinds))
+
+    def _series_kinds(self, streams: Sequence[Stream], columns: NDArray[np.intp]) -> NDArray[np.uint16]:
+        """Codes of the streams' kinds; new ones are numbered as they first appear, however the rows are cut."""
+        if any(stream.kind not in self._kinds for stream in streams):
+            present, first = np.unique(columns, return_index=True)
+            for column in present[np.argsort(first)]:
+                self._kind(streams[column].kind)
+        return np.array([self._kinds.get(stream.kind, 0) for stream in streams], dtype=np.uint16)
+
+    def _series_totals(self, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> dict[int, int]:
+        moved: dict[Account, NDArray[np.int64]] = {}
+        totals: dict[int, int] = {}
+        for column, stream in enumerate(streams):
+            amount = amounts[:, column]
+            total = int(amount.sum())
+            for account, sign in ((stream.debit, 1), (stream.credit, -1)):
+                code = self._codes[account]
+                totals[code] = totals.get(code, 0) + sign * total
+                if account.floor:
+                    moved[account] = moved[account] + sign * amount if account in moved else sign * amount
+        for account, amount in moved.items():
+            lowest = self.balance(account) * account.sign + int((np.cumsum(amount) * account.sign).min())
+            if lowest < 0:
+                raise self._below(account, lowest * account.sign)
+        return totals
+
+    def _below(self, account: Account, balance: int) -> LedgerError:
+        units = account.asset.decimal(balance * account.sign)
+        return LedgerError(f"{account.name} would fall to {units} {account.asset.code}; it cannot go below zero")
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._chunks.append(np.array(self._pending, dtype=RECORD))
+            self._pending = []

@@ -1,0 +1,165 @@
+"""The market as one aligned table: rows are intervals of time, columns are prices and rates, every cell has a source."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from framework.clock import NS_PER_YEAR
+from framework.errors import MarketError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Cached = TypeVar("Cached")
+
+PRICES = ("open", "high", "low", "close")
+
+
+@frozen(eq=False)
+class Source:
+    """Where a column came from: rows `first_row` to `first_row + rows - 1` of `file` made each of its cells.
+
+    Rows are counted as a person would: elements of a JSON array from 1, lines of a CSV file from 1 with its header.
+    """
+
+    file: str
+    digest: str
+    first_row: Ints
+    rows: Ints
+
+    def cell(self, index: int) -> str:
+        """The source of one cell, such as `candles.json:17` or `funding.json:5-28`."""
+        first, count = int(self.first_row[index]), int(self.rows[index])
+        return f"{self.file}:{first}" if count == 1 else f"{self.file}:{first}-{first + count - 1}"
+
+
+@frozen
+class Coverage:
+    """What became of one input series when the table was aligned."""
+
+    series: str
+    file: str
+    samples: int
+    used: int
+    outside: int
+    """Samples before or after the rows that were asked for."""
+    dropped: int
+    """Samples of rows that were left out because another series lacks them."""
+
+
+def _frozen_array(values: object, dtype: type) -> NDArray[np.generic]:
+    array: NDArray[np.generic] = np.array(values, dtype=dtype)
+    array.setflags(write=False)
+    return array
+
+
+def _times(values: object) -> Ints:
+    return _frozen_array(values, np.int64)  # type: ignore[return-value]
+
+
+def _columns(values: Mapping[str, object]) -> dict[str, Floats]:
+    return {name: _frozen_array(column, np.float64) for name, column in values.items()}  # type: ignore[misc]
+
+
+@frozen(eq=False, kw_only=True)
+class Market:
+    """A validated table of market data.
+
+    Row i covers the time from `open_ns[i]` to `at_ns[i]`, the instant at which its close is known and its funding and
+    interest settle; both are integer nanoseconds in UTC, shape (rows,). `columns` hold float64 of the same shape:
+    `open`, `high`, `low`, `close` in USD, rates as fractions (funding of the row; interest per year). Raises
+    `MarketError` for a table that cannot be trusted.
+    """
+
+    open_ns: Ints = field(converter=_times)
+    at_ns: Ints = field(converter=_times)
+    columns: dict[str, Floats] = field(converter=_columns)
+    sources: Mapping[str, Source] = field(factory=dict)
+    coverage: tuple[Coverage, ...] = ()
+    dropped_rows: tuple[str, ...] = ()
+    label: str = ""
+    """What a reader of any result must know about the data, such as that they are a reconstruction."""
+    years: Floats = field(init=False)
+    """Length of each row in years of 365 days."""
+    _cache: dict[object, object] = field(init=False, factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._check_times()
+        for name, column in self.columns.items():
+            if column.shape != self.at_ns.shape:
+                raise MarketError(f"column {name} has shape {column.shape}; the table has {len(self)} rows")
+        for name in PRICES:
+            if name not in self.columns:
+                raise MarketError(f"the market has no column {name!r}; prices need {', '.join(PRICES)}")
+        check_columns(self.columns, lambda name, index: f"{self.cell(name, index)}, column {name}")
+        object.__setattr__(self, "years", (self.at_ns + TICK_NS - self.open_ns) / NS_PER_YEAR)
+
+    def __len__(self) -> int:
+        return len(self.at_ns)
+
+    def __getitem__(self, column: str) -> Floats:
+        try:
+            return self.columns[column]
+        except KeyError:
+            raise MarketError(f"the market has no column {column!r}; it has {', '.join(self.columns)}") from None
+
+    def cached(self, key: object, make: Callable[[], Cached]) -> Cached:
+        """What `make` derives from this table, made once: the table never changes."""
+        try:
+            return self._cache[key]  # type: ignore[return-value]
+        except KeyError:
+            value = self._cache[key] = make()
+            return value
+
+    def date(self, index: int) -> str:
+        """The UTC date on which a row opens."""
+        return utc(int(self.open_ns[index])).date().isoformat()
+
+    def cell(self, column: str, index: int) -> str:
+        """Where one cell came from, as `file:row`."""
+        source = self.sources.get(column)
+        return source.cell(index) if source else f"row {index + 1}"
+
+    def _check_times(self) -> None:
+        if not len(self.at_ns):
+            raise MarketError("the market table has no rows")
+        if self.open_ns.shape != self.at_ns.shape:
+            raise MarketError(f"the table has {len(self.open_ns)} opening and {len(self.at_ns)} closing times")
+        for index in np.flatnonzero(self.open_ns > self.at_ns)[:1]:
+            raise MarketError(f"row {index + 1} closes before it opens")
+        for index in np.flatnonzero(self.open_ns[1:] <= self.at_ns[:-1])[:1]:
+            raise MarketError(f"row {index + 2} opens before row {index + 1} has closed; expected rows in time order")
+
+
+def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str]) -> None:
+    """Refuse what no market can say: values that are not finite, prices at or below 0 or outside low and high.
+
+    Raises `MarketError` for the first such cell; `place` names it from its column and index.
+    """
+
+    def refuse(name: str, wrong: NDArray[np.bool_], expected: str) -> None:
+        for index in np.flatnonzero(wrong)[:1]:
+            raise MarketError(f"{place(name, int(index))}: {columns[name][index]}; expected {expected}")
+
+    for name, column in columns.items():
+        refuse(name, ~np.isfinite(column), "a finite number")
+    prices = {name: columns[name] for name in PRICES if name in columns}
+    for name, price in prices.items():
+        refuse(name, price <= 0, "a price above 0")
+    if {"low", "high"} <= prices.keys():
+        low, high = prices["low"], prices["high"]
+        refuse("low", low > high, "a low that is not above the high")
+        for name in ("open", "close"):
+            refuse(name, (prices[name] < low) | (prices[name] > high), "a price within low and high")
+
+
+TICK_NS = 1_000_000
+"""Candles end one millisecond before the next one opens, as the venues label them."""
+
+
+def utc(at_ns: int) -> datetime:
+    """An instant as a datetime in UTC, to the microsecond."""
+    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).replace(microsecond=at_ns % 1_000_000_000 // 1000)

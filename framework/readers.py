@@ -1,0 +1,257 @@
+"""Readers of raw files: each turns one venue's own format into a `Series`, and refuses what it does not understand."""
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from framework.clock import NS_PER_DAY, NS_PER_SECOND
+from framework.errors import MarketError
+from framework.series import Joining, Series
+
+NS_PER_MS = 1_000_000
+NS_PER_HOUR = 3_600 * NS_PER_SECOND
+INTERVALS_NS = {
+    "1m": 60 * NS_PER_SECOND,
+    "5m": 300 * NS_PER_SECOND,
+    "15m": 900 * NS_PER_SECOND,
+    "1h": NS_PER_HOUR,
+    "4h": 4 * NS_PER_HOUR,
+    "8h": 8 * NS_PER_HOUR,
+    "1d": NS_PER_DAY,
+}
+MS_RANGE = range(1_262_304_000_000, 4_102_444_800_000)
+"""2010 to 2100 in milliseconds: a time outside was given in another unit."""
+
+
+@frozen(eq=False)
+class Raw:
+    """A file as read: its name, its digest and its bytes; `file` is the name by which errors speak of it."""
+
+    file: str
+    digest: str
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> "Raw":
+        """Read a file whole; raises `MarketError` where that fails."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise MarketError(f"{path}: not readable ({error.strerror}); expected a data file") from None
+        return cls(path.name, hashlib.sha256(content).hexdigest(), content)
+
+    def text(self) -> str:
+        """The content as UTF-8."""
+        try:
+            return self.content.decode()
+        except UnicodeDecodeError as error:
+            raise MarketError(f"{self.file}: not text, byte {error.start} is not UTF-8") from None
+
+    def objects(self) -> list[Mapping[str, Any]]:
+        """The content as a JSON array of objects."""
+        try:
+            rows = json.loads(self.text())
+        except json.JSONDecodeError as error:
+            raise MarketError(f"{self.file}: not JSON, line {error.lineno}: {error.msg}; expected an array") from None
+        if isinstance(rows, dict) and isinstance(rows.get("data"), list):
+            rows = rows["data"]
+        if not isinstance(rows, list):
+            raise MarketError(f"{self.file}: a JSON {type(rows).__name__}; expected an array of objects")
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict):
+                raise MarketError(f"{self.file}, row {number}: {row!r}; expected an object")
+        return rows
+
+
+def _number(value: object, place: str) -> float:
+    if value is None or value == "":
+        raise MarketError(f"{place}: missing; expected a number")
+    try:
+        number = float(value) if not isinstance(value, bool) else math.nan  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise MarketError(f"{place}: {value!r}; expected a number") from None
+    if not math.isfinite(number):
+        raise MarketError(f"{place}: {value!r}; expected a finite number")
+    return number
+
+
+def _numbers(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """One key of all rows as floats; the place of a bad one is only put into words when it is met."""
+    try:
+        values = np.array([row[key] for row in rows], dtype=np.float64)
+        if np.isfinite(values).all():
+            return values
+    except (KeyError, TypeError, ValueError):
+        pass
+    label = key if key == name else f"{key} ({name})"
+    places = (f"{raw.file}, row {number}, column {label}" for number in range(1, len(rows) + 1))
+    return np.array([_number(row.get(key), place) for row, place in zip(rows, places, strict=True)])
+
+
+def _milliseconds(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    times = _numbers(raw, rows, key, "time")
+    for index in np.flatnonzero((times < MS_RANGE.start) | (times >= MS_RANGE.stop))[:1]:
+        raise MarketError(
+            f"{raw.file}, row {index + 1}, column {key}: {rows[index][key]} is not a time in milliseconds since 1970"
+        )
+    return times.astype(np.int64) * NS_PER_MS
+
+
+def _instant_ns(text: object, place: str) -> int:
+    """An ISO 8601 time with its offset as nanoseconds in UTC."""
+    try:
+        instant = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise MarketError(f"{place}: {text!r}; expected a time such as 2025-01-31T00:00:00Z") from None
+    if instant.tzinfo is None:
+        raise MarketError(f"{place}: {text!r} is naive; expected a time with its offset, such as 2025-01-31T00:00:00Z")
+    since = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1000
+
+
+def _numbered(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.arange(1, count + 1, dtype=np.int64)
+
+
+def hyperliquid_candles(raw: Raw) -> Series:
+    """Hyperliquid `candleSnapshot`: `t` and `T` in ms, prices as strings; gives open, high, low, close in USD."""
+    rows = raw.objects()
+    opens = _milliseconds(raw, rows, "t")
+    spans = _milliseconds(raw, rows, "T") + NS_PER_MS - opens
+    for index in np.flatnonzero(spans != spans[:1])[:1]:
+        raise MarketError(
+            f"{raw.file}, row {index + 1}, column T: a candle of {spans[index] / 1e9:g} s; "
+            f"expected {spans[0] / 1e9:g} s as in row 1"
+        )
+    labels = {"open": "o", "high": "h", "low": "l", "close": "c"}
+    return Series(
+        name="prices",
+        file=raw.file,
+        digest=raw.digest,
+        time_ns=opens,
+        row=_numbered(len(rows)),
+        columns={name: _numbers(raw, rows, key, name) for name, key in labels.items()},
+        span_ns=int(spans[0]) if len(rows) else None,
+        labels=labels,
+    )
+
+
+def hyperliquid_funding(raw: Raw) -> Series:
+    """Hyperliquid `fundingHistory`: fraction of notional per hour, > 0 longs pay; stamps lag the hour, so floor them."""
+    rows = raw.objects()
+    return Series(
+        name="hyperliquid_funding_rate",
+        file=raw.file,
+        digest=raw.digest,
+        time_ns=_milliseconds(raw, rows, "time") // NS_PER_HOUR * NS_PER_HOUR,
+        row=_numbered(len(rows)),
+        columns={"hyperliquid_funding_rate": _numbers(raw, rows, "fundingRate", "hyperliquid_funding_rate")},
+        joining=Joining.SUM,
+        labels={"hyperliquid_funding_rate": "fundingRate"},
+    )
+
+
+def drift_daily_funding(raw: Raw) -> Series:
+    """Drift funding summed by day: `date`, and `rate` as a fraction of notional, > 0 longs pay."""
+    rows = raw.objects()
+    times = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            day = date.fromisoformat(row["date"])
+        except (KeyError, TypeError, ValueError):
+            raise MarketError(
+                f"{raw.file}, row {number}, column date: {row.get('date')!r}; expected a date such as 2025-01-31"
+            ) from None
+        times.append((day - date(1970, 1, 1)).days * NS_PER_DAY)
+    return Series(
+        name="drift_funding_rate",
+        file=raw.file,
+        digest=raw.digest,
+        time_ns=np.array(times, dtype=np.int64),
+        row=_numbered(len(rows)),
+        columns={"drift_funding_rate": _numbers(raw, rows, "rate", "drift_funding_rate")},
+        joining=Joining.SUM,
+        labels={"drift_funding_rate": "rate"},
+    )
+
+
+def _defillama(raw: Raw, key: str, name: str) -> Series:
+    rows = raw.objects()
+    times = [
+        _instant_ns(row.get("timestamp"), f"{raw.file}, row {number}, column timestamp")
+        for number, row in enumerate(rows, start=1)
+    ]
+    return Series(
+        name=name,
+        file=raw.file,
+        digest=raw.digest,
+        time_ns=np.array(times, dtype=np.int64),
+        row=_numbered(len(rows)),
+        columns={name: _numbers(raw, rows, key, name) / 100},
+        labels={name: key},
+    )
+
+
+def defillama_lending(raw: Raw) -> Series:
+    """DefiLlama `chartLendBorrow`: `apyBase` in percent a year, one sample a day; gives a fraction per year."""
+    return _defillama(raw, "apyBase", "sol_lending_apy")
+
+
+def defillama_borrowing(raw: Raw) -> Series:
+    """DefiLlama `chartLendBorrow`: `apyBaseBorrow` in percent a year, one sample a day; gives a fraction per year."""
+    return _defillama(raw, "apyBaseBorrow", "usdc_borrowing_apy")
+
+
+def table(raw: Raw, *, interval: str) -> Series:
+    """Our own CSV: `time` (ISO 8601 with offset, when the row opens), `open,high,low,close`, and any rates beside them.
+
+    Every further column is taken as it is under its own name: rates are fractions, funding of the row and interest per
+    year. `interval` is the length of a row, such as `1d`.
+    """
+    if interval not in INTERVALS_NS:
+        raise MarketError(f"{raw.file}: interval {interval!r}; expected one of {', '.join(INTERVALS_NS)}")
+    lines = csv.reader(io.StringIO(raw.text()))
+    header = next(lines, [])
+    if header[:1] != ["time"] or len(set(header)) != len(header):
+        raise MarketError(f"{raw.file}, row 1: header {','.join(header)!r}; expected time and then distinct names")
+    times, cells = [], []
+    for line in lines:
+        if len(line) != len(header):
+            raise MarketError(f"{raw.file}, row {lines.line_num}: {len(line)} cells; expected {len(header)}")
+        times.append(_instant_ns(line[0], f"{raw.file}, row {lines.line_num}, column time"))
+        cells.append(
+            [
+                _number(cell, f"{raw.file}, row {lines.line_num}, column {name}")
+                for name, cell in zip(header[1:], line[1:], strict=True)
+            ]
+        )
+    values = np.array(cells, dtype=np.float64).reshape(len(times), len(header) - 1)
+    return Series(
+        name="table",
+        file=raw.file,
+        digest=raw.digest,
+        time_ns=np.array(times, dtype=np.int64),
+        row=_numbered(len(times)) + 1,
+        columns={name: values[:, index] for index, name in enumerate(header[1:])},
+        span_ns=INTERVALS_NS[interval],
+    )
+
+
+READERS: Mapping[str, Callable[..., Series]] = {
+    "defillama_borrowing": defillama_borrowing,
+    "defillama_lending": defillama_lending,
+    "drift_daily_funding": drift_daily_funding,
+    "hyperliquid_candles": hyperliquid_candles,
+    "hyperliquid_funding": hyperliquid_funding,
+    "table": table,
+}
+"""Reader by the name that a scenario calls it."""

@@ -1,0 +1,20 @@
+"""What came out of a simulation: the books, the log and the curve over one market."""
+
+from attrs import frozen
+
+from framework.curve import Curve
+from framework.eventlog import EventLog
+from framework.ledger import Ledger
+from framework.market import Market
+
+
+@frozen(eq=False, kw_only=True)
+class Run:
+    """A finished simulation; `first_row` is the first market row that positions could earn in."""
+
+    market: Market
+    ledger: Ledger
+    events: EventLog
+    curve: Curve
+    capital: int
+    first_row: int

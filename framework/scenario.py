@@ -1,0 +1,140 @@
+"""`Scenario`: everything a run depends on, as one value and as TOML; its digest is half of a run's name."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+import tomli_w
+from attrs import field, frozen, validators
+
+from framework.errors import ScenarioError
+from framework.structuring import structure
+from framework.units import USD_LIMIT
+
+Table = dict[str, object]
+
+
+@frozen(kw_only=True)
+class SourceSpec:
+    """One input file and the reader that understands it; `interval` is the row length of a table."""
+
+    reader: str
+    file: str
+    interval: str | None = None
+
+
+@frozen(kw_only=True)
+class MarketSpec:
+    """Which rows of which data: dates are UTC and both included.
+
+    `sources` are read from the data directory of the run; without one, the `embedded` data set is read instead.
+    """
+
+    start: date
+    end: date = field()
+    embedded: str | None = None
+    sources: dict[str, SourceSpec] = field(factory=dict)
+
+    @end.validator
+    def _after_start(self, _: object, end: date) -> None:
+        if end < self.start:
+            raise ValueError(f"'end' must be on or after market.start, {self.start}: {end}")
+
+
+@frozen(kw_only=True)
+class Scenario:
+    """A run to be: capital, market, strategy, venues and the rulebook that completes them.
+
+    `strategy`, `venues` and `rulebook` are tables of the fields of the classes that they name.
+    """
+
+    name: str
+    capital_usd: float = field(validator=(validators.gt(0), validators.le(USD_LIMIT)))
+    seed: int = 0
+    market: MarketSpec
+    strategy: dict[str, object]
+    venues: dict[str, object]
+    rulebook: dict[str, object] = field(factory=dict)
+
+    @classmethod
+    def load(cls, path: Path, settings: Sequence[str] = ()) -> "Scenario":
+        """Read a TOML file, with `KEY=VALUE` settings put over its keys; raises `ScenarioError`."""
+        try:
+            table = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise ScenarioError(f"{path}: not readable ({error.strerror}); expected a scenario in TOML") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ScenarioError(f"{path}: not TOML: {error}") from None
+        for setting in settings:
+            put(table, setting)
+        return cls.of(table)
+
+    @classmethod
+    def of(cls, table: Mapping[str, object]) -> "Scenario":
+        """A scenario from its tables; raises `ScenarioError` with the first wrong key."""
+        return structure(dict(table), cls, "")
+
+    def table(self) -> Table:
+        """The scenario as plain tables, without what was left out."""
+        sources = {
+            name: {"reader": source.reader, "file": source.file}
+            | ({"interval": source.interval} if source.interval else {})
+            for name, source in self.market.sources.items()
+        }
+        market: Table = {"start": self.market.start, "end": self.market.end}
+        if self.market.embedded:
+            market["embedded"] = self.market.embedded
+        return {
+            "name": self.name,
+            "capital_usd": self.capital_usd,
+            "seed": self.seed,
+            "market": market | {"sources": sources},
+            "rulebook": self.rulebook,
+            "strategy": self.strategy,
+            "venues": self.venues,
+        }
+
+    def toml(self) -> str:
+        """The scenario as a TOML file that loads as an equal one."""
+        return tomli_w.dumps(self.table())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content: the same for `3` and `3.0`, and for keys in any order."""
+        canonical = json.dumps(_canonical(self.table()), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def put(table: Table, setting: str) -> None:
+    """Set one key of nested tables from `a.b.c=VALUE`; the value is TOML, or text where it is not."""
+    key, equals, text = setting.partition("=")
+    if not equals or not all(key.strip().split(".")):
+        raise ScenarioError(f"--set {setting}: expected KEY=VALUE, such as strategy.leverage=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *parents, last = key.strip().split(".")
+    for depth, parent in enumerate(parents, start=1):
+        below = table.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise ScenarioError(f"--set {setting}: {'.'.join(parents[:depth])} is {below!r}, not a table")
+        table = below
+    table[last] = value
+
+
+def _canonical(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _canonical(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_canonical(each) for each in value]
+        case bool() | str() | None:
+            return value
+        case int() | float():
+            return float(value)
+        case _:
+            return str(value)

@@ -1,0 +1,67 @@
+"""One input series as it was read: times, values, and the row of the file behind each of them."""
+
+from enum import StrEnum
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from framework.errors import MarketError
+from framework.market import check_columns, utc
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Joining(StrEnum):
+    """How several samples within one row of the table become one value."""
+
+    SUM = "sum"
+    """Payments: the row pays all of them."""
+    LAST = "last"
+    """Levels: the row has the latest of them."""
+
+
+@frozen(eq=False, kw_only=True)
+class Series:
+    """Samples of one or more columns at instants in UTC nanoseconds, shape (samples,), in time order.
+
+    `row` counts the samples in `file` from 1. With `span_ns` the samples are intervals that open at their time, which
+    makes them rows of a table; without it they fall into the rows of another series.
+    """
+
+    name: str
+    file: str
+    digest: str
+    time_ns: Ints
+    row: Ints
+    columns: dict[str, Floats]
+    joining: Joining = Joining.LAST
+    span_ns: int | None = None
+    labels: dict[str, str] = field(factory=dict)
+    """Our name of a column -> its name in the file, where the two differ."""
+
+    def __attrs_post_init__(self) -> None:
+        if not len(self.time_ns):
+            raise MarketError(f"{self.file}: no rows; expected at least one")
+        step = np.diff(self.time_ns)
+        for index in np.flatnonzero(step == 0)[:1]:
+            raise MarketError(
+                f"{self.place(index + 1)}: duplicate timestamp {utc(int(self.time_ns[index])).isoformat()}, "
+                f"the same as row {self.row[index]}; expected each once"
+            )
+        for index in np.flatnonzero(step < 0)[:1]:
+            raise MarketError(
+                f"{self.place(index + 1)}: timestamp {utc(int(self.time_ns[index + 1])).isoformat()} is unsorted, "
+                f"earlier than that of row {self.row[index]}; expected time order"
+            )
+        check_columns(self.columns, lambda name, index: f"{self.place(index)}, column {self.label(name)}")
+
+    def place(self, index: int) -> str:
+        """Where a sample stands, as `file, row N`."""
+        return f"{self.file}, row {self.row[index]}"
+
+    def label(self, column: str) -> str:
+        """A column as a reader of the file knows it, with our name beside it where that differs."""
+        own = self.labels.get(column, column)
+        return own if own == column else f"{own} ({column})"

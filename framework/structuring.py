@@ -1,0 +1,135 @@
+"""From plain tables to typed values, strictly: cattrs does the work, and its complaints become one line with the key."""
+
+import math
+import re
+import types
+import typing
+from collections.abc import Iterator
+from datetime import date, datetime
+from difflib import get_close_matches
+from typing import Any, Literal, TypeVar, Union
+
+import cattrs
+from attrs import fields_dict
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+
+from framework.errors import ScenarioError
+
+Structured = TypeVar("Structured")
+
+RULE = re.compile(r"'(\w+)' must be (.+): (.+)")
+"""How a validator says what is wrong, those of attrs and ours alike: field, rule, value."""
+
+
+def structure(table: object, cls: type[Structured], key: str) -> Structured:
+    """`table` as a value of `cls`; raises `ScenarioError` with the first wrong key below `key`."""
+    if not isinstance(table, dict):
+        raise ScenarioError(f"{key}: {table!r}; expected a table")
+    try:
+        return _CONVERTER.structure(table, cls)
+    except ClassValidationError as error:
+        raise ScenarioError(next(_complaints(error, key))) from None
+
+
+def _complaints(error: BaseException, key: str) -> Iterator[str]:
+    """The complaints within an error, each with the full key that it is about."""
+    if isinstance(error, ClassValidationError | IterableValidationError):
+        for each in error.exceptions:
+            below = key
+            for note in getattr(each, "__notes__", ()):
+                below = _below(below, str(getattr(note, "name", getattr(note, "index", ""))))
+            yield from _complaints(each, below)
+    elif isinstance(error, ForbiddenExtraKeysError):
+        for name in sorted(error.extra_fields):
+            known = [each for each, field in fields_dict(error.cl).items() if field.init]
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+            yield f"{_below(key, name)}: unknown key; {hint}"
+    elif isinstance(error, KeyError):
+        yield f"{key}: missing; expected a value"
+    elif rule := RULE.fullmatch(_words(error)):
+        name, expected, value = rule.groups()
+        yield f"{_below(key, name)}: {value}; expected {expected}"
+    else:
+        yield f"{key}: {_words(error)}"
+
+
+def _below(key: str, name: str) -> str:
+    return f"{key}.{name}" if key and name else key or name
+
+
+def _words(error: BaseException) -> str:
+    """The first argument of an error in one line: attrs' validators carry further ones."""
+    return " ".join(str(error.args[0] if error.args else error).split())
+
+
+def _number(value: object, _: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r}; expected a number")
+    return float(value)
+
+
+def _integer(value: object, _: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{value!r}; expected a whole number")
+    return value
+
+
+def _truth(value: object, _: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r}; expected true or false")
+    return value
+
+
+def _text(value: object, _: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r}; expected text")
+    return value
+
+
+def _date(value: object, _: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"{value!r}; expected a date such as 2025-01-31") from None
+
+
+def _choice(value: object, kind: Any) -> object:
+    options = typing.get_args(kind)
+    if value not in options:
+        raise ValueError(f"{value!r}; expected one of {', '.join(map(str, options))}")
+    return value
+
+
+def _number_or_choice(value: object, kind: Any) -> object:
+    words = [word for part in typing.get_args(kind) for word in typing.get_args(part)]
+    if value in words:
+        return value
+    try:
+        return _number(value, float)
+    except ValueError:
+        raise ValueError(f"{value!r}; expected a number or {' or '.join(words)}") from None
+
+
+def _is_number_or_choice(kind: Any) -> bool:
+    parts = typing.get_args(kind)
+    union = typing.get_origin(kind) in (Union, types.UnionType)
+    return union and float in parts and any(typing.get_origin(part) is Literal for part in parts)
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(bool, _truth)
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(date, _date)
+    converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+    converter.register_structure_hook_func(lambda kind: typing.get_origin(kind) is Literal, _choice)
+    converter.register_structure_hook_func(_is_number_or_choice, _number_or_choice)
+    return converter
+
+
+_CONVERTER = _converter()

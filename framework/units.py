@@ -1,0 +1,61 @@
+"""Assets, their atomic units, and the only two ways in which a quantity becomes an integer."""
+
+from decimal import Decimal, InvalidOperation
+
+from attrs import field, frozen
+
+from framework.errors import UnitError
+
+USD_LIMIT = 1_000_000_000
+"""The largest sum of dollars the books take: beyond it a float no longer resolves one atomic unit."""
+
+
+@frozen(cache_hash=True)
+class Asset:
+    """Something countable: `decimals` places make one whole unit of `code`."""
+
+    code: str
+    decimals: int
+    scale: int = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "scale", 10**self.decimals)
+
+    def exact(self, units: int | str | Decimal) -> int:
+        """Whole units as atomic units; raises `UnitError` where that is not an integer."""
+        try:
+            atoms = Decimal(units) * self.scale
+        except (InvalidOperation, TypeError, ValueError):
+            raise UnitError(f"{units!r} is not a quantity of {self.code}; expected a decimal number") from None
+        if not atoms.is_finite() or atoms != int(atoms):
+            raise UnitError(f"{units} {self.code} is not a whole number of 1e-{self.decimals} {self.code}")
+        return int(atoms)
+
+    def nearest(self, units: float) -> int:
+        """Whole units as the nearest atomic units, ties to even: the one rounding of the project.
+
+        Raises `UnitError` for what is not finite.
+        """
+        try:
+            return round(units * self.scale)
+        except (ValueError, OverflowError):
+            raise UnitError(f"{units} is not a quantity of {self.code}; expected a finite number") from None
+
+    def units(self, atoms: int) -> float:
+        """Atomic units as whole units, for display and market mathematics."""
+        return atoms / self.scale
+
+    def decimal(self, atoms: int) -> Decimal:
+        """Atomic units as whole units, exactly and at full scale."""
+        return Decimal(atoms).scaleb(-self.decimals)
+
+
+USDC = Asset("USDC", 6)
+"""The dollar of the books: one USDC counts as one US dollar."""
+SOL = Asset("SOL", 9)
+JITOSOL = Asset("JITOSOL", 9)
+
+
+def perpetual(coin: str) -> Asset:
+    """The perpetual contract on `coin`: one contract moves like one coin."""
+    return Asset(f"{coin}-PERP", 9)

@@ -1,0 +1,139 @@
+"""`Venue`: a protocol that holds positions. It keeps no balances: it reads the book, and answers with outcomes."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import numpy as np
+from attrs import field, frozen, validators
+from numpy.typing import NDArray
+
+from framework.accrual import Accrual
+from framework.events import Liquidated, OrderFilled
+from framework.ledger import Account, Book, Draft
+from framework.market import Floats, Market
+from framework.orders import Close, Open
+from framework.units import USDC
+
+CASH = Account("Assets:Wallet:Cash", USDC, floor=True)
+"""Money that is on no venue."""
+CAPITAL = Account("Equity:Capital", USDC)
+IN_TRANSIT = Account("Assets:Bridge:InTransit", USDC, floor=True)
+"""Money that has left one venue and not reached the other."""
+BRIDGE_FEE = Account("Expenses:Bridge:Fee", USDC)
+
+not_negative = validators.ge(0)
+fraction = validators.and_(validators.ge(0), validators.lt(1))
+
+
+@frozen
+class Penalty:
+    """What a liquidation costs: `fraction` of the position's equity or of its notional, at most the equity."""
+
+    of: Literal["equity", "notional"]
+    fraction: float = field(validator=fraction)
+
+    def amount(self, equity: int, notional: int) -> int:
+        """The penalty in atomic units; nothing where there is no equity left."""
+        base = equity if self.of == "equity" else notional
+        return max(0, min(round(base * self.fraction), equity))
+
+
+@frozen
+class Bridge:
+    """The way of money to and from a venue: `sender_share` of the fee is paid on leaving, the rest on arriving."""
+
+    fee_usd: float = field(default=0.0, validator=not_negative)
+    latency_s: float = field(default=0.0, validator=not_negative)
+    sender_share: float = field(default=0.5, validator=validators.and_(validators.ge(0), validators.le(1)))
+
+
+@frozen
+class Moment:
+    """An instant at which a venue acts: `row` of the market, the `price` it deals at, and the ids of event and cause."""
+
+    event: int
+    cause: int | None
+    at_ns: int
+    row: int
+    price: float
+
+
+@frozen
+class Leg:
+    """A position as it stands: `size` in coins (> 0 long, < 0 short), equity and notional in USD at the mark."""
+
+    size: float = 0.0
+    equity_usd: float = 0.0
+    notional_usd: float = 0.0
+
+    @property
+    def leverage(self) -> float:
+        """Notional over equity; infinite for a position without equity, 0 without a position."""
+        if self.notional_usd == 0:
+            return 0.0
+        return self.notional_usd / self.equity_usd if self.equity_usd > 0 else float("inf")
+
+
+@frozen(eq=False)
+class Projection:
+    """A venue over a stretch of rows in which nobody acts; arrays have shape (rows,), money is USD at the close."""
+
+    accruals: tuple[Accrual, ...]
+    size: Floats
+    equity_usd: Floats
+    notional_usd: Floats
+    liquidated: NDArray[np.bool_]
+    """Rows in which the venue would liquidate the position."""
+
+    def leg(self, offset: int) -> Leg:
+        """The position at one row of the stretch."""
+        return Leg(float(self.size[offset]), float(self.equity_usd[offset]), float(self.notional_usd[offset]))
+
+
+class Venue(ABC):
+    """A protocol with its rules. Subclasses are frozen values: name and rules in, outcomes out."""
+
+    name: str
+    bridge: Bridge
+
+    @abstractmethod
+    def accounts(self) -> tuple[Account, ...]:
+        """The venue's part of the chart of accounts."""
+
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """The market columns that the venue reads."""
+
+    @abstractmethod
+    def project(self, book: Book, market: Market, start: int, stop: int) -> Projection | None:
+        """The rows `start` to `stop - 1` with positions as they are; None where nothing is held."""
+
+    @abstractmethod
+    def leg(self, book: Book, price: float) -> Leg:
+        """The position as it stands, valued at `price` in USD."""
+
+    @abstractmethod
+    def execute(self, order: Open | Close, draft: Draft, moment: Moment) -> OrderFilled:
+        """Write an order's transfers into `draft`; raises `OrderRefused`."""
+
+    @abstractmethod
+    def liquidate(self, draft: Draft, moment: Moment, market: Market) -> Liquidated:
+        """Write the liquidation of the position into `draft`."""
+
+    @abstractmethod
+    def receive(self, draft: Draft, source: Account, amount: int, moment: Moment, kind: str) -> None:
+        """Take in `amount` from `source`: margin, or repayment of a loan."""
+
+    @abstractmethod
+    def pay(self, draft: Draft, target: Account, amount: int, moment: Moment, kind: str) -> None:
+        """Pay `amount` out to `target`, an expense or another holder: margin, or a larger loan."""
+
+
+def account_part(name: str) -> str:
+    """A venue's name as a part of account names: `my_venue` is `MyVenue`."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def refusal(venue: str, moment: Moment, order: object, why: str) -> str:
+    """The words of an `OrderRefused`: which order, where, when, and why."""
+    return f"{venue} refuses {order} in row {moment.row + 1} (event {moment.cause}): {why}"

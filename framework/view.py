@@ -1,0 +1,72 @@
+"""What a strategy may see: the present row, the past, positions and cash; nothing of the future, and nothing to post."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from attrs import field, frozen
+
+from framework.events import OrderFilled
+from framework.market import Floats
+from framework.orders import Close, Open
+from framework.venue import Leg
+
+
+class View(Protocol):
+    """The state of a run at one instant, read only. After an order was yielded the view shows its effect."""
+
+    @property
+    def at_ns(self) -> int:
+        """The instant, nanoseconds since 1970 in UTC."""
+
+    @property
+    def price(self) -> float:
+        """The row's close in USD: the price at which orders are executed."""
+
+    @property
+    def cash_usd(self) -> float:
+        """Money in the wallet."""
+
+    @property
+    def equity_usd(self) -> float:
+        """Everything owned less everything owed at the row's close: wallet, transit and all venues."""
+
+    def leg(self, venue: str) -> Leg:
+        """The position at a venue."""
+
+    def quote(self, order: Open | Close) -> OrderFilled:
+        """What an order would do now, with its fee, without doing it; raises `OrderRefused`."""
+
+    def history(self, column: str, rows: int) -> Floats:
+        """The last `rows` values of a market column up to the present row; shorter at the beginning."""
+
+
+@frozen(kw_only=True)
+class StillView:
+    """A view made of plain values, to test a strategy with one event and no engine."""
+
+    at_ns: int = 0
+    price: float
+    cash_usd: float = 0.0
+    legs: Mapping[str, Leg] = field(factory=dict)
+    quotes: Callable[[Open | Close], OrderFilled] | None = None
+    columns: Mapping[str, Floats] = field(factory=dict)
+
+    @property
+    def equity_usd(self) -> float:
+        """Wallet and legs."""
+        return self.cash_usd + sum(leg.equity_usd for leg in self.legs.values())
+
+    def leg(self, venue: str) -> Leg:
+        """The position at a venue; none where none was given."""
+        return self.legs.get(venue, Leg())
+
+    def quote(self, order: Open | Close) -> OrderFilled:
+        """What `quotes` says; without it, a fill at the price for no fee."""
+        if self.quotes:
+            return self.quotes(order)
+        name = "open" if isinstance(order, Open) else "close"
+        return OrderFilled(event=0, at_ns=self.at_ns, venue=order.venue, order=name, price=self.price)
+
+    def history(self, column: str, rows: int) -> Floats:
+        """The last values of a column that was given."""
+        return self.columns[column][-rows:]

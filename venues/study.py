@@ -1,0 +1,58 @@
+"""The study's rulebook: the simplified rules under which the published comparison of carry strategies was made."""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from framework.rulebook import Rulebook
+from framework.strategy import Strategy
+
+PERPETUALS: Mapping[str, Mapping[str, object]] = {
+    "hyperliquid": {
+        "taker_fee_bps": 3.5,
+        "maintenance_margin": 0.05,
+        "liquidation_penalty": {"of": "equity", "fraction": 0.5},
+        "bridge": {"fee_usd": 3.0},
+    },
+    "drift": {
+        "taker_fee_bps": 3.5,
+        "maintenance_margin": 0.03,
+        "liquidation_penalty": {"of": "notional", "fraction": 0.025},
+        "bridge": {"fee_usd": 0.001},
+    },
+}
+"""Fees in basis points of notional, margin as a fraction of notional, one flat bridge fee that both ends share."""
+
+
+@frozen(kw_only=True)
+class Study(Rulebook):
+    """The study's simplifications, each under a name that says what it is; the first two are off unless asked for.
+
+    `look_ahead_at_entry`: positions are opened at the close of the first day and earn that whole day all the same.
+    `forgive_negative_equity`: what a liquidated account is short of is nobody's loss; the books show it as bad debt.
+    The long leg is judged by the margin and penalty of the perpetual that is sold short, not by its lender's. A
+    liquidation takes the penalty and leaves the position for the strategy to close. Repaying more than is owed is
+    possible, and earns the borrowing rate.
+    """
+
+    look_ahead_at_entry: bool = False
+    forgive_negative_equity: bool = False
+
+    def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:
+        liquidation = {
+            "liquidation_closes": False,
+            "forgive_negative_equity": self.forgive_negative_equity,
+        }
+        if venue in PERPETUALS:
+            return {**PERPETUALS[venue], **liquidation}
+        if venue == "asgard":
+            perpetual = PERPETUALS.get(getattr(strategy, "short", ""), {})
+            judged = {key: perpetual[key] for key in ("maintenance_margin", "liquidation_penalty") if key in perpetual}
+            return {
+                "open_fee_bps": 15.0,
+                "gas_usd": 2.0,
+                "overpayment": "earns_borrowing_rate",
+                **judged,
+                **liquidation,
+            }
+        return {}
