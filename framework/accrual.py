@@ -33,7 +33,7 @@ class Accrual:
 
 
 def growth_index(market: Market, column: str) -> Floats:
-    """Growth of one unit at the yearly rate `column`, compounded each row by rate x years; shape (rows + 1,), from 1."""
+    """Growth of one unit at the yearly rate `column`, compounded by row with rate x years; shape (rows + 1,), from 1."""
 
     def grow() -> Floats:
         return np.concatenate(([1.0], np.cumprod(1 + row_rate(market, column))))
@@ -70,7 +70,9 @@ def compounding_path(book: Book, account: Account, market: Market, column: str, 
     return _rounded(abs(principal) * (index[start : stop + 1] / index[rows_until(market, since_ns)]))
 
 
-def received_path(book: Book, position: Account, index: Floats, market: Market, factor: float, start: int, stop: int) -> Ints:
+def received_path(
+    book: Book, position: Account, index: Floats, market: Market, factor: float, start: int, stop: int
+) -> Ints:
     """What a constant position has been paid since its last change, after each of the rows `start - 1` to `stop - 1`.
 
     `factor` is the payment in atomic units per unit of the index; shape (stop - start + 1,).

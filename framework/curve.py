@@ -26,17 +26,17 @@ class Curve:
     @property
     def equity_usd(self) -> Floats:
         """All of it, shape (rows,)."""
-        return np.sum([self.cash_usd, self.transit_usd, *self.equity_usd_by_venue.values()], axis=0)
+        return sum(self.equity_usd_by_venue.values(), self.cash_usd + self.transit_usd)
 
     @property
     def net_size(self) -> Floats:
         """Net delta in coins: long less short, shape (rows,)."""
-        return np.sum([np.zeros(len(self.cash_usd)), *self.size_by_venue.values()], axis=0)
+        return sum(self.size_by_venue.values(), np.zeros_like(self.cash_usd))
 
     @property
     def gross_size(self) -> Floats:
         """Long plus short in coins, shape (rows,)."""
-        return np.sum([np.zeros(len(self.cash_usd)), *map(np.abs, self.size_by_venue.values())], axis=0)
+        return sum(map(np.abs, self.size_by_venue.values()), np.zeros_like(self.cash_usd))
 
     def fill(self, stretch: Stretch, book: Book, stop: int) -> None:
         """The rows of a stretch up to `stop - 1`, in which nobody acted."""

@@ -74,7 +74,7 @@ class EventLog:
         gains = [part.gains(column) for column in range(len(part.accruals))]
         for number, (row, column) in enumerate(zip(part.rows.tolist(), part.columns.tolist(), strict=True)):
             accrual = part.accruals[column]
-            yield accrual.event(  # type: ignore[call-arg]
+            yield accrual.event(
                 event=part.first + number,
                 at_ns=int(self._market.at_ns[part.start + row]),
                 venue=accrual.venue,

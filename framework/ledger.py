@@ -1,4 +1,4 @@
-"""A double-entry ledger in integers: transfers between accounts, appended, balanced by construction, chained by digest."""
+"""A double-entry ledger in integers: transfers appended, balanced by construction, and chained by digest."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Logs: structlog over the standard logger `carrybook`, so silent until someone asks; console or JSON lines to stderr."""
+"""Logs: structlog over the standard logger `carrybook`, so silent until someone asks; lines go to stderr."""
 
 import logging
 import sys

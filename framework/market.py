@@ -1,4 +1,4 @@
-"""The market as one aligned table: rows are intervals of time, columns are prices and rates, every cell has a source."""
+"""The market as one aligned table: rows are intervals of time, columns prices and rates, every cell has a source."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime

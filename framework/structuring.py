@@ -1,4 +1,4 @@
-"""From plain tables to typed values, strictly: cattrs does the work, and its complaints become one line with the key."""
+"""From plain tables to typed values, strictly: cattrs does the work, its complaints become one line with the key."""
 
 import math
 import re
@@ -113,6 +113,11 @@ def _number_or_choice(value: object, kind: Any) -> object:
         raise ValueError(f"{value!r}; expected a number or {' or '.join(words)}") from None
 
 
+def _is_choice(kind: Any) -> bool:
+    origin: object = typing.get_origin(kind)
+    return origin is Literal
+
+
 def _is_number_or_choice(kind: Any) -> bool:
     parts = typing.get_args(kind)
     union = typing.get_origin(kind) in (Union, types.UnionType)
@@ -127,7 +132,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook(date, _date)
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
-    converter.register_structure_hook_func(lambda kind: typing.get_origin(kind) is Literal, _choice)
+    converter.register_structure_hook_func(_is_choice, _choice)
     converter.register_structure_hook_func(_is_number_or_choice, _number_or_choice)
     return converter
 

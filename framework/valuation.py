@@ -28,7 +28,7 @@ class Waterfall:
     """Where the result came from, exact USD: gains are positive, costs negative, and all of it sums to `result`.
 
     `price_pnl` is the revaluation of what was held, `execution` what trades made against the mark (here their
-    rounding), `bad_debt` what a venue lost on us. `unexplained` is what remains: zero, or a fault in the books.
+    rounding), `bad_debt` what a venue lost on us. `unexplained` is what remains: zero, or a fault in the values.
     """
 
     carry: Decimal
@@ -73,8 +73,8 @@ class Exact:
 
 def equity(run: Run) -> Decimal:
     """Assets less liabilities at the last close, exact USD."""
-    books = _Books(run)
-    return books.usd(books.equity())
+    values = _Values(run)
+    return values.usd(values.equity())
 
 
 def waterfall(run: Run) -> Waterfall:
@@ -83,25 +83,25 @@ def waterfall(run: Run) -> Waterfall:
     Equity is taken from the balances at the end; the buckets from income, expenses and trades, and from revaluing what
     was held between the rows in which it changed. The two meet in `unexplained`.
     """
-    books = _Books(run)
+    values = _Values(run)
     buckets = dict.fromkeys((each.name for each in fields(Waterfall)), 0)
     for account in run.ledger.accounts:
         root, _, _ = account.name.partition(":")
         leaf = account.name.rpartition(":")[2]
         if root == "Income":
-            buckets[INCOME_BUCKETS.get(leaf, "other_income")] -= books.valued(account)
+            buckets[INCOME_BUCKETS.get(leaf, "other_income")] -= values.valued(account)
         elif root == "Expenses":
-            buckets[EXPENSE_BUCKETS.get(leaf, "fees")] -= books.valued(account)
+            buckets[EXPENSE_BUCKETS.get(leaf, "fees")] -= values.valued(account)
         elif root == "Equity" and leaf == "Trading":
-            buckets["execution"] -= books.valued(account)
+            buckets["execution"] -= values.valued(account)
         elif root in ("Assets", "Liabilities") and account.asset != USDC:
-            buckets["price_pnl"] += books.final(account) - books.valued(account)
-    buckets["result"] = books.equity() - books.usdc(run.capital)
+            buckets["price_pnl"] += values.final(account) - values.valued(account)
+    buckets["result"] = values.equity() - values.usdc(run.capital)
     buckets["unexplained"] = 2 * buckets["result"] - sum(buckets.values())
-    return Waterfall(**{name: books.usd(amount) for name, amount in buckets.items()})
+    return Waterfall(**{name: values.usd(amount) for name, amount in buckets.items()})
 
 
-class _Books:
+class _Values:
     """Balances and flows of a run, in integers of 10^-`places` USD."""
 
     def __init__(self, run: Run) -> None:
@@ -122,7 +122,7 @@ class _Books:
 
     def usdc(self, atoms: int) -> int:
         """Atomic units of USDC, at a dollar each."""
-        return atoms * 10 ** (self.places - USDC.decimals)
+        return atoms * int(10 ** (self.places - USDC.decimals))
 
     def final(self, account: Account) -> int:
         """The balance at the last close."""
@@ -150,7 +150,7 @@ class _Books:
         )
 
     def _worth(self, account: Account, atoms: int, price: int) -> int:
-        return atoms * price * 10 ** (self.places - self._exact.decimals - account.asset.decimals)
+        return atoms * price * int(10 ** (self.places - self._exact.decimals - account.asset.decimals))
 
 
 def max_drawdown_pct(run: Run) -> float:
@@ -172,9 +172,9 @@ def annualized_pct(return_pct: float, days: float) -> float:
 
 def fees_usd(run: Run) -> dict[str, Decimal]:
     """Expenses by account that count as fees, exact USD, in the order of the chart."""
-    books = _Books(run)
+    values = _Values(run)
     return {
-        account.name: books.usd(books.valued(account))
+        account.name: values.usd(values.valued(account))
         for account in run.ledger.accounts
         if account.name.startswith("Expenses:") and account.name.rpartition(":")[2] not in EXPENSE_BUCKETS
     }

@@ -21,8 +21,8 @@ IN_TRANSIT = Account("Assets:Bridge:InTransit", USDC, floor=True)
 """Money that has left one venue and not reached the other."""
 BRIDGE_FEE = Account("Expenses:Bridge:Fee", USDC)
 
-not_negative = validators.ge(0)
-fraction = validators.and_(validators.ge(0), validators.lt(1))
+not_negative = validators.ge(0.0)
+fraction = validators.and_(validators.ge(0.0), validators.lt(1.0))
 
 
 @frozen
@@ -44,12 +44,12 @@ class Bridge:
 
     fee_usd: float = field(default=0.0, validator=not_negative)
     latency_s: float = field(default=0.0, validator=not_negative)
-    sender_share: float = field(default=0.5, validator=validators.and_(validators.ge(0), validators.le(1)))
+    sender_share: float = field(default=0.5, validator=validators.and_(validators.ge(0.0), validators.le(1.0)))
 
 
 @frozen
 class Moment:
-    """An instant at which a venue acts: `row` of the market, the `price` it deals at, and the ids of event and cause."""
+    """An instant at which a venue acts: market row, the price it deals at, and the ids of event and cause."""
 
     event: int
     cause: int | None

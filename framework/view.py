@@ -1,4 +1,4 @@
-"""What a strategy may see: the present row, the past, positions and cash; nothing of the future, and nothing to post."""
+"""What a strategy may see: the present row, the past, positions and cash; nothing of the future, no way to post."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol

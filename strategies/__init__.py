@@ -1,0 +1,1 @@
+"""Strategies, one module each, and the moves that several of them share."""

@@ -1,0 +1,1 @@
+"""Simulated venues, one module per protocol, and the rulebooks that fill in their rules."""

@@ -9,7 +9,7 @@ from framework.accrual import Accrual, compounding_path, row_rate
 from framework.errors import OrderRefused
 from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
 from framework.ledger import Account, Book, Draft, Stream
-from framework.market import Floats, Ints, Market
+from framework.market import Ints, Market
 from framework.orders import Close, Open
 from framework.units import USDC, Asset
 from framework.venue import (
@@ -87,7 +87,7 @@ class Asgard(Venue):
     overpayment: Literal["refuse", "earns_borrowing_rate"] = "refuse"
     lending_rate: str = "sol_lending_apy"
     borrowing_rate: str = "usdc_borrowing_apy"
-    bridge: Bridge = Bridge()
+    bridge: Bridge = field(factory=Bridge)
     _chart: Chart = field(init=False, repr=False, eq=False)
     _streams: tuple[tuple[Account, Stream, str], ...] = field(init=False, repr=False, eq=False)
 
@@ -172,8 +172,12 @@ class Asgard(Venue):
         draft.transfer(chart.loan, source, repaid, kind)
         if amount > repaid and self.overpayment == "refuse":
             raise OrderRefused(
-                refusal(self.name, moment, kind, f"{USDC.decimal(amount)} USDC is more than the loan of "
-                f"{USDC.decimal(repaid)} USDC")
+                refusal(
+                    self.name,
+                    moment,
+                    kind,
+                    f"{USDC.decimal(amount)} USDC is more than the loan of {USDC.decimal(repaid)} USDC",
+                )
             )
         draft.transfer(chart.overpaid, source, amount - repaid, kind)
 
@@ -231,9 +235,7 @@ class Asgard(Venue):
             fee=fee,
         )
 
-    def _accrual(
-        self, stream: Stream, asset: Asset, path: Ints, market: Market, column: str, rows: slice
-    ) -> Accrual:
+    def _accrual(self, stream: Stream, asset: Asset, path: Ints, market: Market, column: str, rows: slice) -> Accrual:
         return Accrual(
             event=InterestAccrued,
             venue=self.name,

@@ -26,7 +26,7 @@ class Drift(Venue):
     forgive_negative_equity: bool = False
     funding_rate: str = "drift_funding_rate"
     funding_price: str = field(default="close", validator=validators.in_(("open", "close", "oracle")))
-    bridge: Bridge = Bridge()
+    bridge: Bridge = field(factory=Bridge)
     _perpetual: Perpetual = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:

@@ -8,12 +8,12 @@ of a day are the printed mean of its month: yearly rates as they are, funding sp
 import csv
 import math
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 HERE = Path(__file__).parent
-HEADER = (
-    "time,open,high,low,close,hyperliquid_funding_rate,drift_funding_rate,sol_lending_apy,usdc_borrowing_apy".split(",")
-)
+PRICES = ["open", "high", "low", "close"]
+RATES = ["hyperliquid_funding_rate", "drift_funding_rate", "sol_lending_apy", "usdc_borrowing_apy"]
 
 
 def _table(name: str) -> list[dict[str, str]]:
@@ -24,7 +24,7 @@ def _table(name: str) -> list[dict[str, str]]:
 def _closes(printed: dict[date, float]) -> dict[date, float]:
     days = sorted(printed)
     closes = {days[0]: printed[days[0]]}
-    for before, after in zip(days, days[1:], strict=False):
+    for before, after in pairwise(days):
         span = (after - before).days
         low, high = math.log(printed[before]), math.log(printed[after])
         for step in range(1, span):
@@ -61,7 +61,7 @@ def write(path: Path) -> None:
     """Write the table."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
+        writer.writerow(["time", *PRICES, *RATES])
         writer.writerows(rows())
 
 

@@ -1,0 +1,55 @@
+"""The books of a run: every event goes into the log together with its entry in the ledger, and never one alone.
+
+This is the only caller of `Ledger.post` and `Ledger.post_series`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import asdict
+
+from framework.conditions import Stretch
+from framework.curve import Curve
+from framework.eventlog import EventLog, Settlements
+from framework.events import Event
+from framework.ledger import Account, Draft, Ledger
+from framework.logs import debugging, log
+from framework.market import Market
+from framework.units import USDC
+from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Venue
+
+
+class Books:
+    """Ledger, event log and equity curve of one run."""
+
+    def __init__(self, market: Market, venues: Sequence[Venue], capital: int) -> None:
+        chart = [CASH, CAPITAL, IN_TRANSIT, BRIDGE_FEE]
+        self._market = market
+        self.ledger = Ledger([*chart, *(account for venue in venues for account in venue.accounts())])
+        self.events = EventLog(market)
+        self.curve = Curve(market, venues, USDC.units(capital))
+        self._debugging = debugging()
+
+    def balance(self, account: Account) -> int:
+        """Debits less credits in atomic units."""
+        return self.ledger.balance(account)
+
+    def post(self, event: Event, draft: Draft | None = None) -> None:
+        """One event and its entry; raises `LedgerError` for an entry that the ledger refuses, and logs nothing."""
+        transfers = draft.transfers if draft else []
+        self.ledger.post(event.at_ns, event.event, transfers)
+        self.events.add(event)
+        if self._debugging:
+            log.debug(event.kind, transfers=len(transfers), **asdict(event, recurse=False))
+
+    def settle(self, stretch: Stretch, stop: int) -> None:
+        """The settlements of a stretch up to the row before `stop`, each an event with one transfer."""
+        accruals = [accrual for projection in stretch.projections.values() for accrual in projection.accruals]
+        if accruals:
+            count = stop - stretch.start
+            amounts = np.stack([accrual.amounts[:count] for accrual in accruals], axis=1)
+            streams = [accrual.stream for accrual in accruals]
+            first = self.events.next_id
+            rows, columns = self.ledger.post_series(self._market.at_ns[stretch.start : stop], first, streams, amounts)
+            self.events.add_settlements(Settlements(first, stretch.start, rows, columns, accruals))
+        self.curve.fill(stretch, self.ledger, stop)

@@ -1,0 +1,144 @@
+"""Execution: orders and liquidations become outcomes of venues, and outcomes become entries of the books."""
+
+from collections.abc import Callable, Iterable
+
+from framework.clock import NS_PER_SECOND, Phase
+from framework.errors import CarrybookError, LedgerError, OrderRefused
+from framework.events import Liquidated, OrderFilled, TransferArrived, TransferSent
+from framework.ledger import Draft
+from framework.orders import Close, Deposit, Move, Open, Order, Withdraw
+from framework.present import Present
+from framework.units import USDC
+from framework.venue import BRIDGE_FEE, CASH, IN_TRANSIT, Moment, refusal
+
+
+class Execution:
+    """Executes at the present of a run; `on_arrival` is told of money that was on its way for a time."""
+
+    def __init__(self, present: Present, on_arrival: Callable[[TransferArrived], None]) -> None:
+        self._present = present
+        self._on_arrival = on_arrival
+        self._last_order: dict[str, int] = {}
+
+    def acted_since(self, event: Liquidated) -> bool:
+        """Whether an order was executed at the event's venue after the event."""
+        return self._last_order.get(event.venue, 0) > event.event
+
+    def liquidate(self, venues: Iterable[str]) -> list[Liquidated]:
+        """The liquidation of the positions at these venues."""
+        present = self._present
+        events = []
+        for name in venues:
+            draft = Draft(present.books.ledger)
+            event = present.venue(name).liquidate(draft, present.moment(None), present.market)
+            present.books.post(event, draft)
+            events.append(event)
+        return events
+
+    def execute(self, order: Order, cause: int) -> None:
+        """One order, whole; raises `OrderRefused`, and then nothing of it has happened."""
+        present = self._present
+        moment, draft = present.moment(cause), Draft(present.books.ledger)
+        match order:
+            case Open() | Close():
+                filled = present.venue(order.venue).execute(order, draft, moment)
+            case Deposit():
+                amount = self._amount(order, order.amount_usd, moment)
+                present.venue(order.venue).receive(draft, CASH, amount, moment, "deposit")
+                filled = _moved("deposit", order.venue, amount, moment)
+            case Withdraw():
+                amount = self._payable(order, order.venue, order.amount_usd, moment)
+                present.venue(order.venue).pay(draft, CASH, amount, moment, "withdrawal")
+                filled = _moved("withdrawal", order.venue, amount, moment)
+            case Move():
+                self._send(order, draft, moment)
+                return
+            case _:
+                raise CarrybookError(f"the strategy yielded {order!r} in row {moment.row + 1}; expected an order")
+        if draft.transfers:
+            self._post(filled, draft, order, moment)
+            self._last_order[order.venue] = filled.event
+
+    def _send(self, order: Move, draft: Draft, moment: Moment) -> None:
+        present = self._present
+        source, target = present.venue(order.source), present.venue(order.target)
+        amount = self._payable(order, order.source, order.amount_usd, moment)
+        bridges = (source.bridge, target.bridge)
+        leaving = sum(USDC.nearest(bridge.fee_usd * bridge.sender_share) for bridge in bridges)
+        arriving = sum(USDC.nearest(bridge.fee_usd) for bridge in bridges) - leaving
+        latency_ns = round(sum(bridge.latency_s for bridge in bridges) * NS_PER_SECOND)
+        source.pay(draft, IN_TRANSIT, amount, moment, "transfer")
+        source.pay(draft, BRIDGE_FEE, leaving, moment, "bridge_fee")
+        sent = TransferSent(
+            event=moment.event,
+            at_ns=moment.at_ns,
+            venue=order.source,
+            cause=moment.cause,
+            counterparty=order.target,
+            amount=amount,
+            fee=leaving,
+            price=moment.price,
+        )
+        self._post(sent, draft, order, moment)
+        self._last_order[order.source] = sent.event
+        if latency_ns:
+            present.clock.call(
+                moment.at_ns + latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(self._arrive(sent, arriving, order))
+            )
+        else:
+            self._arrive(sent, arriving, order)
+
+    def _arrive(self, sent: TransferSent, fee: int, order: Move) -> TransferArrived:
+        present = self._present
+        moment, draft = present.moment(sent.event), Draft(present.books.ledger)
+        target = present.venue(sent.counterparty)
+        target.receive(draft, IN_TRANSIT, sent.amount, moment, "transfer")
+        target.pay(draft, BRIDGE_FEE, fee, moment, "bridge_fee")
+        arrived = TransferArrived(
+            event=moment.event,
+            at_ns=moment.at_ns,
+            venue=sent.counterparty,
+            cause=sent.event,
+            counterparty=sent.venue,
+            amount=sent.amount,
+            fee=fee,
+            price=moment.price,
+        )
+        self._post(arrived, draft, order, moment)
+        self._last_order[sent.counterparty] = arrived.event
+        return arrived
+
+    def _post(
+        self, event: OrderFilled | TransferSent | TransferArrived, draft: Draft, order: Order, moment: Moment
+    ) -> None:
+        try:
+            self._present.books.post(event, draft)
+        except LedgerError as error:
+            raise OrderRefused(refusal("the ledger", moment, order, str(error))) from None
+
+    def _payable(self, order: Withdraw | Move, venue: str, amount_usd: float, moment: Moment) -> int:
+        amount = self._amount(order, amount_usd, moment)
+        equity_usd = self._present.leg(venue).equity_usd
+        if USDC.units(amount) > equity_usd:
+            why = f"{amount_usd} USD is more than the equity of {equity_usd:.6f} USD there"
+            raise OrderRefused(refusal(venue, moment, order, why))
+        return amount
+
+    def _amount(self, order: Deposit | Withdraw | Move, amount_usd: float, moment: Moment) -> int:
+        amount = USDC.nearest(amount_usd)
+        if amount <= 0:
+            raise OrderRefused(refusal("the simulation", moment, order, "expected an amount above 0"))
+        return amount
+
+
+def _moved(order: str, venue: str, amount: int, moment: Moment) -> OrderFilled:
+    """A deposit or a withdrawal as the event of an order."""
+    return OrderFilled(
+        event=moment.event,
+        at_ns=moment.at_ns,
+        venue=venue,
+        cause=moment.cause,
+        order=order,
+        price=moment.price,
+        amount=amount,
+    )

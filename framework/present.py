@@ -1,0 +1,76 @@
+"""The present of a run: one instant, seen through projected rows where nobody has acted since, else through the ledger.
+
+It is the `View` that strategies get; the simulation moves it on.
+"""
+
+from collections.abc import Mapping
+
+from framework.books import Books
+from framework.clock import Clock
+from framework.conditions import Stretch
+from framework.errors import ScenarioError
+from framework.events import OrderFilled
+from framework.ledger import Draft
+from framework.market import Floats, Market
+from framework.orders import Close, Open
+from framework.units import USDC
+from framework.venue import CASH, IN_TRANSIT, Leg, Moment, Venue
+
+
+class Present:
+    """Where a run stands: `row` is the market row whose prices hold, `stretch` what is projected and not settled."""
+
+    def __init__(self, market: Market, venues: Mapping[str, Venue], books: Books, clock: Clock) -> None:
+        self.market = market
+        self.venues = venues
+        self.books = books
+        self.clock = clock
+        self.row = 0
+        self.stretch: Stretch | None = None
+
+    @property
+    def at_ns(self) -> int:
+        return self.clock.now_ns
+
+    @property
+    def price(self) -> float:
+        return float(self.market["close"][self.row])
+
+    @property
+    def cash_usd(self) -> float:
+        return USDC.units(self.books.balance(CASH))
+
+    @property
+    def equity_usd(self) -> float:
+        transit_usd = USDC.units(self.books.balance(IN_TRANSIT))
+        return self.cash_usd + transit_usd + sum(self.leg(name).equity_usd for name in self.venues)
+
+    def leg(self, venue: str) -> Leg:
+        holder = self.venue(venue)
+        if self.stretch is None:
+            return holder.leg(self.books.ledger, self.price)
+        projection = self.stretch.projections.get(venue)
+        return projection.leg(self.row - self.stretch.start) if projection else Leg()
+
+    def quote(self, order: Open | Close) -> OrderFilled:
+        return self.venue(order.venue).execute(order, Draft(self.books.ledger), self.moment(None))
+
+    def history(self, column: str, rows: int) -> Floats:
+        return self.market[column][max(0, self.row + 1 - rows) : self.row + 1]
+
+    def venue(self, name: str) -> Venue:
+        """A venue by its name; raises `ScenarioError` for one that the scenario does not have."""
+        try:
+            return self.venues[name]
+        except KeyError:
+            raise ScenarioError(f"unknown venue {name!r}; expected one of {', '.join(self.venues)}") from None
+
+    def moment(self, cause: int | None) -> Moment:
+        """The present as venues need it, for an event that `cause` provoked."""
+        return Moment(self.books.events.next_id, cause, self.clock.now_ns, self.row, self.price)
+
+    def settle(self) -> None:
+        """Bring the books up to the present row: what was projected has happened."""
+        if self.stretch is not None:
+            stretch, self.stretch = self.stretch, None
+            self.books.settle(stretch, self.row + 1)
