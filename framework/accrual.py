@@ -33,7 +33,7 @@ class Accrual:
 
 
 def growth_index(market: Market, column: str) -> Floats:
-    """Growth of one unit at the yearly rate `column`, compounded by row with rate x years; shape (rows + 1,), from 1."""
+    """Growth of one unit at the yearly rate `column`, by rate x years each row; shape (rows + 1,), from 1."""
 
     def grow() -> Floats:
         return np.concatenate(([1.0], np.cumprod(1 + row_rate(market, column))))

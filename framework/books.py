@@ -40,7 +40,10 @@ class Books:
         self.ledger.post(event.at_ns, event.event, transfers)
         self.events.add(event)
         if self._debugging:
-            log.debug(event.kind, transfers=len(transfers), **asdict(event, recurse=False))
+            values = {
+                ("id" if name == "event" else name): value for name, value in asdict(event, recurse=False).items()
+            }
+            log.debug(event.kind, transfers=len(transfers), **values)
 
     def settle(self, stretch: Stretch, stop: int) -> None:
         """The settlements of a stretch up to the row before `stop`, each an event with one transfer."""

@@ -146,7 +146,7 @@ def hyperliquid_candles(raw: Raw) -> Series:
 
 
 def hyperliquid_funding(raw: Raw) -> Series:
-    """Hyperliquid `fundingHistory`: fraction of notional per hour, > 0 longs pay; stamps lag the hour and are floored."""
+    """Hyperliquid `fundingHistory`: fraction of notional per hour, > 0 longs pay; stamps lag the hour: floor them."""
     rows = raw.objects()
     return Series(
         name="hyperliquid_funding_rate",
@@ -212,7 +212,7 @@ def defillama_borrowing(raw: Raw) -> Series:
 
 
 def table(raw: Raw, *, interval: str) -> Series:
-    """Our own CSV: `time` (ISO 8601 with offset, when the row opens), open, high, low, close, and any rates beside them.
+    """Our own CSV: `time` (ISO 8601 with offset, when the row opens), open, high, low, close and rates.
 
     Every further column is taken as it is under its own name: rates are fractions, funding of the row and interest per
     year. `interval` is the length of a row, such as `1d`.

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, Union
 
 import cattrs
-from attrs import fields_dict
+from attrs import fields_dict, has
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
 from framework.errors import ScenarioError
@@ -25,8 +25,10 @@ def structure(table: object, cls: type[Structured], key: str) -> Structured:
     """`table` as a value of `cls`; raises `ScenarioError` with the first wrong key below `key`."""
     if not isinstance(table, dict):
         raise ScenarioError(f"{key}: {table!r}; expected a table")
+    if not has(cls):
+        raise ScenarioError(f"{key}: {cls.__name__} is not an attrs class; decorate it with attrs.frozen")
     try:
-        return _CONVERTER.structure(table, cls)
+        return _CONVERTER.structure(table, cls)  # type: ignore[return-value]
     except ClassValidationError as error:
         raise ScenarioError(next(_complaints(error, key))) from None
 

@@ -1,0 +1,258 @@
+"""The folder of a run: Parquet for the books, JSON for the rest, named by what went in, and never half there.
+
+Everything is written beside its place under another name; the manifest comes last, and one rename makes it the run.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from attrs import fields
+
+from framework.assembly import Assembly
+from framework.errors import RunError
+from framework.eventlog import EventLog, Settlements
+from framework.events import Event
+from framework.market import Market
+from framework.run import Run
+from framework.summary import Summary
+from framework.valuation import row_of
+
+FORMAT = 1
+"""Version of the folder's layout."""
+LIBRARIES = ("attrs", "cattrs", "numpy", "pyarrow", "simpy")
+
+EVENT_COLUMNS: Mapping[str, pa.DataType] = {
+    "event": pa.int64(),
+    "at_ns": pa.int64(),
+    "venue": pa.string(),
+    "kind": pa.string(),
+    "cause": pa.int64(),
+    "asset": pa.string(),
+    "rate": pa.float64(),
+    "price": pa.float64(),
+    "size": pa.int64(),
+    "amount": pa.int64(),
+    "fee": pa.int64(),
+    "equity": pa.int64(),
+    "penalty": pa.int64(),
+    "bad_debt": pa.int64(),
+    "trigger_price": pa.float64(),
+    "side": pa.string(),
+    "closed": pa.bool_(),
+    "order": pa.string(),
+    "counterparty": pa.string(),
+    "condition": pa.string(),
+    "row": pa.int64(),
+    "price_source": pa.string(),
+    "price_source_row": pa.int64(),
+    "rate_source": pa.string(),
+    "rate_source_row": pa.int64(),
+    "rate_source_rows": pa.int64(),
+}
+"""Columns of `events.parquet`: amounts in atomic units, `row` the market row from 0, sources as file and rows in it."""
+
+
+def identity(assembly: Assembly) -> str:
+    """The name of a run: SHA-256 over the scenario, every input and the version of the project."""
+    parts = [version("carrybook"), assembly.scenario.digest, *_inputs(assembly.market).values()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
+    """Write the folder of a run below `parent` and return it; raises `RunError`, and then nothing is left behind."""
+    name = identity(assembly)
+    target = parent / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{name[:16]}.", dir=parent))
+    except OSError as error:
+        raise RunError(f"{parent}: not writable ({error.strerror}); expected a directory for runs") from None
+    try:
+        _write(draft, assembly, run, summary, name)
+        _replace(draft, target)
+    except OSError as error:
+        raise RunError(f"{target}: not writable ({error.strerror})") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: str) -> None:
+    (folder / "scenario.toml").write_text(assembly.scenario.toml())
+    _parquet(folder / "market.parquet", _market_table(run.market))
+    _parquet(folder / "ledger.parquet", _ledger_table(run))
+    _parquet(folder / "events.parquet", _event_table(run.events, run.market))
+    _parquet(folder / "equity.parquet", _equity_table(run))
+    (folder / "summary.json").write_text(_json(summary))
+    manifest = {
+        "format": FORMAT,
+        "run": name,
+        "scenario": assembly.scenario.digest,
+        "seed": assembly.scenario.seed,
+        "inputs": _inputs(run.market),
+        "label": run.market.label,
+        "ledger": {"digest": run.ledger.digest, "chain": run.ledger.chain(), "chart": run.ledger.chart()},
+        "counts": {"rows": len(run.market), "events": len(run.events), "transfers": len(run.ledger)},
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
+        "versions": {"carrybook": version("carrybook"), "python": platform.python_version()}
+        | {library: version(library) for library in LIBRARIES},
+    }
+    (folder / "manifest.json").write_text(_json(manifest))
+    for path in folder.iterdir():
+        _sync(path)
+
+
+def _replace(draft: Path, target: Path) -> None:
+    """Put the draft in the target's place; a run that is there already is moved aside first and then removed."""
+    draft.chmod(0o755)
+    aside = draft.with_name(draft.name + ".old")
+    if target.exists():
+        target.rename(aside)
+    draft.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1) + "\n"
+
+
+def _parquet(path: Path, table: pa.Table) -> None:
+    pq.write_table(table, path, compression="zstd")
+
+
+def _inputs(market: Market) -> dict[str, str]:
+    """Input file -> SHA-256, in the order of the table's columns."""
+    return {source.file: source.digest for source in market.sources.values()}
+
+
+def _ledger_table(run: Run) -> pa.Table:
+    records = run.ledger.records()
+    accounts = pa.array([account.name for account in run.ledger.accounts])
+    assets = pa.array([asset.code for asset in run.ledger.assets])
+    kinds = pa.array(list(run.ledger.kinds), type=pa.string())
+
+    def named(column: str, names: pa.Array) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(records[column].astype(np.int32), names)
+
+    return pa.table(
+        {
+            "seq": np.arange(1, len(records) + 1),
+            "at_ns": records["at_ns"],
+            "event": records["event"],
+            "kind": named("kind", kinds),
+            "debit": named("debit", accounts),
+            "credit": named("credit", accounts),
+            "asset": named("asset", assets),
+            "amount": records["amount"],
+        }
+    )
+
+
+def _event_table(events: EventLog, market: Market) -> pa.Table:
+    schema = pa.schema(list(EVENT_COLUMNS.items()))
+    tables: list[pa.Table] = [schema.empty_table()]
+    singles: list[dict[str, object]] = []
+    for part in events.parts:
+        if isinstance(part, Settlements):
+            tables += [pa.Table.from_pylist(singles, schema=schema), _settlement_table(part, market, schema)]
+            singles = []
+        else:
+            singles.append(_single_row(part, market))
+    tables.append(pa.Table.from_pylist(singles, schema=schema))
+    return pa.concat_tables(tables)
+
+
+def _single_row(event: Event, market: Market) -> dict[str, object]:
+    row = row_of(market, event.at_ns)
+    values: dict[str, object] = {each.name: getattr(event, each.name) for each in fields(type(event))}
+    if "condition" in values:
+        values["condition"] = str(values["condition"])
+    close = market.sources.get("close")
+    if close and values.get("price") is not None:
+        values |= {"price_source": close.file, "price_source_row": int(close.first_row[row])}
+    return values | {"kind": event.kind, "row": row}
+
+
+def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> pa.Table:
+    """The events of a settled stretch, as columns."""
+    count, accruals = len(part), part.accruals
+    at = part.start + part.rows
+
+    def gathered(arrays: Sequence[np.ndarray[tuple[int], np.dtype[np.generic]]]) -> object:
+        return np.stack(arrays, axis=1)[part.rows, part.columns]
+
+    def by_accrual(texts: Sequence[str | None]) -> pa.Array:
+        return pa.array(texts, type=pa.string()).take(pa.array(part.columns))
+
+    rates = [market.sources.get(accrual.rate_column) for accrual in accruals]
+    close = market.sources.get("close")
+    length = int(part.rows.max()) + 1
+    columns: dict[str, object] = {
+        "event": np.arange(part.first, part.first + count),
+        "at_ns": market.at_ns[at],
+        "venue": by_accrual([accrual.venue for accrual in accruals]),
+        "kind": by_accrual([accrual.event.__name__ for accrual in accruals]),
+        "asset": by_accrual([accrual.asset for accrual in accruals]),
+        "rate": gathered([accrual.rate[:length] for accrual in accruals]),
+        "price": gathered([accrual.price[:length] for accrual in accruals]),
+        "size": gathered([accrual.size[:length] for accrual in accruals]),
+        "amount": gathered([part.gains(column)[:length] for column in range(len(accruals))]),
+        "row": at,
+    }
+    if close:
+        columns |= {"price_source": pa.array([close.file] * count), "price_source_row": close.first_row[at]}
+    if all(rates):
+        known = [rate for rate in rates if rate]
+        columns |= {
+            "rate_source": by_accrual([rate.file for rate in known]),
+            "rate_source_row": np.stack([rate.first_row for rate in known], axis=1)[at, part.columns],
+            "rate_source_rows": np.stack([rate.rows for rate in known], axis=1)[at, part.columns],
+        }
+    arrays = [
+        pa.array(columns[each.name], each.type) if each.name in columns else pa.nulls(count, each.type)
+        for each in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _equity_table(run: Run) -> pa.Table:
+    curve = run.curve
+    columns = {
+        "at_ns": run.market.at_ns,
+        "close": run.market["close"],
+        "equity_usd": curve.equity_usd,
+        "cash_usd": curve.cash_usd,
+        "transit_usd": curve.transit_usd,
+    }
+    columns |= {f"{venue}_equity_usd": values for venue, values in curve.equity_usd_by_venue.items()}
+    columns |= {f"{venue}_size": values for venue, values in curve.size_by_venue.items()}
+    return pa.table(columns | {"net_size": curve.net_size})
+
+
+def _market_table(market: Market) -> pa.Table:
+    columns: dict[str, object] = {"row": np.arange(len(market)), "open_ns": market.open_ns, "at_ns": market.at_ns}
+    for name, column in market.columns.items():
+        columns[name] = column
+        source = market.sources.get(name)
+        if source:
+            columns |= {f"{name}_source_row": source.first_row, f"{name}_source_rows": source.rows}
+    return pa.table(columns)

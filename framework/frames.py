@@ -1,0 +1,57 @@
+"""Runs as pandas frames, for notebooks: the ledger, the events and the curve, in memory or from a run's folder."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from framework.errors import RunError
+from framework.ledger import Ledger
+from framework.run import Run
+
+
+def ledger_frame(ledger: Ledger) -> pd.DataFrame:
+    """One row per transfer: `seq, at, at_ns, event, kind, debit, credit, asset, amount`; amounts in atomic units."""
+    records = ledger.records()
+    accounts = [account.name for account in ledger.accounts]
+    assets = [asset.code for asset in ledger.assets]
+    return pd.DataFrame(
+        {
+            "seq": range(1, len(records) + 1),
+            "at": pd.to_datetime(records["at_ns"], utc=True),
+            "at_ns": records["at_ns"],
+            "event": records["event"],
+            "kind": [ledger.kinds[code] for code in records["kind"]],
+            "debit": [accounts[code] for code in records["debit"]],
+            "credit": [accounts[code] for code in records["credit"]],
+            "asset": [assets[code] for code in records["asset"]],
+            "amount": records["amount"],
+        }
+    )
+
+
+def balance_frame(ledger: Ledger) -> pd.DataFrame:
+    """One row per account and asset: `account, asset, atoms, units`; debits less credits."""
+    rows = [
+        {"account": account.name, "asset": account.asset.code, "atoms": atoms, "units": account.asset.units(atoms)}
+        for account, atoms in ledger.balances().items()
+    ]
+    return pd.DataFrame(rows, columns=["account", "asset", "atoms", "units"])
+
+
+def equity_frame(run: Run) -> pd.DataFrame:
+    """One row per market row: the close, and what wallet, transit and each venue were worth in USD."""
+    curve = run.curve
+    columns = {"close": run.market["close"], "equity_usd": curve.equity_usd, "cash_usd": curve.cash_usd}
+    columns |= {f"{venue}_equity_usd": values for venue, values in curve.equity_usd_by_venue.items()}
+    columns |= {"net_size": curve.net_size}
+    return pd.DataFrame(columns, index=pd.DatetimeIndex(pd.to_datetime(run.market.at_ns, utc=True), name="at"))
+
+
+def read_frame(folder: Path, table: str) -> pd.DataFrame:
+    """`ledger`, `events`, `equity` or `market` of a run's folder; raises `RunError` for a folder that is not whole."""
+    if not (folder / "manifest.json").is_file():
+        raise RunError(f"{folder}: not a finished run; expected a folder with manifest.json")
+    path = folder / f"{table}.parquet"
+    if not path.is_file():
+        raise RunError(f"{folder}: no table {table!r}; expected ledger, events, equity or market")
+    return pd.read_parquet(path)

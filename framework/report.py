@@ -1,0 +1,154 @@
+"""The printed report of a run: tables for people, the place where numbers are rounded."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
+
+import numpy as np
+from attrs import AttrsInstance, asdict
+from rich import box
+from rich.table import Table
+
+from framework.assembly import Assembly
+from framework.chronicle import Line, chronicle
+from framework.run import Run
+from framework.summary import Summary
+from framework.units import USDC
+from framework.valuation import fees_usd, waterfall
+
+WATERFALL_WORDS = {
+    "carry": "Carry (lending less interest)",
+    "funding": "Funding",
+    "fees": "Fees",
+    "liquidation_penalty": "Liquidation penalty",
+    "price_pnl": "Price P&L of both legs",
+    "execution": "Execution (rounding of trades)",
+    "bad_debt": "Bad debt (lost by the venues)",
+    "other_income": "Other income",
+    "unexplained": "Unexplained",
+    "result": "Result",
+}
+
+
+def report(assembly: Assembly, run: Run, summary: Summary) -> Iterator[Table]:
+    """The tables of a report, in the order in which they are printed."""
+    yield _market(run)
+    yield _rules(assembly)
+    yield _performance(summary)
+    yield _log(chronicle(run))
+    yield _fees(run)
+    yield _waterfall(run)
+    yield _neutrality(run)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose columns after the first hold numbers, or text where they say so with a leading `<`."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        left = index == 0 or column.startswith("<")
+        table.add_column(column.removeprefix("<"), justify="left" if left else "right", no_wrap=True)
+    return table
+
+
+def _market(run: Run) -> Table:
+    market = run.market
+    table = _table(
+        f"Market: {len(market)} rows, {market.date(0)} to {market.date(len(market) - 1)}",
+        "series", "<file", "samples", "used", "outside", "dropped",
+    )  # fmt: skip
+    for each in market.coverage:
+        table.add_row(each.series, each.file, *map(str, (each.samples, each.used, each.outside, each.dropped)))
+    dropped = market.dropped_rows
+    notes = [f"{len(dropped)} rows dropped, which not all series have"]
+    notes += [f"first {dropped[0]}"] if dropped else []
+    table.caption = "; ".join([*notes, *([market.label] if market.label else [])])
+    table.caption_justify = "left"
+    return table
+
+
+def _rules(assembly: Assembly) -> Table:
+    rules = {
+        venue.name: _flat(asdict(cast("AttrsInstance", venue), filter=lambda field, _: field.init))
+        for venue in assembly.venues
+    }
+    table = _table("Venue rules", "rule", *rules)
+    for rule in dict.fromkeys(rule for each in rules.values() for rule in each if rule != "name"):
+        table.add_row(rule, *(str(each.get(rule, "")) for each in rules.values()))
+    return table
+
+
+def _flat(rules: Mapping[str, object], above: str = "") -> dict[str, object]:
+    """Nested rules as one level of dotted names."""
+    flat: dict[str, object] = {}
+    for name, value in rules.items():
+        flat |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
+    return flat
+
+
+def _performance(summary: Summary) -> Table:
+    table = _table("Performance", "measure", "value")
+    for words, key, form in (
+        ("Capital", "capital_usd", "${:,.2f}"),
+        ("Final equity", "final_equity_usd", "${:,.2f}"),
+        ("Return", "return_pct", "{:+.2f} %"),
+        ("Annualised, simple", "annualized_return_pct", "{:+.2f} %"),
+        ("Maximum drawdown", "max_drawdown_pct", "{:.2f} %"),
+        ("Capital rebalances", "capital_rebalances", "{}"),
+        ("Full rotations", "full_rotations", "{}"),
+        ("Liquidations", "liquidations", "{}"),
+        ("Ledger transfers", "transfers", "{:,}"),
+    ):
+        table.add_row(words, form.format(summary[key]))
+    return table
+
+
+def _log(lines: Iterable[Line]) -> Table:
+    table = _table("Event log", "date", "<what", "<where", "price", "transfer", "penalty", "bad debt", "fees", "event")
+    for line in lines:
+        table.add_row(
+            line.date,
+            line.kind,
+            line.venue,
+            f"{line.price:,.2f}",
+            *map(_money, (line.transfer_usd, line.penalty_usd, line.bad_debt_usd, line.fees_usd)),
+            str(line.event),
+        )
+    return table
+
+
+def _fees(run: Run) -> Table:
+    table = _table("Fees", "account", "USD")
+    paid = {account: amount for account, amount in fees_usd(run).items() if amount}
+    for account, amount in paid.items():
+        table.add_row(account, f"{amount:,.2f}")
+    table.add_row("Total", f"{sum(paid.values()):,.2f}", style="bold")
+    return table
+
+
+def _waterfall(run: Run) -> Table:
+    table = _table("P&L waterfall", "bucket", "USD")
+    steps = waterfall(run)
+    for name, amount in steps.steps():
+        table.add_row(
+            WATERFALL_WORDS[name], f"{round(amount, 2) + 0:+,.2f}", style="bold" if name == "result" else None
+        )
+    table.add_row("The study's MTM drag (its plug)", f"{steps.study_drag:+,.2f}", style="dim")
+    return table
+
+
+def _neutrality(run: Run) -> Table:
+    close, curve = run.market["close"], run.curve
+    equity = curve.equity_usd
+    held = curve.gross_size > 0
+    net, gross = np.abs(curve.net_size[held]), curve.gross_size[held]
+    table = _table("Delta neutrality", "check", "value")
+    capital_usd = USDC.units(run.capital)
+    table.add_row("Price, first to last close", f"{(close[-1] / close[0] - 1) * 100:+.2f} %")
+    table.add_row("Equity, before closing", f"{(equity[-1] / capital_usd - 1) * 100:+.2f} %")
+    table.add_row("Largest net delta", f"{net.max(initial=0.0):.4f} coins")
+    share = float((net / gross).max(initial=0.0)) * 100
+    table.add_row("Largest net delta, of both legs", f"{share:.3f} %")
+    return table
+
+
+def _money(amount_usd: float | None) -> str:
+    return "" if amount_usd is None else f"{amount_usd:,.2f}"
