@@ -1,5 +1,6 @@
 """carrybook's framework: what strategies and venues are written with, and what runs and records them."""
 
+from framework.accounts import Account, Draft, Record, Stream, Transfer
 from framework.assembly import Assembly, assemble
 from framework.conditions import Condition, EveryRow, LeverageAbove, Stretch
 from framework.errors import CarrybookError
@@ -16,7 +17,7 @@ from framework.events import (
     TransferArrived,
     TransferSent,
 )
-from framework.ledger import Account, Draft, Ledger, Record, Stream, Transfer
+from framework.ledger import Ledger
 from framework.market import Market
 from framework.orders import Close, Deposit, Move, Open, Order, Withdraw
 from framework.rulebook import Rulebook

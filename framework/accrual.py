@@ -8,8 +8,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from framework.accounts import Account, Book, Stream
 from framework.events import Event
-from framework.ledger import Account, Book, Stream
 from framework.market import Floats, Ints, Market
 
 

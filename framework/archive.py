@@ -151,7 +151,7 @@ def _ledger_table(run: Run) -> pa.Table:
     kinds = pa.array(list(run.ledger.kinds), type=pa.string())
 
     def named(column: str, names: pa.Array) -> pa.Array:
-        return pa.DictionaryArray.from_arrays(records[column].astype(np.int32), names)
+        return names.take(pa.array(records[column]))
 
     return pa.table(
         {

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import asdict
 
+from framework.accounts import Account, Draft
 from framework.conditions import Stretch
 from framework.curve import Curve
 from framework.eventlog import EventLog, Settlements
 from framework.events import Event
-from framework.ledger import Account, Draft, Ledger
+from framework.ledger import Ledger
 from framework.logs import debugging, log
 from framework.market import Market
 from framework.units import USDC

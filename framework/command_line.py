@@ -59,7 +59,7 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
         console.print(f"{finished.market.label}\n", style="bold yellow", markup=False)
     for table in report(assembly, finished, summary):
         console.print(table)
-    console.print(f"Run {folder}", markup=False)
+    console.print(f"Run {folder}", markup=False, soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

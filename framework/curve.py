@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from framework.accounts import Book
 from framework.conditions import Stretch
-from framework.ledger import Book
 from framework.market import Floats, Market
 from framework.units import USDC
 from framework.venue import CASH, IN_TRANSIT, Venue

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
+from framework.accounts import Draft
 from framework.clock import NS_PER_SECOND, Phase
 from framework.errors import CarrybookError, LedgerError, OrderRefused
 from framework.events import Liquidated, OrderFilled, TransferArrived, TransferSent
-from framework.ledger import Draft
 from framework.orders import Close, Deposit, Move, Open, Order, Withdraw
 from framework.present import Present
 from framework.units import USDC

@@ -5,12 +5,12 @@ It is the `View` that strategies get; the simulation moves it on.
 
 from collections.abc import Mapping
 
+from framework.accounts import Draft
 from framework.books import Books
 from framework.clock import Clock
 from framework.conditions import Stretch
 from framework.errors import ScenarioError
 from framework.events import OrderFilled
-from framework.ledger import Draft
 from framework.market import Floats, Market
 from framework.orders import Close, Open
 from framework.units import USDC

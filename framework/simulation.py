@@ -6,13 +6,13 @@ import numpy as np
 import simpy
 from attrs import evolve
 
+from framework.accounts import Draft
 from framework.accrual import rows_until
 from framework.books import Books
 from framework.clock import Clock, Phase
 from framework.conditions import Stretch
 from framework.events import ConditionMet, Ended, Event, Started, TransferArrived
 from framework.execution import Execution
-from framework.ledger import Draft
 from framework.market import Market
 from framework.orders import Order
 from framework.present import Present

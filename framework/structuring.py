@@ -89,6 +89,12 @@ def _text(value: object, _: object) -> str:
     return value
 
 
+def _table(value: object, _: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r}; expected a table")
+    return value
+
+
 def _date(value: object, _: object) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
@@ -134,6 +140,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook(date, _date)
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+    converter.register_structure_hook_func(lambda kind: kind == dict[str, object], _table)
     converter.register_structure_hook_func(_is_choice, _choice)
     converter.register_structure_hook_func(_is_number_or_choice, _number_or_choice)
     return converter

@@ -10,9 +10,9 @@ from decimal import Decimal
 import numpy as np
 from attrs import fields, frozen
 
+from framework.accounts import Account
 from framework.accrual import rows_until
 from framework.events import Liquidated, OrderFilled, Started, TransferSent
-from framework.ledger import Account
 from framework.market import Market
 from framework.run import Run
 from framework.units import USDC

@@ -7,9 +7,9 @@ import numpy as np
 from attrs import field, frozen, validators
 from numpy.typing import NDArray
 
+from framework.accounts import Account, Book, Draft
 from framework.accrual import Accrual
 from framework.events import Liquidated, OrderFilled
-from framework.ledger import Account, Book, Draft
 from framework.market import Floats, Market
 from framework.orders import Close, Open
 from framework.units import USDC

@@ -5,10 +5,10 @@ from typing import Literal
 import numpy as np
 from attrs import field, fields, frozen
 
+from framework.accounts import Account, Book, Draft, Stream
 from framework.accrual import Accrual, compounding_path, row_rate
 from framework.errors import OrderRefused
 from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
-from framework.ledger import Account, Book, Draft, Stream
 from framework.market import Ints, Market
 from framework.orders import Close, Open
 from framework.units import USDC, Asset

@@ -2,8 +2,8 @@
 
 from attrs import field, frozen, validators
 
+from framework.accounts import Account, Book, Draft
 from framework.events import Liquidated, OrderFilled
-from framework.ledger import Account, Book, Draft
 from framework.market import Market
 from framework.orders import Close, Open
 from framework.venue import Bridge, Leg, Moment, Penalty, Projection, Venue, fraction, not_negative

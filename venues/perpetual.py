@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from attrs import field, fields, frozen
 
+from framework.accounts import Account, Book, Draft, Stream
 from framework.accrual import Accrual, funding_index, received_path
 from framework.errors import OrderRefused
 from framework.events import FundingSettled, Liquidated, OrderFilled, Side
-from framework.ledger import Account, Book, Draft, Stream
 from framework.market import Market
 from framework.orders import Close, Open
 from framework.units import USDC, Asset, perpetual

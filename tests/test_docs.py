@@ -1,0 +1,69 @@
+"""Every block of code in the documentation runs as it stands."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FOLLOWED = ["docs/tutorial.md", "README.md"]
+
+
+def commands(block):
+    """The commands of a console block, each with the lines that it is shown to print."""
+    for part in block.split("$ ")[1:]:
+        command, *shown = part.splitlines()
+        yield command, shown
+
+
+@pytest.mark.parametrize("page", FOLLOWED)
+def test_a_page_can_be_followed_from_top_to_bottom(page, tmp_path):
+    """Files are written, commands run and print what is shown, Python runs: all of it in the order of the page."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    script = ["import os, sys", "sys.path.insert(0, os.getcwd())"]
+    bin_ = Path(sys.executable).parent
+    ran = 0
+    for language, info, block in BLOCK.findall((ROOT / page).read_text()):
+        if info.startswith("file="):
+            (tmp_path / info.removeprefix("file=")).write_text(block)
+        elif language == "console":
+            for command, shown in commands(block):
+                ran += 1
+                words = shlex.split(f"{bin_}/{command}")
+                done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+                assert done.returncode == (2 if info == "error" else 0), done.stderr
+                for line in shown:
+                    assert line in done.stdout + done.stderr
+        elif language == "python" and not block.startswith("@"):
+            script.append(block)
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert ran
+
+
+def test_the_strategy_in_the_readme_is_the_example():
+    """The README's strategy is a piece of the example's file, in 20 lines."""
+    blocks = [block for language, _, block in BLOCK.findall((ROOT / "README.md").read_text()) if language == "python"]
+    (shown,) = [block for block in blocks if block.startswith("@frozen")]
+    assert shown in (ROOT / "examples/funding_gate/strategy.py").read_text()
+    assert len([line for line in shown.splitlines() if line.strip()]) <= 20
+
+
+def test_the_two_commands_are_marked():
+    """Each of the README's two commands is one line in a block directly after its mark."""
+    text = (ROOT / "README.md").read_text()
+    for mark in ("run", "test"):
+        assert len(re.findall(rf"<!-- {mark} -->\n```\n[^\n]+\n```\n", text)) == 1
+
+
+def test_decisions_are_numbered_without_gaps():
+    """Decision pages are numbered from 0001 on."""
+    pages = sorted(path.name for path in (ROOT / "docs/decisions").glob("*.md"))
+    assert [page[:4] for page in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]

@@ -1,0 +1,62 @@
+"""The house rules: linters, types, the direction of imports, and the public surface."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import framework
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+SOURCES = sorted(path for package in ("framework", "venues", "strategies") for path in (ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports", "--no-logo"]],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_tools_find_nothing(command):
+    """ruff, mypy in strict mode and import-linter pass with the configuration of the project."""
+    done = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_public_surface_is_sorted_and_whole():
+    """`framework.__all__` is sorted and names everything that the package imports for others."""
+    tree = ast.parse((ROOT / "framework/__init__.py").read_text())
+    imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    constants = sorted(name for name in imported if name.isupper())
+    classes = sorted(name for name in imported if name[0].isupper() and not name.isupper())
+    functions = sorted(name for name in imported if name[0].islower())
+    assert framework.__all__ == constants + classes + functions
+
+
+def test_only_the_books_post():
+    """No module but `framework.books` calls `Ledger.post` or `Ledger.post_series`."""
+    callers = {
+        path.name
+        for path in SOURCES
+        if re.search(r"ledger\.post(_series)?\(", path.read_text())
+    }  # fmt: skip
+    assert callers == {"books.py"}
+
+
+def test_modules_are_short_and_start_with_one_sentence():
+    """A module has at most 320 lines, and its docstring starts with a caption that ends on its first line."""
+    for path in SOURCES:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 320, path
+        assert text.startswith('"""'), path
+        assert text.splitlines()[0].rstrip('"').endswith("."), path
+
+
+def test_importing_the_framework_is_light():
+    """Neither pandas nor pyarrow is loaded to write a strategy."""
+    code = "import sys, framework; print([name for name in ('pandas', 'pyarrow') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
