@@ -81,6 +81,11 @@ def received_path(
     return _rounded(factor * (index[start : stop + 1] - index[since]))
 
 
+def steps(path: Ints) -> Ints:
+    """What a path gains in each row, shape (rows,)."""
+    return path[1:] - path[:-1]
+
+
 def _rounded(path: Floats) -> Ints:
-    rounded: NDArray[np.int64] = np.rint(path).astype(np.int64)
+    rounded: NDArray[np.int64] = np.rint(path, out=path).astype(np.int64)
     return rounded

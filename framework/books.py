@@ -51,7 +51,7 @@ class Books:
         accruals = [accrual for projection in stretch.projections.values() for accrual in projection.accruals]
         if accruals:
             count = stop - stretch.start
-            amounts = np.stack([accrual.amounts[:count] for accrual in accruals], axis=1)
+            amounts = np.array([accrual.amounts[:count] for accrual in accruals]).T
             streams = [accrual.stream for accrual in accruals]
             first = self.events.next_id
             rows, columns = self.ledger.post_series(self._market.at_ns[stretch.start : stop], first, streams, amounts)

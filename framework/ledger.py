@@ -40,6 +40,7 @@ class Ledger:
 
     def __init__(self, accounts: Sequence[Account] = ()) -> None:
         self._codes: dict[Account, int] = {}
+        self._names: set[tuple[str, Asset]] = set()
         self._assets: dict[Asset, int] = {}
         self._kinds: dict[str, int] = {}
         self._balances: list[int] = []
@@ -85,8 +86,9 @@ class Ledger:
 
     def open(self, account: Account) -> None:
         """Open an account with a balance of zero; a name may be open once per asset."""
-        if any(known.name == account.name and known.asset == account.asset for known in self._codes):
+        if (account.name, account.asset) in self._names:
             raise LedgerError(f"account {account.name} in {account.asset.code} is open already")
+        self._names.add((account.name, account.asset))
         self._codes[account] = len(self._codes)
         self._assets.setdefault(account.asset, len(self._assets))
         self._balances.append(0)
@@ -208,12 +210,12 @@ class Ledger:
             raise LedgerError(f"account {account.name} in {account.asset.code} is not open") from None
 
     def _sides(self, debit: Account, credit: Account) -> tuple[int, int, int]:
-        if debit.asset != credit.asset:
+        if debit.asset is not credit.asset and debit.asset != credit.asset:
             raise LedgerError(
                 f"a transfer moves one asset: {debit.name} holds {debit.asset.code}, "
                 f"{credit.name} holds {credit.asset.code}"
             )
-        if debit == credit:
+        if debit is credit or debit == credit:
             raise LedgerError(f"a transfer needs two accounts, not {debit.name} twice")
         return self._code(debit), self._code(credit), self._assets[debit.asset]
 
@@ -229,20 +231,22 @@ class Ledger:
         return np.array([self._kinds.get(stream.kind, 0) for stream in streams], dtype=np.uint16)
 
     def _series_totals(self, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> dict[int, int]:
-        moved: dict[Account, NDArray[np.int64]] = {}
+        """Account code -> sum of its changes; refuses a path that would take an account below its floor."""
         totals: dict[int, int] = {}
-        for column, stream in enumerate(streams):
-            amount = amounts[:, column]
-            total = int(amount.sum())
+        floored: dict[Account, NDArray[np.int64]] = {}
+        sums = amounts.sum(axis=0).tolist()
+        for column, (stream, total) in enumerate(zip(streams, sums, strict=True)):
             for account, sign in ((stream.debit, 1), (stream.credit, -1)):
                 code = self._codes[account]
                 totals[code] = totals.get(code, 0) + sign * total
                 if account.floor:
-                    moved[account] = moved[account] + sign * amount if account in moved else sign * amount
-        for account, amount in moved.items():
-            lowest = self.balance(account) * account.sign + int((np.cumsum(amount) * account.sign).min())
-            if lowest < 0:
-                raise self._below(account, lowest * account.sign)
+                    towards = amounts[:, column] if sign == account.sign else -amounts[:, column]
+                    floored[account] = floored[account] + towards if account in floored else towards
+        for account, change in floored.items():
+            if change.min() < 0:
+                lowest = self.balance(account) * account.sign + int(change.cumsum().min())
+                if lowest < 0:
+                    raise self._below(account, lowest * account.sign)
         return totals
 
     def _below(self, account: Account, balance: int) -> LedgerError:

@@ -1,10 +1,12 @@
 """The loop: project a stretch of rows, find the first in which something happens, settle up to it, let it happen."""
 
 from collections.abc import Generator, Iterable, Sequence
+from functools import reduce
 
 import numpy as np
 import simpy
 from attrs import evolve
+from numpy.typing import NDArray
 
 from framework.accounts import Draft
 from framework.accrual import rows_until
@@ -94,7 +96,8 @@ class Simulation:
         stretch = present.stretch = self._project(start, stop)
         holds = [condition.holds(stretch) for condition in self._conditions]
         liquidated = [projection.liquidated for projection in stretch.projections.values()]
-        for offset in _any_row([*holds, *liquidated]):
+        for wake in _any_row([*holds, *liquidated]):
+            offset = int(wake)
             present.row = start + offset
             at_ns = int(self._market.at_ns[present.row])
             if any(each[offset] for each in liquidated):
@@ -160,8 +163,6 @@ class Simulation:
             self._execution.execute(order, cause.event)
 
 
-def _any_row(flags: list[np.ndarray[tuple[int], np.dtype[np.bool_]]]) -> list[int]:
+def _any_row(flags: Sequence[NDArray[np.bool_]]) -> Iterable[np.intp]:
     """The rows in which any of the flags is up."""
-    if not flags:
-        return []
-    return [int(row) for row in np.flatnonzero(np.logical_or.reduce(flags))]
+    return reduce(np.logical_or, flags).nonzero()[0] if flags else ()

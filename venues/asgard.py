@@ -6,7 +6,7 @@ import numpy as np
 from attrs import field, fields, frozen
 
 from framework.accounts import Account, Book, Draft, Stream
-from framework.accrual import Accrual, compounding_path, row_rate
+from framework.accrual import Accrual, compounding_path, row_rate, steps
 from framework.errors import OrderRefused
 from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
 from framework.market import Ints, Market
@@ -122,7 +122,7 @@ class Asgard(Venue):
             accruals.append(self._accrual(stream, account.asset, path, market, column, slice(start, stop)))
         coins, loan, overpaid = paths
         close, low = market["close"][start:stop], market["low"][start:stop]
-        size = np.broadcast_to(coins / chart.collateral.asset.scale, close.shape)
+        size = coins / chart.collateral.asset.scale + np.zeros(stop - start)
         debt_usd = (loan - overpaid) / USDC.scale
         notional_at_low = size * low
         return Projection(
@@ -241,7 +241,7 @@ class Asgard(Venue):
             venue=self.name,
             stream=stream,
             asset=asset.code,
-            amounts=np.diff(path),
+            amounts=steps(path),
             rate=row_rate(market, column)[rows],
             price=market["close"][rows],
             size=path[:-1],

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, fields, frozen
 
 from framework.accounts import Account, Book, Draft, Stream
-from framework.accrual import Accrual, funding_index, received_path
+from framework.accrual import Accrual, funding_index, received_path, steps
 from framework.errors import OrderRefused
 from framework.events import FundingSettled, Liquidated, OrderFilled, Side
 from framework.market import Market
@@ -114,7 +114,7 @@ class Perpetual:
                     venue=terms.name,
                     stream=Stream(accounts.margin, accounts.funding, "funding"),
                     asset=self.contract.code,
-                    amounts=np.diff(path),
+                    amounts=steps(path),
                     rate=market[terms.funding_rate][rows],
                     price=market[terms.funding_price][rows],
                     size=np.full(count, position),

@@ -1,0 +1,222 @@
+"""Closed forms: with constant price and rates, every balance is known to the atomic unit."""
+
+import re
+from fractions import Fraction
+
+import pytest
+
+from framework import (
+    Bridge,
+    CarrybookError,
+    Close,
+    Deposit,
+    Liquidated,
+    Move,
+    Open,
+    Penalty,
+    Side,
+    TransferArrived,
+    TransferSent,
+    Withdraw,
+)
+from framework.clock import NS_PER_DAY
+from tests.markets import (
+    HALF_OF_EQUITY,
+    START_NS,
+    Script,
+    asgard,
+    balance,
+    drift,
+    flat,
+    happened,
+    hyperliquid,
+    market,
+    play,
+)
+
+LONG_2X = Open("asgard", Side.LONG, 100.0, 5_000.0)
+SHORT_2X = Open("hyperliquid", Side.SHORT, 100.0, 5_000.0)
+
+
+def nearest(value):
+    """A fraction as the nearest integer, ties to even."""
+    return round(Fraction(value))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 30, 410])
+def test_loan_and_collateral_compound_by_row(rows):
+    """After n days they are principal x (1 + rate/365)^n, rounded once."""
+    run = play(flat(rows, lending=0.05, borrowing=0.08), [asgard()], Script(start=[LONG_2X]))
+    loan = 5_000_000_000 * (1 + Fraction("0.08") / 365) ** rows
+    coins = 100_000_000_000 * (1 + Fraction("0.05") / 365) ** rows
+    assert -balance(run, "Liabilities:Asgard:Loan") == nearest(loan)
+    assert balance(run, "Assets:Asgard:Collateral", "SOL") == nearest(coins)
+    assert balance(run, "Expenses:Asgard:Interest") == nearest(loan) - 5_000_000_000
+    assert -balance(run, "Income:Asgard:Lending", "SOL") == nearest(coins) - 100_000_000_000
+
+
+@pytest.mark.parametrize("rate", ["0.0001", "-0.0003"])
+@pytest.mark.parametrize(("venue", "make"), [("hyperliquid", hyperliquid), ("drift", drift)])
+@pytest.mark.parametrize(("side", "sign"), [(Side.SHORT, 1), (Side.LONG, -1)])
+def test_funding_is_rate_times_price_times_size(venue, make, side, sign, rate):
+    """A positive rate pays the short and costs the long, n times rate x price x size, rounded once."""
+    order = Open(venue, side, 33.333333333, 5_000.0)
+    run = play(flat(50, price=150.0, funding=float(rate)), [make()], Script(start=[order]))
+    paid = sign * 50 * Fraction(rate) * 150 * Fraction("33.333333333") * 10**6
+    assert -balance(run, f"Income:{venue.capitalize()}:Funding") == nearest(paid)
+    assert balance(run, f"Assets:{venue.capitalize()}:Margin") == 5_000_000_000 + nearest(paid)
+
+
+def test_interest_starts_anew_when_the_loan_changes():
+    """A repayment in the middle is a new principal: the path is rounded there, and compounds from there."""
+    strategy = Script(start=[LONG_2X], after={9: [Deposit("asgard", 1_000.0)]})
+    run = play(flat(30, borrowing=0.1), [asgard()], strategy)
+    rate = 1 + Fraction("0.1") / 365
+    middle = nearest(5_000_000_000 * rate**10) - 1_000_000_000
+    assert -balance(run, "Liabilities:Asgard:Loan") == nearest(middle * rate**20)
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize(("factor", "hit"), [(1 - 1e-9, False), (1 + 1e-9, True)])
+def test_a_short_is_liquidated_at_its_closed_form_price(factor, hit, closes):
+    """A short at leverage L dies where the high reaches p (1 + 1/L) / (1 + maintenance margin), and not before."""
+    price = 100 * 1.5 / 1.05 * factor
+    table = market([100.0] * 5, high=[100.0, 100.0, price, 100.0, 100.0], low=100.0)
+    run = play(table, [hyperliquid(liquidation_closes=closes)], Script(start=[SHORT_2X]))
+    liquidations = happened(run, Liquidated)
+    assert len(liquidations) == hit
+    if hit:
+        (event,) = liquidations
+        assert event.at_ns == table.at_ns[2]
+        assert (event.side, event.trigger_price, event.price) == (Side.SHORT, price, 100.0)
+        assert (event.equity, event.penalty, event.bad_debt) == (5_000_000_000, 2_500_000_000, 0)
+        held = balance(run, "Assets:Hyperliquid:Position", "SOL-PERP")
+        assert held == (0 if closes else -100_000_000_000)
+
+
+@pytest.mark.parametrize(("factor", "hit"), [(1 + 1e-9, False), (1 - 1e-9, True)])
+def test_a_long_is_liquidated_at_its_closed_form_price(factor, hit):
+    """A long at leverage L dies where the low reaches p (1 - 1/L) / (1 - maintenance margin)."""
+    price = 100 * 0.5 / 0.95 * factor
+    table = market([100.0] * 5, low=[100.0, 100.0, price, 100.0, 100.0], high=100.0)
+    run = play(table, [asgard()], Script(start=[LONG_2X]))
+    assert len(happened(run, Liquidated)) == hit
+    assert balance(run, "Assets:Asgard:Collateral", "SOL") == (0 if hit else 100_000_000_000)
+    assert balance(run, "Assets:Wallet:Cash") == (7_500_000_000 if hit else 5_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "equity", "notional", "taken"),
+    [
+        (Penalty("equity", 0.5), 100, 1_000, 50),
+        (Penalty("notional", 0.025), 100, 1_000, 25),
+        (Penalty("notional", 0.025), 10, 1_000, 10),
+        (Penalty("notional", 0.025), -10, 1_000, 0),
+        (Penalty("equity", 0.5), -10, 1_000, 0),
+    ],
+)
+def test_a_penalty_is_a_share_and_at_most_the_equity(penalty, equity, notional, taken):
+    """By equity or by notional; where nothing is left, nothing is taken."""
+    assert penalty.amount(equity, notional) == taken
+
+
+@pytest.mark.parametrize(("forgive", "owed"), [(True, 0), (False, -2_000_000_000)])
+def test_equity_below_zero_is_bad_debt_or_stays_owed(forgive, owed):
+    """A gap through the whole margin: forgiven it is a transfer from the bad debt account, else the margin owes it."""
+    table = market([100.0, 170.0], high=[100.0, 170.0], low=100.0)
+    venue = hyperliquid(forgive_negative_equity=forgive)
+    run = play(table, [venue], Script(start=[SHORT_2X]))
+    (event,) = happened(run, Liquidated)
+    assert (event.equity, event.penalty) == (-2_000_000_000, 0)
+    assert -balance(run, "Income:Hyperliquid:BadDebt") == event.bad_debt == (2_000_000_000 if forgive else 0)
+    assert balance(run, "Assets:Hyperliquid:Margin") == owed
+
+
+def test_an_overpaid_loan_earns_the_borrowing_rate_where_rules_say_so():
+    """Repaying $5,100 of $5,000 leaves $100 that grow at the rate that the loan would have cost."""
+    strategy = Script(start=[LONG_2X, Deposit("asgard", 5_000.0)])
+    run = play(flat(20, borrowing=0.1), [asgard(overpayment="earns_borrowing_rate")], strategy, capital_usd=10_100.0)
+    assert balance(run, "Liabilities:Asgard:Loan") == 0
+    strategy = Script(start=[LONG_2X, Deposit("asgard", 5_100.0)])
+    run = play(flat(20, borrowing=0.1), [asgard(overpayment="earns_borrowing_rate")], strategy, capital_usd=10_100.0)
+    grown = nearest(100_000_000 * (1 + Fraction("0.1") / 365) ** 20)
+    assert balance(run, "Assets:Asgard:Overpayment") == grown
+    assert -balance(run, "Income:Asgard:OverpaymentInterest") == grown - 100_000_000
+
+
+def test_profit_is_realised_before_more_than_the_margin_is_paid_out():
+    """A short in profit may send more than its margin account holds; what it sends was turned into margin first."""
+    table = market([100.0, 40.0, 40.0], high=[100.0, 100.0, 40.0], low=40.0)
+    strategy = Script(start=[SHORT_2X], after={1: [Withdraw("hyperliquid", 8_000.0)]})
+    run = play(table, [hyperliquid()], strategy)
+    assert balance(run, "Assets:Hyperliquid:Margin") == 5_000_000_000 + 6_000_000_000 - 8_000_000_000
+    assert balance(run, "Assets:Hyperliquid:Quote") == 4_000_000_000
+    assert balance(run, "Assets:Wallet:Cash") == 13_000_000_000
+
+
+BRIDGED = Bridge(fee_usd=3.0, latency_s=36 * 3_600.0, sender_share=0.25)
+
+
+@pytest.mark.parametrize(
+    ("latency_s", "arrival_row"),
+    [(0.0, 1), (12 * 3_600.0, 2), (86_400.0, 2), (36 * 3_600.0, 3), (3 * 86_400.0, 4)],
+)
+def test_money_on_its_way_counts_for_neither_venue(latency_s, arrival_row):
+    """Sent after row 1, it lies in transit until its time has come; on a row's instant it comes after that row."""
+    table = flat(8)
+    bridge = Bridge(fee_usd=3.0, latency_s=latency_s, sender_share=0.25)
+    strategy = Script(start=[LONG_2X, SHORT_2X], after={1: [Move("hyperliquid", "asgard", 1_000.0)]})
+    run = play(table, [asgard(), hyperliquid(bridge=bridge)], strategy)
+    (sent,), (arrived,) = happened(run, TransferSent), happened(run, TransferArrived)
+    assert sent.at_ns == table.at_ns[1]
+    assert arrived.at_ns - sent.at_ns == round(latency_s * 10**9)
+    assert arrived.cause == sent.event
+    assert (sent.fee, arrived.fee) == (750_000, 2_250_000)
+    under_way = [row for row in range(8) if run.curve.transit_usd[row] == 1_000.0]
+    assert under_way == [row for row in range(1, 8) if latency_s and table.at_ns[row] <= arrived.at_ns]
+    assert arrival_row == (arrived.at_ns - START_NS) // NS_PER_DAY
+    assert balance(run, "Assets:Bridge:InTransit") == 0
+    assert balance(run, "Liabilities:Asgard:Loan") == -5_000_000_000 + 1_000_000_000 - 2_250_000
+    assert balance(run, "Expenses:Bridge:Fee") == 3_000_000
+
+
+def test_money_that_does_not_arrive_before_the_end_stays_in_transit():
+    """The run ends with its last row; equity has what is still on its way."""
+    strategy = Script(start=[LONG_2X, SHORT_2X], after={1: [Move("hyperliquid", "asgard", 1_000.0)]})
+    run = play(flat(3), [asgard(), hyperliquid(bridge=Bridge(latency_s=10 * 86_400.0))], strategy)
+    assert happened(run, TransferArrived) == []
+    assert balance(run, "Assets:Bridge:InTransit") == 1_000_000_000
+    assert run.curve.equity_usd[-1] == 10_000.0
+
+
+TOO_MUCH = "is more than the equity of 5000.000000 USD"
+OVERPAID = "1.000000 USDC is more than the loan of 0.000000 USDC"
+NO_AMOUNT = "expected an amount above 0"
+REFUSALS = {
+    "more than the equity": ([SHORT_2X, Withdraw("hyperliquid", 5_000.01)], TOO_MUCH),
+    "a move of more than the equity": ([SHORT_2X, Move("hyperliquid", "asgard", 6e3)], TOO_MUCH),
+    "nothing": ([Deposit("hyperliquid", 0.0)], NO_AMOUNT),
+    "less than nothing": ([Deposit("hyperliquid", -5.0)], NO_AMOUNT),
+    "no number": ([Deposit("hyperliquid", float("nan"))], "nan is not a quantity of USDC; expected a finite number"),
+    "a size of zero": ([Open("hyperliquid", Side.SHORT, 0.0, 5.0)], "expected a size above 0"),
+    "a short on a lender": ([Open("asgard", Side.SHORT, 1.0, 5.0)], "expected a long of a size above 0"),
+    "more than the wallet": ([Deposit("hyperliquid", 1e5)], "Assets:Wallet:Cash would fall to -90000.000000 USDC"),
+    "more than the loan": ([LONG_2X, Deposit("asgard", 5e3), Deposit("asgard", 1.0)], OVERPAID),
+    "an unknown venue": ([Close("kraken")], "unknown venue 'kraken'; expected one of asgard, hyperliquid"),
+    "no order": (["buy"], "the strategy yielded 'buy' in row 1; expected an order"),
+}
+
+
+@pytest.mark.parametrize(("orders", "words"), REFUSALS.values(), ids=REFUSALS)
+def test_an_order_that_cannot_be_is_refused(orders, words):
+    """The message says which order, where and why."""
+    with pytest.raises(CarrybookError, match=re.escape(words)) as refusal:
+        play(flat(3), [asgard(), hyperliquid()], Script(start=orders))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_repayment_beyond_the_loan_is_refused_by_default():
+    """Lenders have nowhere to put it."""
+    strategy = Script(start=[Open("asgard", Side.LONG, 60.0, 5_000.0), Deposit("asgard", 2_000.0)])
+    with pytest.raises(CarrybookError, match=r"2000.000000 USDC is more than the loan of 1000.000000 USDC"):
+        play(flat(3), [asgard(liquidation_penalty=HALF_OF_EQUITY)], strategy)

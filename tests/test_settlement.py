@@ -1,0 +1,174 @@
+"""Settling a stretch at once and row by row is the same: one ledger, one log, one curve, whatever happens."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framework import Bridge, CarrybookError, EveryRow, Penalty, Scenario, Strategy, assemble, waterfall
+from framework.clock import NS_PER_DAY
+from strategies.capital_rebalance import CapitalRebalance
+from strategies.pair import open_pair
+from tests.conftest import ROOT
+from tests.markets import asgard, drift, flat, hyperliquid, market, play
+
+rates = st.floats(-0.002, 0.002, allow_nan=False)
+
+
+@st.composite
+def markets(draw):
+    """Prices that wander, at times violently, with rates of both signs."""
+    count = draw(st.integers(3, 60))
+    moves = draw(st.lists(st.floats(-0.25, 0.3), min_size=count, max_size=count))
+    close = 100 * np.cumprod(1 + np.array(moves) * draw(st.sampled_from([0.05, 0.3, 1.0])))
+    opened = np.concatenate((close[:1], close[:-1]))
+    wick = 1 + np.array(draw(st.lists(st.floats(0, 0.2), min_size=count, max_size=count)))
+    return market(
+        close.tolist(),
+        high=(np.maximum(opened, close) * wick).tolist(),
+        low=(np.minimum(opened, close) / wick).tolist(),
+        funding=draw(st.lists(rates, min_size=count, max_size=count)),
+        lending=draw(st.floats(0, 0.3)),
+        borrowing=draw(st.floats(0, 0.3)),
+    )
+
+
+@st.composite
+def setups(draw):
+    """Venues under random rules, and a strategy on them."""
+    liquidation = {
+        "maintenance_margin": draw(st.sampled_from([0.0, 0.03, 0.05, 0.1])),
+        "liquidation_penalty": Penalty(
+            draw(st.sampled_from(["equity", "notional"])), draw(st.sampled_from([0.0, 0.3]))
+        ),
+        "liquidation_closes": draw(st.booleans()),
+        "forgive_negative_equity": draw(st.booleans()),
+    }
+    latency_s = draw(st.sampled_from([0.0, 3_600.0, 86_400.0, 200_000.0]))
+    bridge = Bridge(fee_usd=draw(st.sampled_from([0.0, 3.000001])), latency_s=latency_s, sender_share=0.5)
+    make, short = draw(st.sampled_from([(hyperliquid, "hyperliquid"), (drift, "drift")]))
+    fees = draw(st.sampled_from([0.0, 15.0]))
+    long_venue = asgard(open_fee_bps=fees, gas_usd=fees / 10, overpayment="earns_borrowing_rate", **liquidation)
+    short_venue = make(taker_fee_bps=fees / 4, bridge=bridge, **liquidation)
+    leverage = draw(st.sampled_from([1.1, 2.0, 3.0, 4.5]))
+    trigger = draw(st.sampled_from([leverage, leverage * 1.3, leverage * 2, "never"]))
+    return [long_venue, short_venue], CapitalRebalance(long="asgard", short=short, leverage=leverage, trigger=trigger)
+
+
+def outcome(*arguments, **options):
+    """The run, or the words with which it was refused."""
+    try:
+        return play(*arguments, **options)
+    except CarrybookError as error:
+        return str(error)
+
+
+@settings(max_examples=150, deadline=None)
+@given(markets(), setups(), st.booleans(), st.sampled_from([2, 7]))
+def test_any_cut_gives_the_same_books(table, setup, look_ahead, several):
+    """Digest, events and curve do not depend on how many rows are settled at once; nothing is unexplained."""
+    venues, strategy = setup
+    whole, single, few = (
+        outcome(table, venues, strategy, look_ahead_at_entry=look_ahead, rows_at_once=rows)
+        for rows in (None, 1, several)
+    )
+    if isinstance(whole, str):
+        assert single == few == whole
+        return
+    assert single.ledger.digest == few.ledger.digest == whole.ledger.digest
+    assert list(single.events) == list(few.events) == list(whole.events)
+    assert np.array_equal(single.curve.equity_usd, whole.curve.equity_usd)
+    assert np.array_equal(single.curve.net_size, whole.curve.net_size)
+    assert waterfall(whole).unexplained == 0
+    totals = {}
+    for account, amount in whole.ledger.balances().items():
+        totals[account.asset] = totals.get(account.asset, 0) + amount
+    assert set(totals.values()) == {0}
+    assert (whole.ledger.records()["amount"] > 0).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(markets(), setups())
+def test_every_settlement_has_one_event_and_every_entry_too(table, setup):
+    """Each transfer names an event of the log at its own instant; settlements have exactly one transfer each."""
+    run = outcome(table, *setup)
+    if isinstance(run, str):
+        return
+    events = {event.event: event for event in run.events}
+    assert list(events) == list(range(1, len(run.events) + 1))
+    settled = {}
+    for record in run.ledger:
+        assert events[record.event].at_ns == record.at_ns
+        if record.kind in ("funding", "lending", "interest"):
+            settled[record.event] = settled.get(record.event, 0) + 1
+            assert abs(events[record.event].amount) == record.amount
+    assert set(settled.values()) <= {1}
+    kinds = {"FundingSettled", "InterestAccrued"}
+    assert settled.keys() == {event.event for event in events.values() if event.kind in kinds}
+
+
+class Sleeper(Strategy):
+    """Opens the pair, and is woken after every row to do nothing."""
+
+    def __init__(self, *, awake):
+        self.awake = awake
+        self.seen = []
+
+    def conditions(self):
+        return (EveryRow(),) if self.awake else ()
+
+    def on_start(self, view):
+        return open_pair(view, "asgard", "hyperliquid", 2.0)
+
+    def on_event(self, event, view):
+        self.seen.append((view.at_ns, view.price, view.leg("asgard"), view.leg("hyperliquid"), view.equity_usd))
+        return ()
+
+
+def test_looking_at_every_row_changes_nothing():
+    """A strategy that is woken and does not act leaves the same ledger and the same log."""
+    table = flat(200, funding=0.0002, lending=0.04, borrowing=0.07)
+    venues = [asgard(), hyperliquid()]
+    awake, asleep = Sleeper(awake=True), Sleeper(awake=False)
+    watched, alone = play(table, venues, awake), play(table, venues, asleep)
+    assert len(awake.seen) == 201
+    assert watched.ledger.digest == alone.ledger.digest
+    assert list(watched.events) == list(alone.events)
+
+
+def test_what_a_woken_strategy_sees_does_not_depend_on_the_cut():
+    """Time, price, legs and equity of the view are bit for bit the same, projected or settled."""
+    table = market([100 + 3 * (row % 5) for row in range(60)], funding=0.0003, lending=0.04, borrowing=0.07)
+    seen = []
+    for rows in (None, 1, 7):
+        strategy = Sleeper(awake=True)
+        play(table, [asgard(), hyperliquid()], strategy, rows_at_once=rows)
+        seen.append(strategy.seen)
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][0][0] == table.open_ns[0] + NS_PER_DAY - 1_000_000
+
+
+@pytest.mark.parametrize("name", ["capital_rebalance", "funding_gate"])
+def test_hash_order_has_no_part_in_a_run(name):
+    """Two processes with different PYTHONHASHSEED write the same ledger, as this one does."""
+    code = (
+        "from pathlib import Path; from framework import Scenario, assemble\n"
+        f"scenario = Scenario.load(Path('examples/{name}/scenario.toml'))\n"
+        "print(scenario.digest, assemble(scenario).simulation().run().ledger.digest)"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()[1]
+        for seed in ("0", "1", "4242")
+    }
+    scenario = Scenario.load(ROOT / "examples" / name / "scenario.toml")
+    assert printed == {assemble(scenario).simulation().run().ledger.digest}

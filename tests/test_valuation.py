@@ -1,0 +1,117 @@
+"""The valuation against a second path: everything recomputed from the records of the ledger and the market alone."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+
+from framework import Close, Open, Scenario, Side, assemble, metrics, waterfall
+from framework.valuation import equity, fees_usd, max_drawdown_pct
+from tests.conftest import ROOT
+from tests.markets import Script, asgard, flat, hyperliquid, market, play
+from tests.test_settlement import markets, outcome, setups
+
+SCALE = {"USDC": 10**6, "SOL": 10**9, "SOL-PERP": 10**9}
+
+
+def exact(price):
+    """A price as the decimal that was read."""
+    return Fraction(repr(float(price)))
+
+
+def recomputed(run):
+    """(equity, bucket -> USD) from records and prices, in fractions, without the framework's valuation."""
+    at_ns, close = run.market.at_ns.tolist(), [exact(price) for price in run.market["close"]]
+    holdings, buckets = {}, {}
+    for record in run.ledger:
+        rows = [row for row, at in enumerate(at_ns) if at <= record.at_ns]
+        price = Fraction(1) if record.asset == "USDC" else close[rows[-1] if rows else 0]
+        value = Fraction(record.amount, SCALE[record.asset]) * price
+        for name, sign in ((record.debit, 1), (record.credit, -1)):
+            root, leaf = name.split(":")[0], name.split(":")[-1]
+            if root in ("Assets", "Liabilities"):
+                key = record.asset
+                holdings[key] = holdings.get(key, 0) + sign * Fraction(record.amount, SCALE[record.asset])
+            if root in ("Income", "Expenses"):
+                buckets[leaf] = buckets.get(leaf, 0) - sign * value
+    return sum(amount * (1 if asset == "USDC" else close[-1]) for asset, amount in holdings.items()), buckets
+
+
+def check(run):
+    """Ours equal theirs, exactly."""
+    worth, buckets = recomputed(run)
+    falls = waterfall(run)
+    assert Fraction(equity(run)) == worth
+    carry = sum(buckets.get(leaf, 0) for leaf in ("Lending", "Interest", "OverpaymentInterest"))
+    fees = sum(buckets.get(leaf, 0) for leaf in ("OpenFee", "Gas", "TakerFee", "Fee"))
+    assert Fraction(falls.carry) == carry
+    assert Fraction(falls.funding) == buckets.get("Funding", 0)
+    assert Fraction(falls.fees) == fees == sum(map(Fraction, fees_usd(run).values())) * -1
+    assert Fraction(falls.liquidation_penalty) == buckets.get("LiquidationPenalty", 0)
+    assert Fraction(falls.bad_debt) == buckets.get("BadDebt", 0)
+    assert falls.unexplained == 0
+    steps = dict(falls.steps())
+    assert sum(map(Fraction, steps.values())) - Fraction(falls.result) == Fraction(falls.result)
+
+
+@settings(max_examples=40, deadline=None)
+@given(markets(), setups())
+def test_buckets_and_equity_equal_a_recomputation_from_the_records(table, setup):
+    """On random markets under random rules, every bucket is the sum of its records to the last digit."""
+    run = outcome(table, *setup)
+    if not isinstance(run, str):
+        check(run)
+
+
+@pytest.mark.parametrize("name", ["capital_rebalance", "funding_gate"])
+def test_an_example_equals_a_recomputation_from_its_records(name):
+    """The examples' equity and buckets, too."""
+    check(assemble(Scenario.load(ROOT / "examples" / name / "scenario.toml")).simulation().run())
+
+
+def test_price_pnl_is_holdings_times_price_changes():
+    """Revaluation row by row: what was held over each row times how the price moved."""
+    run = assemble(Scenario.load(ROOT / "examples/capital_rebalance/scenario.toml")).simulation().run()
+    close = run.market["close"]
+    expected = sum(
+        float((size[:-1] * (close[1:] - close[:-1])).sum()) for size in run.curve.size_by_venue.values()
+    )  # fmt: skip
+    assert float(waterfall(run).price_pnl) == pytest.approx(expected, rel=0, abs=1e-6)
+
+
+def test_drawdown_starts_from_the_capital():
+    """The deepest fall from the highest close so far, of which the capital is the first."""
+    run = assemble(Scenario.load(ROOT / "examples/capital_rebalance/scenario.toml")).simulation().run()
+    peak, deepest = 10_000.0, 0.0
+    for value in run.curve.equity_usd.tolist():
+        peak = max(peak, value)
+        deepest = max(deepest, (peak - value) / peak * 100)
+    assert max_drawdown_pct(run) == deepest > 0
+
+
+def test_a_run_known_by_hand():
+    """Long 100 coins at $100 with half borrowed, fees 1 %: up to $110 and closed, it makes $1,000 less $100 and gas."""
+    strategy = Script(start=[Open("asgard", Side.LONG, 100.0, 5_000.0)], at_end=[Close("asgard")])
+    run = play(market([100.0, 110.0]), [asgard(open_fee_bps=100.0, gas_usd=2.0)], strategy)
+    falls = {name: float(amount) for name, amount in waterfall(run).steps() if amount}
+    assert falls == {"fees": -102.0, "price_pnl": 1_000.0, "result": 898.0}
+    summary = metrics(run)
+    assert summary["final_equity_usd"] == 10_898.0
+    assert summary["annualized_return_pct"] == pytest.approx(8.98 * 365 / 2)
+
+
+def test_a_delta_neutral_pair_earns_only_what_it_is_paid():
+    """Equal legs through any price: the result is funding, to the unit."""
+    strategy = Script(
+        start=[Open("asgard", Side.LONG, 50.0, 5_000.0), Open("hyperliquid", Side.SHORT, 50.0, 5_000.0)],
+        at_end=[Close("asgard"), Close("hyperliquid")],
+    )
+    run = play(market([100.0, 120.0, 90.0], funding=0.001), [asgard(), hyperliquid()], strategy)
+    falls = waterfall(run)
+    assert float(falls.result) == float(falls.funding) == 0.001 * 50 * (100 + 120 + 90)
+
+
+def test_capital_that_nobody_touches_stays():
+    """No orders: no transfers but the capital's, no drawdown, no return."""
+    summary = metrics(play(flat(5), [asgard()], Script()))
+    assert (summary["final_equity_usd"], summary["transfers"], summary["max_drawdown_pct"]) == (10_000.0, 1, 0.0)
