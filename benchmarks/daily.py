@@ -1,6 +1,6 @@
 """The daily scenario, books and all, against a plain loop without books: `python benchmarks/daily.py [DATA]`.
 
-Both run in this process on loaded data, in turn, many times; the medians are printed, and their ratio, which is what counts.
+Both run in this process on loaded data, in turn, many times; medians are printed, and their ratio, which counts.
 """
 
 import sys
