@@ -1,4 +1,4 @@
-"""The study's capital rebalance rules as a plain loop over rows: floats, no ledger, no framework; the bar to measure by.
+"""The rules of capital rebalance as a plain loop over rows: floats, no ledger, no framework; the bar to measure by.
 
 It is what a careful script would be: the same decisions, the same figures out (each bucket of the waterfall, equity by
 row, drawdown, the log of what was done), and nothing that can be walked back.
