@@ -43,8 +43,8 @@ class Ledger:
         self._names: set[tuple[str, Asset]] = set()
         self._assets: dict[Asset, int] = {}
         self._kinds: dict[str, int] = {}
-        self._balances: list[int] = []
-        self._principals: list[tuple[int, int]] = []
+        self._balances: dict[Account, int] = {}
+        self._principals: dict[Account, tuple[int, int]] = {}
         self._pending: list[tuple[int, int, int, int, int, int, int]] = []
         self._chunks: list[Records] = []
         self._length = 0
@@ -91,45 +91,48 @@ class Ledger:
         self._names.add((account.name, account.asset))
         self._codes[account] = len(self._codes)
         self._assets.setdefault(account.asset, len(self._assets))
-        self._balances.append(0)
-        self._principals.append((0, self._last_ns))
+        self._balances[account] = 0
+        self._principals[account] = (0, self._last_ns)
 
     def balance(self, account: Account) -> int:
         """Debits less credits, in atomic units."""
-        return self._balances[self._code(account)]
+        try:
+            return self._balances[account]
+        except KeyError:
+            raise _closed(account) from None
 
     def principal(self, account: Account) -> tuple[int, int]:
         """(balance, at_ns) as the last single entry on the account left it."""
-        return self._principals[self._code(account)]
+        try:
+            return self._principals[account]
+        except KeyError:
+            raise _closed(account) from None
 
     def balances(self) -> Mapping[Account, int]:
         """The balance of every account, in atomic units, debits less credits."""
-        return dict(zip(self._codes, self._balances, strict=True))
+        return dict(self._balances)
 
     def post(self, at_ns: int, event: int, transfers: Sequence[Transfer]) -> None:
         """Append the transfers of one event, all of them or none."""
         self._advance(at_ns)
-        moved: dict[int, int] = {}
-        sides = []
+        moved: dict[Account, int] = {}
+        codes = []
         for transfer in transfers:
-            debit, credit, asset = self._sides(transfer.debit, transfer.credit)
-            sides.append((debit, credit, asset))
-            amount = transfer.amount
+            debit, credit, amount = transfer.debit, transfer.credit, transfer.amount
+            codes.append(self._sides(debit, credit))
             if type(amount) is not int or not 0 < amount < 2**63:
-                raise LedgerError(f"{transfer.kind} of {amount!r} {transfer.debit.asset.code}: expected a positive int")
+                raise LedgerError(f"{transfer.kind} of {amount!r} {debit.asset.code}: expected a positive int")
             moved[debit] = moved.get(debit, 0) + amount
             moved[credit] = moved.get(credit, 0) - amount
-        accounts = tuple(self._codes)
-        for code, change in moved.items():
-            account = accounts[code]
-            if account.floor and (self._balances[code] + change) * account.sign < 0:
-                raise self._below(account, self._balances[code] + change)
-        for code, change in moved.items():
-            self._balances[code] += change
-            self._principals[code] = (self._balances[code], at_ns)
-        for transfer, codes in zip(transfers, sides, strict=True):
-            self._pending.append((at_ns, event, transfer.amount, self._kind(transfer.kind), *codes))
-        self._length += len(sides)
+        balances = {account: self._balances[account] + change for account, change in moved.items()}
+        for account, balance in balances.items():
+            if account.floor and balance * account.sign < 0:
+                raise self._below(account, balance)
+        self._balances.update(balances)
+        self._principals.update((account, (balance, at_ns)) for account, balance in balances.items())
+        for transfer, sides in zip(transfers, codes, strict=True):
+            self._pending.append((at_ns, event, transfer.amount, self._kind(transfer.kind), *sides))
+        self._length += len(codes)
         self._last_ns = at_ns
 
     def post_series(
@@ -158,8 +161,8 @@ class Ledger:
         chunk["debit"] = np.where(forward, towards[:, 0], towards[:, 1])
         chunk["credit"] = np.where(forward, towards[:, 1], towards[:, 0])
         chunk["asset"] = towards[:, 2]
-        for code, total in totals.items():
-            self._balances[code] += total
+        for account, total in totals.items():
+            self._balances[account] += total
         self._flush()
         self._chunks.append(chunk)
         self._length += len(chunk)
@@ -203,12 +206,6 @@ class Ledger:
         if at_ns < self._last_ns:
             raise LedgerError(f"an entry at {at_ns} ns is before the last one at {self._last_ns} ns")
 
-    def _code(self, account: Account) -> int:
-        try:
-            return self._codes[account]
-        except KeyError:
-            raise LedgerError(f"account {account.name} in {account.asset.code} is not open") from None
-
     def _sides(self, debit: Account, credit: Account) -> tuple[int, int, int]:
         if debit.asset is not credit.asset and debit.asset != credit.asset:
             raise LedgerError(
@@ -217,7 +214,10 @@ class Ledger:
             )
         if debit is credit or debit == credit:
             raise LedgerError(f"a transfer needs two accounts, not {debit.name} twice")
-        return self._code(debit), self._code(credit), self._assets[debit.asset]
+        codes = self._codes
+        if debit not in codes or credit not in codes:
+            raise _closed(credit if debit in codes else debit)
+        return codes[debit], codes[credit], self._assets[debit.asset]
 
     def _kind(self, kind: str) -> int:
         return self._kinds.setdefault(kind, len(self._kinds))
@@ -230,15 +230,14 @@ class Ledger:
                 self._kind(streams[column].kind)
         return np.array([self._kinds.get(stream.kind, 0) for stream in streams], dtype=np.uint16)
 
-    def _series_totals(self, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> dict[int, int]:
-        """Account code -> sum of its changes; refuses a path that would take an account below its floor."""
-        totals: dict[int, int] = {}
+    def _series_totals(self, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> dict[Account, int]:
+        """Account -> sum of its changes; refuses a path that would take an account below its floor."""
+        totals: dict[Account, int] = {}
         floored: dict[Account, NDArray[np.int64]] = {}
         sums = amounts.sum(axis=0).tolist()
         for column, (stream, total) in enumerate(zip(streams, sums, strict=True)):
             for account, sign in ((stream.debit, 1), (stream.credit, -1)):
-                code = self._codes[account]
-                totals[code] = totals.get(code, 0) + sign * total
+                totals[account] = totals.get(account, 0) + sign * total
                 if account.floor:
                     towards = amounts[:, column] if sign == account.sign else -amounts[:, column]
                     floored[account] = floored[account] + towards if account in floored else towards
@@ -257,3 +256,7 @@ class Ledger:
         if self._pending:
             self._chunks.append(np.array(self._pending, dtype=RECORD))
             self._pending = []
+
+
+def _closed(account: Account) -> LedgerError:
+    return LedgerError(f"account {account.name} in {account.asset.code} is not open")
