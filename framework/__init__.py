@@ -19,7 +19,7 @@ from framework.events import (
 )
 from framework.ledger import Ledger
 from framework.market import Market
-from framework.orders import Close, Deposit, Move, Open, Order, Withdraw
+from framework.orders import Close, Deposit, Move, Open, Order, PayPenalty, Resize, Trade, Withdraw
 from framework.rulebook import Rulebook
 from framework.run import Run
 from framework.scenario import Scenario
@@ -58,9 +58,11 @@ __all__ = [
     "Open",
     "Order",
     "OrderFilled",
+    "PayPenalty",
     "Penalty",
     "Projection",
     "Record",
+    "Resize",
     "Rulebook",
     "Run",
     "Scenario",
@@ -71,6 +73,7 @@ __all__ = [
     "Strategy",
     "Stream",
     "Stretch",
+    "Trade",
     "Transfer",
     "TransferArrived",
     "TransferSent",

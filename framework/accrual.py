@@ -55,6 +55,16 @@ def funding_index(market: Market, rate_column: str, price_column: str) -> Floats
     return market.cached(("funding", rate_column, price_column), total)
 
 
+def total_index(market: Market, column: str) -> Floats:
+    """A rate per row summed over the rows; shape (rows + 1,), from 0."""
+    return market.cached(("total", column), lambda: np.concatenate(([0.0], np.cumsum(market[column]))))
+
+
+def yearly_index(market: Market, column: str) -> Floats:
+    """A yearly rate summed over the rows by rate x years, without compounding; shape (rows + 1,), from 0."""
+    return market.cached(("yearly", column), lambda: np.concatenate(([0.0], np.cumsum(row_rate(market, column)))))
+
+
 def rows_until(market: Market, at_ns: int) -> int:
     """How many rows of the market have settled at an instant."""
     return int(market.at_ns.searchsorted(at_ns, side="right"))
@@ -68,6 +78,16 @@ def compounding_path(book: Book, account: Account, market: Market, column: str, 
     principal, since_ns = book.principal(account)
     index = growth_index(market, column)
     return _rounded(abs(principal) * (index[start : stop + 1] / index[rows_until(market, since_ns)]))
+
+
+def simple_path(book: Book, account: Account, market: Market, column: str, start: int, stop: int) -> Ints:
+    """What the |principal| of an account has earned since, at the yearly rate `column` and without compounding.
+
+    After each of the rows `start - 1` to `stop - 1`, in atomic units of the account; shape (stop - start + 1,).
+    """
+    principal, since_ns = book.principal(account)
+    index = yearly_index(market, column)
+    return _rounded(abs(principal) * (index[start : stop + 1] - index[rows_until(market, since_ns)]))
 
 
 def received_path(

@@ -50,6 +50,7 @@ EVENT_COLUMNS: Mapping[str, pa.DataType] = {
     "side": pa.string(),
     "closed": pa.bool_(),
     "order": pa.string(),
+    "reason": pa.string(),
     "counterparty": pa.string(),
     "condition": pa.string(),
     "row": pa.int64(),

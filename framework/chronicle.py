@@ -5,7 +5,7 @@ from itertools import groupby
 
 from attrs import frozen
 
-from framework.events import Ended, Event, Liquidated, OrderFilled, TransferSent
+from framework.events import Ended, Liquidated, OrderFilled, TransferSent
 from framework.run import Run
 from framework.units import USDC
 from framework.valuation import row_of
@@ -28,68 +28,73 @@ class Line:
 
 
 def chronicle(run: Run) -> Iterator[Line]:
-    """Openings, transfers, liquidations, reopenings and closings, in the order in which they happened."""
-    acts = (event for event in run.events.single() if isinstance(event, Liquidated | OrderFilled | TransferSent))
-    ended = {event.event for event in run.events.single() if isinstance(event, Ended)}
-    for (_, _, kind), group in groupby(acts, key=_act):
+    """Openings, transfers, liquidations, reopenings and closings, in the order in which they happened.
+
+    What a strategy does to compound, resizing both legs and what it moves between them for that, is left out.
+    """
+    single = list(run.events.single())
+    acts = [event for event in single if isinstance(event, Liquidated | OrderFilled | TransferSent)]
+    routine = {event.cause for event in acts if isinstance(event, OrderFilled) and event.order == "resize"}
+    ended = {event.event for event in single if isinstance(event, Ended)}
+    told = (event for event in acts if event.cause is None or event.cause not in routine)
+    for _, group in groupby(told, key=_act):
         events = list(group)
         first = events[0]
-        date = run.market.date(row_of(run.market, first.at_ns))
+        row = row_of(run.market, first.at_ns)
+        date, price = run.market.date(row), float(run.market["close"][row])
         match first:
             case Liquidated():
-                yield _liquidation(first, date)
+                yield _liquidation(first, date, price)
             case TransferSent():
-                yield _transfer(first, date)
-            case OrderFilled() if kind:
-                yield _fills([each for each in events if isinstance(each, OrderFilled)], date, first.cause in ended)
+                yield _transfer(first, date, price)
+            case OrderFilled():
+                yield _fills(
+                    [each for each in events if isinstance(each, OrderFilled)], date, price, first.cause in ended
+                )
 
 
-def _act(event: Liquidated | OrderFilled | TransferSent) -> tuple[int | None, int, bool]:
+def _act(event: Liquidated | OrderFilled | TransferSent) -> tuple[int | None, int]:
     """Orders with one cause are one act; liquidations and transfers are acts of their own."""
-    traded = isinstance(event, OrderFilled)
-    return event.cause, 0 if traded else event.event, traded
+    return event.cause, 0 if isinstance(event, OrderFilled) else event.event
 
 
-def _liquidation(event: Liquidated, date: str) -> Line:
+def _liquidation(event: Liquidated, date: str, price: float) -> Line:
     return Line(
         event=event.event,
         date=date,
-        kind=f"liquidation of the {event.side}",
-        price=event.price,
+        kind=f"{event.side} liquidated",
+        price=price,
         venue=event.venue,
         penalty_usd=USDC.units(event.penalty),
         bad_debt_usd=USDC.units(event.bad_debt),
     )
 
 
-def _transfer(event: TransferSent, date: str) -> Line:
+def _transfer(event: TransferSent, date: str, price: float) -> Line:
     return Line(
         event=event.event,
         date=date,
         kind="transfer",
-        price=event.price,
+        price=price,
         venue=f"{event.venue} > {event.counterparty}",
         transfer_usd=USDC.units(event.amount),
     )
 
 
-def _fills(fills: list[OrderFilled], date: str, at_end: bool) -> Line:
-    orders = [fill.order for fill in fills]
-    opened = [fill for fill in fills if fill.order == "open"]
-    kind = "reopen" if opened and "close" in orders else "open" if opened else orders[0]
+def _fills(fills: list[OrderFilled], date: str, price: float, at_end: bool) -> Line:
+    """Orders of one cause as one line: what they did together, why, and what they cost."""
+    trades = [fill for fill in fills if fill.order in ("open", "close")] or fills
+    opened = [fill for fill in trades if fill.order == "open"]
+    kind = "reopen" if len(opened) < len(trades) and opened else trades[0].order
+    reason = next((f": {fill.reason}" for fill in fills if fill.reason), " at the end" if at_end else "")
+    penalty = sum(fill.amount for fill in fills if fill.order == "penalty")
     return Line(
         event=fills[0].event,
         date=date,
-        kind=f"{kind} at the end" if at_end else kind,
-        price=fills[0].price,
-        venue=", ".join(dict.fromkeys(fill.venue for fill in fills)),
-        notional_usd=USDC.units((opened or fills)[-1].amount),
+        kind=kind + reason,
+        price=price,
+        venue=", ".join(dict.fromkeys(fill.venue for fill in trades)),
+        notional_usd=USDC.units((opened or trades)[-1].amount),
+        penalty_usd=USDC.units(penalty) if penalty else None,
         fees_usd=sum(fill.fee_usd for fill in fills),
     )
-
-
-def causes(event: Event, events: dict[int, Event]) -> Iterator[Event]:
-    """What led to an event: its cause, the cause of that, and so on."""
-    while event.cause is not None:
-        event = events[event.cause]
-        yield event

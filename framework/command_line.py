@@ -54,7 +54,7 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
 
     from framework.report import report  # noqa: PLC0415
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     if finished.market.label:
         console.print(f"{finished.market.label}\n", style="bold yellow", markup=False)
     for table in report(assembly, finished, summary):

@@ -97,6 +97,7 @@ class OrderFilled(Event):
     size: int = 0
     amount: int = 0
     fee: int = 0
+    reason: str = ""
 
     @property
     def fee_usd(self) -> float:

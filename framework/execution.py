@@ -1,12 +1,13 @@
 """Execution: orders and liquidations become outcomes of venues, and outcomes become entries of the books."""
 
+import math
 from collections.abc import Callable, Iterable
 
 from framework.accounts import Draft
 from framework.clock import NS_PER_SECOND, Phase
 from framework.errors import CarrybookError, LedgerError, OrderRefused
 from framework.events import Liquidated, OrderFilled, TransferArrived, TransferSent
-from framework.orders import Close, Deposit, Move, Open, Order, Withdraw
+from framework.orders import Close, Deposit, Move, Open, Order, PayPenalty, Resize, Withdraw
 from framework.present import Present
 from framework.units import USDC
 from framework.venue import BRIDGE_FEE, CASH, IN_TRANSIT, Moment, refusal
@@ -40,7 +41,7 @@ class Execution:
         present = self._present
         moment, draft = present.moment(cause), Draft(present.books.ledger)
         match order:
-            case Open() | Close():
+            case Open() | Close() | Resize():
                 filled = present.venue(order.venue).execute(order, draft, moment)
             case Deposit():
                 amount = self._amount(order, order.amount_usd, moment)
@@ -50,6 +51,11 @@ class Execution:
                 amount = self._payable(order, order.venue, order.amount_usd, moment)
                 present.venue(order.venue).pay(draft, CASH, amount, moment, "withdrawal")
                 filled = _moved("withdrawal", order.venue, amount, moment)
+            case PayPenalty():
+                amount = self._amount(order, order.amount_usd, moment)
+                venue = present.venue(order.venue)
+                venue.pay(draft, venue.penalty_account(), amount, moment, "liquidation_penalty")
+                filled = _moved("penalty", order.venue, amount, moment)
             case Move():
                 self._send(order, draft, moment)
                 return
@@ -67,6 +73,9 @@ class Execution:
         leaving = sum(USDC.nearest(bridge.fee_usd * bridge.sender_share) for bridge in bridges)
         arriving = sum(USDC.nearest(bridge.fee_usd) for bridge in bridges) - leaving
         latency_ns = round(sum(bridge.latency_s for bridge in bridges) * NS_PER_SECOND)
+        if source is target:
+            raise OrderRefused(refusal(order.source, moment, order, "expected another venue as its target"))
+        target.receive(Draft(present.books.ledger), IN_TRANSIT, amount, moment, "transfer")
         source.pay(draft, IN_TRANSIT, amount, moment, "transfer")
         source.pay(draft, BRIDGE_FEE, leaving, moment, "bridge_fee")
         sent = TransferSent(
@@ -124,10 +133,10 @@ class Execution:
             raise OrderRefused(refusal(venue, moment, order, why))
         return amount
 
-    def _amount(self, order: Deposit | Withdraw | Move, amount_usd: float, moment: Moment) -> int:
-        amount = USDC.nearest(amount_usd)
+    def _amount(self, order: Deposit | Withdraw | Move | PayPenalty, amount_usd: float, moment: Moment) -> int:
+        amount = USDC.nearest(amount_usd) if math.isfinite(amount_usd) else 0
         if amount <= 0:
-            raise OrderRefused(refusal("the simulation", moment, order, "expected an amount above 0"))
+            raise OrderRefused(refusal("the simulation", moment, order, "expected a finite amount above 0"))
         return amount
 
 

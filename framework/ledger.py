@@ -243,9 +243,9 @@ class Ledger:
                     floored[account] = floored[account] + towards if account in floored else towards
         for account, change in floored.items():
             if change.min() < 0:
-                lowest = self.balance(account) * account.sign + int(change.cumsum().min())
-                if lowest < 0:
-                    raise self._below(account, lowest * account.sign)
+                path = self.balance(account) * account.sign + change.cumsum()
+                if path.min() < 0:
+                    raise self._below(account, int(path[path < 0][0]) * account.sign)
         return totals
 
     def _below(self, account: Account, balance: int) -> LedgerError:

@@ -22,9 +22,29 @@ class Open:
 
 @frozen
 class Close:
-    """Close the whole position at the row's price, pay its debts, and return what is left to the wallet."""
+    """Close the whole position at the row's price, pay its debts, and return what is left to the wallet.
+
+    `reason` stays with the fill, for those who read the log.
+    """
 
     venue: str
+    reason: str = ""
+
+
+@frozen
+class Resize:
+    """Bring a position to `size` coins at the row's price, on the side on which it is."""
+
+    venue: str
+    size: float
+
+
+@frozen
+class PayPenalty:
+    """Pay a penalty of `amount_usd` at a venue, for rules that take it on more than the venue's own position."""
+
+    venue: str
+    amount_usd: float
 
 
 @frozen
@@ -52,4 +72,5 @@ class Move:
     amount_usd: float
 
 
-Order = Open | Close | Deposit | Withdraw | Move
+Trade = Open | Close | Resize
+Order = Trade | Deposit | Withdraw | Move | PayPenalty

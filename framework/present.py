@@ -5,14 +5,14 @@ It is the `View` that strategies get; the simulation moves it on.
 
 from collections.abc import Mapping
 
-from framework.accounts import Draft
+from framework.accounts import Account, Book, Draft
 from framework.books import Books
 from framework.clock import Clock
 from framework.conditions import Stretch
 from framework.errors import ScenarioError
 from framework.events import OrderFilled
 from framework.market import Floats, Market
-from framework.orders import Close, Open
+from framework.orders import Trade
 from framework.units import USDC
 from framework.venue import CASH, IN_TRANSIT, Leg, Moment, Venue
 
@@ -46,14 +46,18 @@ class Present:
         return self.cash_usd + transit_usd + sum(self.leg(name).equity_usd for name in self.venues)
 
     def leg(self, venue: str) -> Leg:
-        holder = self.venue(venue)
-        if self.stretch is None:
-            return holder.leg(self.books.ledger, self.price)
-        projection = self.stretch.projections.get(venue)
-        return projection.leg(self.row - self.stretch.start) if projection else Leg()
+        return self.venue(venue).leg(self._book(), self.price)
 
-    def quote(self, order: Open | Close) -> OrderFilled:
-        return self.venue(order.venue).execute(order, Draft(self.books.ledger), self.moment(None))
+    def sizes(self, venue: str, rows: int) -> Floats:
+        known = self.books.curve.size_by_venue[self.venue(venue).name][: self.row].copy()
+        if self.stretch is not None:
+            projection = self.stretch.projections.get(venue)
+            since = self.stretch.start
+            known[since:] = projection.size[: self.row - since] if projection else 0.0
+        return known[max(0, self.row - rows) :]
+
+    def quote(self, order: Trade) -> OrderFilled:
+        return self.venue(order.venue).execute(order, Draft(self._book()), self.moment(None))
 
     def history(self, column: str, rows: int) -> Floats:
         return self.market[column][max(0, self.row + 1 - rows) : self.row + 1]
@@ -69,8 +73,35 @@ class Present:
         """The present as venues need it, for an event that `cause` provoked."""
         return Moment(self.books.events.next_id, cause, self.clock.now_ns, self.row, self.price)
 
+    def _book(self) -> Book:
+        """The ledger as of the present row: as it is, or with what is projected up to here."""
+        if self.stretch is None:
+            return self.books.ledger
+        return _Projected(self.books.ledger, self.stretch, self.row - self.stretch.start + 1)
+
     def settle(self) -> None:
         """Bring the books up to the present row: what was projected has happened."""
         if self.stretch is not None:
             stretch, self.stretch = self.stretch, None
             self.books.settle(stretch, self.row + 1)
+
+
+class _Projected:
+    """A book as it will be once the first `count` rows of a stretch are settled."""
+
+    def __init__(self, book: Book, stretch: Stretch, count: int) -> None:
+        self._book = book
+        self._count = count
+        self._accruals = [each for projection in stretch.projections.values() for each in projection.accruals]
+
+    def balance(self, account: Account) -> int:
+        balance = self._book.balance(account)
+        for accrual in self._accruals:
+            if accrual.stream.debit is account:
+                balance += int(accrual.amounts[: self._count].sum())
+            elif accrual.stream.credit is account:
+                balance -= int(accrual.amounts[: self._count].sum())
+        return balance
+
+    def principal(self, account: Account) -> tuple[int, int]:
+        return self._book.principal(account)

@@ -10,11 +10,10 @@ from framework.market import Market
 
 @frozen(eq=False, kw_only=True)
 class Run:
-    """A finished simulation; `first_row` is the first market row that positions could earn in."""
+    """A finished simulation; `capital` in atomic units of USDC."""
 
     market: Market
     ledger: Ledger
     events: EventLog
     curve: Curve
     capital: int
-    first_row: int

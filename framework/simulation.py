@@ -66,7 +66,6 @@ class Simulation:
             events=self._books.events,
             curve=self._books.curve,
             capital=self._capital,
-            first_row=0 if self._look_ahead else 1,
         )
 
     def _play(self) -> Generator[simpy.Event, None, None]:

@@ -12,12 +12,12 @@ from attrs import fields, frozen
 
 from framework.accounts import Account
 from framework.accrual import rows_until
-from framework.events import Liquidated, OrderFilled, Started, TransferSent
+from framework.events import Ended, Liquidated, OrderFilled, Started, TransferSent
 from framework.market import Market
 from framework.run import Run
 from framework.units import USDC
 
-INCOME_BUCKETS = {"Funding": "funding", "Lending": "carry", "OverpaymentInterest": "carry", "BadDebt": "bad_debt"}
+INCOME_BUCKETS = {"Funding": "funding", "Lending": "carry", "DepositInterest": "carry", "BadDebt": "bad_debt"}
 """Last part of an income account -> bucket of the waterfall; other income is `other_income`."""
 EXPENSE_BUCKETS = {"Interest": "carry", "LiquidationPenalty": "liquidation_penalty"}
 """Last part of an expense account -> bucket of the waterfall; other expenses are `fees`."""
@@ -92,7 +92,7 @@ def waterfall(run: Run) -> Waterfall:
             buckets[INCOME_BUCKETS.get(leaf, "other_income")] -= values.valued(account)
         elif root == "Expenses":
             buckets[EXPENSE_BUCKETS.get(leaf, "fees")] -= values.valued(account)
-        elif root == "Equity" and leaf == "Trading":
+        elif root == "Equity" and leaf in {"Trading", "Realised"}:
             buckets["execution"] -= values.valued(account)
         elif root in ("Assets", "Liabilities") and account.asset != USDC:
             buckets["price_pnl"] += values.final(account) - values.valued(account)
@@ -160,9 +160,9 @@ def max_drawdown_pct(run: Run) -> float:
     return float(((peak - curve) / peak).max() * 100)
 
 
-def days_held(run: Run) -> float:
-    """Time over which positions could earn, in days."""
-    return float(run.market.years[run.first_row :].sum() * 365)
+def days(run: Run) -> float:
+    """Time for which the capital was given, in days: all rows of the market, also those before the entry."""
+    return float(run.market.years.sum() * 365)
 
 
 def annualized_pct(return_pct: float, days: float) -> float:
@@ -187,15 +187,19 @@ def metrics(run: Run) -> dict[str, float | int | str]:
     capital = USDC.decimal(run.capital)
     fees = fees_usd(run)
     single = list(run.events.single())
-    opened = {event.cause for event in single if isinstance(event, OrderFilled) and event.order == "open"}
+    fills = [event for event in single if isinstance(event, OrderFilled)]
+    opened = {event.cause for event in fills if event.order == "open"}
+    resized = {event.cause for event in fills if event.order == "resize"}
+    left = {event.cause: event.reason for event in fills if event.order == "close"}
     started = {event.event for event in single if isinstance(event, Started)}
+    ended = {event.event for event in single if isinstance(event, Ended)}
     close = run.market["close"]
     return_pct = float((final / capital - 1) * 100)
     return {
         "capital_usd": float(capital),
         "final_equity_usd": float(final),
         "return_pct": return_pct,
-        "annualized_return_pct": annualized_pct(return_pct, days_held(run)),
+        "annualized_return_pct": annualized_pct(return_pct, days(run)),
         "total_fees_usd": float(-falls.fees),
         "bridge_usd": float(fees["Expenses:Bridge:Fee"]),
         "liquidation_penalty_usd": float(-falls.liquidation_penalty),
@@ -210,11 +214,14 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "max_drawdown_pct": max_drawdown_pct(run),
         "price_move_pct": float((close[-1] / close[0] - 1) * 100),
         "max_net_delta_coins": float(np.abs(run.curve.net_size).max()),
-        "capital_rebalances": sum(isinstance(event, TransferSent) for event in single),
+        "capital_rebalances": sum(isinstance(event, TransferSent) and event.cause not in resized for event in single),
         "full_rotations": len(opened - started),
+        "rotations": len(opened),
+        "forced_rotations": len(left.keys() - ended),
+        "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
         "liquidations": sum(isinstance(event, Liquidated) for event in single),
         "rows": len(run.market),
-        "days": days_held(run),
+        "days": days(run),
         "transfers": len(run.ledger),
         "events": len(run.events),
         "ledger_digest": run.ledger.digest,

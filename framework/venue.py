@@ -1,5 +1,6 @@
 """`Venue`: a protocol that holds positions. It keeps no balances: it reads the book, and answers with outcomes."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Literal
 
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from framework.accounts import Account, Book, Draft
 from framework.accrual import Accrual
-from framework.events import Liquidated, OrderFilled
+from framework.errors import OrderRefused
+from framework.events import Liquidated, OrderFilled, Side
 from framework.market import Floats, Market
-from framework.orders import Close, Open
+from framework.orders import Open, Trade
 from framework.units import USDC
 
 CASH = Account("Assets:Wallet:Cash", USDC, floor=True)
@@ -38,6 +40,15 @@ class Penalty:
         return max(0, min(round(base * self.fraction), equity))
 
 
+Valuation = Literal["market", "cost"]
+"""At what a position is valued, charged, resized and closed: the row's price, or what was paid for it.
+
+At cost nothing depends on the price any more: its profit and loss are left out, as in the study's older models.
+"""
+FeeTiming = Literal["each_trade", "entry"]
+"""When fees are charged: on every trade, or for opening and closing together at entry and never again."""
+
+
 @frozen
 class Bridge:
     """The way of money to and from a venue: `sender_share` of the fee is paid on leaving, the rest on arriving."""
@@ -49,7 +60,7 @@ class Bridge:
 
 @frozen
 class Moment:
-    """An instant at which a venue acts: market row, the price it deals at, and the ids of event and cause."""
+    """An instant at which a venue acts: market row, price, and the ids of event and cause."""
 
     event: int
     cause: int | None
@@ -65,6 +76,10 @@ class Leg:
     size: float = 0.0
     equity_usd: float = 0.0
     notional_usd: float = 0.0
+    entry_price: float = float("nan")
+    """What was paid for a coin on average, USD; not a number without a position."""
+    liquidation_price: float = float("nan")
+    """Price at which the venue would liquidate now, USD; not a number where there is none."""
 
     @property
     def leverage(self) -> float:
@@ -84,10 +99,6 @@ class Projection:
     notional_usd: Floats
     liquidated: NDArray[np.bool_]
     """Rows in which the venue would liquidate the position."""
-
-    def leg(self, offset: int) -> Leg:
-        """The position at one row of the stretch."""
-        return Leg(float(self.size[offset]), float(self.equity_usd[offset]), float(self.notional_usd[offset]))
 
 
 class Venue(ABC):
@@ -113,12 +124,16 @@ class Venue(ABC):
         """The position as it stands, valued at `price` in USD."""
 
     @abstractmethod
-    def execute(self, order: Open | Close, draft: Draft, moment: Moment) -> OrderFilled:
+    def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
         """Write an order's transfers into `draft`; raises `OrderRefused`."""
 
     @abstractmethod
     def liquidate(self, draft: Draft, moment: Moment, market: Market) -> Liquidated:
         """Write the liquidation of the position into `draft`."""
+
+    @abstractmethod
+    def penalty_account(self) -> Account:
+        """Where penalties are booked."""
 
     @abstractmethod
     def receive(self, draft: Draft, source: Account, amount: int, moment: Moment, kind: str) -> None:
@@ -132,6 +147,16 @@ class Venue(ABC):
 def account_part(name: str) -> str:
     """A venue's name as a part of account names: `my_venue` is `MyVenue`."""
     return "".join(word.capitalize() for word in name.split("_"))
+
+
+def check_open(venue: str, order: Open, moment: Moment) -> None:
+    """Refuse an opening whose numbers cannot be; raises `OrderRefused`."""
+    if not (math.isfinite(order.size) and order.size > 0 and isinstance(order.side, Side)):
+        raise OrderRefused(refusal(venue, moment, order, "expected a side and a finite size above 0"))
+    if not math.isfinite(order.funds_usd) or order.funds_usd < 0:
+        raise OrderRefused(refusal(venue, moment, order, "expected finite funds of 0 or more"))
+    if order.quoted_notional_usd is not None and not 0 <= order.quoted_notional_usd < math.inf:
+        raise OrderRefused(refusal(venue, moment, order, "expected a finite quoted notional of 0 or more"))
 
 
 def refusal(venue: str, moment: Moment, order: object, why: str) -> str:

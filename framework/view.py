@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from framework.events import OrderFilled
 from framework.market import Floats
-from framework.orders import Close, Open
+from framework.orders import Open, Trade
 from framework.venue import Leg
 
 
@@ -33,11 +33,14 @@ class View(Protocol):
     def leg(self, venue: str) -> Leg:
         """The position at a venue."""
 
-    def quote(self, order: Open | Close) -> OrderFilled:
+    def quote(self, order: Trade) -> OrderFilled:
         """What an order would do now, with its fee, without doing it; raises `OrderRefused`."""
 
     def history(self, column: str, rows: int) -> Floats:
         """The last `rows` values of a market column up to the present row; shorter at the beginning."""
+
+    def sizes(self, venue: str, rows: int) -> Floats:
+        """The position in coins after each of the `rows` rows before the present one; shorter at the beginning."""
 
 
 @frozen(kw_only=True)
@@ -48,8 +51,9 @@ class StillView:
     price: float
     cash_usd: float = 0.0
     legs: Mapping[str, Leg] = field(factory=dict)
-    quotes: Callable[[Open | Close], OrderFilled] | None = None
+    quotes: Callable[[Trade], OrderFilled] | None = None
     columns: Mapping[str, Floats] = field(factory=dict)
+    past_sizes: Mapping[str, Floats] = field(factory=dict)
 
     @property
     def equity_usd(self) -> float:
@@ -60,7 +64,7 @@ class StillView:
         """The position at a venue; none where none was given."""
         return self.legs.get(venue, Leg())
 
-    def quote(self, order: Open | Close) -> OrderFilled:
+    def quote(self, order: Trade) -> OrderFilled:
         """What `quotes` says; without it, a fill at the price for no fee."""
         if self.quotes:
             return self.quotes(order)
@@ -70,3 +74,7 @@ class StillView:
     def history(self, column: str, rows: int) -> Floats:
         """The last values of a column that was given."""
         return self.columns[column][-rows:]
+
+    def sizes(self, venue: str, rows: int) -> Floats:
+        """The last of the sizes that were given."""
+        return self.past_sizes[venue][-rows:]

@@ -17,11 +17,19 @@ def reopen_pair(view: View, long: str, short: str, leverage: float) -> Iterator[
     """Close both legs and open them anew, sized by what is left after fees.
 
     The opening fees are agreed on the notional that was planned before any fee, as the study has it, and both they and
-    the closing fees are paid before the rest is split. Nothing is opened where nothing would be left.
+    the closing fees are paid before the rest is split.
     """
     planned_usd = view.equity_usd / 2 * leverage
     yield Close(long)
     yield Close(short)
+    yield from open_after_fees(view, long, short, leverage, planned_usd)
+
+
+def open_after_fees(view: View, long: str, short: str, leverage: float, planned_usd: float) -> Iterator[Order]:
+    """Open both legs with what is left after the fees, which are agreed on a notional of `planned_usd` per leg.
+
+    Nothing is opened where nothing would be left.
+    """
     if planned_usd <= 0:
         return
     planned_size = planned_usd / view.price

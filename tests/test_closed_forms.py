@@ -13,8 +13,11 @@ from framework import (
     Liquidated,
     Move,
     Open,
+    PayPenalty,
     Penalty,
+    Resize,
     Side,
+    Simulation,
     TransferArrived,
     TransferSent,
     Withdraw,
@@ -35,6 +38,7 @@ from tests.markets import (
 )
 
 LONG_2X = Open("asgard", Side.LONG, 100.0, 5_000.0)
+LOAN = "Liabilities:Asgard:Loan"
 SHORT_2X = Open("hyperliquid", Side.SHORT, 100.0, 5_000.0)
 
 
@@ -140,8 +144,8 @@ def test_an_overpaid_loan_earns_the_borrowing_rate_where_rules_say_so():
     strategy = Script(start=[LONG_2X, Deposit("asgard", 5_100.0)])
     run = play(flat(20, borrowing=0.1), [asgard(overpayment="earns_borrowing_rate")], strategy, capital_usd=10_100.0)
     grown = nearest(100_000_000 * (1 + Fraction("0.1") / 365) ** 20)
-    assert balance(run, "Assets:Asgard:Overpayment") == grown
-    assert -balance(run, "Income:Asgard:OverpaymentInterest") == grown - 100_000_000
+    assert balance(run, "Assets:Asgard:Deposit") == grown
+    assert -balance(run, "Income:Asgard:DepositInterest") == grown - 100_000_000
 
 
 def test_profit_is_realised_before_more_than_the_margin_is_paid_out():
@@ -191,17 +195,24 @@ def test_money_that_does_not_arrive_before_the_end_stays_in_transit():
 
 TOO_MUCH = "is more than the equity of 5000.000000 USD"
 OVERPAID = "1.000000 USDC is more than the loan of 0.000000 USDC"
-NO_AMOUNT = "expected an amount above 0"
+NO_AMOUNT = "expected a finite amount above 0"
 REFUSALS = {
     "more than the equity": ([SHORT_2X, Withdraw("hyperliquid", 5_000.01)], TOO_MUCH),
     "a move of more than the equity": ([SHORT_2X, Move("hyperliquid", "asgard", 6e3)], TOO_MUCH),
     "nothing": ([Deposit("hyperliquid", 0.0)], NO_AMOUNT),
     "less than nothing": ([Deposit("hyperliquid", -5.0)], NO_AMOUNT),
-    "no number": ([Deposit("hyperliquid", float("nan"))], "nan is not a quantity of USDC; expected a finite number"),
-    "a size of zero": ([Open("hyperliquid", Side.SHORT, 0.0, 5.0)], "expected a size above 0"),
-    "a short on a lender": ([Open("asgard", Side.SHORT, 1.0, 5.0)], "expected a long of a size above 0"),
+    "no number": ([Deposit("hyperliquid", float("nan"))], NO_AMOUNT),
+    "a size of zero": ([Open("hyperliquid", Side.SHORT, 0.0, 5.0)], "expected a side and a finite size above 0"),
+    "a short on a lender": ([Open("asgard", Side.SHORT, 1.0, 5.0)], "expected a long"),
     "more than the wallet": ([Deposit("hyperliquid", 1e5)], "Assets:Wallet:Cash would fall to -90000.000000 USDC"),
     "more than the loan": ([LONG_2X, Deposit("asgard", 5e3), Deposit("asgard", 1.0)], OVERPAID),
+    "a side that is none": ([Open("hyperliquid", "up", 1.0, 5.0)], "expected a side and a finite size above 0"),
+    "funds that are no number": ([Open("hyperliquid", Side.SHORT, 1.0, float("inf"))], "expected finite funds"),
+    "a fee on less than nothing": ([Open("asgard", Side.LONG, 1.0, 5.0, -9.0)], "expected a finite quoted notional"),
+    "a move to itself": ([SHORT_2X, Move("hyperliquid", "hyperliquid", 5.0)], "expected another venue as its target"),
+    "a penalty of nothing": ([PayPenalty("hyperliquid", 0.0)], NO_AMOUNT),
+    "a resize of nothing": ([Resize("hyperliquid", 1.0)], "expected an open position and a size above 0"),
+    "a resize of no loan": ([Resize("asgard", 1.0)], "expected an open position and a size above 0"),
     "an unknown venue": ([Close("kraken")], "unknown venue 'kraken'; expected one of asgard, hyperliquid"),
     "no order": (["buy"], "the strategy yielded 'buy' in row 1; expected an order"),
 }
@@ -220,3 +231,37 @@ def test_a_repayment_beyond_the_loan_is_refused_by_default():
     strategy = Script(start=[Open("asgard", Side.LONG, 60.0, 5_000.0), Deposit("asgard", 2_000.0)])
     with pytest.raises(CarrybookError, match=r"2000.000000 USDC is more than the loan of 1000.000000 USDC"):
         play(flat(3), [asgard(liquidation_penalty=HALF_OF_EQUITY)], strategy)
+
+
+def test_a_refused_move_leaves_nothing_behind():
+    """More than the loan cannot be repaid: the move is refused before anything is sent."""
+    strategy = Script(
+        start=[Open("asgard", Side.LONG, 50.0, 4_000.0), Open("hyperliquid", Side.SHORT, 50.0, 5_000.0)],
+        after={1: [Move("hyperliquid", "asgard", 2_000.0)]},
+    )
+    simulation = Simulation(
+        market=flat(3), venues=[asgard(), hyperliquid()], strategy=strategy, capital_usd=10_000.0
+    )  # fmt: skip
+    books = simulation._books  # noqa: SLF001
+    with pytest.raises(CarrybookError, match=r"2000.000000 USDC is more than the loan of 1000.000000 USDC"):
+        simulation.run()
+    assert balance_of(books.ledger, "Assets:Bridge:InTransit") == 0
+    assert len(books.ledger) == 7
+
+
+def balance_of(ledger, name):
+    """What an account of a ledger holds in USDC."""
+    return next(
+        held for account, held in ledger.balances().items() if (account.name, account.asset.code) == (name, "USDC")
+    )
+
+
+def test_a_loan_that_rounds_to_nothing_is_not_forgotten():
+    """However the rows are cut, a loan that shrank to zero grows back from its principal."""
+    rates = [0.0, -364.999999, 36_500.0, 36_500.0, 36_500.0, 36_500.0]
+    strategy = Script(start=[Open("asgard", Side.LONG, 1.0, 99.99)])
+    loans = {
+        balance(play(flat(6, borrowing=rates), [asgard(maintenance_margin=0.0)], strategy, rows_at_once=cut), LOAN)
+        for cut in (None, 1, 2)
+    }
+    assert len(loans) == 1

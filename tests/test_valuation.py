@@ -42,7 +42,7 @@ def check(run):
     worth, buckets = recomputed(run)
     falls = waterfall(run)
     assert Fraction(equity(run)) == worth
-    carry = sum(buckets.get(leaf, 0) for leaf in ("Lending", "Interest", "OverpaymentInterest"))
+    carry = sum(buckets.get(leaf, 0) for leaf in ("Lending", "Interest", "DepositInterest"))
     fees = sum(buckets.get(leaf, 0) for leaf in ("OpenFee", "Gas", "TakerFee", "Fee"))
     assert Fraction(falls.carry) == carry
     assert Fraction(falls.funding) == buckets.get("Funding", 0)

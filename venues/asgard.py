@@ -3,77 +3,41 @@
 from typing import Literal
 
 import numpy as np
-from attrs import field, fields, frozen
+from attrs import field, frozen
 
-from framework.accounts import Account, Book, Draft, Stream
-from framework.accrual import Accrual, compounding_path, row_rate, steps
+from framework.accounts import Account, Book, Draft
+from framework.accrual import Accrual, compounding_path, row_rate, simple_path, steps
 from framework.errors import OrderRefused
 from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
 from framework.market import Ints, Market
-from framework.orders import Close, Open
+from framework.orders import Close, Open, Resize, Trade
 from framework.units import USDC, Asset
 from framework.venue import (
     CASH,
     Bridge,
+    FeeTiming,
     Leg,
     Moment,
     Penalty,
     Projection,
+    Valuation,
     Venue,
-    account_part,
+    check_open,
     fraction,
     not_negative,
     refusal,
 )
-
-
-@frozen
-class Chart:
-    """The accounts of one leveraged long; its streams say which account earns or owes what."""
-
-    collateral: Account
-    loan: Account
-    overpaid: Account
-    trading_coin: Account
-    trading_usdc: Account
-    lending: Account
-    interest: Account
-    overpaid_interest: Account
-    open_fee: Account
-    gas: Account
-    penalty: Account
-    bad_debt: Account
-
-    @classmethod
-    def of(cls, venue: str, coin: Asset) -> "Chart":
-        """The accounts at `venue`, for collateral in `coin`."""
-        place = account_part(venue)
-        return cls(
-            collateral=Account(f"Assets:{place}:Collateral", coin, floor=True),
-            loan=Account(f"Liabilities:{place}:Loan", USDC, floor=True),
-            overpaid=Account(f"Assets:{place}:Overpayment", USDC, floor=True),
-            trading_coin=Account(f"Equity:{place}:Trading", coin),
-            trading_usdc=Account(f"Equity:{place}:Trading", USDC),
-            lending=Account(f"Income:{place}:Lending", coin),
-            interest=Account(f"Expenses:{place}:Interest", USDC),
-            overpaid_interest=Account(f"Income:{place}:OverpaymentInterest", USDC),
-            open_fee=Account(f"Expenses:{place}:OpenFee", USDC),
-            gas=Account(f"Expenses:{place}:Gas", USDC),
-            penalty=Account(f"Expenses:{place}:LiquidationPenalty", USDC),
-            bad_debt=Account(f"Income:{place}:BadDebt", USDC),
-        )
-
-    def all(self) -> tuple[Account, ...]:
-        """Every account, in the order of the chart."""
-        return tuple(getattr(self, each.name) for each in fields(type(self)))
+from venues.charts import LendingAccounts
 
 
 @frozen(kw_only=True)
 class Asgard(Venue):
     """A leveraged long under given rules. Rates are fractions; `open_fee_bps` are basis points of the notional.
 
-    The coin grows at `lending_rate`, the loan at `borrowing_rate`, both market columns of a fraction per year.
+    The coin grows at `lending_rate`, the loan at `borrowing_rate`, both market columns of a fraction per year. Valued
+    at cost, lending is earned in USDC on what was paid for the coins, and nothing compounds between orders.
     `overpayment` says what becomes of a repayment beyond the loan: refused, or kept to earn the borrowing rate.
+    With `liquidation_distance` a position is liquidated that share below its entry price, whatever its equity.
     """
 
     name: str = "asgard"
@@ -87,19 +51,14 @@ class Asgard(Venue):
     overpayment: Literal["refuse", "earns_borrowing_rate"] = "refuse"
     lending_rate: str = "sol_lending_apy"
     borrowing_rate: str = "usdc_borrowing_apy"
+    valuation: Valuation = "market"
+    fee_timing: FeeTiming = "each_trade"
+    liquidation_distance: float | None = None
     bridge: Bridge = field(factory=Bridge)
-    _chart: Chart = field(init=False, repr=False, eq=False)
-    _streams: tuple[tuple[Account, Stream, str], ...] = field(init=False, repr=False, eq=False)
+    _chart: LendingAccounts = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        chart = Chart.of(self.name, Asset(self.coin, 9))
-        streams = (
-            (chart.collateral, Stream(chart.collateral, chart.lending, "lending"), self.lending_rate),
-            (chart.loan, Stream(chart.interest, chart.loan, "interest"), self.borrowing_rate),
-            (chart.overpaid, Stream(chart.overpaid, chart.overpaid_interest, "interest"), self.borrowing_rate),
-        )
-        object.__setattr__(self, "_chart", chart)
-        object.__setattr__(self, "_streams", streams)
+        object.__setattr__(self, "_chart", LendingAccounts.of(self.name, Asset(self.coin, 9)))
 
     def accounts(self) -> tuple[Account, ...]:
         return self._chart.all()
@@ -109,48 +68,73 @@ class Asgard(Venue):
 
     def project(self, book: Book, market: Market, start: int, stop: int) -> Projection | None:
         chart = self._chart
-        if not any(map(book.balance, (chart.collateral, chart.loan, chart.overpaid))):
+        held = (chart.collateral, chart.loan, chart.deposit)
+        if not any(book.balance(account) or book.principal(account)[0] for account in held):
             return None
-        accruals: list[Accrual] = []
-        paths: list[Ints | int] = []
-        for account, stream, column in self._streams:
-            if not book.balance(account):
-                paths.append(0)
-                continue
-            path = compounding_path(book, account, market, column, start, stop)
-            paths.append(path[1:])
-            accruals.append(self._accrual(stream, account.asset, path, market, column, slice(start, stop)))
-        coins, loan, overpaid = paths
-        close, low = market["close"][start:stop], market["low"][start:stop]
+        rows = slice(start, stop)
+        accruals = self._accruals(book, market, start, stop)
+        coins: Ints | int = book.balance(chart.collateral)
+        debt: Ints | int = self._debt(book)
+        for accrual in accruals:
+            gained = accrual.amounts.cumsum()
+            if accrual.stream.debit is chart.collateral:
+                coins = coins + gained
+            else:
+                debt = debt + gained if accrual.stream.credit is chart.loan else debt - gained
         size = coins / chart.collateral.asset.scale + np.zeros(stop - start)
-        debt_usd = (loan - overpaid) / USDC.scale
-        notional_at_low = size * low
+        debt_usd = debt / USDC.scale
+        close, low = market["close"][rows], market["low"][rows]
+        if self.valuation == "cost":
+            close = low_value = np.full(stop - start, self._cost(book))
+        else:
+            low_value = low
+        if self.liquidation_distance is None:
+            short_of = size * low_value - debt_usd <= self.maintenance_margin * (size * low_value)
+        else:
+            short_of = low <= self._cost(book) * (1 - self.liquidation_distance)
         return Projection(
-            accruals=tuple(accruals),
+            accruals=accruals,
             size=size,
             equity_usd=size * close - debt_usd,
             notional_usd=size * close,
-            liquidated=(notional_at_low - debt_usd <= self.maintenance_margin * notional_at_low) & (size > 0),
+            liquidated=short_of & (size > 0),
         )
 
     def leg(self, book: Book, price: float) -> Leg:
         size = self._chart.collateral.asset.units(book.balance(self._chart.collateral))
-        return Leg(size, size * price - self._debt(book) / USDC.scale, size * price)
+        debt_usd = self._debt(book) / USDC.scale
+        if not size:
+            return Leg(0.0, -debt_usd)
+        cost = self._cost(book)
+        if self.valuation == "cost":
+            price = cost
+        if self.liquidation_distance is not None:
+            trigger = cost * (1 - self.liquidation_distance)
+        else:
+            at_cost = self.valuation == "cost"
+            trigger = float("nan") if at_cost else debt_usd / (size * (1 - self.maintenance_margin))
+        return Leg(size, size * price - debt_usd, size * price, cost, trigger)
 
-    def execute(self, order: Open | Close, draft: Draft, moment: Moment) -> OrderFilled:
-        return self._close(draft, moment) if isinstance(order, Close) else self._open(order, draft, moment)
+    def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
+        match order:
+            case Close():
+                return self._close(order, draft, moment)
+            case Resize():
+                return self._resize(order, draft, moment)
+            case Open():
+                return self._open(order, draft, moment)
 
     def liquidate(self, draft: Draft, moment: Moment, market: Market) -> Liquidated:
         chart = self._chart
-        coins = draft.balance(chart.collateral)
-        worth = self._worth(coins, moment.price)
+        coins, price = draft.balance(chart.collateral), self._price(draft, moment)
+        worth = self._worth(coins, price)
         equity = worth - self._debt(draft)
         penalty = self.liquidation_penalty.amount(equity, worth)
         self.pay(draft, chart.penalty, penalty, moment, "liquidation_penalty")
         bad_debt = max(0, -equity) if self.forgive_negative_equity else 0
         draft.transfer(chart.loan, chart.bad_debt, bad_debt, "bad_debt")
         if self.liquidation_closes:
-            self._close(draft, moment)
+            self._close(Close(self.name), draft, moment)
         return Liquidated(
             event=moment.event,
             at_ns=moment.at_ns,
@@ -158,7 +142,7 @@ class Asgard(Venue):
             cause=moment.cause,
             side=Side.LONG,
             trigger_price=float(market["low"][moment.row]),
-            price=moment.price,
+            price=price,
             size=coins,
             equity=equity,
             penalty=penalty,
@@ -166,33 +150,34 @@ class Asgard(Venue):
             closed=self.liquidation_closes,
         )
 
+    def penalty_account(self) -> Account:
+        return self._chart.penalty
+
     def receive(self, draft: Draft, source: Account, amount: int, moment: Moment, kind: str) -> None:
         chart = self._chart
+        self._net(draft)
         repaid = min(amount, -draft.balance(chart.loan))
         draft.transfer(chart.loan, source, repaid, kind)
         if amount > repaid and self.overpayment == "refuse":
-            raise OrderRefused(
-                refusal(
-                    self.name,
-                    moment,
-                    kind,
-                    f"{USDC.decimal(amount)} USDC is more than the loan of {USDC.decimal(repaid)} USDC",
-                )
-            )
-        draft.transfer(chart.overpaid, source, amount - repaid, kind)
+            why = f"{USDC.decimal(amount)} USDC is more than the loan of {USDC.decimal(repaid)} USDC"
+            raise OrderRefused(refusal(self.name, moment, kind, why))
+        draft.transfer(chart.deposit, source, amount - repaid, kind)
 
     def pay(self, draft: Draft, target: Account, amount: int, moment: Moment, kind: str) -> None:
         chart = self._chart
-        kept = min(amount, draft.balance(chart.overpaid))
-        draft.transfer(target, chart.overpaid, kept, kind)
+        self._net(draft)
+        kept = min(amount, draft.balance(chart.deposit))
+        draft.transfer(target, chart.deposit, kept, kind)
         draft.transfer(target, chart.loan, amount - kept, kind)
 
     def _open(self, order: Open, draft: Draft, moment: Moment) -> OrderFilled:
         chart = self._chart
+        check_open(self.name, order, moment)
+        if order.side is not Side.LONG:
+            raise OrderRefused(refusal(self.name, moment, order, "expected a long"))
         atoms = chart.collateral.asset.nearest(order.size)
-        if order.side is not Side.LONG or atoms <= 0:
-            raise OrderRefused(refusal(self.name, moment, order, "expected a long of a size above 0"))
-        notional = self._worth(atoms, moment.price)
+        price = self._price(draft, moment)
+        notional = self._worth(atoms, price)
         quoted_usd = order.quoted_notional_usd
         charged_usd = USDC.units(notional) if quoted_usd is None else quoted_usd
         open_fee = USDC.nearest(charged_usd * self.open_fee_bps / 10_000)
@@ -209,47 +194,106 @@ class Asgard(Venue):
             draft.transfer(target, CASH, own, kind)
             self.pay(draft, target, due - own, moment, kind)
         self.receive(draft, CASH, funds, moment, "repayment")
-        return self._filled("open", moment, atoms, notional, open_fee + gas)
+        return self._filled("open", moment, price, atoms, notional, open_fee + gas)
 
-    def _close(self, draft: Draft, moment: Moment) -> OrderFilled:
+    def _close(self, order: Close, draft: Draft, moment: Moment) -> OrderFilled:
         chart = self._chart
-        coins = draft.balance(chart.collateral)
-        proceeds = self._worth(coins, moment.price)
+        coins, price = draft.balance(chart.collateral), self._price(draft, moment)
+        proceeds = self._worth(coins, price)
+        self._net(draft)
         repaid = min(proceeds, -draft.balance(chart.loan))
         draft.transfer(chart.trading_coin, chart.collateral, coins, "trade")
         draft.transfer(chart.loan, chart.trading_usdc, repaid, "trade")
         draft.transfer(CASH, chart.trading_usdc, proceeds - repaid, "trade")
-        draft.transfer(CASH, chart.overpaid, draft.balance(chart.overpaid), "withdrawal")
-        return self._filled("close", moment, -coins, proceeds, 0)
+        draft.transfer(CASH, chart.deposit, draft.balance(chart.deposit), "withdrawal")
+        for traded, realised in ((chart.trading_usdc, chart.realised_usdc), (chart.trading_coin, chart.realised_coin)):
+            rest = draft.balance(traded)
+            draft.transfer(*((realised, traded) if rest > 0 else (traded, realised)), abs(rest), "realised")
+        return self._filled("close", moment, price, -coins, proceeds, 0, order.reason)
 
-    def _filled(self, order: str, moment: Moment, size: int, notional: int, fee: int) -> OrderFilled:
+    def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
+        chart = self._chart
+        coins, atoms = draft.balance(chart.collateral), chart.collateral.asset.nearest(order.size)
+        if atoms <= 0 or not coins:
+            why = "expected an open position and a size above 0"
+            raise OrderRefused(refusal(self.name, moment, order, why))
+        price = self._price(draft, moment)
+        notional = self._worth(abs(atoms - coins), price)
+        fee = 0
+        if atoms > coins:
+            fee = 0 if self.fee_timing == "entry" else USDC.nearest(USDC.units(notional) * self.open_fee_bps / 10_000)
+            draft.transfer(chart.collateral, chart.trading_coin, atoms - coins, "trade")
+            self.pay(draft, chart.trading_usdc, notional, moment, "trade")
+            self.pay(draft, chart.open_fee, fee, moment, "open_fee")
+        else:
+            draft.transfer(chart.trading_coin, chart.collateral, coins - atoms, "trade")
+            self.receive(draft, chart.trading_usdc, notional, moment, "trade")
+        return self._filled("resize", moment, price, atoms - coins, notional, fee)
+
+    def _filled(
+        self, order: str, moment: Moment, price: float, size: int, notional: int, fee: int, reason: str = ""
+    ) -> OrderFilled:
         return OrderFilled(
             event=moment.event,
             at_ns=moment.at_ns,
             venue=self.name,
             cause=moment.cause,
             order=order,
-            price=moment.price,
+            price=price,
             size=size,
             amount=notional,
             fee=fee,
+            reason=reason,
         )
 
-    def _accrual(self, stream: Stream, asset: Asset, path: Ints, market: Market, column: str, rows: slice) -> Accrual:
-        return Accrual(
-            event=InterestAccrued,
-            venue=self.name,
-            stream=stream,
-            asset=asset.code,
-            amounts=steps(path),
-            rate=row_rate(market, column)[rows],
-            price=market["close"][rows],
-            size=path[:-1],
-            rate_column=column,
+    def _accruals(self, book: Book, market: Market, start: int, stop: int) -> tuple[Accrual, ...]:
+        """Lending on the coins, interest on the loan, and on a deposit beside it, where there is any."""
+        chart, at_cost = self._chart, self.valuation == "cost"
+        path = simple_path if at_cost else compounding_path
+        rows, accruals = slice(start, stop), []
+        for earning, stream, column in (
+            (chart.trading_usdc, chart.usdc_lending, self.lending_rate) if at_cost else
+            (chart.collateral, chart.coin_lending, self.lending_rate),
+            (chart.loan, chart.loan_interest, self.borrowing_rate),
+            (chart.deposit, chart.deposit_interest, self.borrowing_rate),
+        ):  # fmt: skip
+            if book.principal(earning)[0]:
+                balances = path(book, earning, market, column, start, stop)
+                accruals.append(
+                    Accrual(
+                        event=InterestAccrued,
+                        venue=self.name,
+                        stream=stream,
+                        asset=earning.asset.code,
+                        amounts=steps(balances),
+                        rate=row_rate(market, column)[rows],
+                        price=market["close"][rows],
+                        size=np.full(stop - start, abs(book.principal(earning)[0])) if at_cost else balances[:-1],
+                        rate_column=column,
+                    )
+                )
+        return tuple(accruals)
+
+    def _net(self, draft: Draft) -> None:
+        """A deposit first repays the loan beside it."""
+        chart = self._chart
+        draft.transfer(
+            chart.loan, chart.deposit, min(draft.balance(chart.deposit), -draft.balance(chart.loan)), "netting"
         )
+
+    def _price(self, book: Book, moment: Moment) -> float:
+        """The price at which the position is valued and traded now: a first opening is always at the row's."""
+        at_cost = self.valuation == "cost" and book.balance(self._chart.collateral)
+        return self._cost(book) if at_cost else moment.price
+
+    def _cost(self, book: Book) -> float:
+        """What was paid for a coin on average, USD; not a number without a position."""
+        chart = self._chart
+        bought = chart.collateral.asset.units(-book.balance(chart.trading_coin))
+        return USDC.units(book.balance(chart.trading_usdc)) / bought if bought else float("nan")
 
     def _debt(self, book: Book) -> int:
-        return -book.balance(self._chart.loan) - book.balance(self._chart.overpaid)
+        return -book.balance(self._chart.loan) - book.balance(self._chart.deposit)
 
     def _worth(self, coins: int, price: float) -> int:
-        return USDC.nearest(self._chart.collateral.asset.units(coins) * price)
+        return USDC.nearest(self._chart.collateral.asset.units(coins) * price) if coins else 0

@@ -5,8 +5,19 @@ from attrs import field, frozen, validators
 from framework.accounts import Account, Book, Draft
 from framework.events import Liquidated, OrderFilled
 from framework.market import Market
-from framework.orders import Close, Open
-from framework.venue import Bridge, Leg, Moment, Penalty, Projection, Venue, fraction, not_negative
+from framework.orders import Trade
+from framework.venue import (
+    Bridge,
+    FeeTiming,
+    Leg,
+    Moment,
+    Penalty,
+    Projection,
+    Valuation,
+    Venue,
+    fraction,
+    not_negative,
+)
 from venues.perpetual import Perpetual
 
 
@@ -15,6 +26,7 @@ class Drift(Venue):
     """Drift's perpetual under given rules. Rates are fractions; fees are basis points of the traded notional.
 
     `funding_rate` and `funding_price` name the market columns of the rate and of the price that it is paid on.
+    With `liquidation_distance` a position is liquidated that share of its entry price away, whatever its equity.
     """
 
     name: str = "drift"
@@ -26,6 +38,9 @@ class Drift(Venue):
     forgive_negative_equity: bool = False
     funding_rate: str = "drift_funding_rate"
     funding_price: str = field(default="close", validator=validators.in_(("open", "close", "oracle")))
+    valuation: Valuation = "market"
+    fee_timing: FeeTiming = "each_trade"
+    liquidation_distance: float | None = None
     bridge: Bridge = field(factory=Bridge)
     _perpetual: Perpetual = field(init=False, repr=False, eq=False)
 
@@ -44,11 +59,14 @@ class Drift(Venue):
     def leg(self, book: Book, price: float) -> Leg:
         return self._perpetual.leg(book, price)
 
-    def execute(self, order: Open | Close, draft: Draft, moment: Moment) -> OrderFilled:
+    def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
         return self._perpetual.execute(order, draft, moment)
 
     def liquidate(self, draft: Draft, moment: Moment, market: Market) -> Liquidated:
         return self._perpetual.liquidate(draft, moment, market)
+
+    def penalty_account(self) -> Account:
+        return self._perpetual.accounts.penalty
 
     def receive(self, draft: Draft, source: Account, amount: int, moment: Moment, kind: str) -> None:
         self._perpetual.receive(draft, source, amount, moment, kind)

@@ -1,0 +1,95 @@
+"""Full rotation: leave both legs when one comes close to its liquidation, and enter anew on the next row."""
+
+from collections.abc import Iterable, Iterator
+
+from attrs import field, frozen, validators
+
+from framework.conditions import Condition, EveryRow
+from framework.events import Ended, Event, Liquidated
+from framework.orders import Close, Order, PayPenalty, Resize
+from framework.strategy import Strategy
+from framework.view import View
+from strategies.minimum_apy import MinimumApy
+from strategies.pair import close_pair, level_equity, open_after_fees
+
+MINIMUM_APY = "minimum APY"
+"""The reason of a close that the minimum APY caused."""
+
+
+@frozen(kw_only=True)
+class FullRotation(Strategy):
+    """Close both legs when a leg is liquidated, is within `liquidation_buffer` of it, or earns too little.
+
+    The buffer is a share of the row's low or high; 0 waits for the liquidation itself, which is the unmanaged
+    position. `min_apy_pct` is the least yearly yield over the last seven rows held, 0 for none. Two quirks of the
+    study are options: with `compounding` both legs are levelled and resized to the income after every row, and
+    `capital_penalty` is the share of the capital that a liquidation costs, if no later reason hides it.
+    """
+
+    long: str
+    short: str
+    leverage: float = field(validator=validators.gt(1))
+    liquidation_buffer: float = field(default=0.1, validator=(validators.ge(0.0), validators.lt(1.0)))
+    min_apy_pct: float = field(default=0.0, validator=validators.ge(0.0))
+    min_capital_usd: float = field(default=100.0, validator=validators.ge(0.0))
+    compounding: bool = False
+    capital_penalty: float = field(default=0.0, validator=(validators.ge(0.0), validators.lt(1.0)))
+
+    def conditions(self) -> tuple[Condition, ...]:
+        return (EveryRow(),)
+
+    def on_start(self, view: View) -> Iterable[Order]:
+        return self._enter(view)
+
+    def on_event(self, event: Event, view: View) -> Iterator[Order]:
+        held = view.leg(self.long).size != 0 or view.leg(self.short).size != 0
+        if isinstance(event, Ended):
+            yield from close_pair(self.long, self.short)
+        elif not held:
+            yield from self._enter(view)
+        elif reasons := self._reasons(event, view):
+            yield from self._leave(view, reasons[-1])
+        elif self.compounding:
+            yield from self._compound(view)
+
+    def _enter(self, view: View) -> Iterable[Order]:
+        if view.cash_usd <= self.min_capital_usd:
+            return ()
+        return open_after_fees(view, self.long, self.short, self.leverage, view.cash_usd / 2 * self.leverage)
+
+    def _leave(self, view: View, reason: str) -> Iterator[Order]:
+        hit = {f"{side} liquidated": venue for side, venue in (("long", self.long), ("short", self.short))}
+        if self.capital_penalty and reason in hit:
+            capital_usd = view.leg(self.long).equity_usd + view.leg(self.short).equity_usd
+            yield PayPenalty(hit[reason], capital_usd * self.capital_penalty)
+        yield Close(self.long, reason)
+        yield Close(self.short, reason)
+
+    def _compound(self, view: View) -> Iterator[Order]:
+        """Give both legs the same equity, and the size that goes with it."""
+        yield from level_equity(view, self.long, self.short, min_transfer_usd=1e-6)
+        equity_usd = view.leg(self.long).equity_usd + view.leg(self.short).equity_usd
+        for venue in (self.long, self.short):
+            yield Resize(venue, equity_usd / 2 * self.leverage / view.leg(venue).entry_price)
+
+    def _reasons(self, event: Event, view: View) -> list[str]:
+        """Why to leave, in the order long, short, yield."""
+        reasons = []
+        for side, venue, column, sign in (("long", self.long, "low", 1), ("short", self.short, "high", -1)):
+            extreme, trigger = float(view.history(column, 1)[-1]), view.leg(venue).liquidation_price
+            distance = sign * (extreme - trigger)
+            if distance <= 0 or (isinstance(event, Liquidated) and event.venue == venue):
+                reasons.append(f"{side} liquidated")
+            elif distance / extreme < self.liquidation_buffer:
+                reasons.append(f"{side} near")
+        if self._minimum().missed(view):
+            reasons.append(MINIMUM_APY)
+        return reasons
+
+    def _minimum(self) -> MinimumApy:
+        return MinimumApy(
+            apy_pct=self.min_apy_pct,
+            leverage=self.leverage,
+            venue=self.short,
+            funding_rate=f"{self.short}_funding_rate",
+        )

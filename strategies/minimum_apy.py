@@ -1,0 +1,43 @@
+"""Minimum APY: a policy for any pair, which asks whether the pair has lately earned enough to be kept."""
+
+import sys
+
+from attrs import field, frozen, validators
+
+from framework.market import Floats
+from framework.view import View
+
+
+@frozen(kw_only=True)
+class MinimumApy:
+    """Leave a pair whose mean yield over its last `rows` rows is below `apy_pct` a year; 0 never asks.
+
+    The yield of a row is what the pair earned on its capital: leverage/2 x (lending + funding) - (leverage - 1)/2 x
+    borrowing. Only rows in which it was held count, so the window survives leaving and coming back. The rates are
+    market columns: funding as a fraction of the row, lending and borrowing as fractions per year.
+    """
+
+    apy_pct: float = field(default=0.0, validator=validators.ge(0.0))
+    leverage: float
+    venue: str
+    funding_rate: str
+    lending_rate: str = "sol_lending_apy"
+    borrowing_rate: str = "usdc_borrowing_apy"
+    rows: int = 7
+    rows_per_year: int = 365
+
+    def missed(self, view: View) -> bool:
+        """Whether the window is full and its mean too low; `venue` is one at which the pair is held."""
+        if not self.apy_pct:
+            return False
+        held = view.sizes(self.venue, sys.maxsize) != 0
+        if not len(held):
+            return False
+        window = self._yields(view, len(held))[held][-self.rows :]
+        return len(window) == self.rows and float(window.mean()) * self.rows_per_year * 100 < self.apy_pct
+
+    def _yields(self, view: View, rows: int) -> Floats:
+        funding = view.history(self.funding_rate, rows)
+        lending = view.history(self.lending_rate, rows) / self.rows_per_year
+        borrowing = view.history(self.borrowing_rate, rows) / self.rows_per_year
+        return self.leverage / 2 * (lending + funding) - (self.leverage - 1) / 2 * borrowing
