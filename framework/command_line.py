@@ -57,8 +57,8 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     if finished.market.label:
         console.print(f"{finished.market.label}\n", style="bold yellow", markup=False)
-    for table in report(assembly, finished, summary):
-        console.print(table)
+    for grid in report(assembly, finished, summary):
+        console.print(grid.rich())
     console.print(f"Run {folder}", markup=False, soft_wrap=True)
 
 

@@ -5,11 +5,10 @@ from typing import cast
 
 import numpy as np
 from attrs import AttrsInstance, asdict
-from rich import box
-from rich.table import Table
 
 from framework.assembly import Assembly
 from framework.chronicle import Line, chronicle
+from framework.grid import Grid
 from framework.run import Run
 from framework.summary import Summary
 from framework.units import USDC
@@ -29,7 +28,7 @@ WATERFALL_WORDS = {
 }
 
 
-def report(assembly: Assembly, run: Run, summary: Summary) -> Iterator[Table]:
+def report(assembly: Assembly, run: Run, summary: Summary) -> Iterator[Grid]:
     """The tables of a report, in the order in which they are printed."""
     yield _market(run)
     yield _rules(assembly)
@@ -40,40 +39,34 @@ def report(assembly: Assembly, run: Run, summary: Summary) -> Iterator[Table]:
     yield _neutrality(run)
 
 
-def _table(title: str, *columns: str) -> Table:
-    """A table whose columns after the first hold numbers, or text where they say so with a leading `<`."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        left = index == 0 or column.startswith("<")
-        table.add_column(column.removeprefix("<"), justify="left" if left else "right", no_wrap=True)
-    return table
+def _grid(title: str, *columns: str) -> Grid:
+    return Grid(title, columns)
 
 
-def _market(run: Run) -> Table:
+def _market(run: Run) -> Grid:
     market = run.market
-    table = _table(
+    grid = _grid(
         f"Market: {len(market)} rows, {market.date(0)} to {market.date(len(market) - 1)}",
         "series", "<file", "samples", "used", "outside", "dropped",
     )  # fmt: skip
     for each in market.coverage:
-        table.add_row(each.series, each.file, *map(str, (each.samples, each.used, each.outside, each.dropped)))
+        grid.add(each.series, each.file, *map(str, (each.samples, each.used, each.outside, each.dropped)))
     dropped = market.dropped_rows
     notes = [f"{len(dropped)} rows dropped, which not all series have"]
     notes += [f"first {dropped[0]}"] if dropped else []
-    table.caption = "; ".join([*notes, *([market.label] if market.label else [])])
-    table.caption_justify = "left"
-    return table
+    grid.note = "; ".join([*notes, *([market.label] if market.label else [])])
+    return grid
 
 
-def _rules(assembly: Assembly) -> Table:
+def _rules(assembly: Assembly) -> Grid:
     rules = {
         venue.name: _flat(asdict(cast("AttrsInstance", venue), filter=lambda field, _: field.init))
         for venue in assembly.venues
     }
-    table = _table("Venue rules", "rule", *rules)
+    grid = _grid("Venue rules", "rule", *rules)
     for rule in dict.fromkeys(rule for each in rules.values() for rule in each if rule != "name"):
-        table.add_row(rule, *(str(each.get(rule, "")) for each in rules.values()))
-    return table
+        grid.add(rule, *(str(each.get(rule, "")) for each in rules.values()))
+    return grid
 
 
 def _flat(rules: Mapping[str, object], above: str = "") -> dict[str, object]:
@@ -84,8 +77,8 @@ def _flat(rules: Mapping[str, object], above: str = "") -> dict[str, object]:
     return flat
 
 
-def _performance(summary: Summary) -> Table:
-    table = _table("Performance", "measure", "value")
+def _performance(summary: Summary) -> Grid:
+    grid = _grid("Performance", "measure", "value")
     for words, key, form in (
         ("Capital", "capital_usd", "${:,.2f}"),
         ("Final equity", "final_equity_usd", "${:,.2f}"),
@@ -97,14 +90,14 @@ def _performance(summary: Summary) -> Table:
         ("Liquidations", "liquidations", "{}"),
         ("Ledger transfers", "transfers", "{:,}"),
     ):
-        table.add_row(words, form.format(summary[key]))
-    return table
+        grid.add(words, form.format(summary[key]))
+    return grid
 
 
-def _log(lines: Iterable[Line]) -> Table:
-    table = _table("Event log", "date", "<what", "<where", "price", "transfer", "penalty", "bad debt", "fees", "event")
+def _log(lines: Iterable[Line]) -> Grid:
+    grid = _grid("Event log", "date", "<what", "<where", "price", "transfer", "penalty", "bad debt", "fees", "event")
     for line in lines:
-        table.add_row(
+        grid.add(
             line.date,
             line.kind,
             line.venue,
@@ -112,42 +105,40 @@ def _log(lines: Iterable[Line]) -> Table:
             *map(_money, (line.transfer_usd, line.penalty_usd, line.bad_debt_usd, line.fees_usd)),
             str(line.event),
         )
-    return table
+    return grid
 
 
-def _fees(run: Run) -> Table:
-    table = _table("Fees", "account", "USD")
+def _fees(run: Run) -> Grid:
+    grid = _grid("Fees", "account", "USD")
     paid = {account: amount for account, amount in fees_usd(run).items() if amount}
     for account, amount in paid.items():
-        table.add_row(account, f"{amount:,.2f}")
-    table.add_row("Total", f"{sum(paid.values()):,.2f}", style="bold")
-    return table
+        grid.add(account, f"{amount:,.2f}")
+    grid.add("Total", f"{sum(paid.values()):,.2f}")
+    return grid
 
 
-def _waterfall(run: Run) -> Table:
-    table = _table("P&L waterfall", "bucket", "USD")
+def _waterfall(run: Run) -> Grid:
+    grid = _grid("P&L waterfall", "bucket", "USD")
     steps = waterfall(run)
     for name, amount in steps.steps():
-        table.add_row(
-            WATERFALL_WORDS[name], f"{round(amount, 2) + 0:+,.2f}", style="bold" if name == "result" else None
-        )
-    table.add_row("The study's MTM drag (its plug)", f"{steps.study_drag:+,.2f}", style="dim")
-    return table
+        grid.add(WATERFALL_WORDS[name], f"{round(amount, 2) + 0:+,.2f}", style="bold" if name == "result" else None)
+    grid.add("The study's MTM drag (its plug)", f"{steps.study_drag:+,.2f}")
+    return grid
 
 
-def _neutrality(run: Run) -> Table:
+def _neutrality(run: Run) -> Grid:
     close, curve = run.market["close"], run.curve
     equity = curve.equity_usd
     held = curve.gross_size > 0
     net, gross = np.abs(curve.net_size[held]), curve.gross_size[held]
-    table = _table("Delta neutrality", "check", "value")
+    grid = _grid("Delta neutrality", "check", "value")
     capital_usd = USDC.units(run.capital)
-    table.add_row("Price, first to last close", f"{(close[-1] / close[0] - 1) * 100:+.2f} %")
-    table.add_row("Equity, before closing", f"{(equity[-1] / capital_usd - 1) * 100:+.2f} %")
-    table.add_row("Largest net delta", f"{net.max(initial=0.0):.4f} coins")
+    grid.add("Price, first to last close", f"{(close[-1] / close[0] - 1) * 100:+.2f} %")
+    grid.add("Equity, before closing", f"{(equity[-1] / capital_usd - 1) * 100:+.2f} %")
+    grid.add("Largest net delta", f"{net.max(initial=0.0):.4f} coins")
     share = float((net / gross).max(initial=0.0)) * 100
-    table.add_row("Largest net delta, of both legs", f"{share:.3f} %")
-    return table
+    grid.add("Largest net delta, of both legs", f"{share:.3f} %")
+    return grid
 
 
 def _money(amount_usd: float | None) -> str:

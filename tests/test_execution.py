@@ -83,7 +83,6 @@ def test_a_refused_order_leaves_nothing_half_posted(order):
     assert (books.ledger.digest, len(books.events), dict(books.ledger.balances())) == before
 
 
-@pytest.mark.xfail(strict=True, reason="Execution._send posts TransferSent before the target has agreed to receive")
 def test_a_move_that_its_target_refuses_is_not_sent_either():
     """A repayment beyond the loan, sent over a bridge without latency, leaves no trace."""
     books, execution = desk(asgard(), hyperliquid())
