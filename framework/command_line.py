@@ -62,6 +62,32 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     console.print(f"Run {folder}", markup=False, soft_wrap=True)
 
 
+@carrybook.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Directory of the study's source files; without it the embedded data set is used.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Put a value over a key of every scenario.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write the report to this file as well.")
+def study(data: Path | None, settings: tuple[str, ...], markdown: Path | None) -> None:
+    """Compare the three models on both venues: the whole report of the study."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from framework.study import Study  # noqa: PLC0415
+    from framework.study_report import tables, write_markdown  # noqa: PLC0415
+
+    comparison = Study(data, settings)
+    grids = list(tables(comparison))
+    if markdown:
+        write_markdown(markdown, grids, comparison.market.label)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
+    if comparison.market.label:
+        console.print(f"{comparison.market.label}\n", style="bold yellow", markup=False)
+    for grid in grids:
+        console.print(grid.rich())
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a mistake in the input is one line on stderr and exit code 2."""
     try:

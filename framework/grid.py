@@ -7,7 +7,7 @@ from rich.table import Table
 
 @define
 class Grid:
-    """A titled table of text; columns hold numbers, or text where their name begins with `<`, as the first always does."""
+    """A titled table of text; columns hold numbers, or text where their name begins with `<`; the first holds text."""
 
     title: str
     columns: tuple[str, ...]

@@ -121,7 +121,7 @@ def _waterfall(run: Run) -> Grid:
     grid = _grid("P&L waterfall", "bucket", "USD")
     steps = waterfall(run)
     for name, amount in steps.steps():
-        grid.add(WATERFALL_WORDS[name], f"{round(amount, 2) + 0:+,.2f}", style="bold" if name == "result" else None)
+        grid.add(WATERFALL_WORDS[name], f"{round(amount, 2) + 0:+,.2f}")
     grid.add("The study's MTM drag (its plug)", f"{steps.study_drag:+,.2f}")
     return grid
 

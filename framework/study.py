@@ -1,0 +1,125 @@
+"""The study: its three models as scenarios, and their runs on one market, each made once."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import cast
+
+from attrs import AttrsInstance, asdict, frozen
+
+from framework.assembly import assemble, load_market
+from framework.market import Market
+from framework.run import Run
+from framework.scenario import Scenario, Table, put
+from framework.valuation import metrics
+
+HEADLINE = 10_000.0
+"""The capital of all tables that show only one, USD."""
+
+SOURCES = {
+    "prices": {"reader": "hyperliquid_candles", "file": "sol_daily_candles.json"},
+    "hyperliquid_funding": {"reader": "hyperliquid_funding", "file": "sol_funding_history.json"},
+    "drift_funding": {"reader": "drift_daily_funding", "file": "drift_sol_funding_history.json"},
+    "lending": {"reader": "defillama_lending", "file": "kamino_sol_lending_rates.json"},
+    "borrowing": {"reader": "defillama_borrowing", "file": "kamino_usdc_borrowing_rates.json"},
+}
+MARKET = {"start": "2024-12-31", "end": "2026-02-13", "embedded": "sol_daily", "sources": SOURCES}
+AT_MARKET = {"class": "study", "look_ahead_at_entry": True, "forgive_negative_equity": True}
+MODELS: Mapping[str, Table] = {
+    "static": {
+        "rulebook": {"class": "legacy", "look_ahead_at_entry": True},
+        "strategy": {"class": "static", "long": "asgard", "short": "hyperliquid", "leverage": 3.0},
+    },
+    "capital_rebalance": {
+        "rulebook": AT_MARKET,
+        "strategy": {
+            "class": "capital_rebalance", "long": "asgard", "short": "hyperliquid", "leverage": 3.0, "trigger": 6.0,
+        },
+    },
+    "full_rotation": {
+        "rulebook": {"class": "legacy", "liquidation_from_entry": True},
+        "strategy": {
+            "class": "full_rotation", "long": "asgard", "short": "hyperliquid", "leverage": 3.0,
+            "liquidation_buffer": 0.1, "compounding": True, "capital_penalty": 0.05,
+        },
+    },
+}  # fmt: skip
+"""The study's models as scenarios, without what they share."""
+
+
+@frozen(eq=False)
+class Result:
+    """A run of the study with its metrics."""
+
+    run: Run
+    metrics: Mapping[str, float | int | str]
+
+    def usd(self, name: str) -> str:
+        """A sum of the metrics to the cent, signed."""
+        return usd(float(self.metrics[name]))
+
+    def pct(self, name: str) -> str:
+        """A percentage of the metrics to two places, signed."""
+        return f"{float(self.metrics[name]):+.2f} %"
+
+    def count(self, name: str) -> str:
+        """A count of the metrics."""
+        return str(self.metrics[name])
+
+
+class Study:
+    """Runs of the study's models on one market; each is made once and kept."""
+
+    def __init__(self, data: Path | None = None, settings: Sequence[str] = ()) -> None:
+        self._settings = tuple(settings)
+        self.market: Market = load_market(self.scenario("static", {}).market, data)
+        self._results: dict[str, Result] = {}
+
+    def rebalance(
+        self,
+        perp: str,
+        leverage: float,
+        trigger: float | str | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> Result:
+        """A run of the realistic model; the trigger is twice the leverage unless another is given."""
+        place = {"strategy.short": perp, "strategy.leverage": leverage, "strategy.trigger": trigger or 2 * leverage}
+        return self.model("capital_rebalance", place | dict(settings or {}))
+
+    def model(self, name: str, settings: Mapping[str, object]) -> Result:
+        """A run of any model with settings over its scenario, made once."""
+        scenario = self.scenario(name, settings)
+        if scenario.digest not in self._results:
+            run = assemble(scenario, market=self.market).simulation().run()
+            self._results[scenario.digest] = Result(run, metrics(run))
+        return self._results[scenario.digest]
+
+    def rules(self, perp: str) -> Table:
+        """The rules of a perpetual, as the realistic model runs under them."""
+        assembly = assemble(self.scenario("capital_rebalance", {"strategy.short": perp}), market=self.market)
+        venue = next(venue for venue in assembly.venues if venue.name == perp)
+        return asdict(cast("AttrsInstance", venue), filter=lambda field, _: field.init)
+
+    def scenario(self, name: str, settings: Mapping[str, object] | None = None) -> Scenario:
+        model = MODELS[name]
+        table: Table = {
+            "name": name,
+            "capital_usd": HEADLINE,
+            "market": {**MARKET},
+            **{part: dict(cast("Table", table)) for part, table in model.items()},
+            "venues": {"asgard": {"open_fee_bps": 15.0}, "hyperliquid": {}, "drift": {}},
+        }
+        for key, value in (settings or {}).items():
+            *parents, last = key.split(".")
+            place = table
+            for parent in parents:
+                place = cast("Table", place.setdefault(parent, {}))
+            place[last] = value
+        for setting in self._settings:
+            put(table, setting)
+        return Scenario.of(table)
+
+
+def usd(amount: float | Decimal) -> str:
+    """A sum to the cent."""
+    return f"{round(float(amount), 2) + 0:,.2f}"
