@@ -1,0 +1,308 @@
+"""The market: how series become one table, where every cell came from, and what is refused at the door."""
+
+import json
+from datetime import date
+
+import numpy as np
+import pytest
+
+from framework import Market
+from framework.alignment import align
+from framework.errors import MarketError
+from framework.readers import (
+    Raw,
+    defillama_borrowing,
+    defillama_lending,
+    drift_daily_funding,
+    hyperliquid_candles,
+    hyperliquid_funding,
+    table,
+)
+
+DAY_MS = 86_400_000
+START_MS = 1_735_689_600_000
+HOUR_MS = 3_600_000
+
+
+def candle(day, close=100.0, **cells):
+    """A daily candle of Hyperliquid, `day` days after 2025-01-01."""
+    opens = START_MS + day * DAY_MS
+    row = {
+        "t": opens,
+        "T": opens + DAY_MS - 1,
+        "o": "100",
+        "c": str(close),
+        "h": "120",
+        "l": "80",
+        "s": "SOL",
+        "i": "1d",
+    }
+    return {**row, **cells}
+
+
+def payment(hour, rate=0.00001, **cells):
+    """An hourly funding payment, stamped some milliseconds late."""
+    return {"coin": "SOL", "fundingRate": str(rate), "premium": "0", "time": START_MS + hour * HOUR_MS + 87, **cells}
+
+
+def sample(day, **cells):
+    """A daily sample of DefiLlama."""
+    row = {"timestamp": f"2025-01-{day + 1:02}T23:01:10.926Z", "apyBase": 5.0, "apyBaseBorrow": 8.0}
+    return {**row, **cells}
+
+
+def raw(rows, name="file.json"):
+    """Rows as a file."""
+    return Raw(name, "digest", json.dumps(rows).encode())
+
+
+def test_payments_are_summed_and_levels_are_sampled():
+    """A row takes all the payments within it and the last of the levels, whenever in the row they come."""
+    series = [
+        hyperliquid_candles(raw([candle(0), candle(1)])),
+        hyperliquid_funding(raw([payment(hour, 0.001 * (hour + 1)) for hour in (0, 23, 24)])),
+        defillama_lending(raw([sample(0), sample(1, apyBase=7.0)])),
+    ]
+    market = align(series, start=date(2025, 1, 1), end=date(2025, 1, 2))
+    assert market["hyperliquid_funding_rate"].tolist() == pytest.approx([0.001 + 0.024, 0.025])
+    assert market["sol_lending_apy"].tolist() == [0.05, 0.07]
+    assert market.years.tolist() == [1 / 365] * 2
+
+
+def test_every_cell_names_its_file_and_rows():
+    """Sums name the first and the last row, samples the one that they are."""
+    series = [
+        hyperliquid_candles(raw([candle(0), candle(1)], "candles.json")),
+        hyperliquid_funding(raw([payment(hour) for hour in range(30)], "funding.json")),
+    ]
+    market = align(series, start=date(2025, 1, 1), end=date(2025, 1, 2))
+    assert market.cell("close", 1) == "candles.json:2"
+    assert market.cell("hyperliquid_funding_rate", 0) == "funding.json:1-24"
+    assert market.cell("hyperliquid_funding_rate", 1) == "funding.json:25-30"
+
+
+def test_rows_that_a_series_lacks_are_dropped_and_counted():
+    """What is left out is told: rows by their time, samples by their series."""
+    series = [
+        hyperliquid_candles(raw([candle(day) for day in range(4)])),
+        drift_daily_funding(raw([{"date": f"2025-01-0{day}", "rate": 0.1} for day in (1, 2, 4)])),
+    ]
+    market = align(series, start=date(2025, 1, 1), end=date(2025, 1, 4))
+    assert [market.date(index) for index in range(len(market))] == ["2025-01-01", "2025-01-02", "2025-01-04"]
+    assert market.dropped_rows == ("2025-01-03T00:00:00+00:00",)
+    prices, funding = market.coverage
+    assert (prices.samples, prices.used, prices.outside, prices.dropped) == (4, 3, 0, 1)
+    assert (funding.samples, funding.used, funding.outside, funding.dropped) == (3, 3, 0, 0)
+
+
+def test_both_dates_are_included():
+    """From the first to the last date and not beyond."""
+    series = [hyperliquid_candles(raw([candle(day) for day in range(5)]))]
+    market = align(series, start=date(2025, 1, 2), end=date(2025, 1, 4))
+    assert [market.date(index) for index in range(3)] == ["2025-01-02", "2025-01-03", "2025-01-04"]
+    assert market.coverage[0].outside == 2
+    assert market.at_ns[0] == (START_MS + 2 * DAY_MS - 1) * 10**6
+
+
+CANDLES = hyperliquid_candles(raw([candle(day) for day in range(3)], "candles.json"))
+REFUSED_TABLES = {
+    "start before the data": (
+        [CANDLES],
+        date(2024, 12, 30),
+        date(2025, 1, 2),
+        "market.start 2024-12-30 is before 2025-01-01",
+    ),
+    "end after the data": ([CANDLES], date(2025, 1, 1), date(2025, 1, 9), "market.end 2025-01-09 is after 2025-01-03"),
+    "no prices": (
+        [defillama_lending(raw([sample(0)]))],
+        date(2025, 1, 1),
+        date(2025, 1, 1),
+        "exactly one series of prices",
+    ),
+    "two series of prices": (
+        [CANDLES, CANDLES],
+        date(2025, 1, 1),
+        date(2025, 1, 1),
+        "exactly one series of prices, not 2",
+    ),
+    "no overlap": (
+        [CANDLES, drift_daily_funding(raw([{"date": "2019-01-01", "rate": 1}], "old.json"))],
+        date(2025, 1, 1),
+        date(2025, 1, 3),
+        "do not overlap, no row is common to all: candles.json 2025-01-01 to",
+    ),
+    "a column twice": (
+        [CANDLES, defillama_lending(raw([sample(0)], "a.json")), defillama_lending(raw([sample(0)], "b.json"))],
+        date(2025, 1, 1),
+        date(2025, 1, 1),
+        "column sol_lending_apy comes from both a.json and b.json",
+    ),
+}
+
+
+@pytest.mark.parametrize(("series", "start", "end", "words"), REFUSED_TABLES.values(), ids=REFUSED_TABLES)
+def test_series_that_make_no_table_are_refused(series, start, end, words):
+    """The message names the files or the dates."""
+    with pytest.raises(MarketError, match=words):
+        align(series, start=start, end=end)
+
+
+CSV = "time,open,high,low,close\n2025-01-01T00:00:00Z,10,12,9,11\n2025-01-02T00:00:00Z,11,12,9,10\n"
+
+
+def written(text):
+    """A table of our own as a file."""
+    return Raw("own.csv", "digest", text.encode())
+
+
+def daily(text):
+    """A table of our own, read as daily rows."""
+    return table(written(text), interval="1d")
+
+
+BAD_INPUT = {
+    "NaN price": (hyperliquid_candles, [candle(0), candle(1, c="NaN")], "row 2, column c (close): 'NaN'"),
+    "missing price": (
+        hyperliquid_candles,
+        [{k: v for k, v in candle(0).items() if k != "h"}],
+        "row 1, column h (high): missing",
+    ),
+    "null price": (hyperliquid_candles, [candle(0, l=None)], "row 1, column l (low): missing"),
+    "text for a price": (hyperliquid_candles, [candle(0, o="high")], "row 1, column o (open): 'high'"),
+    "price of zero": (hyperliquid_candles, [candle(0, l="0")], "row 1, column l (low): 0.0; expected a price above 0"),
+    "negative price": (
+        hyperliquid_candles,
+        [candle(0, l="-3")],
+        "row 1, column l (low): -3.0; expected a price above 0",
+    ),
+    "low above high": (
+        hyperliquid_candles,
+        [candle(0, l="130")],
+        "row 1, column l (low): 130.0; expected a low that is not",
+    ),
+    "close below low": (
+        hyperliquid_candles,
+        [candle(0, close=70)],
+        "row 1, column c (close): 70.0; expected a price within",
+    ),
+    "open above high": (
+        hyperliquid_candles,
+        [candle(0, o="121")],
+        "row 1, column o (open): 121.0; expected a price within",
+    ),
+    "duplicate candle": (hyperliquid_candles, [candle(0), candle(0)], "row 2: duplicate timestamp 2025-01-01"),
+    "unsorted candles": (
+        hyperliquid_candles,
+        [candle(1), candle(0)],
+        "row 2: timestamp 2025-01-01T00:00:00+00:00 is unsorted",
+    ),
+    "seconds": (
+        hyperliquid_candles,
+        [candle(0, t=START_MS // 1000)],
+        "row 1, column t: 1735689600 is not a time in milli",
+    ),
+    "an odd candle": (
+        hyperliquid_candles,
+        [candle(0), candle(1, T=START_MS + DAY_MS + 5)],
+        "row 2, column T: a candle of",
+    ),
+    "no rows": (hyperliquid_candles, [], "no rows; expected at least one"),
+    "row not an object": (hyperliquid_funding, [payment(0), 7], "row 2: 7; expected an object"),
+    "array in an array": (hyperliquid_funding, [[1, 2]], "row 1: [1, 2]; expected an object"),
+    "infinite funding": (
+        hyperliquid_funding,
+        [payment(0, "inf")],
+        "row 1, column fundingRate (hyperliquid_funding_rate)",
+    ),
+    "two payments of an hour": (hyperliquid_funding, [payment(0), payment(0)], "row 2: duplicate timestamp"),
+    "no date": (drift_daily_funding, [{"rate": 1}], "row 1, column date: None; expected a date"),
+    "time for a date": (drift_daily_funding, [{"date": 5, "rate": 1}], "row 1, column date: 5; expected a date"),
+    "no rate": (drift_daily_funding, [{"date": "2025-01-01"}], "row 1, column rate (drift_funding_rate): missing"),
+    "naive time": (
+        defillama_lending,
+        [sample(0, timestamp="2025-01-01T23:00:00")],
+        "row 1, column timestamp: '2025-01-01T23:00:00' is naive",
+    ),
+    "no time": (defillama_lending, [sample(0, timestamp="soon")], "row 1, column timestamp: 'soon'; expected a time"),
+    "null rate": (defillama_borrowing, [sample(0), sample(1, apyBaseBorrow=None)], "row 2, column apyBaseBorrow"),
+}
+
+
+@pytest.mark.parametrize(("reader", "rows", "words"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_a_reader_names_file_row_and_column(reader, rows, words):
+    """Bad input is refused with its place and what would be right."""
+    with pytest.raises(MarketError) as refusal:
+        reader(raw(rows, "bad.json"))
+    assert str(refusal.value).startswith("bad.json")
+    assert words in str(refusal.value)
+
+
+BAD_TABLES = {
+    "naive time": (
+        CSV.replace("01T00:00:00Z", "01T00:00:00"),
+        "own.csv, row 2, column time: '2025-01-01T00:00:00' is naive",
+    ),
+    "empty cell": (CSV.replace(",12,9,10", ",,9,10"), "own.csv, row 3, column high: missing"),
+    "NaN": (CSV.replace(",12,9,10", ",nan,9,10"), "own.csv, row 3, column high: 'nan'"),
+    "too few cells": (CSV.replace(",12,9,10", ",12,9"), "own.csv, row 3: 4 cells; expected 5"),
+    "no header": (CSV.partition("\n")[2], "own.csv, row 1: header"),
+    "a name twice": (CSV.replace("high", "open"), "own.csv, row 1: header"),
+    "out of order": (CSV.replace("2025-01-02", "2024-01-02"), "own.csv, row 3: timestamp"),
+    "close outside": (CSV.replace("12,9,10\n", "12,9,13\n"), "own.csv, row 3, column close: 13.0"),
+    "no prices": ("time,x\n2025-01-01T00:00:00Z,1\n", "the market has no column 'open'"),
+    "rows too close": (CSV.replace("2025-01-02T00", "2025-01-01T12"), "own.csv, row 3: opens before row 2 has closed"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_a_table_of_ones_own_is_checked_as_well(text, words):
+    """Lines are counted as an editor does, with the header as line 1."""
+    with pytest.raises(MarketError) as refusal:
+        align([daily(text)], start=date(2025, 1, 1), end=date(2025, 1, 1))
+    assert words in str(refusal.value)
+
+
+def test_a_table_of_ones_own_is_read_with_its_rates():
+    """Further columns come under their own names, with the line of the file behind each cell."""
+    lines = CSV.splitlines()
+    text = "\n".join([lines[0] + ",my_rate", lines[1] + ",0.5", lines[2] + ",0.25"])
+    market = align([daily(text)], start=date(2025, 1, 1), end=date(2025, 1, 2))
+    assert market["my_rate"].tolist() == [0.5, 0.25]
+    assert market.cell("my_rate", 1) == "own.csv:3"
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    """Missing, a directory, not text, not JSON, JSON of another kind, an unknown interval."""
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe")
+    (tmp_path / "broken.json").write_text("[1,")
+    (tmp_path / "object.json").write_text('{"a": 1}')
+    for name, words in (
+        ("nowhere.json", "not readable"),
+        ("", "not readable"),
+        ("binary.json", "not text"),
+        ("broken.json", "not JSON, line 1"),
+        ("object.json", "a JSON dict; expected an array"),
+    ):
+        with pytest.raises(MarketError, match=words):
+            hyperliquid_candles(Raw.read(tmp_path / name))
+    with pytest.raises(MarketError, match="interval '2d'; expected one of 1m"):
+        table(written(CSV), interval="2d")
+
+
+def test_a_market_is_frozen_and_checked():
+    """Its arrays cannot be written; rows must follow each other in time, with columns of their length."""
+    prices = {name: [1.0, 1.0] for name in ("open", "high", "low", "close")}
+    market = Market(open_ns=[0, 10], at_ns=[5, 15], columns=prices)
+    with pytest.raises(ValueError, match="read-only"):
+        market["close"][0] = 2.0
+    with pytest.raises(MarketError, match="the market has no column 'oracle'; it has open, high, low, close"):
+        market["oracle"]
+    for broken, words in (
+        ({"open_ns": [0, 4]}, "row 2 opens before row 1 has closed"),
+        ({"at_ns": [5, 9]}, "row 2 closes before it opens"),
+        ({"columns": {**prices, "close": [1.0]}}, "column close has shape"),
+        ({"columns": {**prices, "close": [1.0, np.nan]}}, "row 2, column close: nan"),
+        ({"open_ns": [], "at_ns": [], "columns": {}}, "no rows"),
+    ):
+        with pytest.raises(MarketError, match=words):
+            Market(**({"open_ns": [0, 10], "at_ns": [5, 15], "columns": prices} | broken))
