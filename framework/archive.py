@@ -124,6 +124,14 @@ def _replace(draft: Path, target: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; raises `OSError`."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(content)
+    _sync(draft)
+    draft.replace(path)
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -88,6 +88,53 @@ def study(data: Path | None, settings: tuple[str, ...], markdown: Path | None) -
         console.print(grid.rich())
 
 
+@carrybook.command()
+@click.argument("scenario", type=click.Path(path_type=Path))
+@click.option("--grid", "grids", multiple=True, metavar="KEY=V1,V2,...", help="A key of the scenario and its values.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Put a value over a key of the scenario.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Directory of the scenario's source files; without it the embedded data set is used.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes to run in; all cores if not given.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("sweeps"),
+    show_default=True,
+    help="Parent of the sweep's folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print where the results are as one JSON object.")
+def sweep(
+    scenario: Path,
+    grids: tuple[str, ...],
+    settings: tuple[str, ...],
+    data: Path | None,
+    jobs: int | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Run a SCENARIO over a grid of its keys; started again, it runs only what is missing."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from framework.sweep import Sweep, overview  # noqa: PLC0415
+    from framework.sweep import sweep as run_sweep  # noqa: PLC0415
+
+    plan = Sweep.of(scenario, grids, settings, data)
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task("cells", total=len(plan.cells()))
+        swept = run_sweep(plan, out, jobs, lambda done: progress.update(bar, completed=done))
+    if as_json:
+        counts = {"cells": len(swept.rows), "failed": swept.failed, "ran": swept.ran}
+        click.echo(json.dumps({"sweep": str(swept.folder), **counts}))
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
+    console.print(overview(plan, swept).rich())
+    console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a mistake in the input is one line on stderr and exit code 2."""
     try:

@@ -62,12 +62,7 @@ class Scenario:
     @classmethod
     def load(cls, path: Path, settings: Sequence[str] = ()) -> "Scenario":
         """Read a TOML file, with `KEY=VALUE` settings put over its keys; raises `ScenarioError`."""
-        try:
-            table = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise ScenarioError(f"{path}: not readable ({error.strerror}); expected a scenario in TOML") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ScenarioError(f"{path}: not TOML: {error}") from None
+        table = read_table(path)
         for setting in settings:
             put(table, setting)
         return cls.of(table)
@@ -108,22 +103,43 @@ class Scenario:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def put(table: Table, setting: str) -> None:
-    """Set one key of nested tables from `a.b.c=VALUE`; the value is TOML, or text where it is not."""
-    key, equals, text = setting.partition("=")
-    if not equals or not all(key.strip().split(".")):
-        raise ScenarioError(f"--set {setting}: expected KEY=VALUE, such as strategy.leverage=3")
+def read_table(path: Path) -> Table:
+    """A TOML file as nested tables; raises `ScenarioError`."""
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    *parents, last = key.strip().split(".")
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ScenarioError(f"{path}: not readable ({error.strerror}); expected a scenario in TOML") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: not TOML: {error}") from None
+
+
+def put(table: Table, setting: str) -> None:
+    """Set one key of nested tables from `a.b.c=VALUE`; raises `ScenarioError`."""
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise ScenarioError(f"--set {setting}: expected KEY=VALUE, such as strategy.leverage=3")
+    place(table, key.strip(), value_of(text))
+
+
+def place(table: Table, key: str, value: object) -> None:
+    """Put a value at a dotted key of nested tables; raises `ScenarioError` where a part of it is not a table."""
+    *parents, last = parts = key.split(".")
+    if not all(parts):
+        raise ScenarioError(f"{key!r} is not a key; expected one such as strategy.leverage")
     for depth, parent in enumerate(parents, start=1):
         below = table.setdefault(parent, {})
         if not isinstance(below, dict):
-            raise ScenarioError(f"--set {setting}: {'.'.join(parents[:depth])} is {below!r}, not a table")
+            raise ScenarioError(f"{key}: {'.'.join(parents[:depth])} is {below!r}, not a table")
         table = below
     table[last] = value
+
+
+def value_of(text: str) -> object:
+    """A value as it is written: TOML, or text where it is not."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
 
 
 def _canonical(value: object) -> object:

@@ -10,7 +10,7 @@ from attrs import AttrsInstance, asdict, frozen
 from framework.assembly import assemble, load_market
 from framework.market import Market
 from framework.run import Run
-from framework.scenario import Scenario, Table, put
+from framework.scenario import Scenario, Table, place, put
 from framework.valuation import metrics
 
 HEADLINE = 10_000.0
@@ -110,11 +110,7 @@ class Study:
             "venues": {"asgard": {"open_fee_bps": 15.0}, "hyperliquid": {}, "drift": {}},
         }
         for key, value in (settings or {}).items():
-            *parents, last = key.split(".")
-            place = table
-            for parent in parents:
-                place = cast("Table", place.setdefault(parent, {}))
-            place[last] = value
+            place(table, key, value)
         for setting in self._settings:
             put(table, setting)
         return Scenario.of(table)

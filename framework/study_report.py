@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from framework.analysis import correlation, liquidation_move, monthly_means, rate_statistics
+from framework.archive import replace_file
 from framework.chronicle import chronicle
 from framework.errors import RunError
 from framework.events import Side
@@ -261,9 +262,7 @@ def events(study: Study, perp: str, leverage: float) -> Grid:
 def write_markdown(path: Path, grids: Sequence[Grid], label: str) -> None:
     """The report as one Markdown file, whole or not at all; raises `RunError`."""
     head = ["# Three models of SOL carry", "", *([f"**{label}**", ""] if label else [])]
-    draft = path.with_name(f".{path.name}.draft")
     try:
-        draft.write_text("\n".join([*head, *(grid.markdown() for grid in grids)]))
-        draft.replace(path)
+        replace_file(path, "\n".join([*head, *(grid.markdown() for grid in grids)]).encode())
     except OSError as error:
         raise RunError(f"{path}: not writable ({error.strerror}); expected a file in a directory that exists") from None
