@@ -234,12 +234,17 @@ def _write(folder: Path, rows: list[Row]) -> None:
     from pandas import DataFrame  # noqa: PLC0415  (loaded once, when a table is written)
 
     names = list(dict.fromkeys(name for row in rows for name in row if name != "error"))
-    frame = DataFrame(rows, columns=[*names, "error"])
-    for name in frame.columns:
-        if {type(value) for value in frame[name].dropna()} - {int, float} and frame[name].dtype == object:
-            frame[name] = frame[name].map(lambda value: value if value is None or value != value else str(value))  # noqa: PLR0124
+    frame = DataFrame({name: _tidy([row.get(name) for row in rows]) for name in [*names, "error"]})
     replace_file(folder / "results.csv", frame.to_csv(index=False, lineterminator="\n").encode())
     replace_file(folder / "results.parquet", frame.to_parquet(index=False))
+
+
+def _tidy(values: list[object]) -> list[object]:
+    """A column of one kind: numbers stay numbers, and whatever is mixed becomes text."""
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) <= 1 or kinds == {int, float}:
+        return values
+    return [None if value is None else str(value) for value in values]
 
 
 def _axis(text: str) -> tuple[str, tuple[object, ...]]:

@@ -1,0 +1,221 @@
+"""Sweeps: every cell once, in the order of the grid, whatever happens on the way."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from framework import Scenario, assemble, metrics
+from framework.command_line import main
+from framework.sweep import Sweep, sweep
+from tests.conftest import ROOT
+
+SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
+GRIDS = ("strategy.leverage=2,3,4", "strategy.trigger=3,6,never", "strategy.short=hyperliquid,drift")
+
+
+def command(capsys, *arguments):
+    """Run `carrybook sweep` in this process; returns (exit code, stdout, stderr)."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["sweep", *map(str, arguments)])
+    said = capsys.readouterr()
+    return exit_.value.code or 0, said.out, said.err
+
+
+def grids(*texts):
+    """Grids as options of the command."""
+    return [part for text in texts for part in ("--grid", text)]
+
+
+def files(folder):
+    """The results of a sweep, byte for byte."""
+    return {name: (folder / name).read_bytes() for name in ("results.csv", "results.parquet")}
+
+
+BAD_GRIDS = {
+    "no grid": ((), "--grid: none; expected at least one"),
+    "no value": (("strategy.leverage=",), "--grid strategy.leverage=: expected KEY=V1,V2,..."),
+    "no key": (("=1,2",), "--grid =1,2: expected KEY=V1,V2,..."),
+    "no equals": (("strategy.leverage",), "--grid strategy.leverage: expected KEY=V1,V2,..."),
+    "an empty value": (("strategy.short=drift,,hyperliquid",), "expected distinct values, none of them empty"),
+    "a value twice": (("strategy.leverage=2,3,2",), "expected distinct values, none of them empty"),
+    "a key twice": (("strategy.leverage=2", "strategy.leverage=3"), "--grid strategy.leverage: given twice"),
+    "an unknown key": (("strategy.lever=2,3",), "strategy.lever: unknown key"),
+    "a value that no cell can have": (("strategy.leverage=1,2",), "strategy.leverage: 1.0; expected > 1"),
+    "a date beyond the data": (("market.end=2030-01-01",), "market.end 2030-01-01 is after 2026-02-13"),
+    "a key below a value": (("capital_usd.x=1",), "capital_usd.x: capital_usd is 10000, not a table"),
+}
+
+
+@pytest.mark.parametrize(("texts", "words"), BAD_GRIDS.values(), ids=BAD_GRIDS)
+def test_a_bad_grid_is_refused_before_anything_runs(capsys, tmp_path, texts, words):
+    """One line that names the key, and nothing is written."""
+    code, printed, complaint = command(capsys, SCENARIO, *grids(*texts), "--out", tmp_path / "sweeps")
+    assert (code, printed, complaint.count("\n")) == (2, "", 1)
+    assert words in complaint
+    assert not (tmp_path / "sweeps").exists()
+
+
+def test_rows_are_the_cells_in_order_with_their_metrics(tmp_path):
+    """The last key varies fastest; each row is what a single run gives."""
+    swept = sweep(Sweep.of(SCENARIO, ["strategy.leverage=2,3", "strategy.short=hyperliquid,drift"]), tmp_path, jobs=1)
+    assert [(row["strategy.leverage"], row["strategy.short"]) for row in swept.rows] == [
+        (2, "hyperliquid"), (2, "drift"), (3, "hyperliquid"), (3, "drift"),
+    ]  # fmt: skip
+    alone = assemble(Scenario.load(SCENARIO, ["strategy.leverage=3", "strategy.short=drift"]))
+    expected = metrics(alone.simulation().run())
+    assert {name: swept.rows[3][name] for name in expected} == expected
+    frame = pd.read_parquet(swept.folder / "results.parquet")
+    assert frame["ledger_digest"].tolist() == [row["ledger_digest"] for row in swept.rows]
+    with (swept.folder / "results.csv").open(newline="") as file:
+        assert [row["run"] for row in csv.DictReader(file)] == [row["run"] for row in swept.rows]
+
+
+def test_a_combination_that_cannot_be_is_a_row_with_its_error(tmp_path):
+    """A trigger below the leverage costs its own cell; the values are fine in others."""
+    swept = sweep(Sweep.of(SCENARIO, GRIDS), tmp_path, jobs=2)
+    failed = [row for row in swept.rows if row["error"]]
+    assert len(swept.rows) == 18
+    assert [(row["strategy.leverage"], row["strategy.trigger"]) for row in failed] == [(4, 3), (4, 3)]
+    assert {row["error"] for row in failed} == {"strategy.trigger: 3; expected at least the leverage of 4, or never"}
+    assert pd.read_parquet(swept.folder / "results.parquet")["error"].astype(bool).sum() == 2
+
+
+def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
+    """One process or several: the same bytes."""
+    plan = Sweep.of(SCENARIO, [*GRIDS, "capital_usd=1000,10000"])
+    found = [files(sweep(plan, tmp_path / str(jobs), jobs=jobs).folder) for jobs in (1, 2, 3)]
+    assert found[0] == found[1] == found[2]
+
+
+def test_started_again_nothing_is_run_twice(tmp_path):
+    """A finished sweep is read from its folder."""
+    plan = Sweep.of(SCENARIO, GRIDS)
+    first, second = sweep(plan, tmp_path, jobs=1), sweep(plan, tmp_path, jobs=1)
+    assert (first.ran, second.ran) == (18, 0)
+    assert first.rows == second.rows
+
+
+@pytest.mark.parametrize("spoil", ["half a line", "a changed figure", "another cell", "a line twice", "no text"])
+def test_what_cannot_be_trusted_is_run_again(tmp_path, spoil):
+    """A line that is cut off, changed, foreign or doubled does not count, and the result is that of a whole sweep."""
+    plan = Sweep.of(SCENARIO, GRIDS)
+    undisturbed = sweep(plan, tmp_path / "whole", jobs=1)
+    disturbed = sweep(plan, tmp_path / "spoilt", jobs=1).folder
+    cells = disturbed / "cells.jsonl"
+    lines = cells.read_bytes().splitlines(keepends=True)
+    spoilt, lost = {
+        "half a line": ([*lines[:9], lines[9][:50]], 9),
+        "a changed figure": ([*lines[:3], lines[3].replace(b'"rows": 410', b'"rows": 411'), *lines[4:]], 1),
+        "another cell": ([*lines[:3], lines[3].replace(b'{"cell": 3,', b'{"cell": 4,'), *lines[4:]], 1),
+        "a line twice": ([*lines[:5], lines[4], *lines[6:]], 1),
+        "no text": ([b"\xff\x00\n"], 18),
+    }[spoil]
+    cells.write_bytes(b"".join(spoilt))
+    again = sweep(plan, tmp_path / "spoilt", jobs=1)
+    assert again.ran == lost
+    assert files(again.folder) == files(undisturbed.folder)
+
+
+def test_killed_and_started_again_it_equals_an_undisturbed_sweep(tmp_path):
+    """SIGKILL at several moments, then a restart: the same bytes, and less to run."""
+    axes = [*GRIDS, "capital_usd=" + ",".join(str(1_000 + 100 * number) for number in range(20))]
+    undisturbed = files(sweep(Sweep.of(SCENARIO, axes), tmp_path / "whole", jobs=2).folder)
+    for moment in (0, 5, 17):
+        out = tmp_path / str(moment)
+        words = [
+            sys.executable,
+            "-m",
+            "framework.command_line",
+            "sweep",
+            str(SCENARIO),
+            *grids(*axes),
+            "--out",
+            str(out),
+        ]
+        process = subprocess.Popen([*words, "--json"], cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE)
+        while process.poll() is None and len(b"".join(map(Path.read_bytes, out.glob("*/cells.jsonl")))) <= moment * 700:
+            time.sleep(0.002)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        done = subprocess.run([*words, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+        summary = json.loads(done.stdout)
+        assert summary["cells"] == 360
+        assert summary["ran"] < 360 or moment == 0
+        assert files(Path(summary["sweep"])) == undisturbed
+
+
+RAISES = """
+from attrs import frozen
+from framework import Strategy
+
+
+@frozen
+class Raises(Strategy):
+    size: float
+
+    def on_start(self, view):
+        if self.size == 2:
+            raise RuntimeError("no\\nway")
+        if self.size == 3:
+            import os
+            os.kill(os.getpid(), 9)
+        return ()
+
+    def on_event(self, event, view):
+        return ()
+"""
+
+
+@pytest.fixture
+def raising(tmp_path, monkeypatch):
+    """A scenario with a strategy of a user's own that fails in some cells."""
+    (tmp_path / "raising_strategy.py").write_text(RAISES)
+    text = SCENARIO.read_text()
+    head = text[: text.index("[strategy]")].replace("look_ahead", "# look_ahead").replace("forgive", "# forgive")
+    (tmp_path / "raising.toml").write_text(
+        head + '[strategy]\nclass = "raising_strategy:Raises"\nsize = 1.0\n[venues.hyperliquid]\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path / "raising.toml"
+
+
+def test_a_strategy_that_raises_costs_its_own_cell(raising, tmp_path):
+    """Its error is in its row, on one line."""
+    swept = sweep(Sweep.of(raising, ["strategy.size=1,2,4"]), tmp_path / "out", jobs=2)
+    assert [row["error"] for row in swept.rows] == ["", "RuntimeError: no way", ""]
+
+
+def test_a_process_that_dies_is_told_and_what_is_finished_is_kept(raising, tmp_path, capsys):
+    """One clear line; the folder has no results that look whole."""
+    axis = "strategy.size=" + ",".join(map(str, [*range(100, 140), 3]))
+    code, printed, complaint = command(capsys, raising, "--grid", axis, "--jobs", 2, "--out", tmp_path / "out")
+    assert (code, printed, complaint.count("\n")) == (2, "", 1)
+    assert "a worker process died; what is finished is kept" in complaint
+    assert list((tmp_path / "out").glob("*/results.*")) == []
+
+
+def test_json_says_where_the_results_are(capsys, tmp_path):
+    """One object: the folder, and how many cells there are, failed, and were run."""
+    code, printed, complaint = command(capsys, SCENARIO, *grids(*GRIDS), "--out", tmp_path, "--json", "--jobs", 1)
+    summary = json.loads(printed)
+    assert (code, complaint) == (0, "")
+    assert {name: summary[name] for name in ("cells", "failed", "ran")} == {"cells": 18, "failed": 2, "ran": 18}
+    assert Path(summary["sweep"], "results.csv").is_file()
+
+
+def test_the_table_shows_keys_figures_and_errors(capsys, tmp_path):
+    """In the terminal: one line per cell."""
+    _, printed, _ = command(capsys, SCENARIO, *grids(*GRIDS), "--out", tmp_path, "--jobs", 1)
+    assert "strategy.leverage" in printed
+    assert "expected at least the leverage of 4, or never" in printed
+    assert "18 cells, 2 failed, 18 run now" in printed
