@@ -59,8 +59,13 @@ class Result:
         return usd(float(self.metrics[name]))
 
     def pct(self, name: str) -> str:
-        """A percentage of the metrics to two places, signed."""
-        return f"{float(self.metrics[name]):+.2f} %"
+        """A percentage of the metrics to one place, as the study prints them, signed."""
+        return f"{float(self.metrics[name]):+.1f} %"
+
+    @property
+    def drawdown(self) -> str:
+        """The largest drawdown to one place."""
+        return f"{float(self.metrics['max_drawdown_pct']):.1f} %"
 
     def count(self, name: str) -> str:
         """A count of the metrics."""
