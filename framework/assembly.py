@@ -130,6 +130,9 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         module_name, class_name = f"{package}.{name}", _camel(name)
     try:
         cls = getattr(importlib.import_module(module_name), class_name)
+    except SyntaxError as error:
+        place = f"{Path(error.filename or module_name).name}, line {error.lineno}"
+        raise ScenarioError(f"{key}.class: {name!r} cannot be read: {place}: {error.msg}") from None
     except (ImportError, AttributeError, ValueError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name and not module_name.startswith(error.name):
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None

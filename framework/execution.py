@@ -1,6 +1,5 @@
 """Execution: orders and liquidations become outcomes of venues, and outcomes become entries of the books."""
 
-import math
 from collections.abc import Callable, Iterable
 
 from framework.accounts import Draft
@@ -10,7 +9,7 @@ from framework.events import Liquidated, OrderFilled, TransferArrived, TransferS
 from framework.orders import Close, Deposit, Move, Open, Order, PayPenalty, Resize, Withdraw
 from framework.present import Present
 from framework.units import USDC
-from framework.venue import BRIDGE_FEE, CASH, IN_TRANSIT, Moment, refusal
+from framework.venue import BRIDGE_FEE, CASH, IN_TRANSIT, Moment, filled, is_number, refusal
 
 
 class Execution:
@@ -42,28 +41,28 @@ class Execution:
         moment, draft = present.moment(cause), Draft(present.books.ledger)
         match order:
             case Open() | Close() | Resize():
-                filled = present.venue(order.venue).execute(order, draft, moment)
+                outcome = present.venue(order.venue).execute(order, draft, moment)
             case Deposit():
                 amount = self._amount(order, order.amount_usd, moment)
                 present.venue(order.venue).receive(draft, CASH, amount, moment, "deposit")
-                filled = _moved("deposit", order.venue, amount, moment)
+                outcome = filled(order.venue, "deposit", moment, price=moment.price, amount=amount)
             case Withdraw():
                 amount = self._payable(order, order.venue, order.amount_usd, moment)
                 present.venue(order.venue).pay(draft, CASH, amount, moment, "withdrawal")
-                filled = _moved("withdrawal", order.venue, amount, moment)
+                outcome = filled(order.venue, "withdrawal", moment, price=moment.price, amount=amount)
             case PayPenalty():
                 amount = self._amount(order, order.amount_usd, moment)
                 venue = present.venue(order.venue)
                 venue.pay(draft, venue.penalty_account(), amount, moment, "liquidation_penalty")
-                filled = _moved("penalty", order.venue, amount, moment)
+                outcome = filled(order.venue, "penalty", moment, price=moment.price, amount=amount)
             case Move():
                 self._send(order, draft, moment)
                 return
             case _:
                 raise CarrybookError(f"the strategy yielded {order!r} in row {moment.row + 1}; expected an order")
         if draft.transfers:
-            self._post(filled, draft, order, moment)
-            self._last_order[order.venue] = filled.event
+            self._post(outcome, draft, order, moment)
+            self._last_order[order.venue] = outcome.event
 
     def _send(self, order: Move, draft: Draft, moment: Moment) -> None:
         present = self._present
@@ -134,20 +133,7 @@ class Execution:
         return amount
 
     def _amount(self, order: Deposit | Withdraw | Move | PayPenalty, amount_usd: float, moment: Moment) -> int:
-        amount = USDC.nearest(amount_usd) if math.isfinite(amount_usd) else 0
+        amount = USDC.nearest(amount_usd) if is_number(amount_usd) else 0
         if amount <= 0:
             raise OrderRefused(refusal("the simulation", moment, order, "expected a finite amount above 0"))
         return amount
-
-
-def _moved(order: str, venue: str, amount: int, moment: Moment) -> OrderFilled:
-    """A deposit or a withdrawal as the event of an order."""
-    return OrderFilled(
-        event=moment.event,
-        at_ns=moment.at_ns,
-        venue=venue,
-        cause=moment.cause,
-        order=order,
-        price=moment.price,
-        amount=amount,
-    )

@@ -1,6 +1,6 @@
 """The loop: project a stretch of rows, find the first in which something happens, settle up to it, let it happen."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from functools import reduce
 
 import numpy as np
@@ -12,7 +12,8 @@ from framework.accounts import Draft
 from framework.accrual import rows_until
 from framework.books import Books
 from framework.clock import Clock, Phase
-from framework.conditions import Stretch
+from framework.conditions import Condition, Stretch
+from framework.errors import ScenarioError
 from framework.events import ConditionMet, Ended, Event, Started, TransferArrived
 from framework.execution import Execution
 from framework.market import Market
@@ -48,7 +49,7 @@ class Simulation:
         self._market = market
         self._venues = {venue.name: venue for venue in venues}
         self._strategy = strategy
-        self._conditions = strategy.conditions()
+        self._conditions = _checked(strategy.conditions(), self._venues)
         self._capital = USDC.nearest(capital_usd)
         self._look_ahead = look_ahead_at_entry
         self._rows_at_once = rows_at_once
@@ -148,7 +149,7 @@ class Simulation:
             venue = getattr(condition, "venue", "")
             met = ConditionMet(event=0, at_ns=self._clock.now_ns, venue=venue, condition=condition)
             recorded: Event | None = None
-            for order in self._strategy.on_event(met, self._present):
+            for order in _orders(self._strategy.on_event(met, self._present)):
                 if recorded is None:
                     self._present.settle()
                     recorded = evolve(met, event=self._books.events.next_id)
@@ -158,8 +159,26 @@ class Simulation:
         return acted
 
     def _obey(self, orders: Iterable[Order], cause: Event) -> None:
-        for order in orders:
+        for order in _orders(orders):
             self._execution.execute(order, cause.event)
+
+
+def _orders(answer: Iterable[Order]) -> Iterable[Order]:
+    """What a hook answered; a hook that forgets to answer is told so."""
+    if not isinstance(answer, Iterable):
+        raise ScenarioError(f"a hook of the strategy returned {answer!r}; expected orders, an empty tuple for none")
+    return answer
+
+
+def _checked(conditions: Sequence[Condition], venues: Collection[str]) -> Sequence[Condition]:
+    """Conditions that can be asked; one on a venue that is not there would never hold."""
+    for condition in conditions:
+        if not callable(getattr(condition, "holds", None)):
+            raise ScenarioError(f"the strategy names {condition!r} as a condition; expected an object with `holds`")
+        venue = getattr(condition, "venue", None)
+        if venue is not None and venue not in venues:
+            raise ScenarioError(f"{condition!r}: unknown venue {venue!r}; expected one of {', '.join(venues)}")
+    return conditions
 
 
 def _any_row(flags: Sequence[NDArray[np.bool_]]) -> Iterable[np.intp]:

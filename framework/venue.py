@@ -149,13 +149,45 @@ def account_part(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
+def filled(
+    venue: str,
+    order: str,
+    moment: Moment,
+    *,
+    price: float,
+    size: int = 0,
+    amount: int = 0,
+    fee: int = 0,
+    reason: str = "",
+) -> OrderFilled:
+    """An order's event, of the moment at which it was executed; see `OrderFilled` for the units."""
+    return OrderFilled(
+        event=moment.event,
+        at_ns=moment.at_ns,
+        venue=venue,
+        cause=moment.cause,
+        order=order,
+        price=price,
+        size=size,
+        amount=amount,
+        fee=fee,
+        reason=reason,
+    )
+
+
+def is_number(value: object) -> bool:
+    """Whether a strategy gave a finite number."""
+    return isinstance(value, int | float | np.number) and math.isfinite(value)
+
+
 def check_open(venue: str, order: Open, moment: Moment) -> None:
     """Refuse an opening whose numbers cannot be; raises `OrderRefused`."""
-    if not (math.isfinite(order.size) and order.size > 0 and isinstance(order.side, Side)):
+    if not (is_number(order.size) and order.size > 0 and isinstance(order.side, Side)):
         raise OrderRefused(refusal(venue, moment, order, "expected a side and a finite size above 0"))
-    if not math.isfinite(order.funds_usd) or order.funds_usd < 0:
+    if not is_number(order.funds_usd) or order.funds_usd < 0:
         raise OrderRefused(refusal(venue, moment, order, "expected finite funds of 0 or more"))
-    if order.quoted_notional_usd is not None and not 0 <= order.quoted_notional_usd < math.inf:
+    quoted_usd = order.quoted_notional_usd
+    if quoted_usd is not None and not (is_number(quoted_usd) and quoted_usd >= 0):
         raise OrderRefused(refusal(venue, moment, order, "expected a finite quoted notional of 0 or more"))
 
 

@@ -23,6 +23,7 @@ from framework.venue import (
     Valuation,
     Venue,
     check_open,
+    filled,
     fraction,
     not_negative,
     refusal,
@@ -233,18 +234,7 @@ class Asgard(Venue):
     def _filled(
         self, order: str, moment: Moment, price: float, size: int, notional: int, fee: int, reason: str = ""
     ) -> OrderFilled:
-        return OrderFilled(
-            event=moment.event,
-            at_ns=moment.at_ns,
-            venue=self.name,
-            cause=moment.cause,
-            order=order,
-            price=price,
-            size=size,
-            amount=notional,
-            fee=fee,
-            reason=reason,
-        )
+        return filled(self.name, order, moment, price=price, size=size, amount=notional, fee=fee, reason=reason)
 
     def _accruals(self, book: Book, market: Market, start: int, stop: int) -> tuple[Accrual, ...]:
         """Lending on the coins, interest on the loan, and on a deposit beside it, where there is any."""

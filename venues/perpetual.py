@@ -25,6 +25,7 @@ from framework.venue import (
     Projection,
     Valuation,
     check_open,
+    filled,
     refusal,
 )
 from venues.charts import PerpetualAccounts
@@ -219,18 +220,7 @@ class Perpetual:
     def _filled(
         self, order: str, moment: Moment, price: float, size: int, notional: int, fee: int, reason: str = ""
     ) -> OrderFilled:
-        return OrderFilled(
-            event=moment.event,
-            at_ns=moment.at_ns,
-            venue=self.terms.name,
-            cause=moment.cause,
-            order=order,
-            price=price,
-            size=size,
-            amount=notional,
-            fee=fee,
-            reason=reason,
-        )
+        return filled(self.terms.name, order, moment, price=price, size=size, amount=notional, fee=fee, reason=reason)
 
     def _funding_path(self, book: Book, market: Market, start: int, stop: int) -> Ints:
         """Funding received since the position last changed, by row; at cost it is paid on what was paid for it."""

@@ -1,0 +1,79 @@
+"""A strategy of one's own, with the mistakes that one makes: each is one line that says what would be right."""
+
+import pytest
+
+from framework.command_line import main
+
+HEAD = "from attrs import frozen\nfrom framework import *\n\n\n"
+HOOKS = "    def on_event(self, event, view):\n        return ()\n"
+SCENARIO = """
+name = "own"
+capital_usd = 1_000
+[market]
+start = 2025-01-01
+end = 2025-02-01
+embedded = "sol_daily"
+[rulebook]
+class = "study"
+[strategy]
+class = "MODULE:Own"
+short = "hyperliquid"
+[venues.asgard]
+[venues.hyperliquid]
+"""
+
+
+def own(start, more=HOOKS, decorator="@frozen\n"):
+    """A module with a strategy whose first hook has this body."""
+    body = f"    short: str\n\n    def on_start(self, view):\n        {start}\n\n{more}"
+    return f"{HEAD}{decorator}class Own(Strategy):\n{body}"
+
+
+MISTAKES = {
+    "a syntax error": ("def x(:\n", "cannot be read: MODULE.py, line 1: invalid syntax"),
+    "a missing import": ("import nothing_of_this_name\n", "imports 'nothing_of_this_name', which is not installed"),
+    "no such class": ("x = 1\n", "unknown strategy 'MODULE:Own'"),
+    "no attrs class": (own("return ()", decorator=""), "Own is not an attrs class; decorate it with attrs.frozen"),
+    "a missing hook": (own("return ()", more=""), "Can't instantiate abstract class Own with abstract method on_event"),
+    "no answer": (own("return None"), "a hook of the strategy returned None; expected orders, an empty tuple for none"),
+    "no order": (own("yield 5"), "the strategy yielded 5 in row 1; expected an order"),
+    "text for a sum": (own("yield Open('hyperliquid', Side.SHORT, 1.0, 'all')"), "expected finite funds of 0 or more"),
+    "text for a size": (own("yield Open('hyperliquid', Side.SHORT, '1', 5)"), "expected a side and a finite size"),
+    "text for an amount": (own("yield Deposit('hyperliquid', 'all')"), "expected a finite amount above 0"),
+    "a condition on no venue": (
+        own("return ()", more=f"    def conditions(self):\n        return (LeverageAbove('kraken', 3.0),)\n\n{HOOKS}"),
+        "unknown venue 'kraken'; expected one of asgard, hyperliquid",
+    ),
+    "no condition": (
+        own("return ()", more=f"    def conditions(self):\n        return (3,)\n\n{HOOKS}"),
+        "the strategy names 3 as a condition; expected an object with `holds`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "words"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line(capsys, tmp_path, monkeypatch, code, words, request):
+    """No traceback, exit code 2, and nothing written."""
+    module = "own_" + "".join(filter(str.isalpha, request.node.callspec.id))
+    (tmp_path / f"{module}.py").write_text(code)
+    (tmp_path / "own.toml").write_text(SCENARIO.replace("MODULE", module))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SystemExit) as exit_:
+        main(["run", "own.toml"])
+    said = capsys.readouterr()
+    assert (exit_.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert words.replace("MODULE", module) in said.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_strategy_that_asks_for_nothing_keeps_its_cash(capsys, tmp_path, monkeypatch):
+    """The smallest strategy that is right."""
+    (tmp_path / "own_right.py").write_text(own("return ()"))
+    (tmp_path / "own.toml").write_text(SCENARIO.replace("MODULE", "own_right"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SystemExit) as exit_:
+        main(["run", "own.toml"])
+    assert not exit_.value.code
+    assert "$1,000.00" in capsys.readouterr().out
