@@ -25,6 +25,9 @@ RECORD = np.dtype(
 )
 """One transfer as it is stored and digested: 32 bytes, little-endian, names as codes in order of first appearance."""
 
+LIMIT = 2**63
+"""Where the integers of a record end."""
+
 Records = np.ndarray[Any, np.dtype[np.void]]
 
 BLOCK = 4096
@@ -115,12 +118,14 @@ class Ledger:
     def post(self, at_ns: int, event: int, transfers: Sequence[Transfer]) -> None:
         """Append the transfers of one event, all of them or none."""
         self._advance(at_ns)
+        if not 0 < event < LIMIT:
+            raise LedgerError(f"{event} is not the id of an event; expected an int above 0")
         moved: dict[Account, int] = {}
         codes = []
         for transfer in transfers:
             debit, credit, amount = transfer.debit, transfer.credit, transfer.amount
             codes.append(self._sides(debit, credit))
-            if type(amount) is not int or not 0 < amount < 2**63:
+            if type(amount) is not int or not 0 < amount < LIMIT:
                 raise LedgerError(f"{transfer.kind} of {amount!r} {debit.asset.code}: expected a positive int")
             moved[debit] = moved.get(debit, 0) + amount
             moved[credit] = moved.get(credit, 0) - amount
@@ -147,6 +152,11 @@ class Ledger:
         if not len(rows):
             return rows, columns
         self._advance(int(at_ns[rows[0]]))
+        if (at_ns[1:] < at_ns[:-1]).any():
+            raise LedgerError("a series runs back in time; expected its rows in time order")
+        most = LIMIT // len(at_ns)
+        if amounts.dtype.kind != "i" or not -most < amounts.min() <= amounts.max() < most:
+            raise LedgerError("amounts of a series are not ints that can be summed; expected int64 atomic units")
         sides = [self._sides(stream.debit, stream.credit) for stream in streams]
         totals = self._series_totals(streams, amounts)
         kinds = self._series_kinds(streams, columns)
@@ -170,11 +180,13 @@ class Ledger:
         return rows, columns
 
     def records(self) -> Records:
-        """All transfers as one structured array of dtype `RECORD`."""
+        """All transfers as one structured array of dtype `RECORD`, which cannot be written."""
         self._flush()
         if len(self._chunks) != 1:
             self._chunks = [np.concatenate(self._chunks) if self._chunks else np.empty(0, dtype=RECORD)]
-        return self._chunks[0]
+        records = self._chunks[0]
+        records.setflags(write=False)
+        return records
 
     def chain(self) -> tuple[str, ...]:
         """One SHA-256 per block of `BLOCK` transfers, each over the one before and the block's bytes.
@@ -203,6 +215,8 @@ class Ledger:
         return self.chain()[-1]
 
     def _advance(self, at_ns: int) -> None:
+        if not 0 <= at_ns < LIMIT:
+            raise LedgerError(f"{at_ns} ns is not a time; expected 0 to 2^63 ns since 1970")
         if at_ns < self._last_ns:
             raise LedgerError(f"an entry at {at_ns} ns is before the last one at {self._last_ns} ns")
 

@@ -28,6 +28,10 @@ INTERVALS_NS = {
     "8h": 8 * NS_PER_HOUR,
     "1d": NS_PER_DAY,
 }
+PLAIN = {int, float, str}
+"""What a number may be in JSON; venues quote prices as text."""
+YEARS = range(2010, 2100)
+"""Years of market data: a time outside was given in another unit or form."""
 MS_RANGE = range(1_262_304_000_000, 4_102_444_800_000)
 """2010 to 2100 in milliseconds: a time outside was given in another unit."""
 
@@ -62,6 +66,8 @@ class Raw:
             rows = json.loads(self.text())
         except json.JSONDecodeError as error:
             raise MarketError(f"{self.file}: not JSON, line {error.lineno}: {error.msg}; expected an array") from None
+        except (ValueError, RecursionError) as error:
+            raise MarketError(f"{self.file}: not readable as JSON ({error}); expected an array of objects") from None
         if isinstance(rows, dict) and isinstance(rows.get("data"), list):
             rows = rows["data"]
         if not isinstance(rows, list):
@@ -76,8 +82,8 @@ def _number(value: object, place: str) -> float:
     if value is None or value == "":
         raise MarketError(f"{place}: missing; expected a number")
     try:
-        number = float(value) if not isinstance(value, bool) else math.nan  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        number = float(value) if type(value) in PLAIN else math.nan  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
         raise MarketError(f"{place}: {value!r}; expected a number") from None
     if not math.isfinite(number):
         raise MarketError(f"{place}: {value!r}; expected a finite number")
@@ -87,10 +93,11 @@ def _number(value: object, place: str) -> float:
 def _numbers(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """One key of all rows as floats; the place of a bad one is only put into words when it is met."""
     try:
-        values = np.array([row[key] for row in rows], dtype=np.float64)
-        if np.isfinite(values).all():
+        cells = [row[key] for row in rows]
+        values = np.array(cells, dtype=np.float64)
+        if np.isfinite(values).all() and {type(cell) for cell in cells} <= PLAIN:
             return values
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         pass
     label = key if key == name else f"{key} ({name})"
     places = (f"{raw.file}, row {number}, column {label}" for number in range(1, len(rows) + 1))
@@ -114,6 +121,8 @@ def _instant_ns(text: object, place: str) -> int:
         raise MarketError(f"{place}: {text!r}; expected a time such as 2025-01-31T00:00:00Z") from None
     if instant.tzinfo is None:
         raise MarketError(f"{place}: {text!r} is naive; expected a time with its offset, such as 2025-01-31T00:00:00Z")
+    if instant.year not in YEARS:
+        raise MarketError(f"{place}: {text!r}; expected a time between {YEARS.start} and {YEARS.stop}")
     since = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1000
 
@@ -127,10 +136,10 @@ def hyperliquid_candles(raw: Raw) -> Series:
     rows = raw.objects()
     opens = _milliseconds(raw, rows, "t")
     spans = _milliseconds(raw, rows, "T") + NS_PER_MS - opens
-    for index in np.flatnonzero(spans != spans[:1])[:1]:
+    for index in np.flatnonzero((spans != spans[:1]) | (spans <= 0))[:1]:
         raise MarketError(
-            f"{raw.file}, row {index + 1}, column T: a candle of {spans[index] / 1e9:g} s; "
-            f"expected {spans[0] / 1e9:g} s as in row 1"
+            f"{raw.file}, row {index + 1}, column T: a candle of {spans[index] // NS_PER_MS} ms; "
+            f"expected more than 0, and {spans[0] // NS_PER_MS} ms as in row 1"
         )
     labels = {"open": "o", "high": "h", "low": "l", "close": "c"}
     return Series(
@@ -165,12 +174,13 @@ def drift_daily_funding(raw: Raw) -> Series:
     rows = raw.objects()
     times = []
     for number, row in enumerate(rows, start=1):
+        place = f"{raw.file}, row {number}, column date"
         try:
             day = date.fromisoformat(row["date"])
         except (KeyError, TypeError, ValueError):
-            raise MarketError(
-                f"{raw.file}, row {number}, column date: {row.get('date')!r}; expected a date such as 2025-01-31"
-            ) from None
+            raise MarketError(f"{place}: {row.get('date')!r}; expected a date such as 2025-01-31") from None
+        if day.year not in YEARS:
+            raise MarketError(f"{place}: {day}; expected a date between {YEARS.start} and {YEARS.stop}")
         times.append((day - date(1970, 1, 1)).days * NS_PER_DAY)
     return Series(
         name="drift_funding_rate",
@@ -219,21 +229,20 @@ def table(raw: Raw, *, interval: str) -> Series:
     """
     if interval not in INTERVALS_NS:
         raise MarketError(f"{raw.file}: interval {interval!r}; expected one of {', '.join(INTERVALS_NS)}")
-    lines = csv.reader(io.StringIO(raw.text()))
-    header = next(lines, [])
+    try:
+        lines = list(csv.reader(io.StringIO(raw.text(), newline="")))
+    except csv.Error as error:
+        raise MarketError(f"{raw.file}: not CSV ({error}); expected comma-separated lines") from None
+    header = lines[0] if lines else []
     if header[:1] != ["time"] or len(set(header)) != len(header):
         raise MarketError(f"{raw.file}, row 1: header {','.join(header)!r}; expected time and then distinct names")
     times, cells = [], []
-    for line in lines:
+    for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):
-            raise MarketError(f"{raw.file}, row {lines.line_num}: {len(line)} cells; expected {len(header)}")
-        times.append(_instant_ns(line[0], f"{raw.file}, row {lines.line_num}, column time"))
-        cells.append(
-            [
-                _number(cell, f"{raw.file}, row {lines.line_num}, column {name}")
-                for name, cell in zip(header[1:], line[1:], strict=True)
-            ]
-        )
+            raise MarketError(f"{raw.file}, row {number}: {len(line)} cells; expected {len(header)}")
+        places = [f"{raw.file}, row {number}, column {name}" for name in header]
+        times.append(_instant_ns(line[0], places[0]))
+        cells.append([_number(cell, place) for cell, place in zip(line[1:], places[1:], strict=True)])
     values = np.array(cells, dtype=np.float64).reshape(len(times), len(header) - 1)
     return Series(
         name="table",

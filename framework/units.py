@@ -1,6 +1,6 @@
 """Assets, their atomic units, and the only two ways in which a quantity becomes an integer."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 
 from attrs import field, frozen
 
@@ -8,6 +8,9 @@ from framework.errors import UnitError
 
 USD_LIMIT = 1_000_000_000
 """The largest sum of dollars the books take: beyond it a float no longer resolves one atomic unit."""
+
+EXACT = Context(prec=60, Emax=60, traps=[Inexact, InvalidOperation, Overflow])
+"""Arithmetic that refuses to round; no amount has sixty digits."""
 
 
 @frozen(cache_hash=True)
@@ -24,12 +27,13 @@ class Asset:
     def exact(self, units: int | str | Decimal) -> int:
         """Whole units as atomic units; raises `UnitError` where that is not an integer."""
         try:
-            atoms = Decimal(units) * self.scale
-        except (InvalidOperation, TypeError, ValueError):
+            number = Decimal(units)
+        except (DecimalException, TypeError, ValueError):
             raise UnitError(f"{units!r} is not a quantity of {self.code}; expected a decimal number") from None
-        if not atoms.is_finite() or atoms != int(atoms):
-            raise UnitError(f"{units} {self.code} is not a whole number of 1e-{self.decimals} {self.code}")
-        return int(atoms)
+        try:
+            return int(EXACT.to_integral_exact(EXACT.scaleb(number, self.decimals)))
+        except (DecimalException, ValueError, OverflowError):
+            raise UnitError(f"{units} {self.code} is not a whole number of 1e-{self.decimals} {self.code}") from None
 
     def nearest(self, units: float) -> int:
         """Whole units as the nearest atomic units, ties to even: the one rounding of the project.

@@ -10,6 +10,7 @@ from framework import SOL, USDC, Account, Ledger, Stream, Transfer
 from framework.accounts import Draft
 from framework.errors import LedgerError
 from framework.ledger import BLOCK
+from framework.units import Asset
 
 CASH = Account("Assets:Wallet:Cash", USDC, floor=True)
 CAPITAL = Account("Equity:Capital", USDC)
@@ -169,6 +170,127 @@ def test_a_draft_knows_the_balances_that_will_be():
     draft.transfer(INTEREST, CASH, 30, "interest")
     draft.transfer(INTEREST, CASH, 0, "interest")
     assert (draft.balance(CASH), ledger.balance(CASH), len(draft.transfers)) == (70, 100, 1)
+
+
+def test_a_series_may_pay_back_a_loan_to_the_last_unit():
+    """The floor of a liability is on its other side, in a series as in an entry."""
+    ledger = funded(1_000)
+    ledger.post(1, 2, [Transfer(CASH, LOAN, 10, "borrow")])
+    before = state(ledger)
+    with pytest.raises(LedgerError, match=r"Liabilities:Lender:Loan would fall to -0.000001 USDC"):
+        ledger.post_series(np.array([2, 3]), 3, [Stream(CASH, LOAN, "repay")], np.array([[-10], [-1]]))
+    assert state(ledger) == before
+    ledger.post_series(np.array([2, 3]), 3, [Stream(CASH, LOAN, "repay")], np.array([[-10], [1]]))
+    assert ledger.balance(LOAN) == -1
+
+
+def test_a_series_may_spend_to_the_last_unit():
+    """The floor holds as well for the account on the paying side of a stream, and for both sides of a row together."""
+    ledger = funded(10)
+    before = state(ledger)
+    streams = [Stream(INTEREST, CASH, "interest"), Stream(CASH, FUNDING, "funding")]
+    with pytest.raises(LedgerError, match=r"Assets:Wallet:Cash would fall to -0.000001 USDC"):
+        ledger.post_series(np.array([1, 2, 3]), 2, streams, np.array([[4, 0], [9, 2], [-50, 0]]))
+    assert state(ledger) == before
+    ledger.post_series(np.array([1, 2, 3]), 2, streams, np.array([[4, 0], [8, 2], [-50, 0]]))
+    assert ledger.balance(CASH) == 50
+
+
+def test_a_series_ends_at_its_last_settlement():
+    """After a series no entry comes before its last row, and one in the same instant is taken."""
+    ledger = funded()
+    ledger.post_series(np.array([2, 9]), 2, [Stream(CASH, FUNDING, "funding")], np.array([[1], [1]]))
+    with pytest.raises(LedgerError, match="an entry at 8 ns is before the last one at 9 ns"):
+        ledger.post(8, 4, [Transfer(INTEREST, CASH, 1, "interest")])
+    ledger.post(9, 4, [Transfer(INTEREST, CASH, 1, "interest")])
+
+
+def test_entries_and_series_keep_their_order():
+    """Records come in the order of posting, times and event ids too, however entries and series alternate."""
+    ledger = funded()
+    stream = [Stream(CASH, FUNDING, "funding")]
+    ledger.post_series(np.array([1, 2, 3]), 2, stream, np.array([[5], [0], [-3]]))
+    ledger.post(4, 4, [Transfer(INTEREST, CASH, 1, "interest")])
+    ledger.post_series(np.array([5]), 5, stream, np.array([[7]]))
+    assert [(record.at_ns, record.event, record.kind, record.debit, record.amount) for record in ledger] == [
+        (0, 1, "capital", CASH.name, 1_000),
+        (1, 2, "funding", CASH.name, 5),
+        (3, 3, "funding", FUNDING.name, 3),
+        (4, 4, "interest", INTEREST.name, 1),
+        (5, 5, "funding", CASH.name, 7),
+    ]
+
+
+def test_a_series_is_the_entries_that_it_stands_for():
+    """Settlement by settlement as single entries the digest is the same: signs, zeros and new kinds included."""
+    streams = [Stream(INTEREST, FUNDING, "funding"), Stream(LENDING, Account("Equity:Coins", SOL), "lending")]
+    amounts = [[0, 4], [-3, 0], [2, -1]]
+    series, entries = (Ledger([INTEREST, FUNDING, LENDING, streams[1].credit]) for _ in range(2))
+    series.post_series(np.array([1, 2, 2]), 1, streams, np.array(amounts))
+    event = 0
+    for at_ns, row in zip((1, 2, 2), amounts, strict=True):
+        for stream, amount in zip(streams, row, strict=True):
+            if amount:
+                event += 1
+                pair = (stream.debit, stream.credit) if amount > 0 else (stream.credit, stream.debit)
+                entries.post(at_ns, event, [Transfer(*pair, abs(amount), stream.kind)])
+    assert series.digest == entries.digest
+    assert series.balances() == entries.balances()
+
+
+def test_a_refused_entry_does_not_pass_time():
+    """What is refused late leaves the time as it was: an earlier entry is still taken."""
+    ledger = funded()
+    with pytest.raises(LedgerError):
+        ledger.post(50, 2, [Transfer(CAPITAL, CASH, 1_001, "out")])
+    ledger.post(20, 2, [Transfer(CAPITAL, CASH, 1, "out")])
+    assert [record.at_ns for record in ledger] == [0, 20]
+
+
+def test_the_digest_changes_with_the_unit_and_order_of_accounts():
+    """Decimals of an asset, the order of the chart and the order of transfers are under the chain."""
+    assert Ledger([CASH]).digest != Ledger([Account(CASH.name, Asset("USDC", 9), floor=True)]).digest
+    assert Ledger(CHART).digest != Ledger(CHART[::-1]).digest
+    digests = set()
+    for amounts in ((1, 2), (2, 1)):
+        ledger = funded()
+        ledger.post(1, 2, [Transfer(INTEREST, CASH, amount, "interest") for amount in amounts])
+        digests.add(ledger.digest)
+    assert len(digests) == 2
+
+
+BAD_SERIES = {
+    "back in time": ([5, 3], [[1], [1]], "a series runs back in time"),
+    "beyond the integers": ([1, 2], [[2**62], [2**62]], "amounts of a series are not ints that can be summed"),
+    "the least integer": ([1], [[-(2**63)]], "amounts of a series are not ints that can be summed"),
+    "floats": ([1, 2], [[1.5], [1.5]], "amounts of a series are not ints that can be summed"),
+}
+
+
+@pytest.mark.parametrize(("times", "amounts", "words"), BAD_SERIES.values(), ids=BAD_SERIES)
+def test_a_series_that_cannot_be_leaves_no_trace(times, amounts, words):
+    """Time runs forward within a series, and its amounts are integers whose sum is one as well."""
+    ledger = funded()
+    before = state(ledger)
+    with pytest.raises(LedgerError, match=words):
+        ledger.post_series(np.array(times), 2, [Stream(INTEREST, LOAN, "interest")], np.array(amounts))
+    assert state(ledger) == before
+
+
+@pytest.mark.parametrize(("at_ns", "event"), [(2**63, 2), (-1, 2), (5, 2**70), (5, 0)])
+def test_times_and_ids_fit_the_record(at_ns, event):
+    """What 64 bits cannot hold is refused, and nothing changes."""
+    ledger = Ledger(CHART)
+    before = state(ledger)
+    with pytest.raises(LedgerError, match="is not"):
+        ledger.post(at_ns, event, [Transfer(INTEREST, LOAN, 1, "interest")])
+    assert state(ledger) == before
+
+
+def test_records_cannot_be_written():
+    """The journal is append-only, also for those who read it as an array."""
+    with pytest.raises(ValueError, match="read-only"):
+        funded().records()["amount"][0] = 5
 
 
 STREAMS = (Stream(CASH, FUNDING, "funding"), Stream(INTEREST, LOAN, "interest"), Stream(COINS, LENDING, "lending"))

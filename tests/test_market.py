@@ -214,6 +214,21 @@ BAD_INPUT = {
         [payment(0, "inf")],
         "row 1, column fundingRate (hyperliquid_funding_rate)",
     ),
+    "a truth for a price": (hyperliquid_candles, [candle(0, o=True)], "row 1, column o (open): True"),
+    "a list for a price": (hyperliquid_candles, [candle(0, o=[1])], "row 1, column o (open): [1]"),
+    "a price beyond floats": (hyperliquid_candles, [candle(0, o=10**400)], "row 1, column o (open)"),
+    "a candle that ends before it begins": (
+        hyperliquid_candles,
+        [candle(0, T=START_MS - 5)],
+        "row 1, column T: a candle of -4 ms",
+    ),
+    "a date beyond the calendar": (drift_daily_funding, [{"date": "9999-01-01", "rate": 1}], "row 1, column date"),
+    "a time beyond the calendar": (defillama_lending, [sample(0, timestamp="9999-01-01T00:00:00Z")], "expected a time"),
+    "a time before the calendar": (
+        defillama_lending,
+        [sample(0, timestamp="0001-01-01T00:00:00+14:00")],
+        "row 1, column timestamp",
+    ),
     "two payments of an hour": (hyperliquid_funding, [payment(0), payment(0)], "row 2: duplicate timestamp"),
     "no date": (drift_daily_funding, [{"rate": 1}], "row 1, column date: None; expected a date"),
     "time for a date": (drift_daily_funding, [{"date": 5, "rate": 1}], "row 1, column date: 5; expected a date"),
@@ -306,3 +321,10 @@ def test_a_market_is_frozen_and_checked():
     ):
         with pytest.raises(MarketError, match=words):
             Market(**({"open_ns": [0, 10], "at_ns": [5, 15], "columns": prices} | broken))
+
+
+def test_funding_is_of_the_hour_in_which_it_is_stamped():
+    """The venue stamps payments some milliseconds late: they fall on the full hour."""
+    rows = [{"time": START_MS + lag, "fundingRate": "0.1"} for lag in (73, HOUR_MS, 3 * HOUR_MS - 1)]
+    series = hyperliquid_funding(Raw("funding.json", "", json.dumps(rows).encode()))
+    assert [at // 10**6 - START_MS for at in series.time_ns.tolist()] == [0, HOUR_MS, 2 * HOUR_MS]
