@@ -5,3 +5,4 @@ test:
 
 bench:
 	python benchmarks/daily.py
+	python benchmarks/stretches.py

@@ -14,14 +14,17 @@ ROOTS = {"Assets": 1, "Expenses": 1, "Liabilities": -1, "Income": -1, "Equity": 
 ACCOUNT_NAME = re.compile(rf"({'|'.join(ROOTS)})(:[A-Z][A-Za-z0-9-]*)+")
 
 
-@frozen(cache_hash=True)
+@frozen(eq=False)
 class Account:
-    """A place that holds one asset; with `floor` its balance may not turn against its usual side."""
+    """A place that holds one asset; with `floor` its balance may not turn against its usual side.
+
+    An account is itself alone: two objects of one name are two accounts, of which a ledger opens one.
+    """
 
     name: str
     asset: Asset
     floor: bool = False
-    sign: int = field(init=False, repr=False, eq=False)
+    sign: int = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if not ACCOUNT_NAME.fullmatch(self.name):

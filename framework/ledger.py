@@ -43,7 +43,7 @@ class Ledger:
 
     def __init__(self, accounts: Sequence[Account] = ()) -> None:
         self._codes: dict[Account, int] = {}
-        self._names: set[tuple[str, Asset]] = set()
+        self._names: dict[tuple[str, str], Account] = {}
         self._assets: dict[Asset, int] = {}
         self._kinds: dict[str, int] = {}
         self._balances: dict[Account, int] = {}
@@ -89,13 +89,20 @@ class Ledger:
 
     def open(self, account: Account) -> None:
         """Open an account with a balance of zero; a name may be open once per asset."""
-        if (account.name, account.asset) in self._names:
+        if (account.name, account.asset.code) in self._names:
             raise LedgerError(f"account {account.name} in {account.asset.code} is open already")
-        self._names.add((account.name, account.asset))
+        self._names[account.name, account.asset.code] = account
         self._codes[account] = len(self._codes)
         self._assets.setdefault(account.asset, len(self._assets))
         self._balances[account] = 0
         self._principals[account] = (0, self._last_ns)
+
+    def account(self, name: str, asset: str = "USDC") -> Account:
+        """The open account of a name; raises `LedgerError` where there is none."""
+        try:
+            return self._names[name, asset]
+        except KeyError:
+            raise LedgerError(f"account {name} in {asset} is not open") from None
 
     def balance(self, account: Account) -> int:
         """Debits less credits, in atomic units."""
@@ -226,7 +233,7 @@ class Ledger:
                 f"a transfer moves one asset: {debit.name} holds {debit.asset.code}, "
                 f"{credit.name} holds {credit.asset.code}"
             )
-        if debit is credit or debit == credit:
+        if debit is credit:
             raise LedgerError(f"a transfer needs two accounts, not {debit.name} twice")
         codes = self._codes
         if debit not in codes or credit not in codes:
