@@ -64,8 +64,9 @@ EVENT_COLUMNS: Mapping[str, pa.DataType] = {
 
 
 def identity(assembly: Assembly) -> str:
-    """The name of a run: SHA-256 over the scenario, every input and the version of the project."""
-    parts = [version("carrybook"), assembly.scenario.digest, *_inputs(assembly.market).values()]
+    """The name of a run: SHA-256 over the scenario, every input, a user's own code, and the version of the project."""
+    inputs, code = _inputs(assembly.market), assembly.own_code()
+    parts = [version("carrybook"), assembly.scenario.digest, *inputs.values(), *code.values()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -101,6 +102,7 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
         "scenario": assembly.scenario.digest,
         "seed": assembly.scenario.seed,
         "inputs": _inputs(run.market),
+        "code": assembly.own_code(),
         "label": run.market.label,
         "ledger": {"digest": run.ledger.digest, "chain": run.ledger.chain(), "chart": run.ledger.chart()},
         "counts": {"rows": len(run.market), "events": len(run.events), "transfers": len(run.ledger)},

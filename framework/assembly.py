@@ -1,5 +1,6 @@
 """From a scenario to a simulation: names become classes, tables become values, sources become a market."""
 
+import hashlib
 import importlib
 import pkgutil
 import re
@@ -25,6 +26,8 @@ from framework.venue import Venue
 
 Part = TypeVar("Part")
 
+OUR_PACKAGES = ("framework", "strategies", "venues")
+
 
 @frozen(eq=False)
 class Assembly:
@@ -35,6 +38,13 @@ class Assembly:
     strategy: Strategy
     venues: tuple[Venue, ...]
     look_ahead_at_entry: bool
+
+    def own_code(self) -> dict[str, str]:
+        """Module -> SHA-256 of its file, for strategies and venues that are not of this project's version."""
+        modules = {type(part).__module__ for part in (self.strategy, *self.venues)}
+        own = sorted(name for name in modules if name.partition(".")[0] not in OUR_PACKAGES)
+        files = {name: getattr(sys.modules[name], "__file__", None) for name in own}
+        return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario."""

@@ -83,7 +83,9 @@ class Sweep:
         for cell in self.cells():
             found: CarrybookError | None = None
             try:
-                inputs.update(source.digest for source in self.assembly(cell).market.sources.values())
+                assembly = self.assembly(cell)
+                inputs.update(source.digest for source in assembly.market.sources.values())
+                inputs.update(assembly.own_code().values())
             except CarrybookError as error:
                 found = error
             for key, value in cell.items():

@@ -204,6 +204,15 @@ def test_a_process_that_dies_is_told_and_what_is_finished_is_kept(raising, tmp_p
     assert list((tmp_path / "out").glob("*/results.*")) == []
 
 
+def test_an_edited_strategy_is_another_sweep(raising, tmp_path):
+    """Rows of a user's older code are not taken for those of the new one."""
+    plan = Sweep.of(raising, ["strategy.size=1,4"])
+    before = plan.check()
+    path = tmp_path / "raising_strategy.py"
+    path.write_text(path.read_text() + "# edited\n")
+    assert plan.check() != before
+
+
 def test_json_says_where_the_results_are(capsys, tmp_path):
     """One object: the folder, and how many cells there are, failed, and were run."""
     code, printed, complaint = command(capsys, SCENARIO, *grids(*GRIDS), "--out", tmp_path, "--json", "--jobs", 1)
