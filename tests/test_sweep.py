@@ -186,6 +186,7 @@ def raising(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "raising_strategy", raising=False)
     return tmp_path / "raising.toml"
 
 
