@@ -2,7 +2,7 @@
 
 from framework.accounts import Account, Draft, Record, Stream, Transfer
 from framework.assembly import Assembly, assemble
-from framework.conditions import Condition, EveryRow, LeverageAbove, Stretch
+from framework.conditions import Condition, EveryRow, LeverageAbove
 from framework.errors import CarrybookError
 from framework.events import (
     ConditionMet,
@@ -18,7 +18,7 @@ from framework.events import (
     TransferSent,
 )
 from framework.ledger import Ledger
-from framework.market import Market
+from framework.market import Mark, Market
 from framework.orders import Close, Deposit, Move, Open, Order, PayPenalty, Resize, Trade, Withdraw
 from framework.rulebook import Rulebook
 from framework.run import Run
@@ -27,7 +27,7 @@ from framework.simulation import Simulation
 from framework.strategy import Strategy
 from framework.units import SOL, USDC, Asset
 from framework.valuation import Waterfall, metrics, waterfall
-from framework.venue import Bridge, Leg, Moment, Penalty, Projection, Venue
+from framework.venue import Bridge, Leg, Moment, Penalty, Projection, Stretch, Venue
 from framework.view import StillView, View
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Leg",
     "LeverageAbove",
     "Liquidated",
+    "Mark",
     "Market",
     "Moment",
     "Move",

@@ -77,6 +77,9 @@ class Book(Protocol):
     def principal(self, account: Account) -> tuple[int, int]:
         """(balance, at_ns) as the last single entry on the account left it; series of settlements do not count."""
 
+    def holding(self, asset: Asset) -> tuple[int, int]:
+        """(atomic units of an asset on all our Assets accounts, at_ns of the last single entry that changed them)."""
+
 
 class Draft:
     """An entry being written: transfers of one event, and the balances as they will be once it is posted."""
@@ -93,6 +96,10 @@ class Draft:
     def principal(self, account: Account) -> tuple[int, int]:
         """The book's principal: what this draft moves is not settled yet."""
         return self._book.principal(account)
+
+    def holding(self, asset: Asset) -> tuple[int, int]:
+        """The book's holding: what this draft moves is not settled yet."""
+        return self._book.holding(asset)
 
     def transfer(self, debit: Account, credit: Account, amount: int, kind: str) -> None:
         """Add a transfer; nothing is added for an amount of zero."""

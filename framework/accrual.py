@@ -65,6 +65,28 @@ def yearly_index(market: Market, column: str) -> Floats:
     return market.cached(("yearly", column), lambda: np.concatenate(([0.0], np.cumsum(row_rate(market, column)))))
 
 
+def level_index(market: Market, column: str) -> Floats:
+    """A level after each row, such as a pool's exchange rate, from the columns `column_open` and `column_close`.
+
+    Shape (rows + 1,), from the level at which the first row opens.
+    """
+
+    def levels() -> Floats:
+        return np.concatenate((market[f"{column}_open"][:1], market[f"{column}_close"]))
+
+    return market.cached(("level", column), levels)
+
+
+def rise_index(market: Market, column: str) -> Floats:
+    """The rises of a level summed over the rows, its falls left out; shape (rows + 1,), from 0."""
+
+    def rises() -> Floats:
+        steps_up = np.maximum(np.diff(level_index(market, column)), 0.0)
+        return np.concatenate(([0.0], np.cumsum(steps_up)))
+
+    return market.cached(("rise", column), rises)
+
+
 def rows_until(market: Market, at_ns: int) -> int:
     """How many rows of the market have settled at an instant."""
     return int(market.at_ns.searchsorted(at_ns, side="right"))
@@ -90,14 +112,12 @@ def simple_path(book: Book, account: Account, market: Market, column: str, start
     return _rounded(abs(principal) * (index[start : stop + 1] - index[rows_until(market, since_ns)]))
 
 
-def received_path(
-    book: Book, position: Account, index: Floats, market: Market, factor: float, start: int, stop: int
-) -> Ints:
-    """What a constant position has been paid since its last change, after each of the rows `start - 1` to `stop - 1`.
+def received_path(since_ns: int, index: Floats, market: Market, factor: float, start: int, stop: int) -> Ints:
+    """What a position that is constant since an instant was paid, after each of the rows `start - 1` to `stop - 1`.
 
     `factor` is the payment in atomic units per unit of the index; shape (stop - start + 1,).
     """
-    since = rows_until(market, book.principal(position)[1])
+    since = rows_until(market, since_ns)
     return _rounded(factor * (index[start : stop + 1] - index[since]))
 
 

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from framework.clock import NS_PER_DAY
 from framework.errors import MarketError
 from framework.market import TICK_NS, Coverage, Market, Source, utc
 from framework.series import Floats, Ints, Joining, Series
+
+FUNDING_RATE = "funding_rate"
+"""Column of the funding that a scenario chose by name."""
 
 
 @frozen(eq=False)
@@ -22,12 +25,16 @@ class _Fit:
     count: Ints
 
 
-def align(series: Sequence[Series], *, start: date, end: date, label: str = "") -> Market:
+def align(
+    series: Sequence[Series], *, start: date, end: date, label: str = "", without_funding: bool = False
+) -> Market:
     """One table from `series`, on the rows between the dates (both included) for which every series has a value.
 
-    Exactly one series has intervals: its rows are the table's. Raises `MarketError` where there is no common row, or
-    where the common rows do not reach to one of the dates.
+    Exactly one series has intervals: its rows are the table's. With `without_funding` there is a column `funding_rate`
+    of zeros. A token whose pool rate is known, and its price is not, has the price that its pool gives it. Raises
+    `MarketError` where there is no common row, or where the common rows do not reach to one of the dates.
     """
+    series = [_held(each, series) if each.joining is Joining.HOLD else each for each in series]
     spines = [each for each in series if each.span_ns is not None]
     if len(spines) != 1:
         raise MarketError(f"a market needs exactly one series of prices, not {len(spines)}")
@@ -50,6 +57,9 @@ def align(series: Sequence[Series], *, start: date, end: date, label: str = "") 
                 raise MarketError(f"column {name} comes from both {sources[name].file} and {fit.series.file}")
             columns[name] = _join(fit, name)[keep]
             sources[name] = _source(fit, keep)
+    if without_funding:
+        columns[FUNDING_RATE] = np.zeros(int(keep.sum()))
+    priced = _price_by_pool(columns, sources)
     return Market(
         open_ns=spine.time_ns[keep],
         at_ns=spine.time_ns[keep] + span_ns - TICK_NS,
@@ -57,8 +67,39 @@ def align(series: Sequence[Series], *, start: date, end: date, label: str = "") 
         sources=sources,
         coverage=tuple(_coverage(fit, inside, keep) for fit in fits),
         dropped_rows=tuple(utc(int(at)).isoformat() for at in spine.time_ns[inside & ~keep]),
-        label=label,
+        label="; ".join([*([label] if label else []), *(f"{token} is priced at its pool's rate" for token in priced)]),
     )
+
+
+def _held(held: Series, series: Sequence[Series]) -> Series:
+    """A level that stays until its next sample, as a sample at the open of every row with both of the row's values."""
+    spine = next((each for each in series if each.span_ns is not None), held)
+    opens = spine.time_ns
+    at_open = held.time_ns.searchsorted(opens, side="right") - 1
+    at_close = held.time_ns.searchsorted(opens + (spine.span_ns or 0), side="left") - 1
+    known = at_open >= 0
+    at_open, at_close = at_open[known], at_close[known]
+    if not known.any():
+        first, last = utc(int(held.time_ns[0])).date(), utc(int(opens[-1])).date()
+        raise MarketError(f"{held.file}: its first sample, on {first}, is after the last row of prices, on {last}")
+    columns: dict[str, Floats] = {}
+    for name, values in held.columns.items():
+        columns |= {f"{name}_open": values[at_open], f"{name}_close": values[at_close]}
+    labels = {f"{name}_{at}": held.label(name) for name in held.columns for at in ("open", "close")}
+    return evolve(
+        held, time_ns=opens[known], row=held.row[at_close], columns=columns, joining=Joining.LAST, labels=labels
+    )
+
+
+def _price_by_pool(columns: dict[str, Floats], sources: dict[str, Source]) -> list[str]:
+    """Add the prices of tokens of which only the pool's rate is known; returns the tokens."""
+    tokens = [name.removesuffix("_rate_close") for name in columns if name.endswith("_rate_close")]
+    priced = [token for token in tokens if f"{token}_close" not in columns]
+    for token in priced:
+        for at in ("open", "close"):
+            columns[f"{token}_{at}"] = columns[f"{token}_rate_{at}"] * columns[at]
+            sources[f"{token}_{at}"] = sources[f"{token}_rate_{at}"]
+    return priced
 
 
 def _fit(series: Series, open_ns: Ints, span_ns: int) -> _Fit:

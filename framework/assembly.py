@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from framework.alignment import align
-from framework.embedded import EMBEDDED
+from framework.alignment import FUNDING_RATE, align
+from framework.embedded import EMBEDDED, NO_FUNDING
 from framework.errors import MarketError, ScenarioError
 from framework.market import Market
 from framework.readers import READERS, Raw
 from framework.rulebook import Rulebook
-from framework.scenario import MarketSpec, Scenario, SourceSpec
+from framework.scenario import Entry, MarketSpec, Scenario, SourceSpec
 from framework.series import Series
 from framework.simulation import Simulation
 from framework.strategy import Strategy
@@ -37,7 +37,7 @@ class Assembly:
     market: Market
     strategy: Strategy
     venues: tuple[Venue, ...]
-    look_ahead_at_entry: bool
+    entry: Entry
 
     def own_code(self) -> dict[str, str]:
         """Module -> SHA-256 of its file, for strategies and venues that are not of this project's version."""
@@ -53,7 +53,7 @@ class Assembly:
             venues=self.venues,
             strategy=self.strategy,
             capital_usd=self.scenario.capital_usd,
-            look_ahead_at_entry=self.look_ahead_at_entry,
+            entry=self.entry,
             rows_at_once=rows_at_once,
         )
 
@@ -70,6 +70,8 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     venues = tuple(_venue(name, table, strategy, rulebook) for name, table in scenario.venues.items())
     if not venues:
         raise ScenarioError("venues: none; expected at least one table such as [venues.hyperliquid]")
+    if scenario.fees:
+        venues += (_build({"class": "issuer", **scenario.fees}, "fees", Venue, "venues"),)  # type: ignore[type-abstract]
     market = market or load_market(scenario.market, data)
     for venue in venues:
         for column in venue.columns():
@@ -77,7 +79,9 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
                 raise MarketError(
                     f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
                 )
-    return Assembly(scenario, market, strategy, venues, rulebook.look_ahead_at_entry if rulebook else False)
+        venue.check(market)
+    look_ahead = rulebook is not None and rulebook.look_ahead_at_entry
+    return Assembly(scenario, market, strategy, venues, "look_ahead" if look_ahead else scenario.entry)
 
 
 def load_market(spec: MarketSpec, data: Path | None) -> Market:
@@ -90,27 +94,41 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
                 f"market.embedded: unknown data set {spec.embedded!r}; expected one of {', '.join(EMBEDDED)}"
             )
         embedded = EMBEDDED[spec.embedded]
-        return align([embedded.series()], start=spec.start, end=spec.end, label=embedded.label)
+        return align([embedded.series(spec.funding)], start=spec.start, end=spec.end, label=embedded.label)
     if not data.is_dir():
         raise MarketError(f"{data}: no such directory; expected one with the files of market.sources")
     if not spec.sources:
         raise ScenarioError("market.sources: none; expected at least a source of prices")
-    series = [_read(key, source, data) for key, source in spec.sources.items()]
-    return align(series, start=spec.start, end=spec.end)
+    series = [_read(f"market.sources.{key}", source, data) for key, source in spec.sources.items()]
+    if spec.funding not in (None, NO_FUNDING):
+        series.append(_read_funding(spec, str(spec.funding), data))
+    return align(series, start=spec.start, end=spec.end, without_funding=spec.funding == NO_FUNDING)
+
+
+def _read_funding(spec: MarketSpec, name: str, data: Path) -> Series:
+    """The funding that the scenario chose among its sources, as the column `funding_rate`."""
+    if name not in spec.funding_sources:
+        known = ", ".join([NO_FUNDING, *spec.funding_sources])
+        raise ScenarioError(f"market.funding: unknown source {name!r}; expected one of {known}")
+    series = _read(f"market.funding_sources.{name}", spec.funding_sources[name], data)
+    if len(series.columns) != 1:
+        raise ScenarioError(f"market.funding_sources.{name}: {len(series.columns)} columns; expected one of rates")
+    (column,) = series.columns
+    return evolve(
+        series,
+        columns={FUNDING_RATE: series.columns[column]},
+        labels={FUNDING_RATE: series.labels.get(column, column)},
+    )
 
 
 def _read(key: str, source: SourceSpec, data: Path) -> Series:
     reader = READERS.get(source.reader)
     if reader is None:
-        raise ScenarioError(
-            f"market.sources.{key}.reader: unknown reader {source.reader!r}; expected one of {', '.join(READERS)}"
-        )
-    raw = Raw.read(data / source.file)
-    if source.reader == "table":
-        if source.interval is None:
-            raise ScenarioError(f"market.sources.{key}.interval: missing; expected the length of a row, such as 1d")
-        return reader(raw, interval=source.interval)
-    return reader(raw)
+        raise ScenarioError(f"{key}.reader: unknown reader {source.reader!r}; expected one of {', '.join(READERS)}")
+    options = {name: value for name, value in source.options().items() if value is not None}
+    if options and source.reader != "table":
+        raise ScenarioError(f"{key}.{next(iter(options))}: reader {source.reader!r} takes no options; only table does")
+    return reader(Raw.read(data / source.file), **options)
 
 
 def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | None) -> Venue:

@@ -9,7 +9,6 @@ import numpy as np
 from attrs import asdict
 
 from framework.accounts import Account, Draft
-from framework.conditions import Stretch
 from framework.curve import Curve
 from framework.eventlog import EventLog, Settlements
 from framework.events import Event
@@ -17,7 +16,7 @@ from framework.ledger import Ledger
 from framework.logs import debugging, log
 from framework.market import Market
 from framework.units import USDC
-from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Venue
+from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Stretch, Venue
 
 
 class Books:

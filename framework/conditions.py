@@ -1,37 +1,22 @@
 """Conditions: what wakes a strategy, asked of whole stretches of rows at once."""
 
-from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from framework.market import Floats, Market
-from framework.venue import Projection
-
-
-@frozen(eq=False)
-class Stretch:
-    """The rows `start` to `stop - 1` of the market, projected with positions as they are; idle venues are absent."""
-
-    market: Market
-    start: int
-    stop: int
-    projections: Mapping[str, Projection]
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def column(self, name: str) -> Floats:
-        """A market column on these rows."""
-        return self.market[name][self.start : self.stop]
+from framework.events import ConditionMet, Event, MarginCalled
+from framework.units import USDC
+from framework.venue import Stretch
+from framework.view import View
 
 
 class Condition(Protocol):
     """Anything that can say in which rows of a stretch it holds.
 
-    The answer for a row may depend on that row and the market before it alone, never on where the stretch begins.
+    The answer for a row may depend on that row and the market before it alone, never on where the stretch begins. With
+    a method `met(view)` it also says what event that is; without one it is a `ConditionMet`.
     """
 
     def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
@@ -48,6 +33,53 @@ class EveryRow:
 
 
 @frozen
+class MarginBelow:
+    """What counts as margin at a venue, at the close, is below `requirement` of the position's notional.
+
+    A strategy that answers it leaves a `MarginCalled` event.
+    """
+
+    venue: str
+    requirement: float
+
+    def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
+        """Never without a position."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return np.zeros(len(stretch), dtype=bool)
+        return self.requirement * projection.notional_usd > projection.margin_usd
+
+    def met(self, view: View) -> Event:
+        """The margin call of an instant."""
+        leg = view.leg(self.venue)
+        return MarginCalled(
+            event=0,
+            at_ns=view.at_ns,
+            venue=self.venue,
+            requirement=self.requirement,
+            margin=USDC.nearest(leg.margin_usd),
+            required=USDC.nearest(self.requirement * leg.notional_usd),
+            price=view.price,
+        )
+
+
+@frozen
+class DeltaBeyond:
+    """A position and the tokens beside it move together by more than `share` of the position, up or down."""
+
+    venue: str
+    share: float
+
+    def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
+        """Never without a position."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return np.zeros(len(stretch), dtype=bool)
+        size = np.abs(projection.size)
+        return (np.abs(projection.delta) > self.share * size) & (size > 0)
+
+
+@frozen
 class LeverageAbove:
     """The effective leverage of a position, notional over equity at the close, is above `limit`."""
 
@@ -61,3 +93,13 @@ class LeverageAbove:
             return np.zeros(len(stretch), dtype=bool)
         notional = projection.notional_usd
         return (notional > self.limit * projection.equity_usd) & (notional > 0)
+
+
+def event_of(condition: Condition, view: View) -> Event:
+    """What happened when a condition holds, as the strategy is told; it has no id until it is recorded."""
+    met = getattr(condition, "met", None)
+    if met is not None:
+        event: Event = met(view)
+        return event
+    venue = getattr(condition, "venue", "")
+    return ConditionMet(event=0, at_ns=view.at_ns, venue=venue, condition=condition)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from framework.accounts import Book
-from framework.conditions import Stretch
-from framework.market import Floats, Market
+from framework.market import Floats, Mark, Market
 from framework.units import USDC
-from framework.venue import CASH, IN_TRANSIT, Venue
+from framework.venue import CASH, IN_TRANSIT, Stretch, Venue
 
 
 class Curve:
@@ -22,6 +21,7 @@ class Curve:
         self.transit_usd = np.zeros(rows)
         self.equity_usd_by_venue = {venue.name: np.zeros(rows) for venue in venues}
         self.size_by_venue = {venue.name: np.zeros(rows) for venue in venues}
+        self.delta_by_venue = {venue.name: np.zeros(rows) for venue in venues}
 
     @property
     def equity_usd(self) -> Floats:
@@ -30,13 +30,21 @@ class Curve:
 
     @property
     def net_size(self) -> Floats:
-        """Net delta in coins: long less short, shape (rows,)."""
-        return sum(self.size_by_venue.values(), np.zeros_like(self.cash_usd))
+        """Net delta in coins: positions and tokens, long less short, shape (rows,)."""
+        return sum(self.delta_by_venue.values(), np.zeros_like(self.cash_usd))
 
     @property
     def gross_size(self) -> Floats:
-        """Long plus short in coins, shape (rows,)."""
-        return sum(map(np.abs, self.size_by_venue.values()), np.zeros_like(self.cash_usd))
+        """Long plus short in coins, tokens as the coins that they move like, shape (rows,)."""
+        gross = np.zeros_like(self.cash_usd)
+        for venue, size in self.size_by_venue.items():
+            gross += np.abs(size) + np.abs(self.delta_by_venue[venue] - size)
+        return gross
+
+    @property
+    def positions(self) -> Floats:
+        """Each venue's position in coins after the last row, shape (venues,)."""
+        return np.array([size[-1] for size in self.size_by_venue.values()])
 
     def fill(self, stretch: Stretch, book: Book, stop: int) -> None:
         """The rows of a stretch up to `stop - 1`, in which nobody acted."""
@@ -46,13 +54,15 @@ class Curve:
         for venue, projection in stretch.projections.items():
             self.equity_usd_by_venue[venue][rows] = projection.equity_usd[:count]
             self.size_by_venue[venue][rows] = projection.size[:count]
+            self.delta_by_venue[venue][rows] = projection.delta[:count]
 
     def mark(self, row: int, book: Book) -> None:
         """One row anew, after somebody acted in it."""
-        price = float(self._market["close"][row])
+        mark = Mark(self._market, row)
         self.cash_usd[row] = USDC.units(book.balance(CASH))
         self.transit_usd[row] = USDC.units(book.balance(IN_TRANSIT))
         for venue in self._venues:
-            leg = venue.leg(book, price)
+            leg = venue.leg(book, mark)
             self.equity_usd_by_venue[venue.name][row] = leg.equity_usd
             self.size_by_venue[venue.name][row] = leg.size
+            self.delta_by_venue[venue.name][row] = leg.delta

@@ -27,7 +27,7 @@ class Settlements:
     def gains(self, column: int) -> Ints:
         """What one accrual brought us over the stretch, < 0 where it cost: atomic units, shape (rows,)."""
         accrual = self.accruals[column]
-        return accrual.amounts if accrual.stream.credit.name.startswith("Income:") else -accrual.amounts
+        return -accrual.amounts if accrual.stream.debit.name.startswith("Expenses:") else accrual.amounts
 
 
 class EventLog:

@@ -63,6 +63,44 @@ class InterestAccrued(Event):
 
 
 @frozen(kw_only=True)
+class RewardAccrued(Event):
+    """A stake pool's rate took a step: `size` of the token `asset` are worth `amount` of SOL more.
+
+    `rate` is the step in SOL per token, after the pool's fee, and `price` the coin's price in USD.
+    """
+
+    asset: str
+    rate: float
+    price: float
+    size: int
+    amount: int
+
+
+@frozen(kw_only=True)
+class FeeAccrued(Event):
+    """A fee that runs with time or income was charged on `size` of `asset` at `rate`; `amount` < 0 is what it cost."""
+
+    asset: str
+    rate: float
+    price: float
+    size: int
+    amount: int
+
+
+@frozen(kw_only=True)
+class MarginCalled(Event):
+    """An internal requirement, `requirement` of the notional, was above the margin; the strategy answered it.
+
+    `margin` and `required` are atomic units of USDC at `price`, the row's close; the shortfall is their difference.
+    """
+
+    requirement: float
+    margin: int
+    required: int
+    price: float
+
+
+@frozen(kw_only=True)
 class Liquidated(Event):
     """A venue found a position under its maintenance margin and took its penalty.
 
@@ -122,6 +160,14 @@ class TransferArrived(Event):
     counterparty: str
     amount: int
     fee: int
+    price: float
+
+
+@frozen(kw_only=True)
+class Unstaked(Event):
+    """A delayed unstaking is over: `amount` of SOL can be used."""
+
+    amount: int
     price: float
 
 

@@ -5,8 +5,24 @@ from collections.abc import Callable, Iterable
 from framework.accounts import Draft
 from framework.clock import NS_PER_SECOND, Phase
 from framework.errors import CarrybookError, LedgerError, OrderRefused
-from framework.events import Liquidated, OrderFilled, TransferArrived, TransferSent
-from framework.orders import Close, Deposit, Move, Open, Order, PayPenalty, Resize, Withdraw
+from framework.events import Liquidated, OrderFilled, TransferArrived, TransferSent, Unstaked
+from framework.orders import (
+    ChargeRebalance,
+    Close,
+    Deposit,
+    Mint,
+    Move,
+    MoveTokens,
+    Open,
+    Order,
+    PayPenalty,
+    Redeem,
+    Resize,
+    Stake,
+    Swap,
+    Unstake,
+    Withdraw,
+)
 from framework.present import Present
 from framework.units import USDC
 from framework.venue import BRIDGE_FEE, CASH, IN_TRANSIT, Moment, filled, is_number, refusal
@@ -15,7 +31,7 @@ from framework.venue import BRIDGE_FEE, CASH, IN_TRANSIT, Moment, filled, is_num
 class Execution:
     """Executes at the present of a run; `on_arrival` is told of money that was on its way for a time."""
 
-    def __init__(self, present: Present, on_arrival: Callable[[TransferArrived], None]) -> None:
+    def __init__(self, present: Present, on_arrival: Callable[[TransferArrived | Unstaked], None]) -> None:
         self._present = present
         self._on_arrival = on_arrival
         self._last_order: dict[str, int] = {}
@@ -30,7 +46,7 @@ class Execution:
         events = []
         for name in venues:
             draft = Draft(present.books.ledger)
-            event = present.venue(name).liquidate(draft, present.moment(None), present.market)
+            event = present.venue(name).liquidate(draft, present.moment(None))
             present.books.post(event, draft)
             events.append(event)
         return events
@@ -40,8 +56,8 @@ class Execution:
         present = self._present
         moment, draft = present.moment(cause), Draft(present.books.ledger)
         match order:
-            case Open() | Close() | Resize():
-                outcome = present.venue(order.venue).execute(order, draft, moment)
+            case MoveTokens():
+                outcome = self._move_tokens(order, draft, moment)
             case Deposit():
                 amount = self._amount(order, order.amount_usd, moment)
                 present.venue(order.venue).receive(draft, CASH, amount, moment, "deposit")
@@ -53,16 +69,53 @@ class Execution:
             case PayPenalty():
                 amount = self._amount(order, order.amount_usd, moment)
                 venue = present.venue(order.venue)
-                venue.pay(draft, venue.penalty_account(), amount, moment, "liquidation_penalty")
+                penalties = venue.penalty_account()
+                if penalties is None:
+                    raise OrderRefused(refusal(order.venue, moment, order, "expected a venue that takes penalties"))
+                venue.pay(draft, penalties, amount, moment, "liquidation_penalty")
                 outcome = filled(order.venue, "penalty", moment, price=moment.price, amount=amount)
             case Move():
                 self._send(order, draft, moment)
                 return
+            case Open() | Close() | Resize() | Swap() | Stake() | Unstake() | Mint() | Redeem() | ChargeRebalance():
+                outcome = present.venue(order.venue).execute(order, draft, moment)
             case _:
                 raise CarrybookError(f"the strategy yielded {order!r} in row {moment.row + 1}; expected an order")
         if draft.transfers:
             self._post(outcome, draft, order, moment)
-            self._last_order[order.venue] = outcome.event
+            self._last_order[outcome.venue] = outcome.event
+            self._await(order, outcome)
+
+    def _await(self, order: Order, outcome: OrderFilled) -> None:
+        """Let what an order leaves outstanding arrive in its time."""
+        present = self._present
+        venue = present.venue(outcome.venue)
+        due_ns = venue.due_ns(order, outcome.at_ns)
+        if due_ns is None:
+            return
+
+        def arrive() -> None:
+            moment, draft = present.moment(outcome.event), Draft(present.books.ledger)
+            event = venue.deliver(outcome, draft, moment)
+            self._post(event, draft, order, moment)
+            self._on_arrival(event)
+
+        present.clock.call(due_ns, Phase.ARRIVAL, arrive)
+
+    def _move_tokens(self, order: MoveTokens, draft: Draft, moment: Moment) -> OrderFilled:
+        """Tokens go from venue to venue at once: both are on one chain."""
+        accounts = []
+        for name in (order.source, order.target):
+            account = self._present.venue(name).token_account(order.token)
+            if account is None:
+                raise OrderRefused(refusal(name, moment, order, "expected a venue that takes these tokens"))
+            accounts.append(account)
+        source, target = accounts
+        size = source.asset.nearest(order.size) if is_number(order.size) else 0
+        if size <= 0 or source is target:
+            raise OrderRefused(refusal(order.source, moment, order, "expected another venue and a size above 0"))
+        draft.transfer(target, source, size, "transfer")
+        return filled(order.source, "move_tokens", moment, price=moment.mark.of(source.asset), size=size)
 
     def _send(self, order: Move, draft: Draft, moment: Moment) -> None:
         present = self._present
@@ -117,7 +170,7 @@ class Execution:
         return arrived
 
     def _post(
-        self, event: OrderFilled | TransferSent | TransferArrived, draft: Draft, order: Order, moment: Moment
+        self, event: OrderFilled | TransferSent | TransferArrived | Unstaked, draft: Draft, order: Order, moment: Moment
     ) -> None:
         try:
             self._present.books.post(event, draft)

@@ -118,6 +118,17 @@ class Ledger:
         except KeyError:
             raise _closed(account) from None
 
+    def holding(self, asset: Asset) -> tuple[int, int]:
+        """(atomic units of an asset on all Assets accounts, at_ns of the last single entry that changed them)."""
+        held, since_ns = 0, 0
+        for account in self._codes:
+            if account.asset == asset:
+                if account.name.startswith("Assets:"):
+                    held += self._balances[account]
+                else:
+                    since_ns = max(since_ns, self._principals[account][1])
+        return held, since_ns
+
     def balances(self) -> Mapping[Account, int]:
         """The balance of every account, in atomic units, debits less credits."""
         return dict(self._balances)

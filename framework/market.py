@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from attrs import field, frozen
@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from framework.clock import NS_PER_YEAR
 from framework.errors import MarketError
+from framework.units import Asset
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Cached = TypeVar("Cached")
 
 PRICES = ("open", "high", "low", "close")
+At = Literal["open", "close"]
+"""Which price of a row holds: the one at which it opens, or the one at which it closes."""
 
 
 @frozen(eq=False)
@@ -114,6 +117,11 @@ class Market:
             value = self._cache[key] = make()
             return value
 
+    def price_column(self, asset: Asset, at: At = "close") -> str:
+        """The column of an asset's price: `jitosol_close` for JITOSOL where there is one, else the coin's own."""
+        own = f"{asset.code.lower()}_{at}"
+        return own if own in self.columns else at
+
     def date(self, index: int) -> str:
         """The UTC date on which a row opens."""
         return utc(int(self.open_ns[index])).date().isoformat()
@@ -134,6 +142,24 @@ class Market:
             raise MarketError(f"row {index + 2} opens before row {index + 1} has closed; expected rows in time order")
 
 
+@frozen
+class Mark:
+    """The prices of one instant: those of row `row`, as it opens or as it closes."""
+
+    market: Market
+    row: int
+    at: At = "close"
+
+    @property
+    def price(self) -> float:
+        """The coin's price in USD."""
+        return float(self.market.columns[self.at][self.row])
+
+    def of(self, asset: Asset) -> float:
+        """An asset's price in USD."""
+        return float(self.market[self.market.price_column(asset, self.at)][self.row])
+
+
 def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str]) -> None:
     """Refuse what no market can say: values that are not finite, prices at or below 0 or outside low and high.
 
@@ -147,8 +173,9 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
     for name, column in columns.items():
         refuse(name, ~np.isfinite(column), "a finite number")
     prices = {name: columns[name] for name in PRICES if name in columns}
-    for name, price in prices.items():
-        refuse(name, price <= 0, "a price above 0")
+    for name, price in columns.items():
+        if name in PRICES or name.endswith(("_open", "_close")):
+            refuse(name, price <= 0, "a price above 0")
     if {"low", "high"} <= prices.keys():
         low, high = prices["low"], prices["high"]
         refuse("low", low > high, "a low that is not above the high")

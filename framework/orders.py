@@ -72,5 +72,69 @@ class Move:
     amount_usd: float
 
 
-Trade = Open | Close | Resize
-Order = Trade | Deposit | Withdraw | Move | PayPenalty
+@frozen
+class MoveTokens:
+    """Move `size` whole tokens of asset `token` from one venue to another, such as jitoSOL as collateral."""
+
+    source: str
+    target: str
+    token: str
+    size: float
+
+
+@frozen
+class Swap:
+    """Sell `amount` whole units of `sell` for `buy` at the row's prices; one of the two may be USDC of the wallet.
+
+    The venue's swap fee is taken from what is sold.
+    """
+
+    venue: str
+    sell: str
+    buy: str
+    amount: float
+
+
+@frozen
+class Stake:
+    """Give `size` SOL to a stake pool for its tokens, at the pool's rate."""
+
+    venue: str
+    size: float
+
+
+@frozen
+class Unstake:
+    """Give `size` tokens back to a stake pool; the SOL arrives, less the pool's fee, when an epoch has passed."""
+
+    venue: str
+    size: float
+
+
+@frozen
+class Mint:
+    """Pay an issuer's swap fee on `amount_usd` of the wallet, which is to back new synthetic dollars."""
+
+    venue: str
+    amount_usd: float
+
+
+@frozen
+class Redeem:
+    """Pay an issuer's swap fee on `amount_usd` of the wallet, which is to be paid out, and all that it is owed."""
+
+    venue: str
+    amount_usd: float
+
+
+@frozen
+class ChargeRebalance:
+    """Pay an issuer's rebalancing fee, out of the wallet, on `traded_usd` of notional traded for its sake."""
+
+    venue: str
+    traded_usd: float
+
+
+Trade = Open | Close | Resize | Swap | Stake | Unstake | Mint | Redeem | ChargeRebalance
+"""Orders that one venue fills by itself."""
+Order = Trade | Deposit | Withdraw | Move | MoveTokens | PayPenalty

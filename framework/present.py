@@ -8,17 +8,16 @@ from collections.abc import Mapping
 from framework.accounts import Account, Book, Draft
 from framework.books import Books
 from framework.clock import Clock
-from framework.conditions import Stretch
 from framework.errors import ScenarioError
 from framework.events import OrderFilled
-from framework.market import Floats, Market
+from framework.market import At, Floats, Mark, Market
 from framework.orders import Trade
-from framework.units import USDC
-from framework.venue import CASH, IN_TRANSIT, Leg, Moment, Venue
+from framework.units import TOKENS, USDC, Asset
+from framework.venue import CASH, IN_TRANSIT, Leg, Moment, Stretch, Venue
 
 
 class Present:
-    """Where a run stands: `row` is the market row whose prices hold, `stretch` what is projected and not settled."""
+    """Where a run stands: `at` of `row` are the prices that hold, `stretch` what is projected and not settled."""
 
     def __init__(self, market: Market, venues: Mapping[str, Venue], books: Books, clock: Clock) -> None:
         self.market = market
@@ -26,6 +25,7 @@ class Present:
         self.books = books
         self.clock = clock
         self.row = 0
+        self.at: At = "close"
         self.stretch: Stretch | None = None
 
     @property
@@ -34,7 +34,15 @@ class Present:
 
     @property
     def price(self) -> float:
-        return float(self.market["close"][self.row])
+        return self.mark.price
+
+    @property
+    def mark(self) -> Mark:
+        """The prices that hold."""
+        return Mark(self.market, self.row, self.at)
+
+    def price_of(self, token: str) -> float:
+        return self.mark.of(TOKENS[token])
 
     @property
     def cash_usd(self) -> float:
@@ -46,7 +54,7 @@ class Present:
         return self.cash_usd + transit_usd + sum(self.leg(name).equity_usd for name in self.venues)
 
     def leg(self, venue: str) -> Leg:
-        return self.venue(venue).leg(self._book(), self.price)
+        return self.venue(venue).leg(self._book(), self.mark)
 
     def sizes(self, venue: str, rows: int) -> Floats:
         known = self.books.curve.size_by_venue[self.venue(venue).name][: self.row].copy()
@@ -71,7 +79,7 @@ class Present:
 
     def moment(self, cause: int | None) -> Moment:
         """The present as venues need it, for an event that `cause` provoked."""
-        return Moment(self.books.events.next_id, cause, self.clock.now_ns, self.row, self.price)
+        return Moment(self.books.events.next_id, cause, self.clock.now_ns, self.mark)
 
     def _book(self) -> Book:
         """The ledger as of the present row: as it is, or with what is projected up to here."""
@@ -105,3 +113,6 @@ class _Projected:
 
     def principal(self, account: Account) -> tuple[int, int]:
         return self._book.principal(account)
+
+    def holding(self, asset: Asset) -> tuple[int, int]:
+        return self._book.holding(asset)

@@ -5,13 +5,14 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.errors import MarketError
@@ -28,6 +29,7 @@ INTERVALS_NS = {
     "8h": 8 * NS_PER_HOUR,
     "1d": NS_PER_DAY,
 }
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 PLAIN = {int, float, str}
 """What a number may be in JSON; venues quote prices as text."""
 YEARS = range(2010, 2100)
@@ -127,6 +129,11 @@ def _instant_ns(text: object, place: str) -> int:
     return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1000
 
 
+def _time_ns(text: str, place: str) -> int:
+    """A time with its offset, or a date for the midnight in UTC at which it begins."""
+    return _instant_ns(f"{text}T00:00:00Z" if DATE.fullmatch(text) else text, place)
+
+
 def _numbered(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.arange(1, count + 1, dtype=np.int64)
 
@@ -221,38 +228,65 @@ def defillama_borrowing(raw: Raw) -> Series:
     return _defillama(raw, "apyBaseBorrow", "usdc_borrowing_apy")
 
 
-def table(raw: Raw, *, interval: str) -> Series:
-    """Our own CSV: `time` (ISO 8601 with offset, when the row opens), open, high, low, close and rates.
+def table(
+    raw: Raw,
+    *,
+    interval: str | None = None,
+    time: str = "time",
+    columns: Mapping[str, str] | None = None,
+    joining: str = Joining.LAST,
+) -> Series:
+    """Any CSV with a header: a column of times (ISO 8601 with offset, or UTC dates) and columns of numbers.
 
-    Every further column is taken as it is under its own name: rates are fractions, funding of the row and interest per
-    year. `interval` is the length of a row, such as `1d`.
+    Columns are taken as they are, all under their own names or those in `columns`, our name first: prices in USD, rates
+    as fractions, funding of the sample and interest per year. With `interval`, such as `1d`, samples are rows that open
+    at their time; without it they fall into the rows of another series, as `joining` says.
     """
-    if interval not in INTERVALS_NS:
+    if interval is not None and interval not in INTERVALS_NS:
         raise MarketError(f"{raw.file}: interval {interval!r}; expected one of {', '.join(INTERVALS_NS)}")
     try:
         lines = list(csv.reader(io.StringIO(raw.text(), newline="")))
     except csv.Error as error:
         raise MarketError(f"{raw.file}: not CSV ({error}); expected comma-separated lines") from None
     header = lines[0] if lines else []
-    if header[:1] != ["time"] or len(set(header)) != len(header):
-        raise MarketError(f"{raw.file}, row 1: header {','.join(header)!r}; expected time and then distinct names")
+    if time not in header or len(set(header)) != len(header):
+        raise MarketError(f"{raw.file}, row 1: header {','.join(header)!r}; expected {time} among distinct names")
+    labels = dict(columns) if columns else {name: name for name in header if name != time}
+    for name, label in labels.items():
+        if label not in header:
+            raise MarketError(f"{raw.file}, row 1: no column {label!r} for {name}; there are {', '.join(header)}")
+    time_at, at = header.index(time), [header.index(label) for label in labels.values()]
     times, cells = [], []
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):
             raise MarketError(f"{raw.file}, row {number}: {len(line)} cells; expected {len(header)}")
-        places = [f"{raw.file}, row {number}, column {name}" for name in header]
-        times.append(_instant_ns(line[0], places[0]))
-        cells.append([_number(cell, place) for cell, place in zip(line[1:], places[1:], strict=True)])
-    values = np.array(cells, dtype=np.float64).reshape(len(times), len(header) - 1)
+        times.append(_time_ns(line[time_at], f"{raw.file}, row {number}, column {time}"))
+        cells.append([_number(line[index], f"{raw.file}, row {number}, column {header[index]}") for index in at])
+    values = np.array(cells, dtype=np.float64).reshape(len(times), len(labels))
     return Series(
         name="table",
         file=raw.file,
         digest=raw.digest,
         time_ns=np.array(times, dtype=np.int64),
         row=_numbered(len(times)) + 1,
-        columns={name: values[:, index] for index, name in enumerate(header[1:])},
-        span_ns=INTERVALS_NS[interval],
+        columns={name: values[:, index] for index, name in enumerate(labels)},
+        joining=Joining(joining),
+        span_ns=INTERVALS_NS[interval] if interval else None,
+        labels=labels,
     )
+
+
+def jito_pool_rate(raw: Raw) -> Series:
+    """The stake pool's rate by epoch: `epoch`, `epoch_start_utc_est`, `sol_per_jitosol`; each holds until the next."""
+    columns = {"jitosol_rate": "sol_per_jitosol", "epoch": "epoch"}
+    series = table(raw, time="epoch_start_utc_est", columns=columns, joining=Joining.HOLD)
+    epochs = series.columns["epoch"]
+    for index in np.flatnonzero(np.diff(epochs) <= 0)[:1]:
+        raise MarketError(
+            f"{series.place(index + 1)}, column epoch: {epochs[index + 1]:g} after {epochs[index]:g}; "
+            "expected epochs in their order"
+        )
+    return evolve(series, columns={"jitosol_rate": series.columns["jitosol_rate"]})
 
 
 READERS: Mapping[str, Callable[..., Series]] = {
@@ -261,6 +295,7 @@ READERS: Mapping[str, Callable[..., Series]] = {
     "drift_daily_funding": drift_daily_funding,
     "hyperliquid_candles": hyperliquid_candles,
     "hyperliquid_funding": hyperliquid_funding,
+    "jito_pool_rate": jito_pool_rate,
     "table": table,
 }
 """Reader by the name that a scenario calls it."""

@@ -17,6 +17,7 @@ from framework.valuation import fees_usd, waterfall
 WATERFALL_WORDS = {
     "carry": "Carry (lending less interest)",
     "funding": "Funding",
+    "staking": "Staking rewards",
     "fees": "Fees",
     "liquidation_penalty": "Liquidation penalty",
     "price_pnl": "Price P&L of both legs",

@@ -5,15 +5,19 @@ from attrs import frozen
 from framework.curve import Curve
 from framework.eventlog import EventLog
 from framework.ledger import Ledger
-from framework.market import Market
+from framework.market import At, Market
 
 
 @frozen(eq=False, kw_only=True)
 class Run:
-    """A finished simulation; `capital` in atomic units of USDC."""
+    """A finished simulation; `capital` in atomic units of USDC.
+
+    `opened_at` says at which prices of the first row trades before its close were made.
+    """
 
     market: Market
     ledger: Ledger
     events: EventLog
     curve: Curve
     capital: int
+    opened_at: At = "close"

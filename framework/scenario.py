@@ -6,24 +6,41 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import tomli_w
-from attrs import field, frozen, validators
+from attrs import asdict, field, frozen, validators
 
 from framework.errors import ScenarioError
 from framework.structuring import structure
 from framework.units import USD_LIMIT
 
 Table = dict[str, object]
+Entry = Literal["first_close", "first_open", "look_ahead"]
+"""When a strategy starts: at the close of the first row, at its open, or, as no one could, at its close when it opens.
+
+The last is the study's: positions are opened at the price of the first close and earn the whole first row.
+"""
 
 
 @frozen(kw_only=True)
 class SourceSpec:
-    """One input file and the reader that understands it; `interval` is the row length of a table."""
+    """One input file and the reader that understands it; the rest says how the reader `table` takes its columns.
+
+    `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
+    `columns` our names and the file's, and `joining` how several samples of one row become one.
+    """
 
     reader: str
     file: str
     interval: str | None = None
+    time: str | None = None
+    columns: dict[str, str] | None = None
+    joining: Literal["last", "sum", "hold"] | None = None
+
+    def options(self) -> Table:
+        """What the reader is told besides the file; None for what is left to it."""
+        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file"))
 
 
 @frozen(kw_only=True)
@@ -31,11 +48,14 @@ class MarketSpec:
     """Which rows of which data: dates are UTC and both included.
 
     `sources` are read from the data directory of the run; without one, the `embedded` data set is read instead.
+    `funding` picks one of `funding_sources`, or `none`, as the column `funding_rate`.
     """
 
     start: date
     end: date = field()
     embedded: str | None = None
+    funding: str | None = None
+    funding_sources: dict[str, SourceSpec] = field(factory=dict)
     sources: dict[str, SourceSpec] = field(factory=dict)
 
     @end.validator
@@ -45,19 +65,38 @@ class MarketSpec:
 
 
 @frozen(kw_only=True)
+class Published:
+    """What a publication says that a scenario gives: figures by the name of a metric, and readings of its rules.
+
+    A reading is a name with settings under which the scenario is run as well. `verdict` says what the reader should
+    take from the comparison.
+    """
+
+    source: str
+    figures: dict[str, float]
+    readings: dict[str, list[str]] = field(factory=dict)
+    verdict: str = ""
+
+
+@frozen(kw_only=True)
 class Scenario:
     """A run to be: capital, market, strategy, venues and the rulebook that completes them.
 
-    `strategy`, `venues` and `rulebook` are tables of the fields of the classes that they name.
+    `strategy`, `venues` and `rulebook` are tables of the fields of the classes that they name; `fees` are those of the
+    class `venues.issuer:Issuer`, who stands behind the venues of a synthetic dollar. `published` are figures that a
+    publication gives, to be shown beside the run's.
     """
 
     name: str
     capital_usd: float = field(validator=(validators.gt(0), validators.le(USD_LIMIT)))
     seed: int = 0
+    entry: Entry = "first_close"
     market: MarketSpec
     strategy: dict[str, object]
     venues: dict[str, object]
     rulebook: dict[str, object] = field(factory=dict)
+    fees: dict[str, object] = field(factory=dict)
+    published: Published | None = None
 
     @classmethod
     def load(cls, path: Path, settings: Sequence[str] = ()) -> "Scenario":
@@ -74,23 +113,7 @@ class Scenario:
 
     def table(self) -> Table:
         """The scenario as plain tables, without what was left out."""
-        sources = {
-            name: {"reader": source.reader, "file": source.file}
-            | ({"interval": source.interval} if source.interval else {})
-            for name, source in self.market.sources.items()
-        }
-        market: Table = {"start": self.market.start, "end": self.market.end}
-        if self.market.embedded:
-            market["embedded"] = self.market.embedded
-        return {
-            "name": self.name,
-            "capital_usd": self.capital_usd,
-            "seed": self.seed,
-            "market": market | {"sources": sources},
-            "rulebook": self.rulebook,
-            "strategy": self.strategy,
-            "venues": self.venues,
-        }
+        return _said(asdict(self))
 
     def toml(self) -> str:
         """The scenario as a TOML file that loads as an equal one."""
@@ -101,6 +124,12 @@ class Scenario:
         """SHA-256 of the content: the same for `3` and `3.0`, and for keys in any order."""
         canonical = json.dumps(_canonical(self.table()), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _said(table: Table) -> Table:
+    """A table without what is None or an empty table."""
+    said = {key: _said(value) if isinstance(value, dict) else value for key, value in table.items()}
+    return {key: value for key, value in said.items() if value is not None and value != {}}
 
 
 def read_table(path: Path) -> Table:

@@ -20,6 +20,8 @@ class Joining(StrEnum):
     """Payments: the row pays all of them."""
     LAST = "last"
     """Levels: the row has the latest of them."""
+    HOLD = "hold"
+    """Levels that stay until the next sample: a column `x` becomes `x_open` and `x_close` of every row."""
 
 
 @frozen(eq=False, kw_only=True)

@@ -12,17 +12,18 @@ from framework.accounts import Draft
 from framework.accrual import rows_until
 from framework.books import Books
 from framework.clock import Clock, Phase
-from framework.conditions import Condition, Stretch
+from framework.conditions import Condition, event_of
 from framework.errors import ScenarioError
-from framework.events import ConditionMet, Ended, Event, Started, TransferArrived
+from framework.events import Ended, Event, Started, TransferArrived, Unstaked
 from framework.execution import Execution
 from framework.market import Market
 from framework.orders import Order
 from framework.present import Present
 from framework.run import Run
+from framework.scenario import Entry
 from framework.strategy import Strategy
 from framework.units import USDC
-from framework.venue import CAPITAL, CASH, Venue
+from framework.venue import CAPITAL, CASH, Projection, Stretch, Venue
 
 FIRST_WINDOW = 512
 """Rows that are projected at once after somebody acted; the window doubles while nobody does."""
@@ -31,9 +32,8 @@ FIRST_WINDOW = 512
 class Simulation:
     """One strategy on given venues and one market, from a sum of capital to a `Run`.
 
-    With `look_ahead_at_entry` the strategy starts when the first row opens, at that row's close, and earns the whole
-    row; without it, it starts at the first close. `rows_at_once` fixes how many rows are projected together: it changes
-    the speed and nothing else.
+    `entry` says when the strategy starts; unless it is the first close, positions earn the whole first row.
+    `rows_at_once` fixes how many rows are projected together: it changes the speed and nothing else.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Simulation:
         venues: Sequence[Venue],
         strategy: Strategy,
         capital_usd: float,
-        look_ahead_at_entry: bool = False,
+        entry: Entry = "first_close",
         rows_at_once: int | None = None,
     ) -> None:
         self._market = market
@@ -51,7 +51,7 @@ class Simulation:
         self._strategy = strategy
         self._conditions = _checked(strategy.conditions(), self._venues)
         self._capital = USDC.nearest(capital_usd)
-        self._look_ahead = look_ahead_at_entry
+        self._entry = entry
         self._rows_at_once = rows_at_once
         self._books = Books(market, venues, self._capital)
         self._clock = Clock(int(market.open_ns[0]))
@@ -67,13 +67,18 @@ class Simulation:
             events=self._books.events,
             curve=self._books.curve,
             capital=self._capital,
+            opened_at="open" if self._entry == "first_open" else "close",
         )
 
     def _play(self) -> Generator[simpy.Event, None, None]:
         market, clock, present = self._market, self._clock, self._present
-        yield clock.until(int(market.open_ns[0] if self._look_ahead else market.at_ns[0]), Phase.DECISION)
+        row = 1 if self._entry == "first_close" else 0
+        yield clock.until(int(market.at_ns[0] if row else market.open_ns[0]), Phase.DECISION)
+        present.at = "open" if self._entry == "first_open" else "close"
         self._start()
-        row = 0 if self._look_ahead else 1
+        present.at = "close"
+        if row:
+            self._books.curve.mark(0, self._books.ledger)
         window = self._rows_at_once or FIRST_WINDOW
         while row < len(market):
             due_ns = clock.next_ns()
@@ -121,12 +126,13 @@ class Simulation:
         return stop, False
 
     def _project(self, start: int, stop: int) -> Stretch:
-        projections = {}
+        projections: dict[str, Projection] = {}
+        stretch = Stretch(self._market, start, stop, projections)
         for name, venue in self._venues.items():
-            projection = venue.project(self._books.ledger, self._market, start, stop)
+            projection = venue.project(self._books.ledger, stretch)
             if projection is not None:
                 projections[name] = projection
-        return Stretch(self._market, start, stop, projections)
+        return stretch
 
     def _start(self) -> None:
         books, present = self._books, self._present
@@ -135,10 +141,8 @@ class Simulation:
         draft.transfer(CASH, CAPITAL, self._capital, "capital")
         books.post(started, draft)
         self._obey(self._strategy.on_start(present), started)
-        if not self._look_ahead:
-            books.curve.mark(0, books.ledger)
 
-    def _arrived(self, event: TransferArrived) -> None:
+    def _arrived(self, event: TransferArrived | Unstaked) -> None:
         self._obey(self._strategy.on_event(event, self._present), event)
 
     def _ask(self, indices: Iterable[int]) -> bool:
@@ -146,8 +150,7 @@ class Simulation:
         acted = False
         for index in indices:
             condition = self._conditions[index]
-            venue = getattr(condition, "venue", "")
-            met = ConditionMet(event=0, at_ns=self._clock.now_ns, venue=venue, condition=condition)
+            met = event_of(condition, self._present)
             recorded: Event | None = None
             for order in _orders(self._strategy.on_event(met, self._present)):
                 if recorded is None:

@@ -12,12 +12,18 @@ from attrs import fields, frozen
 
 from framework.accounts import Account
 from framework.accrual import rows_until
-from framework.events import Ended, Liquidated, OrderFilled, Started, TransferSent
-from framework.market import Market
+from framework.events import Ended, Liquidated, MarginCalled, OrderFilled, Started, TransferSent
+from framework.market import At, Market
 from framework.run import Run
-from framework.units import USDC
+from framework.units import JITOSOL, USDC, Asset
 
-INCOME_BUCKETS = {"Funding": "funding", "Lending": "carry", "DepositInterest": "carry", "BadDebt": "bad_debt"}
+INCOME_BUCKETS = {
+    "Funding": "funding",
+    "Lending": "carry",
+    "DepositInterest": "carry",
+    "Staking": "staking",
+    "BadDebt": "bad_debt",
+}
 """Last part of an income account -> bucket of the waterfall; other income is `other_income`."""
 EXPENSE_BUCKETS = {"Interest": "carry", "LiquidationPenalty": "liquidation_penalty"}
 """Last part of an expense account -> bucket of the waterfall; other expenses are `fees`."""
@@ -27,12 +33,14 @@ EXPENSE_BUCKETS = {"Interest": "carry", "LiquidationPenalty": "liquidation_penal
 class Waterfall:
     """Where the result came from, exact USD: gains are positive, costs negative, and all of it sums to `result`.
 
-    `price_pnl` is the revaluation of what was held, `execution` what trades made against the mark (here their
-    rounding), `bad_debt` what a venue lost on us. `unexplained` is what remains: zero, or a fault in the values.
+    `price_pnl` is the revaluation of what was held less what of it was booked as staking income, `execution` what
+    trades made against the mark (here their rounding), `bad_debt` what a venue lost on us. `unexplained` is what
+    remains: zero, or a fault in the values.
     """
 
     carry: Decimal
     funding: Decimal
+    staking: Decimal
     fees: Decimal
     liquidation_penalty: Decimal
     price_pnl: Decimal
@@ -54,21 +62,26 @@ class Waterfall:
 
 @frozen(kw_only=True)
 class Exact:
-    """Prices as integers: `prices[row]` of 10^-`decimals` USD, the very decimals that were read."""
+    """Prices of an asset as integers of 10^-`decimals` USD, the very decimals that were read.
+
+    The first is the one at which the run was opened, then those of the rows as they close.
+    """
 
     prices: list[int]
     decimals: int
 
     @classmethod
-    def of(cls, market: Market, column: str = "close") -> "Exact":
-        """The exact prices of a market column."""
+    def of(cls, market: Market, asset: Asset, opened_at: At) -> "Exact":
+        """The exact prices of an asset."""
+        closes, opens = market.price_column(asset), market.price_column(asset, opened_at)
 
         def convert() -> Exact:
-            decimals = [Decimal(repr(price)) for price in market[column].tolist()]
+            prices = [float(market[opens][0]), *market[closes].tolist()]
+            decimals = [Decimal(repr(price)) for price in prices]
             places = max(-min(0, int(each.as_tuple().exponent)) for each in decimals)
             return cls(prices=[int(each.scaleb(places)) for each in decimals], decimals=places)
 
-        return market.cached(("exact", column), convert)
+        return market.cached(("exact", opens, closes), convert)
 
 
 def equity(run: Run) -> Decimal:
@@ -94,6 +107,8 @@ def waterfall(run: Run) -> Waterfall:
             buckets[EXPENSE_BUCKETS.get(leaf, "fees")] -= values.valued(account)
         elif root == "Equity" and leaf in {"Trading", "Realised"}:
             buckets["execution"] -= values.valued(account)
+        elif root == "Equity" and leaf == "Accretion":
+            buckets["price_pnl"] -= values.valued(account)
         elif root in ("Assets", "Liabilities") and account.asset != USDC:
             buckets["price_pnl"] += values.final(account) - values.valued(account)
     buckets["result"] = values.equity() - values.usdc(run.capital)
@@ -106,15 +121,16 @@ class _Values:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._exact = Exact.of(run.market)
-        most = max(asset.decimals for asset in run.ledger.assets)
-        self.places = self._exact.decimals + most
+        self._exact = {
+            asset: Exact.of(run.market, asset, run.opened_at) for asset in run.ledger.assets if asset != USDC
+        }
+        most = [asset.decimals + exact.decimals for asset, exact in self._exact.items()]
+        self.places = max(most, default=USDC.decimals)
         self._codes = {account: code for code, account in enumerate(run.ledger.accounts)}
         records = run.ledger.records()
         self._usdc_code = next((code for code, asset in enumerate(run.ledger.assets) if asset == USDC), -1)
         self._other = records[records["asset"] != self._usdc_code]
-        rows = run.market.at_ns.searchsorted(self._other["at_ns"], side="right") - 1
-        self._rows = np.maximum(rows, 0)
+        self._rows = run.market.at_ns.searchsorted(self._other["at_ns"], side="right")
 
     def usd(self, amount: int) -> Decimal:
         """An integer of 10^-places USD as a decimal."""
@@ -127,13 +143,13 @@ class _Values:
     def final(self, account: Account) -> int:
         """The balance at the last close."""
         atoms = self._run.ledger.balance(account)
-        return self.usdc(atoms) if account.asset == USDC else self._worth(account, atoms, self._exact.prices[-1])
+        return self.usdc(atoms) if account.asset == USDC else self._worth(account, atoms, self._prices(account)[-1])
 
     def valued(self, account: Account) -> int:
         """What went through an account, debits less credits, each at the close of its own row."""
         if account.asset == USDC:
             return self.usdc(self._run.ledger.balance(account))
-        code, prices = self._codes[account], self._exact.prices
+        code, prices = self._codes[account], self._prices(account)
         total = 0
         for side, sign in (("debit", 1), ("credit", -1)):
             mine = self._other[side] == code
@@ -150,7 +166,11 @@ class _Values:
         )
 
     def _worth(self, account: Account, atoms: int, price: int) -> int:
-        return atoms * price * int(10 ** (self.places - self._exact.decimals - account.asset.decimals))
+        exact = self._exact[account.asset]
+        return atoms * price * int(10 ** (self.places - exact.decimals - account.asset.decimals))
+
+    def _prices(self, account: Account) -> list[int]:
+        return self._exact[account.asset].prices
 
 
 def max_drawdown_pct(run: Run) -> float:
@@ -205,12 +225,16 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "liquidation_penalty_usd": float(-falls.liquidation_penalty),
         "carry_usd": float(falls.carry),
         "funding_usd": float(falls.funding),
+        "staking_income_usd": float(falls.staking),
         "mtm_drag_usd": float(falls.study_drag),
         "price_pnl_usd": float(falls.price_pnl),
         "execution_usd": float(falls.execution),
         "bad_debt_usd": float(falls.bad_debt),
         "other_income_usd": float(falls.other_income),
         "unexplained_usd": float(falls.unexplained),
+        "maintenance_fee_usd": float(sum(paid for name, paid in fees.items() if name.endswith(":MaintenanceFee"))),
+        "min_value_usd": float(run.curve.equity_usd.min()),
+        "max_value_usd": float(run.curve.equity_usd.max()),
         "max_drawdown_pct": max_drawdown_pct(run),
         "price_move_pct": float((close[-1] / close[0] - 1) * 100),
         "max_net_delta_coins": float(np.abs(run.curve.net_size).max()),
@@ -219,6 +243,9 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "rotations": len(opened),
         "forced_rotations": len(left.keys() - ended),
         "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
+        "margin_calls": sum(isinstance(event, MarginCalled) for event in single),
+        "jitosol_units": JITOSOL.units(run.ledger.holding(JITOSOL)[0]),
+        "short_units": -float(np.minimum(run.curve.positions, 0.0).sum()),
         "liquidations": sum(isinstance(event, Liquidated) for event in single),
         "rows": len(run.market),
         "days": days(run),

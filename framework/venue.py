@@ -2,17 +2,18 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import Factory, field, frozen, validators
 from numpy.typing import NDArray
 
 from framework.accounts import Account, Book, Draft
 from framework.accrual import Accrual
 from framework.errors import OrderRefused
-from framework.events import Liquidated, OrderFilled, Side
-from framework.market import Floats, Market
+from framework.events import Liquidated, OrderFilled, Side, Unstaked
+from framework.market import Floats, Mark, Market
 from framework.orders import Open, Trade
 from framework.units import USDC
 
@@ -60,13 +61,22 @@ class Bridge:
 
 @frozen
 class Moment:
-    """An instant at which a venue acts: market row, price, and the ids of event and cause."""
+    """An instant at which a venue acts: its prices, and the ids of event and cause."""
 
     event: int
     cause: int | None
     at_ns: int
-    row: int
-    price: float
+    mark: Mark
+
+    @property
+    def row(self) -> int:
+        """The market row whose prices hold."""
+        return self.mark.row
+
+    @property
+    def price(self) -> float:
+        """The coin's price in USD."""
+        return self.mark.price
 
 
 @frozen
@@ -80,6 +90,12 @@ class Leg:
     """What was paid for a coin on average, USD; not a number without a position."""
     liquidation_price: float = float("nan")
     """Price at which the venue would liquidate now, USD; not a number where there is none."""
+    margin_usd: float = field(default=Factory(lambda self: self.equity_usd, takes_self=True))
+    """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
+    tokens: float = 0.0
+    """Tokens held beside the position, such as collateral in jitoSOL; whole tokens."""
+    delta: float = field(default=Factory(lambda self: self.size, takes_self=True))
+    """Coins as which position and tokens together move."""
 
     @property
     def leverage(self) -> float:
@@ -99,6 +115,27 @@ class Projection:
     notional_usd: Floats
     liquidated: NDArray[np.bool_]
     """Rows in which the venue would liquidate the position."""
+    margin_usd: Floats = field(default=Factory(lambda self: self.equity_usd, takes_self=True))
+    """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
+    delta: Floats = field(default=Factory(lambda self: self.size, takes_self=True))
+    """Coins as which position and tokens together move."""
+
+
+@frozen(eq=False)
+class Stretch:
+    """The rows `start` to `stop - 1` of the market, projected with positions as they are; idle venues are absent."""
+
+    market: Market
+    start: int
+    stop: int
+    projections: Mapping[str, Projection]
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def column(self, name: str) -> Floats:
+        """A market column on these rows."""
+        return self.market[name][self.start : self.stop]
 
 
 class Venue(ABC):
@@ -116,32 +153,55 @@ class Venue(ABC):
         """The market columns that the venue reads."""
 
     @abstractmethod
-    def project(self, book: Book, market: Market, start: int, stop: int) -> Projection | None:
-        """The rows `start` to `stop - 1` with positions as they are; None where nothing is held."""
+    def project(self, book: Book, stretch: Stretch) -> Projection | None:
+        """The stretch with positions as they are; None where nothing is held.
+
+        `stretch` has the projections of the venues that stand before this one in the scenario.
+        """
 
     @abstractmethod
-    def leg(self, book: Book, price: float) -> Leg:
-        """The position as it stands, valued at `price` in USD."""
+    def leg(self, book: Book, mark: Mark) -> Leg:
+        """The position as it stands, valued at the mark."""
 
     @abstractmethod
     def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
         """Write an order's transfers into `draft`; raises `OrderRefused`."""
 
-    @abstractmethod
-    def liquidate(self, draft: Draft, moment: Moment, market: Market) -> Liquidated:
+    def check(self, market: Market) -> None:
+        """Refuse market data that this venue cannot have; raises `MarketError`."""
+
+    def liquidate(self, draft: Draft, moment: Moment) -> Liquidated:
         """Write the liquidation of the position into `draft`."""
+        raise OrderRefused(refusal(self.name, moment, "a liquidation", "expected a venue that liquidates"))
 
-    @abstractmethod
-    def penalty_account(self) -> Account:
-        """Where penalties are booked."""
+    def due_ns(self, order: object, at_ns: int) -> int | None:
+        """When what an order at `at_ns` leaves outstanding arrives; None where nothing does."""
+        return None
 
-    @abstractmethod
+    def deliver(self, filled: OrderFilled, draft: Draft, moment: Moment) -> Unstaked:
+        """Write the arrival of what an order left outstanding into `draft`."""
+        raise OrderRefused(refusal(self.name, moment, filled.order, "expected a venue with outstanding orders"))
+
+    def penalty_account(self) -> Account | None:
+        """Where penalties are booked; None where there are none."""
+        return None
+
+    def token_account(self, code: str) -> Account | None:
+        """Where tokens of this asset lie that can be moved to other venues; None where it takes none."""
+        return None
+
     def receive(self, draft: Draft, source: Account, amount: int, moment: Moment, kind: str) -> None:
-        """Take in `amount` from `source`: margin, or repayment of a loan."""
+        """Take in `amount` of USDC from `source`: margin, or repayment of a loan."""
+        raise OrderRefused(refusal(self.name, moment, kind, "expected a venue that takes deposits"))
 
-    @abstractmethod
     def pay(self, draft: Draft, target: Account, amount: int, moment: Moment, kind: str) -> None:
-        """Pay `amount` out to `target`, an expense or another holder: margin, or a larger loan."""
+        """Pay `amount` of USDC out to `target`, an expense or another holder: margin, or a larger loan."""
+        raise OrderRefused(refusal(self.name, moment, kind, "expected a venue that holds money"))
+
+
+def unknown_order(venue: str, order: object, moment: Moment, known: str) -> OrderRefused:
+    """The refusal of an order that a venue does not know."""
+    return OrderRefused(refusal(venue, moment, order, f"expected {known}"))
 
 
 def account_part(name: str) -> str:

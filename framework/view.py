@@ -22,6 +22,9 @@ class View(Protocol):
     def price(self) -> float:
         """The row's close in USD: the price at which orders are executed."""
 
+    def price_of(self, token: str) -> float:
+        """The price of a token by its code, such as JITOSOL, in USD."""
+
     @property
     def cash_usd(self) -> float:
         """Money in the wallet."""
@@ -54,11 +57,17 @@ class StillView:
     quotes: Callable[[Trade], OrderFilled] | None = None
     columns: Mapping[str, Floats] = field(factory=dict)
     past_sizes: Mapping[str, Floats] = field(factory=dict)
+    prices: Mapping[str, float] = field(factory=dict)
+    """Prices of tokens by their code; those that are not given have the coin's."""
 
     @property
     def equity_usd(self) -> float:
         """Wallet and legs."""
         return self.cash_usd + sum(leg.equity_usd for leg in self.legs.values())
+
+    def price_of(self, token: str) -> float:
+        """A price that was given, else the coin's."""
+        return self.prices.get(token, self.price)
 
     def leg(self, venue: str) -> Leg:
         """The position at a venue; none where none was given."""

@@ -146,7 +146,7 @@ def play(
         venues=venues,
         strategy=strategy,
         capital_usd=capital_usd,
-        look_ahead_at_entry=look_ahead_at_entry,
+        entry="look_ahead" if look_ahead_at_entry else "first_close",
         rows_at_once=rows_at_once,
     ).run()
 

@@ -47,10 +47,10 @@ def test_only_the_books_post():
 
 
 def test_modules_are_short_and_start_with_one_sentence():
-    """A module has at most 320 lines, and its docstring starts with a caption that ends on its first line."""
+    """A module has at most 350 lines, and its docstring starts with a caption that ends on its first line."""
     for path in SOURCES:
         text = path.read_text()
-        assert len(text.splitlines()) <= 320, path
+        assert len(text.splitlines()) <= 350, path
         assert text.startswith('"""'), path
         assert text.splitlines()[0].rstrip('"').endswith("."), path
 

@@ -9,7 +9,7 @@ from framework.accounts import Account, Book, Draft
 from framework.accrual import Accrual, compounding_path, row_rate, simple_path, steps
 from framework.errors import OrderRefused
 from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
-from framework.market import Ints, Market
+from framework.market import Ints, Mark, Market
 from framework.orders import Close, Open, Resize, Trade
 from framework.units import USDC, Asset
 from framework.venue import (
@@ -20,6 +20,7 @@ from framework.venue import (
     Moment,
     Penalty,
     Projection,
+    Stretch,
     Valuation,
     Venue,
     check_open,
@@ -27,6 +28,7 @@ from framework.venue import (
     fraction,
     not_negative,
     refusal,
+    unknown_order,
 )
 from venues.charts import LendingAccounts
 
@@ -67,7 +69,8 @@ class Asgard(Venue):
     def columns(self) -> tuple[str, ...]:
         return ("close", "low", self.lending_rate, self.borrowing_rate)
 
-    def project(self, book: Book, market: Market, start: int, stop: int) -> Projection | None:
+    def project(self, book: Book, stretch: Stretch) -> Projection | None:
+        market, start, stop = stretch.market, stretch.start, stretch.stop
         chart = self._chart
         held = (chart.collateral, chart.loan, chart.deposit)
         if not any(book.balance(account) or book.principal(account)[0] for account in held):
@@ -101,7 +104,8 @@ class Asgard(Venue):
             liquidated=short_of & (size > 0),
         )
 
-    def leg(self, book: Book, price: float) -> Leg:
+    def leg(self, book: Book, mark: Mark) -> Leg:
+        price = mark.price
         size = self._chart.collateral.asset.units(book.balance(self._chart.collateral))
         debt_usd = self._debt(book) / USDC.scale
         if not size:
@@ -124,8 +128,10 @@ class Asgard(Venue):
                 return self._resize(order, draft, moment)
             case Open():
                 return self._open(order, draft, moment)
+            case _:
+                raise unknown_order(self.name, order, moment, "Open, Close or Resize")
 
-    def liquidate(self, draft: Draft, moment: Moment, market: Market) -> Liquidated:
+    def liquidate(self, draft: Draft, moment: Moment) -> Liquidated:
         chart = self._chart
         coins, price = draft.balance(chart.collateral), self._price(draft, moment)
         worth = self._worth(coins, price)
@@ -142,7 +148,7 @@ class Asgard(Venue):
             venue=self.name,
             cause=moment.cause,
             side=Side.LONG,
-            trigger_price=float(market["low"][moment.row]),
+            trigger_price=float(moment.mark.market["low"][moment.row]),
             price=price,
             size=coins,
             equity=equity,

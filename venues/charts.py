@@ -20,6 +20,11 @@ class PerpetualAccounts:
     taker_fee: Account
     penalty: Account
     bad_debt: Account
+    funding_to_margin: Stream = field(init=False)
+
+    @funding_to_margin.default
+    def _funding_to_margin(self) -> Stream:
+        return Stream(self.margin, self.funding, "funding")
 
     @classmethod
     def of(cls, venue: str, contract: Asset) -> "PerpetualAccounts":
@@ -39,7 +44,7 @@ class PerpetualAccounts:
 
     def all(self) -> tuple[Account, ...]:
         """Every account, in the order of the chart."""
-        return tuple(getattr(self, each.name) for each in fields(type(self)))
+        return tuple(getattr(self, each.name) for each in fields(type(self)) if each.type is Account)
 
 
 @frozen

@@ -1,130 +1,137 @@
-"""A linear perpetual position in the books: base units and quote owed, margin beside them; shared by the perp venues.
+"""A linear perpetual position in the books: base units and quote owed, margin beside them; what perp venues share.
 
 No average price is kept: unrealised profit is what base and quote are worth at the mark. Paying out more than the
 margin account holds first turns unrealised profit into margin, as the venues' own settlement does.
 """
 
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, frozen, validators
 
 from framework.accounts import Account, Book, Draft, Stream
 from framework.accrual import Accrual, funding_index, received_path, steps, total_index
 from framework.errors import OrderRefused
 from framework.events import FundingSettled, Liquidated, OrderFilled, Side
-from framework.market import Floats, Ints, Market
+from framework.market import Floats, Ints, Mark
 from framework.orders import Close, Open, Resize, Trade
 from framework.units import USDC, Asset, perpetual
 from framework.venue import (
     CASH,
+    Bridge,
     FeeTiming,
     Leg,
     Moment,
     Penalty,
     Projection,
+    Stretch,
     Valuation,
+    Venue,
     check_open,
     filled,
+    fraction,
+    not_negative,
     refusal,
+    unknown_order,
 )
 from venues.charts import PerpetualAccounts
 
 
-class PerpetualTerms(Protocol):
-    """What a venue says about its perpetual; rates are fractions, the fee is in basis points of the notional."""
+@frozen(kw_only=True)
+class Perpetual(Venue):
+    """One account with one perpetual position. Rates are fractions; the fee is basis points of the traded notional.
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def coin(self) -> str: ...
-    @property
-    def taker_fee_bps(self) -> float: ...
-    @property
-    def maintenance_margin(self) -> float: ...
-    @property
-    def liquidation_penalty(self) -> Penalty: ...
-    @property
-    def liquidation_closes(self) -> bool: ...
-    @property
-    def forgive_negative_equity(self) -> bool: ...
-    @property
-    def funding_rate(self) -> str: ...
-    @property
-    def funding_price(self) -> str: ...
-    @property
-    def valuation(self) -> Valuation: ...
-    @property
-    def fee_timing(self) -> FeeTiming: ...
-    @property
-    def liquidation_distance(self) -> float | None: ...
+    `funding_rate` and `funding_price` name the market columns of the rate and of the price that it is paid on.
+    With `liquidation_distance` a position is liquidated that share of its entry price away, whatever its equity.
+    """
 
+    name: str
+    coin: str = "SOL"
+    taker_fee_bps: float = field(validator=not_negative)
+    maintenance_margin: float = field(validator=fraction)
+    liquidation_penalty: Penalty
+    liquidation_closes: bool = True
+    forgive_negative_equity: bool = False
+    funding_rate: str
+    funding_price: str = field(default="close", validator=validators.in_(("open", "close", "oracle")))
+    valuation: Valuation = "market"
+    fee_timing: FeeTiming = "each_trade"
+    liquidation_distance: float | None = None
+    bridge: Bridge = field(factory=Bridge)
+    contract: Asset = field(init=False, repr=False, eq=False)
+    _chart: PerpetualAccounts = field(init=False, repr=False, eq=False)
 
-@frozen
-class Perpetual:
-    """One account with one perpetual position, under the terms of its venue; `Venue` says what the methods do."""
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "contract", perpetual(self.coin))
+        object.__setattr__(self, "_chart", PerpetualAccounts.of(self.name, self.contract))
 
-    terms: PerpetualTerms = field(repr=False)
-    contract: Asset
-    accounts: PerpetualAccounts
+    def accounts(self) -> tuple[Account, ...]:
+        return self._chart.all()
 
-    @classmethod
-    def of(cls, terms: PerpetualTerms) -> "Perpetual":
-        """The perpetual of a venue, with its accounts."""
-        contract = perpetual(terms.coin)
-        return cls(terms, contract, PerpetualAccounts.of(terms.name, contract))
+    def columns(self) -> tuple[str, ...]:
+        return ("close", "high", "low", self.funding_rate, self.funding_price)
 
-    def project(self, book: Book, market: Market, start: int, stop: int) -> Projection | None:
-        """Funding is paid into margin on the position as it stands; the mark is the row's close, or the cost."""
-        position, quote = book.balance(self.accounts.position), book.balance(self.accounts.quote)
-        margin = book.balance(self.accounts.margin)
-        if not position and not margin and not quote:
+    def project(self, book: Book, stretch: Stretch) -> Projection | None:
+        """Funding is received on the position as it stands; the mark is the row's close, or the cost."""
+        if not any(book.balance(account) for account in self._held()):
             return None
-        rows, count = slice(start, stop), stop - start
+        position = book.balance(self._chart.position)
         size = self.contract.units(position)
-        close = market["close"][rows]
-        adverse = market["low" if position > 0 else "high"][rows]
-        if self.terms.valuation == "cost" and position:
-            close = np.full(count, self._cost(book))
-        path = self._funding_path(book, market, start, stop)
-        money_usd = (margin + quote + (path[1:] - path[0])) / USDC.scale
-        equity_usd = money_usd + size * close
+        close = stretch.column("close")
+        adverse = stretch.column("low" if position > 0 else "high")
+        if self.valuation == "cost" and position:
+            close = np.full(len(stretch), self._cost(book))
+        path = self._funding_path(book, stretch)
+        received = path[1:] - path[0]
+        equity_usd, margin_usd, tokens = self._beside(book, received, self._token_prices(stretch, close))
         notional_usd = abs(size) * close
+        margin_usd = margin_usd + size * close
         if not position:
-            liquidated = np.zeros(count, dtype=bool)
-        elif self.terms.liquidation_distance is not None:
+            liquidated = np.zeros(len(stretch), dtype=bool)
+        elif self.liquidation_distance is not None:
             trigger = self._distant_price(book)
             liquidated = adverse <= trigger if position > 0 else adverse >= trigger
-        elif self.terms.valuation == "cost":
-            liquidated = equity_usd <= self.terms.maintenance_margin * notional_usd
+        elif self.valuation == "cost":
+            liquidated = margin_usd <= self.maintenance_margin * notional_usd
         else:
-            margin_at_adverse = self.terms.maintenance_margin * abs(size) * adverse
-            liquidated = money_usd + size * adverse <= margin_at_adverse
-        funding = self._accrual(path, market, rows, position, close) if position else None
+            _, at_adverse_usd, _ = self._beside(book, received, self._token_prices(stretch, adverse))
+            liquidated = at_adverse_usd + size * adverse <= self.maintenance_margin * abs(size) * adverse
+        sizes = np.full(len(stretch), size)
         return Projection(
-            accruals=(funding,) if funding else (),
-            size=np.full(count, size),
-            equity_usd=equity_usd,
+            accruals=(self._accrual(path, stretch, position, close),) if position else (),
+            size=sizes,
+            equity_usd=equity_usd + size * close,
             notional_usd=notional_usd,
             liquidated=liquidated,
+            margin_usd=margin_usd,
+            delta=sizes + tokens * (self._token_prices(stretch, close) / close) if tokens else sizes,
         )
 
-    def leg(self, book: Book, price: float) -> Leg:
-        """Margin and quote, and the base at `price` or at cost."""
-        position = book.balance(self.accounts.position)
+    def leg(self, book: Book, mark: Mark) -> Leg:
+        """Margin and quote, and the base at the mark or at cost."""
+        position = book.balance(self._chart.position)
         size = self.contract.units(position)
-        money_usd = (book.balance(self.accounts.margin) + book.balance(self.accounts.quote)) / USDC.scale
+        token_price = self._token_price(mark)
+        equity_usd, margin_usd, tokens = self._beside(book, 0, token_price)
+        delta = size + tokens * token_price / mark.price
         if not position:
-            return Leg(0.0, money_usd)
+            return Leg(0.0, equity_usd, margin_usd=margin_usd, tokens=tokens, delta=delta)
         cost = self._cost(book)
-        if self.terms.valuation == "cost":
-            price = cost
-        kept = 1 - self.terms.maintenance_margin if size > 0 else 1 + self.terms.maintenance_margin
-        if self.terms.liquidation_distance is not None:
+        price = cost if self.valuation == "cost" else mark.price
+        if self.liquidation_distance is not None:
             trigger = self._distant_price(book)
         else:
-            trigger = float("nan") if self.terms.valuation == "cost" else -money_usd / (size * kept)
-        return Leg(size, money_usd + size * price, abs(size) * price, cost, trigger)
+            trigger = float("nan") if self.valuation == "cost" else self._liquidation_price(book, mark, size)
+        return Leg(
+            size=size,
+            equity_usd=equity_usd + size * price,
+            notional_usd=abs(size) * price,
+            entry_price=cost,
+            liquidation_price=trigger,
+            margin_usd=margin_usd + size * price,
+            tokens=tokens,
+            delta=delta,
+        )
 
     def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
         """Trade at the row's price, or at cost, and pay the taker fee out of margin."""
@@ -135,45 +142,50 @@ class Perpetual:
                 return self._resize(order, draft, moment)
             case Open():
                 return self._open(order, draft, moment)
+            case _:
+                raise unknown_order(self.name, order, moment, "Open, Close or Resize")
 
-    def liquidate(self, draft: Draft, moment: Moment, market: Market) -> Liquidated:
+    def liquidate(self, draft: Draft, moment: Moment) -> Liquidated:
         """Take the penalty; close at the row's price where the venue does that itself."""
-        accounts, terms = self.accounts, self.terms
+        accounts = self._chart
         position = draft.balance(accounts.position)
         price = self._price(draft, moment)
         notional = self._worth(abs(position), price)
-        if terms.liquidation_closes:
+        if self.liquidation_closes:
             self.pay(draft, accounts.taker_fee, self._closing_fee(notional), moment, "taker_fee")
-        equity = self._equity(draft, price)
-        penalty = terms.liquidation_penalty.amount(equity, notional)
+        equity = self._equity(draft, price, moment)
+        penalty = self.liquidation_penalty.amount(equity, notional)
         self.pay(draft, accounts.penalty, penalty, moment, "liquidation_penalty")
-        bad_debt = max(0, -equity) if terms.forgive_negative_equity else 0
+        bad_debt = max(0, -equity) if self.forgive_negative_equity else 0
         draft.transfer(accounts.margin, accounts.bad_debt, bad_debt, "bad_debt")
-        if terms.liquidation_closes:
+        if self.liquidation_closes:
             self._trade(draft, -position, price)
-            self._to_wallet(draft)
+            self._to_wallet(draft, moment)
         return Liquidated(
             event=moment.event,
             at_ns=moment.at_ns,
-            venue=terms.name,
+            venue=self.name,
             cause=moment.cause,
             side=Side.LONG if position > 0 else Side.SHORT,
-            trigger_price=float(market["low" if position > 0 else "high"][moment.row]),
+            trigger_price=float(moment.mark.market["low" if position > 0 else "high"][moment.row]),
             price=price,
             size=position,
             equity=equity,
             penalty=penalty,
             bad_debt=bad_debt,
-            closed=terms.liquidation_closes,
+            closed=self.liquidation_closes,
         )
+
+    def penalty_account(self) -> Account:
+        return self._chart.penalty
 
     def receive(self, draft: Draft, source: Account, amount: int, moment: Moment, kind: str) -> None:
         """More margin."""
-        draft.transfer(self.accounts.margin, source, amount, kind)
+        draft.transfer(self._chart.margin, source, amount, kind)
 
     def pay(self, draft: Draft, target: Account, amount: int, moment: Moment, kind: str) -> None:
         """Out of margin; unrealised profit is turned into margin first where margin alone does not suffice."""
-        accounts = self.accounts
+        accounts = self._chart
         if amount > draft.balance(accounts.margin):
             worth = self._worth(draft.balance(accounts.position), self._price(draft, moment))
             profit = draft.balance(accounts.quote) + worth
@@ -182,7 +194,7 @@ class Perpetual:
         draft.transfer(target, accounts.margin, amount, kind)
 
     def _open(self, order: Open, draft: Draft, moment: Moment) -> OrderFilled:
-        check_open(self.terms.name, order, moment)
+        check_open(self.name, order, moment)
         atoms = self.contract.nearest(order.size)
         signed = atoms if order.side is Side.LONG else -atoms
         self.receive(draft, CASH, USDC.nearest(order.funds_usd), moment, "deposit")
@@ -190,66 +202,96 @@ class Perpetual:
         notional = self._trade(draft, signed, price)
         quoted_usd = order.quoted_notional_usd
         fee = self._fee(USDC.units(notional) if quoted_usd is None else quoted_usd)
-        if self.terms.fee_timing == "entry":
+        if self.fee_timing == "entry":
             fee *= 2
-        self.pay(draft, self.accounts.taker_fee, fee, moment, "taker_fee")
+        self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
         return self._filled("open", moment, price, signed, notional, fee)
 
     def _close(self, order: Close, draft: Draft, moment: Moment) -> OrderFilled:
-        position = draft.balance(self.accounts.position)
+        position = draft.balance(self._chart.position)
         price = self._price(draft, moment)
         notional = self._trade(draft, -position, price)
         fee = self._closing_fee(notional)
-        draft.transfer(self.accounts.taker_fee, self.accounts.margin, fee, "taker_fee")
-        self._to_wallet(draft)
+        draft.transfer(self._chart.taker_fee, self._chart.margin, fee, "taker_fee")
+        self._to_wallet(draft, moment)
         return self._filled("close", moment, price, -position, notional, fee, order.reason)
 
     def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
-        position = draft.balance(self.accounts.position)
+        position = draft.balance(self._chart.position)
         atoms = self.contract.nearest(order.size)
         if atoms <= 0 or not position:
             why = "expected an open position and a size above 0"
-            raise OrderRefused(refusal(self.terms.name, moment, order, why))
+            raise OrderRefused(refusal(self.name, moment, order, why))
         change = (atoms if position > 0 else -atoms) - position
         price = self._price(draft, moment)
         notional = self._trade(draft, change, price)
         fee = self._closing_fee(notional)
-        self.pay(draft, self.accounts.taker_fee, fee, moment, "taker_fee")
+        self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
         return self._filled("resize", moment, price, change, notional, fee)
 
     def _filled(
         self, order: str, moment: Moment, price: float, size: int, notional: int, fee: int, reason: str = ""
     ) -> OrderFilled:
-        return filled(self.terms.name, order, moment, price=price, size=size, amount=notional, fee=fee, reason=reason)
+        return filled(self.name, order, moment, price=price, size=size, amount=notional, fee=fee, reason=reason)
 
-    def _funding_path(self, book: Book, market: Market, start: int, stop: int) -> Ints:
+    def _held(self) -> tuple[Account, ...]:
+        """The accounts of which one is not empty while anything is held."""
+        return self._chart.position, self._chart.margin, self._chart.quote
+
+    def _beside(self, book: Book, received: Ints | int, token_price: Floats | float) -> tuple[Any, Any, float]:
+        """What stands beside the position once `received` of funding has come in.
+
+        Equity and what counts as margin in USD, both of the shape of what is given, and the tokens in whole ones.
+        """
+        money_usd = (book.balance(self._chart.margin) + book.balance(self._chart.quote) + received) / USDC.scale
+        return money_usd, money_usd, 0.0
+
+    def _token_prices(self, stretch: Stretch, price: Floats) -> Floats:
+        """Prices of the tokens beside the position while the coin's are `price`; this account has none."""
+        return price
+
+    def _token_price(self, mark: Mark) -> float:
+        """The price of such a token at a mark."""
+        return mark.price
+
+    def _liquidation_price(self, book: Book, mark: Mark, size: float) -> float:
+        """The coin's price at which margin and maintenance margin meet, USD."""
+        _, margin_usd, _ = self._beside(book, 0, 0.0)
+        _, with_tokens_usd, _ = self._beside(book, 0, self._token_price(mark))
+        slope = size + (with_tokens_usd - margin_usd) / mark.price - self.maintenance_margin * abs(size)
+        return float(-margin_usd / slope) if slope * margin_usd < 0 else float("nan")
+
+    def _funding_stream(self) -> Stream:
+        """From whom and to where funding comes."""
+        return self._chart.funding_to_margin
+
+    def _funding_path(self, book: Book, stretch: Stretch) -> Ints:
         """Funding received since the position last changed, by row; at cost it is paid on what was paid for it."""
-        accounts, terms = self.accounts, self.terms
-        if terms.valuation == "cost":
-            index = total_index(market, terms.funding_rate)
-            factor = float(book.balance(accounts.quote))
+        chart, market = self._chart, stretch.market
+        if self.valuation == "cost":
+            index = total_index(market, self.funding_rate)
+            factor = float(book.balance(chart.quote))
         else:
-            index = funding_index(market, terms.funding_rate, terms.funding_price)
-            factor = -self.contract.units(book.balance(accounts.position)) * USDC.scale
-        return received_path(book, accounts.position, index, market, factor, start, stop)
+            index = funding_index(market, self.funding_rate, self.funding_price)
+            factor = -self.contract.units(book.balance(chart.position)) * USDC.scale
+        return received_path(book.principal(chart.position)[1], index, market, factor, stretch.start, stretch.stop)
 
-    def _accrual(self, path: Ints, market: Market, rows: slice, position: int, close: Floats) -> Accrual:
-        terms = self.terms
+    def _accrual(self, path: Ints, stretch: Stretch, position: int, close: Floats) -> Accrual:
         return Accrual(
             event=FundingSettled,
-            venue=terms.name,
-            stream=Stream(self.accounts.margin, self.accounts.funding, "funding"),
+            venue=self.name,
+            stream=self._funding_stream(),
             asset=self.contract.code,
             amounts=steps(path),
-            rate=market[terms.funding_rate][rows],
-            price=close if terms.valuation == "cost" else market[terms.funding_price][rows],
-            size=np.full(len(close), position),
-            rate_column=terms.funding_rate,
+            rate=stretch.column(self.funding_rate),
+            price=close if self.valuation == "cost" else stretch.column(self.funding_price),
+            size=np.full(len(stretch), position),
+            rate_column=self.funding_rate,
         )
 
     def _trade(self, draft: Draft, signed: int, price: float) -> int:
         """Move `signed` contracts into the position and their notional out of the quote; returns |notional|."""
-        accounts = self.accounts
+        accounts = self._chart
         notional = self._worth(abs(signed), price)
         if signed > 0:
             draft.transfer(accounts.position, accounts.trading_contracts, signed, "trade")
@@ -259,40 +301,45 @@ class Perpetual:
             draft.transfer(accounts.quote, accounts.trading_usdc, notional, "trade")
         return notional
 
-    def _to_wallet(self, draft: Draft) -> None:
+    def _to_wallet(self, draft: Draft, moment: Moment) -> None:
         """Settle what a closed position made, and return a margin above zero; one below stays owed."""
-        accounts = self.accounts
-        made = draft.balance(accounts.quote)
+        self._settle(draft, moment)
+        draft.transfer(CASH, self._chart.margin, max(0, draft.balance(self._chart.margin)), "withdrawal")
+
+    def _settle(self, draft: Draft, moment: Moment) -> None:
+        """Turn what a closed position made into margin."""
+        chart = self._chart
+        made = draft.balance(chart.quote)
         if made > 0:
-            draft.transfer(accounts.margin, accounts.quote, made, "realised_profit")
+            draft.transfer(chart.margin, chart.quote, made, "realised_profit")
         else:
-            draft.transfer(accounts.quote, accounts.margin, -made, "realised_loss")
-        draft.transfer(CASH, accounts.margin, max(0, draft.balance(accounts.margin)), "withdrawal")
+            draft.transfer(chart.quote, chart.margin, -made, "realised_loss")
 
     def _price(self, book: Book, moment: Moment) -> float:
         """The price at which the position is valued and traded now: a first opening is always at the row's."""
-        at_cost = self.terms.valuation == "cost" and book.balance(self.accounts.position)
+        at_cost = self.valuation == "cost" and book.balance(self._chart.position)
         return self._cost(book) if at_cost else moment.price
 
     def _cost(self, book: Book) -> float:
         """What was paid for a contract on average, USD; not a number without a position."""
-        position = book.balance(self.accounts.position)
-        return USDC.units(book.balance(self.accounts.quote)) / -self.contract.units(position) if position else np.nan
+        position = book.balance(self._chart.position)
+        return USDC.units(book.balance(self._chart.quote)) / -self.contract.units(position) if position else np.nan
 
     def _distant_price(self, book: Book) -> float:
         """The price a fixed share away from the cost, on the side that hurts."""
-        away = self.terms.liquidation_distance or 0.0
-        return self._cost(book) * (1 - away if book.balance(self.accounts.position) > 0 else 1 + away)
+        away = self.liquidation_distance or 0.0
+        return self._cost(book) * (1 - away if book.balance(self._chart.position) > 0 else 1 + away)
 
-    def _equity(self, draft: Draft, price: float) -> int:
-        money = draft.balance(self.accounts.margin) + draft.balance(self.accounts.quote)
-        return money + self._worth(draft.balance(self.accounts.position), price)
+    def _equity(self, draft: Draft, price: float, moment: Moment) -> int:
+        """What the account is worth to its holder, atomic units of USDC."""
+        money = draft.balance(self._chart.margin) + draft.balance(self._chart.quote)
+        return money + self._worth(draft.balance(self._chart.position), price)
 
     def _worth(self, contracts: int, price: float) -> int:
         return USDC.nearest(self.contract.units(contracts) * price) if contracts else 0
 
     def _fee(self, notional_usd: float) -> int:
-        return USDC.nearest(notional_usd * self.terms.taker_fee_bps / 10_000)
+        return USDC.nearest(notional_usd * self.taker_fee_bps / 10_000)
 
     def _closing_fee(self, notional: int) -> int:
-        return 0 if self.terms.fee_timing == "entry" else self._fee(USDC.units(notional))
+        return 0 if self.fee_timing == "entry" else self._fee(USDC.units(notional))
