@@ -5,21 +5,28 @@ from itertools import groupby
 
 from attrs import frozen
 
-from framework.events import Ended, Liquidated, OrderFilled, TransferSent
+from framework.conditions import EveryRow
+from framework.events import ConditionMet, Ended, Event, Liquidated, MarginCalled, OrderFilled, TransferSent
 from framework.run import Run
-from framework.units import USDC
-from framework.valuation import row_of
+from framework.units import USDC, perpetual
+
+CONTRACT_SCALE = perpetual("").scale
 
 
 @frozen(kw_only=True)
 class Line:
-    """One line of the log; money in USD, `event` the id of the first event behind it."""
+    """One line of the log; money in USD, `event` the id of the first event behind it.
+
+    Of a margin call, `size` is by how many coins the position was cut, and `margin_usd` the requirement that they made.
+    """
 
     event: int
     date: str
     kind: str
     price: float
     venue: str = ""
+    size: float | None = None
+    margin_usd: float | None = None
     transfer_usd: float | None = None
     notional_usd: float | None = None
     penalty_usd: float | None = None
@@ -30,27 +37,28 @@ class Line:
 def chronicle(run: Run) -> Iterator[Line]:
     """Openings, transfers, liquidations, reopenings and closings, in the order in which they happened.
 
-    What a strategy does to compound, resizing both legs and what it moves between them for that, is left out.
+    What a strategy does after every row to compound, resizing both legs and what it moves for that, is left out.
     """
     single = list(run.events.single())
     acts = [event for event in single if isinstance(event, Liquidated | OrderFilled | TransferSent)]
-    routine = {event.cause for event in acts if isinstance(event, OrderFilled) and event.order == "resize"}
-    ended = {event.event for event in single if isinstance(event, Ended)}
+    resized = {event.cause for event in acts if isinstance(event, OrderFilled) and event.order == "resize"}
+    every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
+    routine = resized & every_row
+    causes = {event.event: event for event in single if isinstance(event, Ended | MarginCalled)}
     told = (event for event in acts if event.cause is None or event.cause not in routine)
     for _, group in groupby(told, key=_act):
         events = list(group)
         first = events[0]
-        row = row_of(run.market, first.at_ns)
-        date, price = run.market.date(row), float(run.market["close"][row])
+        mark = run.mark(first.at_ns)
+        date, price = run.market.date(mark.row), mark.price
         match first:
             case Liquidated():
                 yield _liquidation(first, date, price)
             case TransferSent():
                 yield _transfer(first, date, price)
             case OrderFilled():
-                yield _fills(
-                    [each for each in events if isinstance(each, OrderFilled)], date, price, first.cause in ended
-                )
+                fills = [each for each in events if isinstance(each, OrderFilled)]
+                yield _fills(fills, date, price, causes.get(first.cause or 0))
 
 
 def _act(event: Liquidated | OrderFilled | TransferSent) -> tuple[int | None, int]:
@@ -81,12 +89,28 @@ def _transfer(event: TransferSent, date: str, price: float) -> Line:
     )
 
 
-def _fills(fills: list[OrderFilled], date: str, price: float, at_end: bool) -> Line:
+def _fills(fills: list[OrderFilled], date: str, price: float, cause: Event | None) -> Line:
     """Orders of one cause as one line: what they did together, why, and what they cost."""
+    cut = next((fill for fill in fills if fill.order == "resize"), None)
+    if isinstance(cause, MarginCalled) and cut:
+        return Line(
+            event=cause.event,
+            date=date,
+            kind="margin call",
+            price=price,
+            venue=cut.venue,
+            size=abs(cut.size) / CONTRACT_SCALE,
+            margin_usd=cause.requirement * USDC.units(cut.amount),
+            notional_usd=USDC.units(cut.amount),
+            fees_usd=sum(fill.fee_usd for fill in fills),
+        )
     trades = [fill for fill in fills if fill.order in ("open", "close")] or fills
     opened = [fill for fill in trades if fill.order == "open"]
     kind = "reopen" if len(opened) < len(trades) and opened else trades[0].order
-    reason = next((f": {fill.reason}" for fill in fills if fill.reason), " at the end" if at_end else "")
+    kind = next((fill.order for fill in fills if fill.order in ("mint", "redeem")), kind)
+    reason = next(
+        (f": {fill.reason}" for fill in fills if fill.reason), " at the end" if isinstance(cause, Ended) else ""
+    )
     penalty = sum(fill.amount for fill in fills if fill.order == "penalty")
     return Line(
         event=fills[0].event,

@@ -52,12 +52,13 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
         return
     from rich.console import Console  # noqa: PLC0415
 
+    from framework.published import compare  # noqa: PLC0415
     from framework.report import report  # noqa: PLC0415
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     if finished.market.label:
         console.print(f"{finished.market.label}\n", style="bold yellow", markup=False)
-    for grid in report(assembly, finished, summary):
+    for grid in report(assembly, finished, summary, compare(assembly.scenario, data)):
         console.print(grid.rich())
     console.print(f"Run {folder}", markup=False, soft_wrap=True)
 

@@ -8,7 +8,10 @@ from attrs import AttrsInstance, asdict
 
 from framework.assembly import Assembly
 from framework.chronicle import Line, chronicle
+from framework.conditions import MarginBelow
+from framework.daybook import Daybook, daybook
 from framework.grid import Grid
+from framework.published import Comparison
 from framework.run import Run
 from framework.summary import Summary
 from framework.units import USDC
@@ -29,7 +32,7 @@ WATERFALL_WORDS = {
 }
 
 
-def report(assembly: Assembly, run: Run, summary: Summary) -> Iterator[Grid]:
+def report(assembly: Assembly, run: Run, summary: Summary, comparison: Comparison | None = None) -> Iterator[Grid]:
     """The tables of a report, in the order in which they are printed."""
     yield _market(run)
     yield _rules(assembly)
@@ -38,6 +41,12 @@ def report(assembly: Assembly, run: Run, summary: Summary) -> Iterator[Grid]:
     yield _fees(run)
     yield _waterfall(run)
     yield _neutrality(run)
+    for condition in assembly.strategy.conditions():
+        if isinstance(condition, MarginBelow):
+            yield from _daybook(run, daybook(run, condition))
+    if comparison is not None:
+        yield _published(comparison)
+        yield _readings(comparison)
 
 
 def _grid(title: str, *columns: str) -> Grid:
@@ -96,14 +105,17 @@ def _performance(summary: Summary) -> Grid:
 
 
 def _log(lines: Iterable[Line]) -> Grid:
-    grid = _grid("Event log", "date", "<what", "<where", "price", "transfer", "penalty", "bad debt", "fees", "event")
+    grid = _grid(
+        "Event log",
+        "date", "<what", "<where", "price", "transfer", "margin called", "penalty", "bad debt", "fees", "event",
+    )  # fmt: skip
     for line in lines:
         grid.add(
             line.date,
             line.kind,
             line.venue,
             f"{line.price:,.2f}",
-            *map(_money, (line.transfer_usd, line.penalty_usd, line.bad_debt_usd, line.fees_usd)),
+            *map(_money, (line.transfer_usd, line.margin_usd, line.penalty_usd, line.bad_debt_usd, line.fees_usd)),
             str(line.event),
         )
     return grid
@@ -140,6 +152,43 @@ def _neutrality(run: Run) -> Grid:
     share = float((net / gross).max(initial=0.0)) * 100
     grid.add("Largest net delta, of both legs", f"{share:.3f} %")
     return grid
+
+
+def _daybook(run: Run, book: Daybook) -> Iterator[Grid]:
+    """The days on which something was cut, the first and the last; `framework.frames.daybook_frame` has them all."""
+    rows = sorted({0, len(run.market) - 1, *np.flatnonzero(book.reduction_coins > 0).tolist()})
+    columns = book.columns
+    held, asked = list(columns)[:8], list(columns)[8:]
+    for title, names in (("Daybook: what a day began and ended with", held), ("Daybook: margin and value", asked)):
+        grid = _grid(title, "date", *(name.removesuffix("_usd").replace("_", " ") for name in names))
+        for row in rows:
+            grid.add(run.market.date(row), *(f"{columns[name][row]:,.2f}" for name in names))
+        yield grid
+
+
+def _published(comparison: Comparison) -> Grid:
+    published = comparison.published
+    grid = _grid("Published beside what its rules give here", "figure", "published", *_names(comparison))
+    for name, figure in published.figures.items():
+        grid.add(name, f"{figure:g}", *(f"{each.figures[name]:,.2f}" for each in comparison.readings))
+    grid.note = "; ".join(filter(None, (published.source, published.verdict)))
+    return grid
+
+
+def _readings(comparison: Comparison) -> Grid:
+    first, *others = comparison.readings
+    differences = [f"{each.name} less {first.name}" for each in others]
+    grid = _grid("P&L waterfall by reading", "bucket, USD", *_names(comparison), *differences)
+    columns = [dict(each.waterfall.steps()) for each in comparison.readings]
+    for bucket, words in WATERFALL_WORDS.items():
+        amounts = [column[bucket] for column in columns]
+        amounts += [column[bucket] - columns[0][bucket] for column in columns[1:]]
+        grid.add(words, *(f"{round(amount, 2) + 0:+,.2f}" for amount in amounts))
+    return grid
+
+
+def _names(comparison: Comparison) -> list[str]:
+    return [each.name for each in comparison.readings]
 
 
 def _money(amount_usd: float | None) -> str:

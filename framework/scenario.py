@@ -127,9 +127,10 @@ class Scenario:
 
 
 def _said(table: Table) -> Table:
-    """A table without what is None or an empty table."""
-    said = {key: _said(value) if isinstance(value, dict) else value for key, value in table.items()}
-    return {key: value for key, value in said.items() if value is not None and value != {}}
+    """A table without what is None."""
+    return {
+        key: _said(value) if isinstance(value, dict) else value for key, value in table.items() if value is not None
+    }
 
 
 def read_table(path: Path) -> Table:

@@ -180,6 +180,13 @@ def max_drawdown_pct(run: Run) -> float:
     return float(((peak - curve) / peak).max() * 100)
 
 
+def row_deviation_pct(run: Run) -> float:
+    """Standard deviation of the returns from close to close, percent."""
+    curve = run.curve.equity_usd
+    before = curve[:-1]
+    return float(np.std(np.diff(curve) / np.where(before > 0, before, np.inf)) * 100) if len(curve) > 1 else 0.0
+
+
 def days(run: Run) -> float:
     """Time for which the capital was given, in days: all rows of the market, also those before the entry."""
     return float(run.market.years.sum() * 365)
@@ -236,6 +243,7 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "min_value_usd": float(run.curve.equity_usd.min()),
         "max_value_usd": float(run.curve.equity_usd.max()),
         "max_drawdown_pct": max_drawdown_pct(run),
+        "row_deviation_pct": row_deviation_pct(run),
         "price_move_pct": float((close[-1] / close[0] - 1) * 100),
         "max_net_delta_coins": float(np.abs(run.curve.net_size).max()),
         "capital_rebalances": sum(isinstance(event, TransferSent) and event.cause not in resized for event in single),

@@ -1,0 +1,113 @@
+"""The daybook of a margin account, from the ledger: what a day began and ended with, was required, called and cut."""
+
+import numpy as np
+from attrs import fields, frozen
+
+from framework.conditions import MarginBelow
+from framework.events import MarginCalled
+from framework.market import Floats, Ints
+from framework.run import Run
+from framework.units import JITOSOL, USDC, Asset
+from framework.venue import account_part
+
+
+@frozen(kw_only=True, eq=False)
+class Daybook:
+    """One element per row of the market, shape (rows,); USD, and coins where the name says so.
+
+    `bod_` is what the day began with at its open, `eod_` what it ended with at its close, after any cut. Equity in the
+    short and required maintenance are those of the close before the cut; funding, cut and fees those of the day.
+    """
+
+    bod_long_jitosol_usd: Floats
+    eod_long_jitosol_usd: Floats
+    bod_long_usd: Floats
+    eod_long_usd: Floats
+    bod_short_sol_usd: Floats
+    eod_short_sol_usd: Floats
+    bod_short_usd: Floats
+    eod_short_usd: Floats
+    equity_usd: Floats
+    required_usd: Floats
+    margin_called_usd: Floats
+    reduction_coins: Floats
+    funding_usd: Floats
+    fee_usd: Floats
+    value_usd: Floats
+
+    @property
+    def columns(self) -> dict[str, Floats]:
+        """Name of a column -> its values, in the order of the table."""
+        return {each.name: getattr(self, each.name) for each in fields(type(self))}
+
+
+def daybook(run: Run, call: MarginBelow) -> Daybook:
+    """The daybook of the account at `call.venue`, whose holder keeps the requirement of `call`."""
+    history, place = _History(run), account_part(call.venue)
+    opens, closes = run.market["open"], run.market["close"]
+    token_opens = run.market[run.market.price_column(JITOSOL, "open")]
+    token_closes = run.market[run.market.price_column(JITOSOL)]
+    quote, apart = f"Assets:{place}:Quote", f"Assets:{place}:Funding"
+    tokens = history.of("Assets:", JITOSOL)
+    money = history.of("Assets:", USDC) - history.of(quote, USDC) - history.of(apart, USDC)
+    short = -history.of(f"Assets:{place}:Position")
+    proceeds = history.of(quote, USDC)
+    fees = history.of("Expenses:", USDC) - history.of("Expenses:", USDC, leaf="MaintenanceFee")
+    called = np.zeros(len(run.market), dtype=bool)
+    for event in run.events.single():
+        if isinstance(event, MarginCalled) and event.venue == call.venue:
+            called[run.mark(event.at_ns).row] = True
+    reduction = np.where(called, short[:-1] - short[1:], 0.0)
+    worth_usd = tokens[1:] * token_closes + money[1:] + proceeds[1:] - short[1:] * closes
+    return Daybook(
+        bod_long_jitosol_usd=tokens[:-1] * token_opens,
+        eod_long_jitosol_usd=tokens[1:] * token_closes,
+        bod_long_usd=money[:-1],
+        eod_long_usd=money[1:],
+        bod_short_sol_usd=short[:-1] * opens,
+        eod_short_sol_usd=short[1:] * closes,
+        bod_short_usd=proceeds[:-1],
+        eod_short_usd=proceeds[1:],
+        equity_usd=tokens[:-1] * token_closes + money[:-1] + proceeds[:-1] - short[:-1] * closes,
+        required_usd=call.requirement * short[:-1] * closes,
+        margin_called_usd=call.requirement * reduction * closes,
+        reduction_coins=reduction,
+        funding_usd=-_by_row(history.of(f"Income:{place}:Funding", USDC)),
+        fee_usd=_by_row(fees),
+        value_usd=worth_usd + history.of(apart, USDC)[1:] + history.of("Liabilities:", USDC)[1:],
+    )
+
+
+def _by_row(path: Floats) -> Floats:
+    """What a balance gains in each row, the first with all that was before its close."""
+    gains: Floats = np.diff(path)
+    gains[0] += path[0]
+    return gains
+
+
+class _History:
+    """Balances at the open of the first row, once the run has begun, and at every close: shape (rows + 1,)."""
+
+    def __init__(self, run: Run) -> None:
+        self._ledger = run.ledger
+        self._records = run.ledger.records()
+        self._rows = run.market.at_ns.searchsorted(self._records["at_ns"])
+        self._early = self._records["at_ns"] < run.market.at_ns[0]
+        self._length = len(run.market) + 1
+
+    def of(self, name: str, asset: Asset | None = None, leaf: str = "") -> Floats:
+        """Whole units on all accounts below a name or of it, of one asset if that is given; debits less credits."""
+        total = np.zeros(self._length)
+        for code, account in enumerate(self._ledger.accounts):
+            below = account.name == name or (name.endswith(":") and account.name.startswith(name))
+            if below and asset in (None, account.asset) and account.name.endswith(leaf):
+                total += self._path(code) / account.asset.scale
+        return total
+
+    def _path(self, code: int) -> Ints:
+        gains = np.zeros(self._length, dtype=np.int64)
+        at = np.where(self._early, 0, self._rows + 1)
+        for side, sign in (("debit", 1), ("credit", -1)):
+            mine = self._records[side] == code
+            np.add.at(gains, at[mine], sign * self._records["amount"][mine])
+        return gains.cumsum()

@@ -1,0 +1,46 @@
+"""Published figures beside our own: a scenario run under every reading of its rules that its publication allows."""
+
+from pathlib import Path
+
+from attrs import frozen
+
+from framework.assembly import assemble
+from framework.errors import ScenarioError
+from framework.scenario import Published, Scenario, put
+from framework.valuation import Waterfall, metrics, waterfall
+
+
+@frozen(kw_only=True, eq=False)
+class Reading:
+    """A scenario under one reading of its publication: what it gave, and why."""
+
+    name: str
+    figures: dict[str, float | int | str]
+    waterfall: Waterfall
+
+
+@frozen(kw_only=True, eq=False)
+class Comparison:
+    """What a publication says, and what its rules give under each reading."""
+
+    published: Published
+    readings: tuple[Reading, ...]
+
+
+def compare(scenario: Scenario, data: Path | None) -> Comparison | None:
+    """Run every reading of a scenario; None where nothing was published. Raises `ScenarioError` for unknown figures."""
+    published = scenario.published
+    if published is None:
+        return None
+    readings = []
+    for name, settings in (published.readings or {"this run": []}).items():
+        table = scenario.table()
+        for setting in settings:
+            put(table, setting)
+        run = assemble(Scenario.of(table), data).simulation().run()
+        readings.append(Reading(name=name, figures=metrics(run), waterfall=waterfall(run)))
+    for figure in published.figures:
+        if figure not in readings[0].figures:
+            known = ", ".join(readings[0].figures)
+            raise ScenarioError(f"published.figures.{figure}: unknown figure; expected one of {known}")
+    return Comparison(published=published, readings=tuple(readings))
