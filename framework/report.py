@@ -39,7 +39,7 @@ def report(assembly: Assembly, run: Run, summary: Summary, comparison: Compariso
     yield _performance(summary)
     yield _log(chronicle(run))
     yield _fees(run)
-    yield _waterfall(run)
+    yield _waterfall(assembly, run)
     yield _neutrality(run)
     for condition in assembly.strategy.conditions():
         if isinstance(condition, MarginBelow):
@@ -97,6 +97,7 @@ def _performance(summary: Summary) -> Grid:
         ("Maximum drawdown", "max_drawdown_pct", "{:.2f} %"),
         ("Capital rebalances", "capital_rebalances", "{}"),
         ("Full rotations", "full_rotations", "{}"),
+        ("Margin calls", "margin_calls", "{}"),
         ("Liquidations", "liquidations", "{}"),
         ("Ledger transfers", "transfers", "{:,}"),
     ):
@@ -130,12 +131,13 @@ def _fees(run: Run) -> Grid:
     return grid
 
 
-def _waterfall(run: Run) -> Grid:
+def _waterfall(assembly: Assembly, run: Run) -> Grid:
     grid = _grid("P&L waterfall", "bucket", "USD")
     steps = waterfall(run)
     for name, amount in steps.steps():
         grid.add(WATERFALL_WORDS[name], f"{round(amount, 2) + 0:+,.2f}")
-    grid.add("The study's MTM drag (its plug)", f"{steps.study_drag:+,.2f}")
+    if assembly.scenario.rulebook:
+        grid.add("The study's MTM drag (its plug)", f"{steps.study_drag:+,.2f}")
     return grid
 
 
@@ -162,7 +164,7 @@ def _daybook(run: Run, book: Daybook) -> Iterator[Grid]:
     for title, names in (("Daybook: what a day began and ended with", held), ("Daybook: margin and value", asked)):
         grid = _grid(title, "date", *(name.removesuffix("_usd").replace("_", " ") for name in names))
         for row in rows:
-            grid.add(run.market.date(row), *(f"{columns[name][row]:,.2f}" for name in names))
+            grid.add(run.market.date(row), *(f"{round(columns[name][row], 2) + 0.0:,.2f}" for name in names))
         yield grid
 
 
@@ -170,7 +172,7 @@ def _published(comparison: Comparison) -> Grid:
     published = comparison.published
     grid = _grid("Published beside what its rules give here", "figure", "published", *_names(comparison))
     for name, figure in published.figures.items():
-        grid.add(name, f"{figure:g}", *(f"{each.figures[name]:,.2f}" for each in comparison.readings))
+        grid.add(name, f"{figure:g}", *(_figure(each.figures[name]) for each in comparison.readings))
     grid.note = "; ".join(filter(None, (published.source, published.verdict)))
     return grid
 
@@ -185,6 +187,10 @@ def _readings(comparison: Comparison) -> Grid:
         amounts += [column[bucket] - columns[0][bucket] for column in columns[1:]]
         grid.add(words, *(f"{round(amount, 2) + 0:+,.2f}" for amount in amounts))
     return grid
+
+
+def _figure(figure: float | str) -> str:
+    return f"{figure:,.2f}" if isinstance(figure, float) else str(figure)
 
 
 def _names(comparison: Comparison) -> list[str]:

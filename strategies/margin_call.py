@@ -31,10 +31,10 @@ class MarginCallDeleverage(Strategy):
     """A synthetic dollar: all capital in jitoSOL, posted as collateral of an equal short of SOL.
 
     When `maintenance` x notional of the short is above the margin, short and collateral are cut by just so much that
-    the two are equal afterwards, all fees paid. With `hedge = "units"` a token counts as one coin, as the USS page has
-    it; with `"value"` as the coins that it is worth, and the short follows when both together have drifted by more than
-    `tolerance` of it. After a liquidation the rest waits in cash. With `redeem_at_end` all is paid out after the last
-    row.
+    the two are equal afterwards, all fees paid; shortfalls up to `min_call_usd` are the rounding of earlier cuts. With
+    `hedge = "units"` a token counts as one coin, as the USS page has it; with `"value"` as the coins that it is worth,
+    and the short follows when both together have drifted by more than `tolerance` of it. After a liquidation the rest
+    waits in cash. With `redeem_at_end` all is paid out after the last row.
     """
 
     pool: str = "jito"
@@ -43,6 +43,7 @@ class MarginCallDeleverage(Strategy):
     maintenance: float = field(default=0.67, validator=(validators.gt(0.0), validators.lt(1.0)))
     hedge: Literal["units", "value"] = "units"
     tolerance: float = field(default=0.01, validator=(validators.gt(0.0), validators.lt(1.0)))
+    min_call_usd: float = field(default=0.01, validator=validators.ge(0.0))
     redeem_at_end: bool = False
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -73,6 +74,8 @@ class MarginCallDeleverage(Strategy):
         """Buy back `coins` of the short and sell the tokens that backed them; what that brings becomes margin."""
         leg, cash_usd = view.leg(self.short), view.cash_usd
         shortfall_usd = self.maintenance * leg.notional_usd - leg.margin_usd
+        if shortfall_usd <= self.min_call_usd:
+            return
         per_coin_usd = self.maintenance * view.price - self._fees_per_coin_usd(view)
         coins = shortfall_usd / per_coin_usd if per_coin_usd > 0 else -leg.size
         tokens = coins / self._coins_per_token(view)

@@ -1,16 +1,21 @@
-"""The embedded data set is what its script makes of the printed figures."""
+"""The embedded data sets are what their scripts make of the published figures."""
 
 import csv
 from datetime import date
+from itertools import pairwise
+
+import pytest
 
 from framework.alignment import align
-from framework.embedded import EMBEDDED, HERE, reconstruct
+from framework.embedded import EMBEDDED, HERE, reconstruct_sol, reconstruct_uss
+from framework.errors import MarketError
 
 
-def test_the_script_rebuilds_the_committed_file(tmp_path):
+@pytest.mark.parametrize(("script", "file"), [(reconstruct_sol, "sol_daily.csv"), (reconstruct_uss, "uss_daily.csv")])
+def test_a_script_rebuilds_its_committed_file(script, file, tmp_path):
     """Rebuilding gives the file to the byte."""
-    reconstruct.write(tmp_path / "again.csv")
-    assert (tmp_path / "again.csv").read_bytes() == (HERE / "sol_daily.csv").read_bytes()
+    script.write(tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == (HERE / file).read_bytes()
 
 
 def test_the_rows_run_through_every_printed_figure():
@@ -36,3 +41,46 @@ def test_the_rates_average_to_the_printed_months():
             assert abs(market["sol_lending_apy"][rows].mean() * 100 - float(row["sol_lending_apy_pct"])) < 1e-9
             yearly = market["hyperliquid_funding_rate"][rows].mean() * 365 * 100
             assert abs(yearly - float(row["hyperliquid_funding_apr_pct"])) < 1e-5
+
+
+def uss_rows():
+    """The embedded rows of the synthetic dollars."""
+    return align([EMBEDDED["uss_daily"].series("drift_flat")], start=date(2022, 11, 5), end=date(2024, 5, 5))
+
+
+def test_the_synthetic_dollars_rows_run_through_the_published_prices():
+    """Every published price after the first day is the close of its day."""
+    market = uss_rows()
+    days = {market.date(index): index for index in range(len(market))}
+    with (HERE / "published_uss.csv").open(newline="") as file:
+        for row in list(csv.DictReader(file))[1:-1]:
+            assert market["close"][days[row["date"]]] == pytest.approx(float(row["price_usd"]), abs=1e-6)
+
+
+def test_the_pools_rate_takes_a_step_at_each_epoch_and_passes_the_published_ones():
+    """It never falls, rests between epochs, and has the published rate on the days on which those epochs began."""
+    market = uss_rows()
+    rate = market["jitosol_rate_close"]
+    steps = rate[1:] - rate[:-1]
+    assert (steps >= 0).all()
+    assert (steps == 0).sum() > 200
+    assert rate[[market.date(index) for index in range(len(market))].index("2023-11-29")] == pytest.approx(
+        1.0734001570, abs=1e-10
+    )
+
+
+def test_the_flat_funding_gives_each_published_sum():
+    """Rate times close, summed from one published day to the next, is what Drift's chain had paid a short."""
+    market = uss_rows()
+    days = {market.date(index): index for index in range(len(market))}
+    with (HERE / "published_uss.csv").open(newline="") as file:
+        known = [(days[row["date"]], float(row["cum_funding_short_usd"])) for row in list(csv.DictReader(file))[:-1]]
+    paid = market["funding_rate"] * market["close"]
+    for (first, before), (last, after) in pairwise(known):
+        assert paid[first:last].sum() == pytest.approx(after - before, rel=1e-4)
+
+
+def test_a_funding_that_the_data_set_lacks_is_refused():
+    """The words name those that it has."""
+    with pytest.raises(MarketError, match="no 'binance'; expected one of none, drift_flat"):
+        EMBEDDED["uss_daily"].series("binance")

@@ -1,4 +1,4 @@
-"""Rebuild `sol_daily.csv` from the study's printed figures: `python -m framework.embedded.reconstruct`.
+"""Rebuild `sol_daily.csv` from the study's printed figures: `python -m framework.embedded.reconstruct_sol`.
 
 Closes run through the printed ones, in between along a straight line of their logarithms. A day opens at the close
 before. Its high and low are the printed ones where there are any, else the larger and smaller of open and close. Rates
