@@ -201,11 +201,12 @@ class Perpetual(Venue):
         price = self._price(draft, moment)
         notional = self._trade(draft, signed, price)
         quoted_usd = order.quoted_notional_usd
-        fee = self._fee(USDC.units(notional) if quoted_usd is None else quoted_usd)
+        charged_usd = USDC.units(notional) if quoted_usd is None else quoted_usd
+        fee = self._fee(charged_usd)
         if self.fee_timing == "entry":
             fee *= 2
         self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
-        return self._filled("open", moment, price, signed, notional, fee)
+        return self._filled("open", moment, price, signed, notional, fee, charged=USDC.nearest(charged_usd))
 
     def _close(self, order: Close, draft: Draft, moment: Moment) -> OrderFilled:
         position = draft.balance(self._chart.position)
@@ -214,7 +215,7 @@ class Perpetual(Venue):
         fee = self._closing_fee(notional)
         draft.transfer(self._chart.taker_fee, self._chart.margin, fee, "taker_fee")
         self._to_wallet(draft, moment)
-        return self._filled("close", moment, price, -position, notional, fee, order.reason)
+        return self._filled("close", moment, price, -position, notional, fee, reason=order.reason)
 
     def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
         position = draft.balance(self._chart.position)
@@ -230,9 +231,28 @@ class Perpetual(Venue):
         return self._filled("resize", moment, price, change, notional, fee)
 
     def _filled(
-        self, order: str, moment: Moment, price: float, size: int, notional: int, fee: int, reason: str = ""
+        self,
+        order: str,
+        moment: Moment,
+        price: float,
+        size: int,
+        notional: int,
+        fee: int,
+        *,
+        reason: str = "",
+        charged: int | None = None,
     ) -> OrderFilled:
-        return filled(self.name, order, moment, price=price, size=size, amount=notional, fee=fee, reason=reason)
+        return filled(
+            self.name,
+            order,
+            moment,
+            price=price,
+            size=size,
+            amount=notional,
+            fee=fee,
+            charged=charged,
+            reason=reason,
+        )
 
     def _held(self) -> tuple[Account, ...]:
         """The accounts of which one is not empty while anything is held."""
