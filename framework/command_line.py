@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from framework import logs
+from framework.audit_commands import COMMANDS
 from framework.errors import CarrybookError
 
 
@@ -134,6 +135,10 @@ def sweep(
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
     console.print(overview(plan, swept).rich())
     console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
+
+
+for command in COMMANDS:
+    carrybook.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -27,6 +27,19 @@ EXPENSE_BUCKETS = {"Interest": "carry", "LiquidationPenalty": "liquidation_penal
 EQUITY_BUCKETS = {"Trading": "execution", "Realised": "execution", "Accretion": "price_pnl"}
 """Last part of an equity account -> bucket of the waterfall; capital is in none."""
 
+WATERFALL_BUCKETS = (
+    "carry",
+    "funding",
+    "staking",
+    "fees",
+    "liquidation_penalty",
+    "price_pnl",
+    "execution",
+    "bad_debt",
+    "other_income",
+)
+"""The buckets that a result is the sum of."""
+
 
 @frozen(kw_only=True)
 class Waterfall:

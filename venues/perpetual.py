@@ -206,7 +206,16 @@ class Perpetual(Venue):
         if self.fee_timing == "entry":
             fee *= 2
         self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
-        return self._filled("open", moment, price, signed, notional, fee, charged=USDC.nearest(charged_usd))
+        return filled(
+            self.name,
+            "open",
+            moment,
+            price=price,
+            size=signed,
+            amount=notional,
+            fee=fee,
+            charged=USDC.nearest(charged_usd),
+        )
 
     def _close(self, order: Close, draft: Draft, moment: Moment) -> OrderFilled:
         position = draft.balance(self._chart.position)
@@ -215,7 +224,9 @@ class Perpetual(Venue):
         fee = self._closing_fee(notional)
         draft.transfer(self._chart.taker_fee, self._chart.margin, fee, "taker_fee")
         self._to_wallet(draft, moment)
-        return self._filled("close", moment, price, -position, notional, fee, reason=order.reason)
+        return filled(
+            self.name, "close", moment, price=price, size=-position, amount=notional, fee=fee, reason=order.reason
+        )
 
     def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
         position = draft.balance(self._chart.position)
@@ -228,31 +239,7 @@ class Perpetual(Venue):
         notional = self._trade(draft, change, price)
         fee = self._closing_fee(notional)
         self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
-        return self._filled("resize", moment, price, change, notional, fee)
-
-    def _filled(
-        self,
-        order: str,
-        moment: Moment,
-        price: float,
-        size: int,
-        notional: int,
-        fee: int,
-        *,
-        reason: str = "",
-        charged: int | None = None,
-    ) -> OrderFilled:
-        return filled(
-            self.name,
-            order,
-            moment,
-            price=price,
-            size=size,
-            amount=notional,
-            fee=fee,
-            charged=charged,
-            reason=reason,
-        )
+        return filled(self.name, "resize", moment, price=price, size=change, amount=notional, fee=fee)
 
     def _held(self) -> tuple[Account, ...]:
         """The accounts of which one is not empty while anything is held."""

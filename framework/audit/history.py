@@ -50,9 +50,11 @@ class History:
         return gains.cumsum()[:length]
 
     def after(self, account: Account) -> Ints:
-        """The balance after each row, with all that was done at its close; the last row without what ended the run."""
-        balance = self.before(account)
-        return np.append(balance[1:], self._at_the_end(account))
+        """The balance after each row, with all that was done up to its close, but for what ended the run."""
+        gains = np.zeros(len(self.market) + 1, dtype=np.int64)
+        in_time = self.records["event"] < (self.ended or np.iinfo(np.int64).max)
+        self._add(gains, account, self.rows, in_time)
+        return gains.cumsum()[:-1]
 
     def accrued(self, account: Account | None) -> Ints:
         """The balance once a row has settled, before anybody acts at its close."""
@@ -79,13 +81,6 @@ class History:
             late = self.records["at_ns"][mine] == self.market.at_ns[np.minimum(self.rows[mine], length - 1)]
             touched[np.minimum(self.rows[mine] + late, length)] = True
         return touched[:length]
-
-    def _at_the_end(self, account: Account) -> int:
-        """The balance after the last row, before the orders that the end of the run provoked."""
-        code = self._codes[account]
-        early = self.records["event"] < (self.ended or np.iinfo(np.int64).max)
-        gained = int(self.records["amount"][(self.records["debit"] == code) & early].sum())
-        return gained - int(self.records["amount"][(self.records["credit"] == code) & early].sum())
 
     @cached_property
     def ended(self) -> int:
