@@ -202,9 +202,7 @@ class Perpetual(Venue):
         notional = self._trade(draft, signed, price)
         quoted_usd = order.quoted_notional_usd
         charged_usd = USDC.units(notional) if quoted_usd is None else quoted_usd
-        fee = self._fee(charged_usd)
-        if self.fee_timing == "entry":
-            fee *= 2
+        fee = self._fee(charged_usd) * (2 if self.fee_timing == "entry" else 1)
         self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
         return filled(
             self.name,
