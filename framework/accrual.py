@@ -5,7 +5,7 @@ settling a stretch at once or row by row posts the same integers.
 """
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account, Book, Stream
@@ -32,6 +32,11 @@ class Accrual:
     size: Ints
     rate_column: str
     price_column: str
+
+    def cut(self, rows: slice) -> "Accrual":
+        """The same on some of the rows."""
+        arrays = {name: getattr(self, name)[rows] for name in ("amounts", "rate", "price", "size")}
+        return evolve(self, **arrays)
 
 
 def growth_index(market: Market, column: str) -> Floats:

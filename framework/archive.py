@@ -204,8 +204,8 @@ def _event_tables(events: EventLog, market: Market) -> Iterator[pa.Table]:
         if isinstance(part, Settlements):
             yield pa.Table.from_pylist(singles, schema=schema)
             singles = []
-            for first in range(0, len(part), ROWS_AT_ONCE):
-                yield _settlement_table(part.cut(first, first + ROWS_AT_ONCE), market, schema)
+            for piece in part.pieces(ROWS_AT_ONCE // len(part.accruals)):
+                yield _settlement_table(piece, market, schema)
         else:
             singles.append(_single_row(part, market))
     yield pa.Table.from_pylist(singles, schema=schema)
@@ -240,7 +240,7 @@ def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> p
     def by_accrual(texts: Sequence[str | None]) -> pa.Array:
         return pa.array(texts, type=pa.string()).take(pa.array(part.columns))
 
-    length = int(part.rows.max()) + 1
+    length = len(part.amounts)
     columns: dict[str, object] = {
         "event": np.arange(part.first, part.first + count),
         "at_ns": market.at_ns[at],
@@ -270,10 +270,13 @@ def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> p
 
 def _cells(sources: Sequence[Ints | None], rows: Ints, columns: Ints) -> pa.Array:
     """The cell of each row and column, null in a column without a source."""
-    nothing = np.zeros(1 + int(rows.max()), dtype=np.int64)
-    stacked = np.stack([nothing if each is None else each[: len(nothing)] for each in sources], axis=1)
+    cells = np.zeros(len(rows), dtype=np.int64)
+    for column, source in enumerate(sources):
+        mine = columns == column
+        if source is not None:
+            cells[mine] = source[rows[mine]]
     absent = np.array([each is None for each in sources])
-    return pa.array(stacked[rows, columns], mask=absent[columns])
+    return pa.array(cells, mask=absent[columns])
 
 
 def _equity_table(run: Run) -> pa.Table:
