@@ -72,8 +72,10 @@ def main() -> None:
             took = perf_counter() - began
             size = sum(path.stat().st_size for path in files)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(f"{form:10} {transfers:>12,} transfers  {transfers / took:>9,.0f} a second  {size / 1e6:>8,.0f} MB"
-                  f"  at most {peak:,.0f} MB of memory")
+            print(
+                f"{form:10} {transfers:>12,} transfers  {transfers / took:>9,.0f} a second  {size / 1e6:>8,.0f} MB"
+                f"  at most {peak:,.0f} MB of memory"
+            )
             shutil.rmtree(place / form)
 
 

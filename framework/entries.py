@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from attrs import define, field, frozen
 
 from framework.errors import RunError
-from framework.market import price_column, utc
+from framework.market import At, price_column, utc
 from framework.units import USDC, Asset
 
-BATCH = 65_536
+BATCH = 16_384
 """Rows of a file that are read at a time."""
 LEDGER = {
     "seq": pa.int64(),
@@ -91,6 +91,8 @@ class Entry(NamedTuple):
     @property
     def kinds(self) -> str:
         """The kinds of its transfers, each once, in their order."""
+        if len(self.transfers) == 1:
+            return self.transfers[0].kind
         return ", ".join(dict.fromkeys(transfer.kind for transfer in self.transfers))
 
 
@@ -146,9 +148,15 @@ class SavedBooks:
         except (OSError, pa.ArrowException) as error:
             raise _unreadable(path, error) from None
 
+    def columns(self, table: str) -> list[str]:
+        """Names of a table's columns."""
+        return list(self.file(table).schema_arrow.names)
+
     def held(self) -> tuple[Asset, ...]:
         """Assets that some transfer moved, in the order of the chart."""
-        found = {code for batch in self._batches("ledger", ("asset",)) for code in batch.column("asset").unique().to_pylist()}
+        found = {
+            code for batch in self._batches("ledger", ("asset",)) for code in batch.column("asset").unique().to_pylist()
+        }
         return tuple(asset for asset in self.assets if asset.code in found)
 
     def entries(self) -> Iterator[Entry]:
@@ -166,7 +174,7 @@ class SavedBooks:
 
     def prices(self, assets: Sequence[Asset]) -> Iterator[Priced]:
         """The close of each asset in each row of the market, row by row; dollars have no price."""
-        names = self.file("market").schema_arrow.names
+        names = self.columns("market")
         priced = [asset for asset in assets if asset != USDC]
         columns = [price_column(names, asset) for asset in priced]
         for rows, at_ns, *prices in self._rows("market", ("row", "at_ns", *columns)):
@@ -174,11 +182,23 @@ class SavedBooks:
                 for asset, column in zip(priced, prices, strict=True):
                     yield Priced(at, row, asset, Decimal(repr(column[index])))
 
-    def opened_at_open(self) -> bool:
-        """Whether trades before the first close were made at the first row's open."""
+    def price_places(self) -> int:
+        """Most decimals that any price of an asset has, as it opens or closes."""
+        names = self.columns("market")
+        columns = {price_column(names, asset, at) for asset in self.assets if asset != USDC for at in ("open", "close")}
+        prices = {
+            price
+            for batch in self._batches("market", sorted(columns))
+            for column in batch.columns
+            for price in column.unique().to_pylist()
+        }
+        return max((-int(Decimal(repr(price)).as_tuple().exponent) for price in prices), default=0)
+
+    def opened_at(self) -> At:
+        """At which prices of the first row trades before its close were made."""
         path = self.folder / "scenario.toml"
         try:
-            return tomllib.loads(path.read_text()).get("entry") == "first_open"
+            return "open" if tomllib.loads(path.read_text()).get("entry") == "first_open" else "close"
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -208,16 +209,19 @@ def _again(first: Entry | None, rest: Iterator[Entry]) -> Iterator[Entry]:
         yield from rest
 
 
+@lru_cache(maxsize=4096)
 def _quoted(text: str) -> str:
     escaped = " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """Text without what ends a description in hledger."""
     return " ".join(text.split()).replace(";", ",").replace("|", "/")
 
 
+@lru_cache(maxsize=4096)
 def _tag(text: str) -> str:
     """Text without what ends the value of a tag in hledger."""
     return _plain(text).replace(",", " ")
