@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,12 +23,15 @@ from framework.errors import RunError
 from framework.eventlog import EventLog, Settlements
 from framework.events import Event
 from framework.market import Market
+from framework.rollforward import ROLL_COLUMNS, roll_forward
 from framework.run import Run
 from framework.summary import Summary
 from framework.valuation import row_of
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout."""
+ROWS_AT_ONCE = 1 << 18
+"""Rows of a table that are in memory together while it is written."""
 LIBRARIES = ("attrs", "cattrs", "numpy", "pyarrow", "simpy")
 
 EVENT_COLUMNS: Mapping[str, pa.DataType] = {
@@ -43,6 +46,7 @@ EVENT_COLUMNS: Mapping[str, pa.DataType] = {
     "size": pa.int64(),
     "amount": pa.int64(),
     "fee": pa.int64(),
+    "charged": pa.int64(),
     "equity": pa.int64(),
     "penalty": pa.int64(),
     "bad_debt": pa.int64(),
@@ -91,10 +95,11 @@ def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
 
 def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: str) -> None:
     (folder / "scenario.toml").write_text(assembly.scenario.toml())
-    _parquet(folder / "market.parquet", _market_table(run.market))
-    _parquet(folder / "ledger.parquet", _ledger_table(run))
-    _parquet(folder / "events.parquet", _event_table(run.events, run.market))
-    _parquet(folder / "equity.parquet", _equity_table(run))
+    _parquet(folder / "market.parquet", [_market_table(run.market)])
+    _parquet(folder / "ledger.parquet", _ledger_tables(run))
+    _parquet(folder / "events.parquet", _event_tables(run.events, run.market))
+    _parquet(folder / "equity.parquet", [_equity_table(run)])
+    _parquet(folder / "balances.parquet", [_balance_table(run)])
     (folder / "summary.json").write_text(_json(summary))
     manifest = {
         "format": FORMAT,
@@ -104,7 +109,14 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
         "inputs": _inputs(run.market),
         "code": assembly.own_code(),
         "label": run.market.label,
-        "ledger": {"digest": run.ledger.digest, "chain": run.ledger.chain(), "chart": run.ledger.chart()},
+        "capital": run.capital,
+        "opened_at": run.opened_at,
+        "ledger": {
+            "digest": run.ledger.digest,
+            "chain": run.ledger.chain(),
+            "chart": run.ledger.chart(),
+            "balances": list(run.ledger.balances().values()),
+        },
         "counts": {"rows": len(run.market), "events": len(run.events), "transfers": len(run.ledger)},
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
         "versions": {"carrybook": version("carrybook"), "python": platform.python_version()}
@@ -146,8 +158,16 @@ def _json(value: object) -> str:
     return json.dumps(value, indent=1) + "\n"
 
 
-def _parquet(path: Path, table: pa.Table) -> None:
-    pq.write_table(table, path, compression="zstd")
+def _parquet(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write tables of one schema one after another; what is written is not kept."""
+    writer = None
+    for table in tables:
+        if writer is None:
+            writer = pq.ParquetWriter(path, table.schema, compression="zstd")
+        if len(table):
+            writer.write_table(table)
+    if writer is not None:
+        writer.close()
 
 
 def _inputs(market: Market) -> dict[str, str]:
@@ -155,41 +175,47 @@ def _inputs(market: Market) -> dict[str, str]:
     return {source.file: source.digest for source in market.sources.values()}
 
 
-def _ledger_table(run: Run) -> pa.Table:
+def _ledger_tables(run: Run) -> Iterator[pa.Table]:
     records = run.ledger.records()
     accounts = pa.array([account.name for account in run.ledger.accounts])
     assets = pa.array([asset.code for asset in run.ledger.assets])
     kinds = pa.array(list(run.ledger.kinds), type=pa.string())
-
-    def named(column: str, names: pa.Array) -> pa.Array:
-        return names.take(pa.array(records[column]))
-
-    return pa.table(
-        {
-            "seq": np.arange(1, len(records) + 1),
-            "at_ns": records["at_ns"],
-            "event": records["event"],
-            "kind": named("kind", kinds),
-            "debit": named("debit", accounts),
-            "credit": named("credit", accounts),
-            "asset": named("asset", assets),
-            "amount": records["amount"],
-        }
-    )
+    for start in range(0, max(1, len(records)), ROWS_AT_ONCE):
+        part = records[start : start + ROWS_AT_ONCE]
+        yield pa.table(
+            {
+                "seq": np.arange(start + 1, start + 1 + len(part)),
+                "at_ns": part["at_ns"],
+                "event": part["event"],
+                "kind": kinds.take(pa.array(part["kind"])),
+                "debit": accounts.take(pa.array(part["debit"])),
+                "credit": accounts.take(pa.array(part["credit"])),
+                "asset": assets.take(pa.array(part["asset"])),
+                "amount": part["amount"],
+            }
+        )
 
 
-def _event_table(events: EventLog, market: Market) -> pa.Table:
+def _event_tables(events: EventLog, market: Market) -> Iterator[pa.Table]:
     schema = pa.schema(list(EVENT_COLUMNS.items()))
-    tables: list[pa.Table] = [schema.empty_table()]
+    yield schema.empty_table()
     singles: list[dict[str, object]] = []
     for part in events.parts:
         if isinstance(part, Settlements):
-            tables += [pa.Table.from_pylist(singles, schema=schema), _settlement_table(part, market, schema)]
+            yield pa.Table.from_pylist(singles, schema=schema)
             singles = []
+            for first in range(0, len(part), ROWS_AT_ONCE):
+                yield _settlement_table(part.cut(first, first + ROWS_AT_ONCE), market, schema)
         else:
             singles.append(_single_row(part, market))
-    tables.append(pa.Table.from_pylist(singles, schema=schema))
-    return pa.concat_tables(tables)
+    yield pa.Table.from_pylist(singles, schema=schema)
+
+
+def _balance_table(run: Run) -> pa.Table:
+    """The roll-forward: what each account began every month with, took, gave, and ended with; atomic units."""
+    lines = roll_forward(run.ledger.accounts, [run.ledger.records()])
+    schema = pa.schema([(name, pa.string() if index < 3 else pa.int64()) for index, name in enumerate(ROLL_COLUMNS)])
+    return pa.Table.from_pylist([dict(zip(ROLL_COLUMNS, line, strict=True)) for line in lines], schema=schema)
 
 
 def _single_row(event: Event, market: Market) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from framework import logs
+from framework import audit_commands, export_commands, logs
 from framework.errors import CarrybookError
 
 
@@ -136,49 +136,8 @@ def sweep(
     console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
 
 
-RUN = click.argument("run", type=click.Path(path_type=Path))
-
-
-@carrybook.command()
-@RUN
-@click.option("--format", "form", type=click.Choice(["beancount", "hledger", "csv"]), required=True, help="For what.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory for the files.")
-@click.option("--json", "as_json", is_flag=True, help="Print the files as one JSON object.")
-def export(run: Path, form: Literal["beancount", "hledger", "csv"], out: Path, as_json: bool) -> None:
-    """Write the books of a saved RUN (its folder) for another program."""
-    from framework.journal import export as export_books  # noqa: PLC0415
-
-    files = [str(path) for path in export_books(run, form, out)]
-    click.echo(json.dumps({"files": files}) if as_json else "\n".join(f"Wrote {path}" for path in files))
-
-
-@carrybook.command()
-@RUN
-@click.argument("select", default="SELECT * FROM balances")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per row, DECIMALs as text, in one array.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
-@click.option("--script", "as_script", is_flag=True, help="Print the views as a script for DuckDB alone.")
-def sql(run: Path, select: str, as_json: bool, as_csv: bool, as_script: bool) -> None:
-    """Answer a SELECT about a saved RUN (its folder); without one, show the balances.
-
-    Views: transfers, postings, balances, waterfall, accounts, prices, events, market, equity.
-    """
-    from framework.answers import csv_lines, grid, json_lines  # noqa: PLC0415
-    from framework.sql import ask, script  # noqa: PLC0415
-
-    if as_json + as_csv + as_script > 1:
-        raise click.UsageError("--json, --csv and --script exclude each other; expected one of them")
-    if as_script:
-        click.echo(script(run))
-        return
-    with ask(run, select) as answer:
-        if as_json or as_csv:
-            for line in json_lines(answer) if as_json else csv_lines(answer):
-                click.echo(line, nl=False)
-            return
-        from rich.console import Console  # noqa: PLC0415
-
-        Console(highlight=False, width=None if sys.stdout.isatty() else 1_000).print(grid(answer).rich())
+for command in audit_commands.COMMANDS + export_commands.COMMANDS:
+    carrybook.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,41 +1,20 @@
-"""The books of a saved run as a stream of entries: a batch of rows is in memory at a time, however long the ledger.
+"""The books of a saved run as a stream of entries: a batch of rows is in memory at a time, however long the ledger."""
 
-Everything comes from the run's folder: the chart of accounts from its manifest, the rest from its Parquet files.
-"""
-
-import json
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from attrs import define, field, frozen
 
+from framework.chain import Records
 from framework.errors import RunError
-from framework.market import At, price_column, utc
-from framework.units import USDC, Asset
-
-BATCH = 16_384
-"""Rows of a file that are read at a time."""
-LEDGER = {
-    "seq": pa.int64(),
-    "at_ns": pa.int64(),
-    "event": pa.int64(),
-    "kind": pa.string(),
-    "debit": pa.string(),
-    "credit": pa.string(),
-    "asset": pa.string(),
-    "amount": pa.int64(),
-}
-"""Columns of `ledger.parquet`."""
-TABLES = ("ledger", "events", "market", "equity")
-"""Parquet files of a run's folder."""
+from framework.folder import UNKNOWN, Folder
+from framework.market import utc
+from framework.units import Asset
 
 
 @define(eq=False)
@@ -97,67 +76,30 @@ class Entry(NamedTuple):
 
 
 class Priced(NamedTuple):
-    """The close of an asset in one row of the market, in USD, the very decimals that were used."""
+    """The close of an asset in one row of the market: `price_usd` is the very decimal that was used."""
 
     at_ns: int
     row: int
     asset: Asset
-    price_usd: Decimal
+    price_usd: str
 
 
 @frozen(eq=False)
 class SavedBooks:
-    """A run's folder, opened for reading; raises `RunError` for a folder, file or row that is not a run's."""
+    """The books in a run's folder; raises `RunError` for a file or a row that is not a run's."""
 
-    folder: Path
-    name: str
-    label: str
-    """What a reader of any result must know about the data, or nothing."""
-    scenario: str
-    digest: str
-    assets: tuple[Asset, ...]
-    holdings: Mapping[tuple[str, str], Holding] = field(repr=False)
-    """(account, code of its asset) -> what it holds, in the order of the chart; `entries` leaves its balances here."""
+    folder: Folder
+    holdings: tuple[Holding, ...] = field(init=False, repr=False)
+    """Every account, in the order of the chart; `entries` leaves its balances here."""
 
-    @classmethod
-    def open(cls, path: Path) -> "SavedBooks":
-        """The books in a run's folder, or in the only run below a directory."""
-        folder = run_folder(path)
-        manifest, place = _json(folder / "manifest.json"), folder / "manifest.json"
-        try:
-            books, chart = manifest["ledger"], manifest["ledger"]["chart"]
-            assets = {code: Asset(code, decimals) for code, decimals in chart["assets"]}
-            holdings = {(account, code): Holding(account, assets[code]) for account, code in chart["accounts"]}
-            return cls(
-                folder,
-                manifest["run"],
-                manifest["label"],
-                str(_json(folder / "summary.json")["scenario"]),
-                books["digest"],
-                tuple(assets.values()),
-                holdings,
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{place}: not the manifest of a run ({error}); expected one that `run` wrote") from None
-
-    def file(self, table: str) -> pq.ParquetFile:
-        """A table of the folder: `ledger`, `events`, `market` or `equity`."""
-        path = self.folder / f"{table}.parquet"
-        try:
-            return pq.ParquetFile(path)
-        except (OSError, pa.ArrowException) as error:
-            raise _unreadable(path, error) from None
-
-    def columns(self, table: str) -> list[str]:
-        """Names of a table's columns."""
-        return list(self.file(table).schema_arrow.names)
+    @holdings.default
+    def _open(self) -> tuple[Holding, ...]:
+        return tuple(Holding(account.name, account.asset) for account in self.folder.accounts)
 
     def held(self) -> tuple[Asset, ...]:
         """Assets that some transfer moved, in the order of the chart."""
-        found = {
-            code for batch in self._batches("ledger", ("asset",)) for code in batch.column("asset").unique().to_pylist()
-        }
-        return tuple(asset for asset in self.assets if asset.code in found)
+        found = {code for batch in self.folder.batches("balances", ("asset",)) for code in batch["asset"].to_pylist()}
+        return tuple(asset for asset in self.folder.assets if asset.code in found)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry in the order of the ledger; to be read once, since holdings are left as the last entry did.
@@ -169,90 +111,42 @@ class SavedBooks:
         for (event, at_ns), rows in groupby(self._transfers(), key=itemgetter(0, 1)):
             while told and told[0] < event:
                 told = next(log, None)
-            _, kind, venue, cause = told if told and told[0] == event else (event, "", "", None)
-            yield Entry(at_ns, event, venue, kind, cause, [transfer for _, _, transfer in rows])
+            _, kind, venue, cause = told if told and told[0] == event else (event, None, None, None)
+            yield Entry(at_ns, event, venue or "", kind or "", cause, [transfer for _, _, transfer in rows])
 
-    def prices(self, assets: Sequence[Asset]) -> Iterator[Priced]:
-        """The close of each asset in each row of the market, row by row; dollars have no price."""
-        names = self.columns("market")
-        priced = [asset for asset in assets if asset != USDC]
-        columns = [price_column(names, asset) for asset in priced]
-        for rows, at_ns, *prices in self._rows("market", ("row", "at_ns", *columns)):
-            for index, (row, at) in enumerate(zip(rows, at_ns, strict=True)):
-                for asset, column in zip(priced, prices, strict=True):
-                    yield Priced(at, row, asset, Decimal(repr(column[index])))
-
-    def price_places(self) -> int:
-        """Most decimals that any price of an asset has, as it opens or closes."""
-        names = self.columns("market")
-        columns = {price_column(names, asset, at) for asset in self.assets if asset != USDC for at in ("open", "close")}
-        prices = {
-            price
-            for batch in self._batches("market", sorted(columns))
-            for column in batch.columns
-            for price in column.unique().to_pylist()
-        }
-        return max((-int(Decimal(repr(price)).as_tuple().exponent) for price in prices), default=0)
-
-    def opened_at(self) -> At:
-        """At which prices of the first row trades before its close were made."""
-        path = self.folder / "scenario.toml"
-        try:
-            return "open" if tomllib.loads(path.read_text()).get("entry") == "first_open" else "close"
-        except (OSError, ValueError) as error:
-            raise _unreadable(path, error) from None
+    def prices(self) -> Iterator[Priced]:
+        """The close of each asset that was held in each row of the market, row by row; dollars have no price."""
+        moved = self.held()
+        held = [(asset, prices) for asset, prices in self.folder.book.prices.items() if asset in moved]
+        for row, at_ns in enumerate(self.folder.market.at_ns.tolist()):
+            for asset, prices in held:
+                yield Priced(at_ns, row, asset, fixed(int(prices.values[row + 1]), prices.decimals))
 
     def _transfers(self) -> Iterator[tuple[int, int, Moved]]:
-        done = 0
-        for seqs, at_ns, events, *rest in self._rows("ledger", tuple(LEDGER)):
-            for seq, at, event, kind, debit, credit, asset, amount in zip(seqs, at_ns, events, *rest, strict=True):
-                done += 1
-                try:
-                    sides = self.holdings[debit, asset], self.holdings[credit, asset]
-                except KeyError as error:
-                    account, code = error.args[0]
-                    place = f"{self.folder / 'ledger.parquet'}: row {done}"
-                    raise RunError(f"{place}: account {account} in {code} is not in the manifest's chart") from None
-                yield event, at, Moved(seq, kind, *sides, amount)
+        kinds, holdings, seq = self.folder.kinds, self.holdings, 1
+        for batch in self.folder.records():
+            self._check(batch, seq)
+            columns = (batch[name].tolist() for name in ("event", "at_ns", "kind", "debit", "credit", "amount"))
+            for event, at_ns, kind, debit, credit, amount in zip(*columns, strict=True):
+                yield event, at_ns, Moved(seq, kinds[kind], holdings[debit], holdings[credit], amount)
+                seq += 1
 
-    def _log(self) -> Iterator[tuple[int, str, str, int | None]]:
-        for columns in self._rows("events", ("event", "kind", "venue", "cause")):
-            yield from zip(*columns, strict=True)
+    def _check(self, batch: Records, first: int) -> None:
+        """Refuse a transfer that no journal could hold."""
+        for wrong, words in (
+            ((batch["debit"] == UNKNOWN) | (batch["credit"] == UNKNOWN), "an account that is not in the chart"),
+            (batch["kind"] == UNKNOWN, "a kind that is not in the chart"),
+            (batch["amount"] <= 0, "no positive amount"),
+            (batch["at_ns"] < 0, "no instant"),
+        ):
+            for index in np.flatnonzero(wrong)[:1].tolist():
+                place = f"{self.folder.path / 'ledger.parquet'}: row {first + index}"
+                raise RunError(f"{place}: {words}; expected a transfer as it was saved (see carrybook audit)")
 
-    def _rows(self, table: str, columns: Sequence[str]) -> Iterator[list[list[Any]]]:
-        """Batches of a table, each a list of values by column."""
-        for batch in self._batches(table, columns):
-            yield [_values(batch.column(name)) for name in columns]
-
-    def _batches(self, table: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Batches of a table that have every column and no empty cell but in `cause`."""
-        path, file = self.folder / f"{table}.parquet", self.file(table)
-        types = {each.name: each.type for each in file.schema_arrow}
-        for name in columns:
-            if name not in types:
-                raise RunError(f"{path}: no column {name!r}; expected one")
-            wanted = LEDGER.get(name) if table == "ledger" else None
-            if wanted and types[name] != wanted:
-                raise RunError(f"{path}, column {name}: holds {types[name]}; expected {wanted}")
-        try:
-            for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys(columns))):
-                for name in columns:
-                    if name != "cause" and batch.column(name).null_count:
-                        raise RunError(f"{path}, column {name}: a cell is empty; expected a value in every row")
-                yield batch
-        except (OSError, pa.ArrowException) as error:
-            raise _unreadable(path, error) from None
-
-
-def run_folder(path: Path) -> Path:
-    """The folder of a run: the path itself, or the only run in it; raises `RunError`."""
-    if (path / "manifest.json").is_file():
-        return path
-    runs = sorted(each.parent for each in path.glob("*/manifest.json") if not each.parent.name.startswith("."))
-    if len(runs) == 1:
-        return runs[0]
-    found = f"it holds {len(runs)} runs" if runs else "no manifest.json"
-    raise RunError(f"{path}: not a finished run ({found}); expected the folder of one run")
+    def _log(self) -> Iterator[tuple[int, str | None, str | None, int | None]]:
+        for batch in self.folder.batches("events", ("event", "kind", "venue", "cause"), ("kind", "venue")):
+            columns = (batch["event"].to_pylist(), _words(batch["kind"]), _words(batch["venue"]))
+            yield from zip(*columns, batch["cause"].to_pylist(), strict=True)
 
 
 @lru_cache(maxsize=4096)
@@ -272,21 +166,6 @@ def fixed(atoms: int, decimals: int) -> str:
     return f"{'-' if atoms < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
 
 
-def _values(column: pa.Array) -> list[Any]:
-    if column.type != pa.string():
-        return column.to_pylist()
-    coded = column.dictionary_encode()
-    words = coded.dictionary.to_pylist()
-    return [words[code] for code in coded.indices.to_pylist()]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> RunError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return RunError(f"{path}: not readable ({' '.join(reason.split())}); expected a file that `run` wrote")
+def _words(column: pa.DictionaryArray) -> list[str | None]:
+    words = [*column.dictionary.to_pylist(), None]
+    return [words[code] for code in column.indices.fill_null(-1).to_pylist()]

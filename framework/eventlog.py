@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from framework.accrual import Accrual
@@ -23,6 +23,10 @@ class Settlements:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def cut(self, first: int, stop: int) -> "Settlements":
+        """The settlements from the one at `first` to the one before `stop`, counted from 0."""
+        return evolve(self, first=self.first + first, rows=self.rows[first:stop], columns=self.columns[first:stop])
 
     def gains(self, column: int) -> Ints:
         """What one accrual brought us over the stretch, < 0 where it cost: atomic units, shape (rows,)."""

@@ -128,13 +128,14 @@ class ConditionMet(Event):
 
 @frozen(kw_only=True)
 class OrderFilled(Event):
-    """An order was executed: `size` was traded at `price` for `amount`, at a total `fee`."""
+    """An order was executed: `size` was traded at `price` for `amount`, at a total `fee` on a notional of `charged`."""
 
     order: str
     price: float
     size: int = 0
     amount: int = 0
     fee: int = 0
+    charged: int = 0
     reason: str = ""
 
     @property

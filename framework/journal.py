@@ -16,6 +16,7 @@ from typing import Literal
 
 from framework.entries import Entry, Holding, SavedBooks, date_and_time, fixed
 from framework.errors import RunError
+from framework.folder import Folder
 from framework.spreadsheet import write_tables
 from framework.units import USDC, Asset
 
@@ -25,14 +26,14 @@ BEANCOUNT_COMMODITY = re.compile(r"[A-Z](?:[A-Z0-9'._-]{0,22}[A-Z0-9])?")
 HLEDGER_TYPES = {"Assets": "A", "Liabilities": "L", "Equity": "E", "Income": "R", "Expenses": "X"}
 
 
-def export(run: Path, form: Form, out: Path) -> tuple[Path, ...]:
+def export(folder: Folder, form: Form, out: Path) -> tuple[Path, ...]:
     """Write a saved run for another program into the directory `out`, and return the files.
 
     `beancount` and `hledger` are one journal, `csv` several tables. Files of the same names are replaced, each whole or
     not at all. Raises `RunError` for a folder that is not a run's or a place that cannot be written, and then nothing
     has been written.
     """
-    books = SavedBooks.open(run)
+    books = SavedBooks(folder)
     try:
         with _draft(out) as draft:
             if form == "csv":
@@ -63,10 +64,9 @@ def _draft(out: Path) -> Iterator[Path]:
 
 def beancount(books: SavedBooks) -> Iterator[str]:
     """The journal for `bean-check`: dates only, times as metadata, balances at the start of the day after a change."""
-    held = books.held()
-    names = beancount_commodities(books.assets)
+    names = beancount_commodities(books.folder.assets)
     codes = {asset.code: name for asset, name in names.items()}
-    families = _families(books.holdings.values())
+    families = _families(books.holdings)
     entries = books.entries()
     first = next(entries, None)
     start, _ = date_and_time(first.at_ns) if first else ("1970-01-01", "")
@@ -79,16 +79,17 @@ def beancount(books: SavedBooks) -> Iterator[str]:
             yield f"{after} balance {holding.account}  {amount} ~ 0 {codes[holding.asset.code]}\n"
 
     yield _about(books)
-    yield f'option "title" {_quoted(f"{books.scenario} {books.name[:16]}")}\noption "operating_currency" "USDC"\n\n'
-    for asset in books.assets:
+    yield f'option "title" {_quoted(f"{books.folder.scenario.name} {books.folder.name[:16]}")}\n'
+    yield 'option "operating_currency" "USDC"\n\n'
+    for asset in books.folder.assets:
         yield f"{start} commodity {codes[asset.code]}\n  code: {_quoted(asset.code)}\n  decimals: {asset.decimals}\n"
     yield "\n"
-    for account, holdings in _by_account(books.holdings.values()).items():
+    for account, holdings in _by_account(books.holdings).items():
         yield f"{start} open {account}  {','.join(codes[holding.asset.code] for holding in holdings)}\n"
     yield "\n"
-    for at_ns, row, asset, price_usd in books.prices(held):
+    for at_ns, row, asset, price_usd in books.prices():
         day, time = date_and_time(at_ns)
-        yield f'{day} price {codes[asset.code]}  {price_usd:f} USDC\n  row: {row}\n  time: "{time}"\n'
+        yield f'{day} price {codes[asset.code]}  {price_usd} USDC\n  row: {row}\n  time: "{time}"\n'
     day, moved = start, dict[Holding, None]()
     for entry in _again(first, entries):
         today, time = date_and_time(entry.at_ns)
@@ -98,15 +99,15 @@ def beancount(books: SavedBooks) -> Iterator[str]:
         yield _beancount_entry(entry, today, time, codes)
         for transfer in entry.transfers:
             moved[transfer.debit] = moved[transfer.credit] = None
-    yield from balances(day, books.holdings.values())
+    yield from balances(day, books.holdings)
 
 
 def _beancount_entry(entry: Entry, day: str, time: str, codes: dict[str, str]) -> str:
     cause = "" if entry.cause is None else f"  cause: {entry.cause}\n"
-    text = [
+    text = [(
         f"\n{day} * {_quoted(entry.venue)} {_quoted(entry.kinds)}\n  event: {entry.event}\n"
         f'  event_kind: {_quoted(entry.event_kind)}\n{cause}  at_ns: {entry.at_ns}\n  time: "{time}"\n'
-    ]
+    )]  # fmt: skip
     for seq, kind, debit, credit, amount in entry.transfers:
         debit.post(amount)
         credit.post(-amount)
@@ -144,19 +145,18 @@ def _families(holdings: Iterable[Holding]) -> dict[Holding, list[Holding]]:
 
 def hledger(books: SavedBooks) -> Iterator[str]:
     """The journal for `hledger check --strict`: every posting is followed by the balance that it leaves."""
-    held = books.held()
-    codes = {asset.code: hledger_commodity(asset.code) for asset in books.assets}
+    codes = {asset.code: hledger_commodity(asset.code) for asset in books.folder.assets}
     yield _about(books)
     yield "decimal-mark .\n\n"
-    for asset in books.assets:
+    for asset in books.folder.assets:
         yield f"commodity 1000.{'0' * asset.decimals} {codes[asset.code]}\n"
     yield "\n"
-    for account in _by_account(books.holdings.values()):
+    for account in _by_account(books.holdings):
         yield f"account {account}  ; type: {HLEDGER_TYPES[account.partition(':')[0]]}\n"
     yield "\n"
-    for at_ns, row, asset, price_usd in books.prices(held):
+    for at_ns, row, asset, price_usd in books.prices():
         day, time = date_and_time(at_ns)
-        yield f"P {day} {codes[asset.code]} {price_usd:f} {codes[USDC.code]}  ; row:{row}, time:{time}\n"
+        yield f"P {day} {codes[asset.code]} {price_usd} {codes[USDC.code]}  ; row:{row}, time:{time}\n"
     for entry in books.entries():
         yield _hledger_entry(entry, codes)
 
@@ -164,10 +164,10 @@ def hledger(books: SavedBooks) -> Iterator[str]:
 def _hledger_entry(entry: Entry, codes: dict[str, str]) -> str:
     day, time = date_and_time(entry.at_ns)
     cause = "" if entry.cause is None else f", cause:{entry.cause}"
-    text = [
+    text = [(
         f"\n{day} * ({entry.event}) {_plain(entry.venue)} | {_plain(entry.kinds)}\n"
         f"    ; event:{entry.event}, event_kind:{_tag(entry.event_kind)}{cause}, at_ns:{entry.at_ns}, time:{time}\n"
-    ]
+    )]  # fmt: skip
     for seq, kind, debit, credit, amount in entry.transfers:
         decimals, code = debit.asset.decimals, codes[debit.asset.code]
         units, about = fixed(amount, decimals), f"  ; seq:{seq}, kind:{_tag(kind)}\n"
@@ -192,7 +192,8 @@ JOURNALS: dict[str, tuple[Callable[[SavedBooks], Iterator[str]], str]] = {
 
 def _about(books: SavedBooks) -> str:
     """What a reader must know first, as comments."""
-    lines = [f"Run {books.name} of the scenario {books.scenario}", f"Ledger digest {books.digest}", books.label]
+    run = books.folder
+    lines = [f"Run {run.name} of the scenario {run.scenario.name}", f"Ledger digest {run.digest}", run.label]
     return "".join(f"; {_plain(line)}\n" for line in lines if line) + "\n"
 
 

@@ -1,37 +1,17 @@
 """A double-entry ledger in integers: transfers appended, balanced by construction, and chained by digest."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from framework.accounts import Account, Record, Stream, Transfer
+from framework.chain import RECORD, Records, links
 from framework.errors import LedgerError
 from framework.units import Asset
 
-RECORD = np.dtype(
-    [
-        ("at_ns", "<i8"),
-        ("event", "<i8"),
-        ("amount", "<i8"),
-        ("kind", "<u2"),
-        ("debit", "<u2"),
-        ("credit", "<u2"),
-        ("asset", "<u2"),
-    ]
-)
-"""One transfer as it is stored and digested: 32 bytes, little-endian, names as codes in order of first appearance."""
-
 LIMIT = 2**63
 """Where the integers of a record end."""
-
-Records = np.ndarray[Any, np.dtype[np.void]]
-
-BLOCK = 4096
-"""Transfers per link of the digest chain."""
 
 
 class Ledger:
@@ -207,22 +187,17 @@ class Ledger:
         return records
 
     def chain(self) -> tuple[str, ...]:
-        """One SHA-256 per block of `BLOCK` transfers, each over the one before and the block's bytes.
-
-        The first link starts from the chart of accounts, so a renamed account breaks it as well.
-        """
-        link = hashlib.sha256(json.dumps(self.chart()).encode()).digest()
-        links = [link.hex()]
-        records = self.records()
-        for start in range(0, len(records), BLOCK):
-            link = hashlib.sha256(link + records[start : start + BLOCK].tobytes()).digest()
-            links.append(link.hex())
-        return tuple(links)
+        """The digest chain over the chart of accounts and all transfers; see `framework.chain`."""
+        return tuple(links(self.chart(), [self.records()]))
 
     def chart(self) -> dict[str, list[list[str | int]]]:
-        """Names behind the codes of the records: accounts with their asset, assets with their decimals, kinds."""
+        """Names behind the codes of the records: accounts with their asset, assets with their decimals, kinds.
+
+        `floored` are the codes of the accounts that may not turn against their usual side.
+        """
         return {
             "accounts": [[account.name, account.asset.code] for account in self._codes],
+            "floored": [[code] for code, account in enumerate(self._codes) if account.floor],
             "assets": [[asset.code, asset.decimals] for asset in self._assets],
             "kinds": [[kind] for kind in self._kinds],
         }

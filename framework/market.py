@@ -14,6 +14,7 @@ from framework.units import Asset
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Cached = TypeVar("Cached")
 
 PRICES = ("open", "high", "low", "close")

@@ -17,7 +17,8 @@ TABLES = {
     "balances": ("date", "account", "asset", "debits", "credits", "balance"),
     "prices": ("date", "time", "at_ns", "row", "asset", "price_usd"),
     "transfers": (
-        "seq", "date", "time", "at_ns", "event", "event_kind", "venue", "cause", "kind", "debit", "credit", "asset", "amount",
+        "seq", "date", "time", "at_ns", "event", "event_kind", "venue", "cause",
+        "kind", "debit", "credit", "asset", "amount",
     ),
 }  # fmt: skip
 """Table -> its columns. Amounts, debits, credits and balances are whole units of the asset with all its decimals.
@@ -36,9 +37,9 @@ def write_tables(books: SavedBooks, folder: Path) -> None:
             tables[name] = csv.writer(file, lineterminator="\n")
             tables[name].writerow(columns)
         last = {USDC: Decimal(1)}
-        for at_ns, row, asset, price_usd in books.prices(books.held()):
-            tables["prices"].writerow((*date_and_time(at_ns), at_ns, row, asset.code, f"{price_usd:f}"))
-            last[asset] = price_usd
+        for at_ns, row, asset, price_usd in books.prices():
+            tables["prices"].writerow((*date_and_time(at_ns), at_ns, row, asset.code, price_usd))
+            last[asset] = Decimal(price_usd)
         day, moved = "", dict[Holding, tuple[int, int]]()
         for entry in books.entries():
             today, time = date_and_time(entry.at_ns)
@@ -50,13 +51,13 @@ def write_tables(books: SavedBooks, folder: Path) -> None:
                     moved.setdefault(holding, (holding.debits, holding.credits))
             tables["transfers"].writerows(_transfers(entry, today, time))
         tables["balances"].writerows(_day(day, moved))
-        tables["accounts"].writerows(_account(holding, last) for holding in books.holdings.values())
+        tables["accounts"].writerows(_account(holding, last) for holding in books.holdings)
         tables["about"].writerows(
             (
-                ("run", books.name),
-                ("scenario", books.scenario),
-                ("data", books.label or "files"),
-                ("ledger_digest", books.digest),
+                ("run", books.folder.name),
+                ("scenario", books.folder.scenario.name),
+                ("data", books.folder.label or "files"),
+                ("ledger_digest", books.folder.digest),
             )
         )
 

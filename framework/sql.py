@@ -1,27 +1,26 @@
 """A saved run as views for SQL, in DuckDB: exact amounts, exact prices, read-only, and no file but the run's own.
 
-Amounts are integers of atomic units; `units`, prices and dollars are DECIMALs, so that sums are exact. `script` gives
-the same views for DuckDB alone, over the Parquet files where they lie.
+Amounts are integers of atomic units; `units`, prices and dollars are DECIMALs, so that sums are exact.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-import pyarrow.dataset
 from attrs import frozen
 
-from framework.entries import TABLES, SavedBooks
-from framework.errors import SqlError
-from framework.market import price_column
-from framework.units import USDC, Asset
-from framework.valuation import EXPENSE_BUCKETS, INCOME_BUCKETS
+from framework.errors import RunError, SqlError
+from framework.folder import Folder
+from framework.units import Asset
+from framework.valuation import bucket_of
 
 if TYPE_CHECKING:
     import duckdb
 
+TABLES = ("ledger", "events", "market", "equity", "balances")
+"""Parquet files of a run's folder."""
 WIDTH = 38
 """Digits of a DECIMAL."""
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FLOAT", "DOUBLE")
@@ -54,6 +53,9 @@ CREATE VIEW market AS SELECT make_timestamp(at_ns // 1000) AS time, * FROM {mark
 
 CREATE VIEW equity AS SELECT make_timestamp(at_ns // 1000) AS time, * FROM {equity};
 
+-- every account by month, in atomic units: opening balance, debits, credits, closing balance
+CREATE VIEW roll_forward AS SELECT * FROM {balances};
+
 -- the close of each asset in each row of the market, the very decimals that were read
 CREATE VIEW prices AS
 {prices};
@@ -79,7 +81,7 @@ CREATE VIEW waterfall AS
 WITH quotes AS (
     SELECT at_ns, asset, price_usd FROM prices
     UNION ALL
-    {opened}
+    SELECT at_ns, asset, price_usd FROM ({opened})
 ), flows AS (
     SELECT account, asset, units * CAST(1 AS DECIMAL({width}, {places})) AS usd FROM postings WHERE asset = 'USDC'
     UNION ALL
@@ -96,6 +98,12 @@ WHERE bucket IS NOT NULL
 ORDER BY number;
 """
 
+QUOTES = """
+SELECT row, {at_ns} AS at_ns, {asset} AS asset,
+    CAST(CAST({column} AS VARCHAR) AS DECIMAL(38, {places})) AS price_usd
+FROM market"""
+"""The prices of one asset, out of the column of the market that has them."""
+
 
 @frozen
 class Answer:
@@ -111,19 +119,20 @@ class Answer:
 
 
 @contextmanager
-def ask(run: Path, statement: str) -> Iterator[Answer]:
+def ask(folder: Folder, statement: str) -> Iterator[Answer]:
     """The answer to one SELECT over the views of a saved run; raises `SqlError` for what DuckDB cannot answer.
 
-    The statement sees the run's folder and nothing else, and can change nothing.
+    The statement sees the tables of the run's folder and no other file, and can change nothing.
     """
     duckdb = _duckdb()
-    books = SavedBooks.open(run)
+    script = views(folder)
     with TemporaryDirectory(prefix="carrybook.") as spill, duckdb.connect(":memory:") as connection:
-        for table in TABLES:
-            books.file(table).close()
-            connection.register(f"{table}_file", pyarrow.dataset.dataset(books.folder / f"{table}.parquet"))
-        connection.execute(views(books, {table: f"{table}_file" for table in TABLES}))
-        connection.execute(f"SET temp_directory = '{spill}'")
+        connection.execute(f"SET temp_directory = {_text(spill)}")
+        connection.execute(f"SET allowed_paths = [{', '.join(_text(path) for path in _files(folder).values())}]")
+        try:
+            connection.execute(script)
+        except duckdb.Error as error:
+            raise RunError(f"{folder.path}: {_words(error)}; expected the tables as they were saved") from None
         for setting in ("python_enable_replacements", "enable_external_access"):
             connection.execute(f"SET {setting} = false")
         connection.execute("SET lock_configuration = true")
@@ -132,44 +141,33 @@ def ask(run: Path, statement: str) -> Iterator[Answer]:
             answer = connection.execute(statement)
             names = tuple(column[0] for column in answer.description)
             numeric = tuple(str(column[1]).startswith(NUMBERS) for column in answer.description)
-            yield Answer(names, numeric, _fetched(answer), books.label)
+            yield Answer(names, numeric, _fetched(answer), folder.label)
         except duckdb.Error as error:
-            raise _refused(error) from None
+            raise SqlError(f"SQL: {_words(error)}") from None
 
 
-def script(run: Path) -> str:
-    """The views of a saved run as a script for DuckDB alone; it reads the folder's files where they lie."""
-    books = SavedBooks.open(run)
-    files = {table: str((books.folder / f"{table}.parquet").resolve()).replace("'", "''") for table in TABLES}
-    return views(books, {table: f"read_parquet('{file}')" for table, file in files.items()})
-
-
-def views(books: SavedBooks, tables: dict[str, str]) -> str:
-    """The statements that make the views, over relations that give the tables of the folder."""
-    most = max(asset.decimals for asset in books.assets)
-    places = min(books.price_places(), WIDTH - most)
+def views(folder: Folder) -> str:
+    """The statements that make the views, for DuckDB alone: they read the folder's files where they lie."""
+    most = max(asset.decimals for asset in folder.assets)
+    places = min(max((prices.decimals for prices in folder.book.prices.values()), default=0), WIDTH - most)
     atoms = " ".join(
         f"WHEN {_text(asset.code)} THEN CAST({10**-asset.decimals:.{asset.decimals}f} AS DECIMAL({most + 1}, {most}))"
-        for asset in books.assets
+        for asset in folder.assets
     )
     rows = [
-        f"    ({number}, {_text(held.account)}, {_text(held.asset.code)}, {_text(held.root)}, {held.asset.decimals}, "
-        f"{_text(bucket_of(held.account, held.asset))})"
-        for number, held in enumerate(books.holdings.values())
+        f"    ({number}, {_text(account.name)}, {_text(account.asset.code)}, {_text(account.name.partition(':')[0])}, "
+        f"{account.asset.decimals}, {_text(bucket_of(account))})"
+        for number, account in enumerate(folder.accounts)
     ]
-    priced = [asset for asset in books.assets if asset != USDC]
-    closes = {asset: price_column(books.columns("market"), asset) for asset in priced}
-    opens = {asset: price_column(books.columns("market"), asset, books.opened_at()) for asset in priced}
+    closes = {asset: folder.market.price_column(asset) for asset in folder.book.prices}
+    opens = {asset: folder.market.price_column(asset, folder.opened_at) for asset in folder.book.prices}
 
     def quoted(at_ns: str, columns: dict[Asset, str], rows: str) -> str:
-        none = (
-            f"SELECT 0 AS row, 0 AS at_ns, '' AS asset, CAST(0 AS DECIMAL({WIDTH}, {places})) AS price_usd WHERE false"
-        )
-        return "\nUNION ALL\n".join(
-            f"SELECT row, {at_ns} AS at_ns, {_text(asset.code)} AS asset, "
-            f"CAST(CAST({_name(column)} AS VARCHAR) AS DECIMAL({WIDTH}, {places})) AS price_usd FROM market{rows}"
+        selected = [
+            QUOTES.format(at_ns=at_ns, asset=_text(asset.code), column=_name(column), places=places) + rows
             for asset, column in columns.items()
-        ) or none  # fmt: skip
+        ]
+        return " UNION ALL ".join(selected) or QUOTES.format(at_ns=0, asset="''", column=0, places=0) + " LIMIT 0"
 
     return VIEWS.format(
         chart=",\n".join(rows),
@@ -177,26 +175,16 @@ def views(books: SavedBooks, tables: dict[str, str]) -> str:
         places=places,
         atoms=atoms,
         prices=quoted("at_ns", closes, ""),
-        opened=f"SELECT at_ns, asset, price_usd FROM ({quoted('0', opens, ' WHERE row = 0')})",
-        **tables,
+        opened=quoted("0", opens, " WHERE row = 0"),
+        **{table: f"read_parquet({_text(path)})" for table, path in _files(folder).items()},
     )
 
 
-def bucket_of(account: str, asset: Asset) -> str | None:
-    """The bucket of the waterfall that an account feeds; None for capital and for dollars that are held."""
-    root, leaf = account.partition(":")[0], account.rpartition(":")[2]
-    match root:
-        case "Income":
-            return INCOME_BUCKETS.get(leaf, "other_income")
-        case "Expenses":
-            return EXPENSE_BUCKETS.get(leaf, "fees")
-        case "Equity":
-            return {"Trading": "execution", "Realised": "execution", "Accretion": "price_pnl"}.get(leaf)
-        case _:
-            return None if asset == USDC else "price_pnl"
+def _files(folder: Folder) -> dict[str, str]:
+    return {table: str((folder.path / f"{table}.parquet").resolve()) for table in TABLES}
 
 
-def _duckdb() -> "duckdb":
+def _duckdb() -> ModuleType:
     try:
         import duckdb  # noqa: PLC0415  (an extra, and nothing else needs it)
     except ImportError:
@@ -217,9 +205,9 @@ def _fetched(answer: "duckdb.DuckDBPyConnection") -> Iterator[tuple[object, ...]
         yield from rows
 
 
-def _refused(error: Exception) -> SqlError:
+def _words(error: Exception) -> str:
     words, _, _ = str(error).partition("\n\nLINE ")
-    return SqlError(f"SQL: {' '.join(words.split())}")
+    return " ".join(words.split())
 
 
 def _text(value: str | None) -> str:

@@ -1,8 +1,4 @@
-"""What a run is worth and why: equity, the waterfall and the metrics, from the ledger and the market in exact numbers.
-
-Money is computed in integers of 10^-n USD, n large enough for every price and amount, and only then turned into
-decimals: a sum that should be zero is exactly zero.
-"""
+"""What a run is worth and why: equity, waterfall and metrics, from the ledger and the market in exact numbers."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -13,9 +9,10 @@ from attrs import fields, frozen
 from framework.accounts import Account
 from framework.accrual import rows_until
 from framework.events import Ended, Liquidated, MarginCalled, OrderFilled, Started, TransferSent
-from framework.market import At, Market
+from framework.market import Market
 from framework.run import Run
-from framework.units import JITOSOL, USDC, Asset
+from framework.units import JITOSOL, USDC
+from framework.worth import Worth, decimal, usdc
 
 INCOME_BUCKETS = {
     "Funding": "funding",
@@ -27,6 +24,21 @@ INCOME_BUCKETS = {
 """Last part of an income account -> bucket of the waterfall; other income is `other_income`."""
 EXPENSE_BUCKETS = {"Interest": "carry", "LiquidationPenalty": "liquidation_penalty"}
 """Last part of an expense account -> bucket of the waterfall; other expenses are `fees`."""
+EQUITY_BUCKETS = {"Trading": "execution", "Realised": "execution", "Accretion": "price_pnl"}
+"""Last part of an equity account -> bucket of the waterfall; capital is in none."""
+
+WATERFALL_BUCKETS = (
+    "carry",
+    "funding",
+    "staking",
+    "fees",
+    "liquidation_penalty",
+    "price_pnl",
+    "execution",
+    "bad_debt",
+    "other_income",
+)
+"""The buckets that a result is the sum of."""
 
 
 @frozen(kw_only=True)
@@ -60,117 +72,52 @@ class Waterfall:
         return ((each.name, getattr(self, each.name)) for each in fields(type(self)))
 
 
-@frozen(kw_only=True)
-class Exact:
-    """Prices of an asset as integers of 10^-`decimals` USD, the very decimals that were read.
-
-    The first is the one at which the run was opened, then those of the rows as they close.
-    """
-
-    prices: list[int]
-    decimals: int
-
-    @classmethod
-    def of(cls, market: Market, asset: Asset, opened_at: At) -> "Exact":
-        """The exact prices of an asset."""
-        closes, opens = market.price_column(asset), market.price_column(asset, opened_at)
-
-        def convert() -> Exact:
-            prices = [float(market[opens][0]), *market[closes].tolist()]
-            decimals = [Decimal(repr(price)) for price in prices]
-            places = max(-min(0, int(each.as_tuple().exponent)) for each in decimals)
-            return cls(prices=[int(each.scaleb(places)) for each in decimals], decimals=places)
-
-        return market.cached(("exact", opens, closes), convert)
-
-
 def equity(run: Run) -> Decimal:
     """Assets less liabilities at the last close, exact USD."""
-    values = _Values(run)
-    return values.usd(values.equity())
+    return decimal(Worth.of(run).equity())
 
 
 def waterfall(run: Run) -> Waterfall:
-    """The result of a run by cause.
+    """The result of a run by cause."""
+    return waterfall_of(Worth.of(run), run.capital)
+
+
+def waterfall_of(worth: Worth, capital: int) -> Waterfall:
+    """The result of books by cause; `capital` in atomic units of USDC.
 
     Equity is taken from the balances at the end; the buckets from income, expenses and trades, and from revaluing what
     was held between the rows in which it changed. The two meet in `unexplained`.
     """
-    values = _Values(run)
     buckets = dict.fromkeys((each.name for each in fields(Waterfall)), 0)
-    for account in run.ledger.accounts:
-        root, _, _ = account.name.partition(":")
-        leaf = account.name.rpartition(":")[2]
-        if root == "Income":
-            buckets[INCOME_BUCKETS.get(leaf, "other_income")] -= values.valued(account)
-        elif root == "Expenses":
-            buckets[EXPENSE_BUCKETS.get(leaf, "fees")] -= values.valued(account)
-        elif root == "Equity" and leaf in {"Trading", "Realised"}:
-            buckets["execution"] -= values.valued(account)
-        elif root == "Equity" and leaf == "Accretion":
-            buckets["price_pnl"] -= values.valued(account)
-        elif root in ("Assets", "Liabilities") and account.asset != USDC:
-            buckets["price_pnl"] += values.final(account) - values.valued(account)
-    buckets["result"] = values.equity() - values.usdc(run.capital)
+    for account, through in worth.through.items():
+        bucket = bucket_of(account)
+        if bucket is not None:
+            buckets[bucket] += (worth.left[account] if revalued(account) else 0) - through
+    buckets["result"] = worth.equity() - usdc(capital)
     buckets["unexplained"] = 2 * buckets["result"] - sum(buckets.values())
-    return Waterfall(**{name: values.usd(amount) for name, amount in buckets.items()})
+    return Waterfall(**{name: decimal(amount) for name, amount in buckets.items()})
 
 
-class _Values:
-    """Balances and flows of a run, in integers of 10^-`places` USD."""
+def bucket_of(account: Account) -> str | None:
+    """The bucket of the waterfall to which an account belongs; None for money, transit and capital.
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._exact = {
-            asset: Exact.of(run.market, asset, run.opened_at) for asset in run.ledger.assets if asset != USDC
-        }
-        most = [asset.decimals + exact.decimals for asset, exact in self._exact.items()]
-        self.places = max(most, default=USDC.decimals)
-        self._codes = {account: code for code, account in enumerate(run.ledger.accounts)}
-        records = run.ledger.records()
-        self._usdc_code = next((code for code, asset in enumerate(run.ledger.assets) if asset == USDC), -1)
-        self._other = records[records["asset"] != self._usdc_code]
-        self._rows = run.market.at_ns.searchsorted(self._other["at_ns"], side="right")
+    What went through the account counts with the opposite sign: credits are gains. Of what is `revalued`, what is left
+    at the last close counts as well.
+    """
+    root, _, _ = account.name.partition(":")
+    leaf = account.name.rpartition(":")[2]
+    if root == "Income":
+        return INCOME_BUCKETS.get(leaf, "other_income")
+    if root == "Expenses":
+        return EXPENSE_BUCKETS.get(leaf, "fees")
+    if root == "Equity":
+        return EQUITY_BUCKETS.get(leaf)
+    return "price_pnl" if revalued(account) else None
 
-    def usd(self, amount: int) -> Decimal:
-        """An integer of 10^-places USD as a decimal."""
-        return Decimal(f"{amount}e-{self.places}")
 
-    def usdc(self, atoms: int) -> int:
-        """Atomic units of USDC, at a dollar each."""
-        return atoms * int(10 ** (self.places - USDC.decimals))
-
-    def final(self, account: Account) -> int:
-        """The balance at the last close."""
-        atoms = self._run.ledger.balance(account)
-        return self.usdc(atoms) if account.asset == USDC else self._worth(account, atoms, self._prices(account)[-1])
-
-    def valued(self, account: Account) -> int:
-        """What went through an account, debits less credits, each at the close of its own row."""
-        if account.asset == USDC:
-            return self.usdc(self._run.ledger.balance(account))
-        code, prices = self._codes[account], self._prices(account)
-        total = 0
-        for side, sign in (("debit", 1), ("credit", -1)):
-            mine = self._other[side] == code
-            amounts, rows = self._other["amount"][mine].tolist(), self._rows[mine].tolist()
-            total += sign * sum(amount * prices[row] for amount, row in zip(amounts, rows, strict=True))
-        return self._worth(account, total, 1)
-
-    def equity(self) -> int:
-        """Assets less liabilities at the last close."""
-        return sum(
-            self.final(account)
-            for account in self._run.ledger.accounts
-            if account.name.startswith(("Assets:", "Liabilities:"))
-        )
-
-    def _worth(self, account: Account, atoms: int, price: int) -> int:
-        exact = self._exact[account.asset]
-        return atoms * price * int(10 ** (self.places - exact.decimals - account.asset.decimals))
-
-    def _prices(self, account: Account) -> list[int]:
-        return self._exact[account.asset].prices
+def revalued(account: Account) -> bool:
+    """Whether an account holds or owes something whose price moves."""
+    return account.asset != USDC and account.name.startswith(("Assets:", "Liabilities:"))
 
 
 def max_drawdown_pct(run: Run) -> float:
@@ -197,22 +144,27 @@ def annualized_pct(return_pct: float, days: float) -> float:
     return return_pct * 365 / days if days else 0.0
 
 
+def fees_of(worth: Worth) -> dict[str, Decimal]:
+    """Expenses that count as fees by the account's name, exact USD, in the order of the chart."""
+    fees: dict[str, int] = {}
+    for account, through in worth.through.items():
+        if account.name.startswith("Expenses:") and bucket_of(account) == "fees":
+            fees[account.name] = fees.get(account.name, 0) + through
+    return {name: decimal(amount) for name, amount in fees.items()}
+
+
 def fees_usd(run: Run) -> dict[str, Decimal]:
-    """Expenses by account that count as fees, exact USD, in the order of the chart."""
-    values = _Values(run)
-    return {
-        account.name: values.usd(values.valued(account))
-        for account in run.ledger.accounts
-        if account.name.startswith("Expenses:") and account.name.rpartition(":")[2] not in EXPENSE_BUCKETS
-    }
+    """Expenses of a run by account that count as fees, exact USD."""
+    return fees_of(Worth.of(run))
 
 
 def metrics(run: Run) -> dict[str, float | int | str]:
     """The summary of a run: money in USD, percentages in percent, counts, and the head of the ledger's chain."""
-    falls = waterfall(run)
-    final = equity(run)
+    worth = Worth.of(run)
+    falls = waterfall_of(worth, run.capital)
+    final = decimal(worth.equity())
     capital = USDC.decimal(run.capital)
-    fees = fees_usd(run)
+    fees = fees_of(worth)
     single = list(run.events.single())
     fills = [event for event in single if isinstance(event, OrderFilled)]
     opened = {event.cause for event in fills if event.order == "open"}

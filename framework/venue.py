@@ -218,6 +218,7 @@ def filled(
     size: int = 0,
     amount: int = 0,
     fee: int = 0,
+    charged: int | None = None,
     reason: str = "",
 ) -> OrderFilled:
     """An order's event, of the moment at which it was executed; see `OrderFilled` for the units."""
@@ -231,6 +232,7 @@ def filled(
         size=size,
         amount=amount,
         fee=fee,
+        charged=amount if charged is None else charged,
         reason=reason,
     )
 

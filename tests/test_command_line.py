@@ -232,11 +232,11 @@ def test_an_interrupted_run_never_looks_like_a_finished_one(tmp_path):
         "archive._sync = sync\n"
         "main(sys.argv[2:])\n"
     )
-    for moment in range(1, 10):
+    for moment in range(1, 11):
         out = tmp_path / str(moment)
         command = [sys.executable, "-c", script, str(moment), "run", str(SCENARIO), "--out", str(out), "--json"]
         killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-        assert killed.returncode == -signal.SIGKILL or moment == 9
+        assert killed.returncode == -signal.SIGKILL or moment == 10
         finished = [path for path in out.iterdir() if not path.name.startswith(".")]
-        assert len(finished) == (0 if moment < 8 else 1), moment
-        assert all((folder / "manifest.json").is_file() and len(list(folder.iterdir())) == 7 for folder in finished)
+        assert len(finished) == (0 if moment < 9 else 1), moment
+        assert all((folder / "manifest.json").is_file() and len(list(folder.iterdir())) == 8 for folder in finished)

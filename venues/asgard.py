@@ -201,7 +201,16 @@ class Asgard(Venue):
             draft.transfer(target, CASH, own, kind)
             self.pay(draft, target, due - own, moment, kind)
         self.receive(draft, CASH, funds, moment, "repayment")
-        return self._filled("open", moment, price, atoms, notional, open_fee + gas)
+        return filled(
+            self.name,
+            "open",
+            moment,
+            price=price,
+            size=atoms,
+            amount=notional,
+            fee=open_fee + gas,
+            charged=USDC.nearest(charged_usd),
+        )
 
     def _close(self, order: Close, draft: Draft, moment: Moment) -> OrderFilled:
         chart = self._chart
@@ -216,7 +225,7 @@ class Asgard(Venue):
         for traded, realised in ((chart.trading_usdc, chart.realised_usdc), (chart.trading_coin, chart.realised_coin)):
             rest = draft.balance(traded)
             draft.transfer(*((realised, traded) if rest > 0 else (traded, realised)), abs(rest), "realised")
-        return self._filled("close", moment, price, -coins, proceeds, 0, order.reason)
+        return filled(self.name, "close", moment, price=price, size=-coins, amount=proceeds, fee=0, reason=order.reason)
 
     def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
         chart = self._chart
@@ -235,12 +244,7 @@ class Asgard(Venue):
         else:
             draft.transfer(chart.trading_coin, chart.collateral, coins - atoms, "trade")
             self.receive(draft, chart.trading_usdc, notional, moment, "trade")
-        return self._filled("resize", moment, price, atoms - coins, notional, fee)
-
-    def _filled(
-        self, order: str, moment: Moment, price: float, size: int, notional: int, fee: int, reason: str = ""
-    ) -> OrderFilled:
-        return filled(self.name, order, moment, price=price, size=size, amount=notional, fee=fee, reason=reason)
+        return filled(self.name, "resize", moment, price=price, size=atoms - coins, amount=notional, fee=fee)
 
     def _accruals(self, book: Book, market: Market, start: int, stop: int) -> tuple[Accrual, ...]:
         """Lending on the coins, interest on the loan, and on a deposit beside it, where there is any."""

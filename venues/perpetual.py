@@ -201,11 +201,19 @@ class Perpetual(Venue):
         price = self._price(draft, moment)
         notional = self._trade(draft, signed, price)
         quoted_usd = order.quoted_notional_usd
-        fee = self._fee(USDC.units(notional) if quoted_usd is None else quoted_usd)
-        if self.fee_timing == "entry":
-            fee *= 2
+        charged_usd = USDC.units(notional) if quoted_usd is None else quoted_usd
+        fee = self._fee(charged_usd) * (2 if self.fee_timing == "entry" else 1)
         self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
-        return self._filled("open", moment, price, signed, notional, fee)
+        return filled(
+            self.name,
+            "open",
+            moment,
+            price=price,
+            size=signed,
+            amount=notional,
+            fee=fee,
+            charged=USDC.nearest(charged_usd),
+        )
 
     def _close(self, order: Close, draft: Draft, moment: Moment) -> OrderFilled:
         position = draft.balance(self._chart.position)
@@ -214,7 +222,9 @@ class Perpetual(Venue):
         fee = self._closing_fee(notional)
         draft.transfer(self._chart.taker_fee, self._chart.margin, fee, "taker_fee")
         self._to_wallet(draft, moment)
-        return self._filled("close", moment, price, -position, notional, fee, order.reason)
+        return filled(
+            self.name, "close", moment, price=price, size=-position, amount=notional, fee=fee, reason=order.reason
+        )
 
     def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
         position = draft.balance(self._chart.position)
@@ -227,12 +237,7 @@ class Perpetual(Venue):
         notional = self._trade(draft, change, price)
         fee = self._closing_fee(notional)
         self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
-        return self._filled("resize", moment, price, change, notional, fee)
-
-    def _filled(
-        self, order: str, moment: Moment, price: float, size: int, notional: int, fee: int, reason: str = ""
-    ) -> OrderFilled:
-        return filled(self.name, order, moment, price=price, size=size, amount=notional, fee=fee, reason=reason)
+        return filled(self.name, "resize", moment, price=price, size=change, amount=notional, fee=fee)
 
     def _held(self) -> tuple[Account, ...]:
         """The accounts of which one is not empty while anything is held."""

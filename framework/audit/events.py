@@ -1,0 +1,242 @@
+"""Checks of the log against the books: every event has its entry, every entry its event, and both say the same."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from framework.audit.finding import Finding, Findings, entry
+from framework.chain import RECORD, Records
+from framework.folder import Folder
+from framework.units import USDC, Asset
+
+Values = NDArray[Any]
+
+SETTLED = {
+    "FundingSettled": {"funding"},
+    "InterestAccrued": {"interest", "lending"},
+    "RewardAccrued": {"staking_reward"},
+    "FeeAccrued": {"reward_fee", "maintenance_fee"},
+}
+"""Events that settle one row of one position -> the kinds of the one transfer that each has."""
+SETTLING = frozenset().union(*SETTLED.values())
+WITHOUT_ENTRY = {"ConditionMet", "MarginCalled", "Ended"}
+"""Events that move nothing themselves."""
+WITH_ENTRY = {"Started", "OrderFilled", "TransferSent", "TransferArrived", "Unstaked", *SETTLED}
+"""Events that move something; a liquidation may or may not."""
+LEAVES: Mapping[str, set[str]] = {
+    "bridge_fee": {"Fee"},
+    "interest": {"Interest", "DepositInterest"},
+    "staking_reward": {"Staking"},
+    "reward_fee": {"RewardFee", "Staking"},
+    **{
+        kind: {"".join(word.capitalize() for word in kind.split("_"))}
+        for kind in (
+            "funding", "lending", "taker_fee", "open_fee", "gas", "swap_fee", "withdrawal_fee", "rebalance_fee",
+            "maintenance_fee", "liquidation_penalty", "bad_debt",
+        )
+    },
+}  # fmt: skip
+"""Kind of a transfer -> last parts of the accounts of income and expense that it may touch, and must touch one of."""
+
+
+def matched(folder: Folder, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch | None, Records, int]]:
+    """Events in batches, each with the transfers up to its last id, and the number of the first of those.
+
+    What is left of the transfers when the events have ended comes last, with None.
+    """
+    stream = folder.records()
+    rest, first = np.empty(0, dtype=RECORD), 1
+    for events in folder.batches("events", columns):
+        last = events["event"][-1].as_py()
+        while not (len(rest) and rest["event"][-1] > last):
+            more = next(stream, None)
+            if more is None:
+                break
+            rest = np.concatenate((rest, more))
+        above = rest["event"] > last
+        count = int(above.argmax()) if above.any() else len(rest)
+        yield events, rest[:count], first
+        first, rest = first + count, rest[count:]
+    for more in (rest, *stream):
+        if len(more):
+            yield None, more, first
+            first += len(more)
+
+
+def event_log(folder: Folder) -> Findings:
+    """Events are numbered from 1, time runs forward, and each cause is an event before its effect."""
+    number, last_ns = 1, 0
+    for batch in folder.batches("events", ("event", "at_ns", "cause")):
+        ids, at_ns = batch["event"].to_numpy(), batch["at_ns"].to_numpy()
+        for index in np.flatnonzero(ids != np.arange(number, number + len(ids)))[:1].tolist():
+            yield Finding(f"event {ids[index]}", f"stands where event {number + index} should")
+            return
+        for index in np.flatnonzero(at_ns < np.concatenate(([last_ns], at_ns[:-1]))).tolist():
+            yield Finding(f"event {ids[index]}", "is before the event above it")
+        causes = batch["cause"].fill_null(0).to_numpy(zero_copy_only=False)
+        for index in np.flatnonzero((causes < 0) | (causes >= ids)).tolist():
+            yield Finding(f"event {ids[index]}", f"has event {causes[index]} as its cause, which is not before it")
+        number, last_ns = number + len(ids), int(at_ns[-1])
+    if number - 1 != folder.manifest["counts"]["events"]:
+        yield Finding("events.parquet", f"{number - 1} events; expected {folder.manifest['counts']['events']}")
+
+
+def bijection(folder: Folder) -> Findings:
+    """Each event that moves something has one entry at its instant, each entry one event, a settlement one transfer."""
+    for events, records, first in matched(folder, ("event", "at_ns", "kind")):
+        if events is None:
+            yield from (Finding(entry(first + index), "has no event") for index in range(min(len(records), 20)))
+            continue
+        ids, at_ns = events["event"].to_numpy(), events["at_ns"].to_numpy()
+        slot = np.searchsorted(ids, records["event"])
+        known = (slot < len(ids)) & (ids[np.minimum(slot, len(ids) - 1)] == records["event"])
+        for index in np.flatnonzero(~known).tolist():
+            yield Finding(entry(first + index), f"is of event {records['event'][index]}, which is not in the log here")
+        slot, records_known = slot[known], records[known]
+        for index in np.flatnonzero(records_known["at_ns"] != at_ns[slot]).tolist():
+            seq = first + int(np.flatnonzero(known)[index])
+            yield Finding(entry(seq), f"is at another instant than its event {records_known['event'][index]}")
+        counts = np.bincount(slot, minlength=len(ids))
+        kinds = np.array(events["kind"].to_pylist())
+        for wrong, words in (
+            (np.isin(kinds, list(WITH_ENTRY)) & (counts == 0), "has no entry"),
+            (np.isin(kinds, list(WITHOUT_ENTRY)) & (counts > 0), "has an entry and moves nothing"),
+            (np.isin(kinds, list(SETTLED)) & (counts > 1), "has more than one transfer"),
+        ):
+            for index in np.flatnonzero(wrong).tolist():
+                yield Finding(f"event {ids[index]}", f"{kinds[index]} {words}")
+
+
+def kinds(folder: Folder) -> Findings:
+    """Transfers of a kind touch the accounts of income and expense of that kind, and only they do."""
+    codes = {kind: code for code, kind in enumerate(folder.kinds)}
+    leaves = np.array([_leaf(account.name) for account in folder.accounts])
+    first = 1
+    for batch in folder.records():
+        known = (batch["debit"] < len(leaves)) & (batch["credit"] < len(leaves))
+        sides = [leaves[np.where(known, batch[side], 0)] for side in ("debit", "credit")]
+        for kind, code in codes.items():
+            mine = known & (batch["kind"] == code)
+            allowed = ["", *sorted(LEAVES.get(kind, set()))]
+            fits = np.isin(sides[0], allowed) & np.isin(sides[1], allowed)
+            if kind in LEAVES:
+                fits &= (sides[0] != "") | (sides[1] != "")
+            for index in np.flatnonzero(mine & ~fits).tolist():
+                accounts = [folder.accounts[batch[side][index]].name for side in ("debit", "credit")]
+                yield Finding(entry(first + index), f"is of kind {kind}, which {' from '.join(accounts)} cannot be")
+        first += len(batch)
+
+
+def _leaf(name: str) -> str:
+    """Last part of an account of income or expense; nothing for others."""
+    return name.rpartition(":")[2] if name.startswith(("Income:", "Expenses:")) else ""
+
+
+def settlements(folder: Folder) -> Findings:
+    """A settlement's transfer has its event's amount and kind, and is rate x size x price but for the rounding."""
+    scales = {asset.code: asset.scale for asset in folder.assets}
+    names = ("event", "kind", "rate", "price", "size", "amount", "asset")
+    for events, records, first in matched(folder, names):
+        if events is None:
+            continue
+        kinds_of = np.array(events["kind"].to_pylist())
+        at = np.flatnonzero(np.isin(kinds_of, list(SETTLED)))
+        ids = events["event"].to_numpy()[at]
+        slot = np.searchsorted(records["event"], ids)
+        there = (slot < len(records)) & (records["event"][np.minimum(slot, len(records) - 1)] == ids)
+        at, slot = at[there], slot[there]
+        posted = records[slot]
+        for kind, transfer_kinds in SETTLED.items():
+            allowed = [code for code, name in enumerate(folder.kinds) if name in transfer_kinds]
+            wrong = (kinds_of[at] == kind) & ~np.isin(posted["kind"], allowed)
+            for index in np.flatnonzero(wrong).tolist():
+                yield Finding(entry(first + int(slot[index])), f"is the entry of a {kind} and of another kind")
+        amounts = events["amount"].to_numpy(zero_copy_only=False)[at]
+        for index in np.flatnonzero(np.abs(amounts) != posted["amount"]).tolist():
+            words = f"moves {posted['amount'][index]}, its event {posted['event'][index]} says {amounts[index]:.0f}"
+            yield Finding(entry(first + int(slot[index])), words)
+        exact = _exact(events, at, kinds_of[at], _scales(folder.assets, posted), scales)
+        off = np.abs(np.abs(amounts) - exact) > 1.0 + 1e-9 * np.abs(exact)
+        for index in np.flatnonzero(off).tolist():
+            words = f"moves {amounts[index]:.0f}; rate x size x price are {exact[index]:.3f} atomic units"
+            yield Finding(entry(first + int(slot[index])), words)
+
+
+def _exact(events: pa.RecordBatch, at: Values, kind: Values, to: Values, scales: Mapping[str, int]) -> Values:
+    """|rate x size x price| in atomic units of what is paid."""
+    rate, price, size = (events[name].to_numpy(zero_copy_only=False)[at] for name in ("rate", "price", "size"))
+    assets = [events["asset"][int(index)].as_py() for index in at]
+    sizes = size / np.array([scales[asset] for asset in assets], dtype=np.float64) if len(at) else size
+    priced = np.where(kind == "FundingSettled", price, 1.0)
+    exact: Values = np.abs(rate * sizes * priced * to)
+    return exact
+
+
+def _scales(assets: Sequence[Asset], posted: Records) -> Values:
+    table = np.array([asset.scale for asset in assets], dtype=np.float64)
+    scales: Values = table[np.minimum(posted["asset"], len(table) - 1)]
+    return scales
+
+
+def fills(folder: Folder) -> Findings:
+    """What an order says that it cost, moved and sent is what its entry moved."""
+    codes = {kind: code for code, kind in enumerate(folder.kinds)}
+    leaves = np.array([_leaf(account.name) for account in folder.accounts])
+    fee_accounts = np.array([leaf not in {"", "LiquidationPenalty"} for leaf in leaves])
+    usdc = np.array([account.asset == USDC for account in folder.accounts])
+    names = ("event", "kind", "order", "amount", "fee", "size")
+    for events, records, first in matched(folder, names):
+        if events is None:
+            continue
+        kinds_of = np.array(events["kind"].to_pylist())
+        for index in np.flatnonzero(np.isin(kinds_of, ["OrderFilled", "TransferSent", "TransferArrived"])).tolist():
+            event = {name: events[name][index].as_py() for name in names}
+            low, high = np.searchsorted(records["event"], (event["event"], event["event"] + 1))
+            mine = records[low:high]
+            mine = mine[(mine["debit"] < len(leaves)) & (mine["credit"] < len(leaves))]
+            paid = fee_accounts[mine["debit"]] & np.char.startswith(_names(folder)[mine["debit"]], "Expenses:")
+            if usdc[mine["debit"][paid]].all() and int(mine["amount"][paid].sum()) != event["fee"]:
+                words = f"its fees are {mine['amount'][paid].sum()}, its event {event['event']} says {event['fee']}"
+                yield Finding(entry(first + int(low)), words)
+            moved = _moved(event, mine, usdc, codes)
+            if moved is not None and moved != event["amount"]:
+                words = f"moves {moved}, its event {event['event']} says {event['amount']}"
+                yield Finding(entry(first + int(low)), words)
+
+
+def _names(folder: Folder) -> Values:
+    return np.array([account.name for account in folder.accounts])
+
+
+def _moved(event: Mapping[str, object], mine: Records, usdc: Values, codes: Mapping[str, int]) -> int | None:
+    """What an entry moved of what its event calls its amount; None where that is no sum of transfers."""
+    kind = {
+        "open": "trade",
+        "close": "trade",
+        "resize": "trade",
+        "deposit": "deposit",
+        "withdrawal": "withdrawal",
+        "penalty": "liquidation_penalty",
+    }.get(str(event["order"]), "transfer" if event["kind"] != "OrderFilled" else None)
+    if kind is None:
+        return None
+    chosen = (mine["kind"] == codes.get(kind, -1)) & usdc[mine["debit"]]
+    return int(mine["amount"][chosen].sum())
+
+
+def transit(folder: Folder) -> Findings:
+    """What is in transit at the end is what was sent and has not arrived."""
+    sent: dict[int, int] = {}
+    for batch in folder.batches("events", ("event", "kind", "cause", "amount", "fee", "order")):
+        kinds_of = np.array(batch["kind"].to_pylist())
+        for index in np.flatnonzero(np.isin(kinds_of, ["TransferSent", "TransferArrived"])).tolist():
+            if kinds_of[index] == "TransferSent":
+                sent[batch["event"][index].as_py()] = batch["amount"][index].as_py()
+            elif sent.pop(batch["cause"][index].as_py(), None) is None:
+                yield Finding(f"event {batch['event'][index].as_py()}", "has arrived and was never sent")
+    for account, balance in zip(folder.accounts, folder.manifest["ledger"]["balances"], strict=False):
+        if account.name == "Assets:Bridge:InTransit" and balance != sum(sent.values()):
+            yield Finding(f"account {account.name}", f"holds {balance}; {sum(sent.values())} have not arrived")

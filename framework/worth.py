@@ -1,0 +1,176 @@
+"""Worth: what went through every account and what is left on it, in exact USD at the prices of the moment.
+
+Money is counted in integers of 10^-`PLACES` USD, so a sum that should be zero is exactly zero.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from operator import mul
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from framework.accounts import Account
+from framework.chain import Records
+from framework.market import At, Floats, Ints, Market
+from framework.run import Run
+from framework.units import USDC, Asset
+
+PLACES = 36
+"""Decimals of the integers in which USD are counted: enough for any price times any amount."""
+FEW_DIGITS = 10**15
+"""Below this an integer over a power of ten is one float, and that float is no other such fraction."""
+
+
+@frozen(kw_only=True, eq=False)
+class Prices:
+    """An asset's prices as integers of 10^-`decimals` USD, the very decimals that were read.
+
+    The first is the one at which the run was opened, then those of the rows as they close.
+    """
+
+    values: NDArray[Any]
+    decimals: int
+
+    @classmethod
+    def of(cls, market: Market, asset: Asset, opened_at: At) -> "Prices":
+        """The exact prices of an asset."""
+        closes, opens = market.price_column(asset), market.price_column(asset, opened_at)
+        prices = np.concatenate((market[opens][:1], market[closes]))
+        return market.cached(("exact", opens, closes), lambda: cls.exact(prices))
+
+    @classmethod
+    def exact(cls, prices: Floats) -> "Prices":
+        """Floats as the decimals that they are written with."""
+        for decimals in range(10):
+            scaled = np.rint(prices * 10**decimals)
+            if scaled.max(initial=0.0) < FEW_DIGITS and np.array_equal(scaled / 10**decimals, prices):
+                return cls(values=scaled.astype(np.int64), decimals=decimals)
+        written = [Decimal(repr(price)) for price in prices.tolist()]
+        decimals = max(-min(0, int(each.as_tuple().exponent)) for each in written)
+        return cls(values=np.array([int(each.scaleb(decimals)) for each in written], dtype=object), decimals=decimals)
+
+    def usd(self, asset: Asset, atoms: int, row: int) -> int:
+        """Atomic units at the price of a row, counted from 1, as an integer of 10^-PLACES USD; row 0 is the opening."""
+        return atoms * int(self.values[row]) * self.scale(asset)
+
+    def scale(self, asset: Asset) -> int:
+        """What an atomic unit times a price value counts, in 10^-PLACES USD."""
+        return int(10 ** (PLACES - self.decimals - asset.decimals))
+
+
+def usdc(atoms: int) -> int:
+    """Atomic units of USDC, at a dollar each, as an integer of 10^-PLACES USD."""
+    return atoms * int(10 ** (PLACES - USDC.decimals))
+
+
+def decimal(amount: int) -> Decimal:
+    """An integer of 10^-PLACES USD as a decimal, without the zeros at its end."""
+    places = PLACES
+    while places and amount % 10 == 0:
+        amount, places = amount // 10, places - 1
+    return Decimal(f"{amount}e-{places}")
+
+
+@frozen(kw_only=True, eq=False)
+class Flow:
+    """Part of what went through one account in one batch: shape (entries,), amounts signed, debits less credits."""
+
+    account: Account
+    seq: Ints
+    event: Ints
+    at_ns: Ints
+    amounts: Ints
+    rows: Ints
+    """Price rows as in `Prices`."""
+
+
+@frozen(kw_only=True, eq=False)
+class Worth:
+    """Every account of a run valued: `through` is what went through it at the prices of its moments, `left` what is
+    left at the last close, both integers of 10^-PLACES USD, debits less credits; `balances` are atomic units.
+    """
+
+    through: Mapping[Account, int]
+    left: Mapping[Account, int]
+    balances: Mapping[Account, int]
+
+    @classmethod
+    def of(cls, run: Run) -> "Worth":
+        """The worth of a run in memory."""
+        book = PricedBook(accounts=run.ledger.accounts, market=run.market, opened_at=run.opened_at)
+        return book.worth([run.ledger.records()])
+
+    def equity(self) -> int:
+        """Assets less liabilities at the last close, in 10^-PLACES USD."""
+        return sum(left for account, left in self.left.items() if account.name.startswith(("Assets:", "Liabilities:")))
+
+
+@frozen(kw_only=True, eq=False)
+class PricedBook:
+    """A chart of accounts with the prices of a market: turns batches of transfers into flows and into worth."""
+
+    accounts: Sequence[Account]
+    market: Market
+    opened_at: At
+    prices: Mapping[Asset, Prices] = field(init=False)
+
+    @prices.default
+    def _find_prices(self) -> Mapping[Asset, Prices]:
+        assets = dict.fromkeys(account.asset for account in self.accounts)
+        return {asset: Prices.of(self.market, asset, self.opened_at) for asset in assets if asset != USDC}
+
+    def flows(self, batch: Records, first_seq: int) -> Iterator[Flow]:
+        """What a batch moved on each account that it touches, in the order of the chart."""
+        rows = self.market.at_ns.searchsorted(batch["at_ns"], side="right")
+        seq = np.arange(first_seq, first_seq + len(batch))
+        touched = np.unique(np.concatenate((np.unique(batch["debit"]), np.unique(batch["credit"]))))
+        for code in touched.tolist():
+            mine = np.flatnonzero((batch["debit"] == code) | (batch["credit"] == code))
+            amounts = np.where(batch["debit"][mine] == code, batch["amount"][mine], -batch["amount"][mine])
+            yield Flow(
+                account=self.accounts[code],
+                seq=seq[mine],
+                event=batch["event"][mine],
+                at_ns=batch["at_ns"][mine],
+                amounts=amounts,
+                rows=rows[mine],
+            )
+
+    def usd(self, flow: Flow) -> list[int]:
+        """Each entry of a flow at the price of its moment, in 10^-PLACES USD."""
+        if flow.account.asset == USDC:
+            return [usdc(amount) for amount in flow.amounts.tolist()]
+        prices = self.prices[flow.account.asset]
+        scale = prices.scale(flow.account.asset)
+        values = prices.values[flow.rows].tolist()
+        return [amount * value * scale for amount, value in zip(flow.amounts.tolist(), values, strict=True)]
+
+    def worth(self, batches: Iterable[Records]) -> Worth:
+        """The worth of every account after all batches."""
+        through, balances = dict.fromkeys(self.accounts, 0), dict.fromkeys(self.accounts, 0)
+        seq = 1
+        for batch in batches:
+            for flow in self.flows(batch, seq):
+                account = flow.account
+                balances[account] += int(flow.amounts.sum())
+                if account.asset != USDC:
+                    through[account] += self._total(flow)
+            seq += len(batch)
+        for account in self.accounts:
+            if account.asset == USDC:
+                through[account] = usdc(balances[account])
+        left = {account: self.left(account, atoms) for account, atoms in balances.items()}
+        return Worth(through=through, left=left, balances=balances)
+
+    def left(self, account: Account, atoms: int) -> int:
+        """A balance at the last close, in 10^-PLACES USD."""
+        asset = account.asset
+        return usdc(atoms) if asset == USDC else self.prices[asset].usd(asset, atoms, -1)
+
+    def _total(self, flow: Flow) -> int:
+        prices = self.prices[flow.account.asset]
+        total: int = sum(map(mul, flow.amounts.tolist(), prices.values[flow.rows].tolist()))
+        return total * prices.scale(flow.account.asset)
