@@ -1,13 +1,13 @@
-"""Exports of a long ledger: `python benchmarks/exports.py [TRANSFERS]`, a million if not given.
+"""Exports and SQL of a long ledger: `python benchmarks/exports.py [TRANSFERS]`, a million if not given.
 
 The run is an example's, whose ledger and events are repeated, later each time, until there are enough.
 """
 
 import resource
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -18,8 +18,10 @@ import pyarrow.parquet as pq
 
 from framework.archive import save
 from framework.assembly import assemble
+from framework.folder import Folder
 from framework.journal import export
 from framework.scenario import Scenario
+from framework.sql import ask
 from framework.summary import summarize
 
 ROOT = Path(__file__).parent.parent
@@ -60,23 +62,39 @@ def later(table: pa.Table, steps: dict[str, int], times: int) -> Iterator[pa.Tab
         yield moved
 
 
+def read(folder: Folder) -> int:
+    """Decode every transfer, and return how many there were."""
+    return sum(len(batch) for batch in folder.records())
+
+
+def waterfall(folder: Folder) -> int:
+    """Value the whole ledger in SQL."""
+    with ask(folder, "SELECT bucket, sum(usd) FROM waterfall GROUP BY bucket") as answer:
+        return len(list(answer.rows))
+
+
 def main() -> None:
-    """Print rows per second and bytes by form, and the most memory that the process had."""
+    """Print transfers per second and megabytes by form, and the most memory that the process had up to there."""
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        folder = example(place / "runs")
-        transfers = repeat(folder, int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
-        for form in ("beancount", "hledger", "csv"):
+        path = example(place / "runs")
+        transfers = repeat(path, int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+        for name, task in (
+            ("reading", read),
+            ("beancount", partial(export, form="beancount", out=place)),
+            ("hledger", partial(export, form="hledger", out=place)),
+            ("csv", partial(export, form="csv", out=place)),
+            ("sql", waterfall),
+        ):
             began = perf_counter()
-            files = export(folder, form, place / form)
+            files = task(Folder(path))
             took = perf_counter() - began
-            size = sum(path.stat().st_size for path in files)
+            size = sum(file.stat().st_size for file in files) if isinstance(files, tuple) else 0
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(
-                f"{form:10} {transfers:>12,} transfers  {transfers / took:>9,.0f} a second  {size / 1e6:>8,.0f} MB"
+                f"{name:10} {transfers:>12,} transfers  {transfers / took:>10,.0f} a second  {size / 1e6:>8,.0f} MB"
                 f"  at most {peak:,.0f} MB of memory"
             )
-            shutil.rmtree(place / form)
 
 
 if __name__ == "__main__":

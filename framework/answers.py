@@ -58,7 +58,16 @@ def _csv(cells: tuple[str, ...] | list[str]) -> str:
 
 
 def _plain(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """What JSON can say, and what is in it."""
+    match value:
+        case dict():
+            return {_text(key): _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value
 
 
 def _text(value: object) -> str:

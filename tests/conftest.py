@@ -1,6 +1,8 @@
-"""Where the tests find data that are not ours to ship: they skip, with a reason, where the data are absent."""
+"""What tests share: data that are not ours to ship, programs that may be absent, and the examples' run folders."""
 
 import os
+import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,29 @@ def study_data() -> Path:
 def reference() -> Path:
     """The expected results of the study at full precision."""
     return _there(Path(os.environ.get("CARRYBOOK_REFERENCE", SHARED / "reference")), "the study's results")
+
+
+@pytest.fixture(scope="session")
+def hledger() -> str:
+    """The program hledger."""
+    found = shutil.which("hledger")
+    if not found:
+        pytest.skip("needs the program hledger, a package of the operating system: .ci/run installs it where it can")
+    return found
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """Example's name -> (its run, the folder in which that is saved); each is run once and must be left as it is."""
+    from framework.archive import save
+    from framework.assembly import assemble
+    from framework.scenario import Scenario
+    from framework.summary import summarize
+
+    @cache
+    def run_and_save(name):
+        assembly = assemble(Scenario.load(ROOT / "examples" / name / "scenario.toml"))
+        run = assembly.simulation().run()
+        return run, save(assembly, run, summarize(assembly, run), tmp_path_factory.mktemp(name))
+
+    return run_and_save
