@@ -18,7 +18,8 @@ class Accrual:
     """What one stream of settlements posts over the rows of a stretch.
 
     `amounts` are signed atomic units, shape (rows,); `rate`, `price` and `size` say what each came from: a fraction of
-    the row, USD, and atomic units of `asset`. `rate_column` names the market column behind the rate.
+    the row, USD, and atomic units of `asset`. `rate_column` and `price_column` name the market columns behind the two;
+    they are empty where a rule of the venue or a cost is.
     """
 
     event: type[Event]
@@ -30,6 +31,7 @@ class Accrual:
     price: Floats
     size: Ints
     rate_column: str
+    price_column: str
 
 
 def growth_index(market: Market, column: str) -> Floats:

@@ -64,8 +64,7 @@ def _draft(out: Path) -> Iterator[Path]:
 
 def beancount(books: SavedBooks) -> Iterator[str]:
     """The journal for `bean-check`: dates only, times as metadata, balances at the start of the day after a change."""
-    names = beancount_commodities(books.folder.assets)
-    codes = {asset.code: name for asset, name in names.items()}
+    codes = commodities(books.folder.assets, "beancount", beancount_commodity)
     families = _families(books.holdings)
     entries = books.entries()
     first = next(entries, None)
@@ -76,20 +75,20 @@ def beancount(books: SavedBooks) -> Iterator[str]:
         for holding in holdings:
             total = sum(each.balance for each in families[holding])
             amount = fixed(total, holding.asset.decimals)
-            yield f"{after} balance {holding.account}  {amount} ~ 0 {codes[holding.asset.code]}\n"
+            yield f"{after} balance {holding.account}  {amount} ~ 0 {codes[holding.asset]}\n"
 
     yield _about(books)
     yield f'option "title" {_quoted(f"{books.folder.scenario.name} {books.folder.name[:16]}")}\n'
     yield 'option "operating_currency" "USDC"\n\n'
     for asset in books.folder.assets:
-        yield f"{start} commodity {codes[asset.code]}\n  code: {_quoted(asset.code)}\n  decimals: {asset.decimals}\n"
+        yield f"{start} commodity {codes[asset]}\n  code: {_quoted(asset.code)}\n  decimals: {asset.decimals}\n"
     yield "\n"
     for account, holdings in _by_account(books.holdings).items():
-        yield f"{start} open {account}  {','.join(codes[holding.asset.code] for holding in holdings)}\n"
+        yield f"{start} open {account}  {','.join(codes[holding.asset] for holding in holdings)}\n"
     yield "\n"
     for at_ns, row, asset, price_usd in books.prices():
         day, time = date_and_time(at_ns)
-        yield f'{day} price {codes[asset.code]}  {price_usd} USDC\n  row: {row}\n  time: "{time}"\n'
+        yield f'{day} price {codes[asset]}  {price_usd} USDC\n  row: {row}\n  time: "{time}"\n'
     day, moved = start, dict[Holding, None]()
     for entry in _again(first, entries):
         today, time = date_and_time(entry.at_ns)
@@ -102,7 +101,7 @@ def beancount(books: SavedBooks) -> Iterator[str]:
     yield from balances(day, books.holdings)
 
 
-def _beancount_entry(entry: Entry, day: str, time: str, codes: dict[str, str]) -> str:
+def _beancount_entry(entry: Entry, day: str, time: str, codes: dict[Asset, str]) -> str:
     cause = "" if entry.cause is None else f"  cause: {entry.cause}\n"
     text = [(
         f"\n{day} * {_quoted(entry.venue)} {_quoted(entry.kinds)}\n  event: {entry.event}\n"
@@ -111,21 +110,26 @@ def _beancount_entry(entry: Entry, day: str, time: str, codes: dict[str, str]) -
     for seq, kind, debit, credit, amount in entry.transfers:
         debit.post(amount)
         credit.post(-amount)
-        code, about = codes[debit.asset.code], f"    seq: {seq}\n    kind: {_quoted(kind)}\n"
+        code, about = codes[debit.asset], f"    seq: {seq}\n    kind: {_quoted(kind)}\n"
         units = fixed(amount, debit.asset.decimals)
         text.append(f"  {debit.account}  {units} {code}\n{about}  {credit.account}  -{units} {code}\n{about}")
     return "".join(text)
 
 
-def beancount_commodities(assets: Sequence[Asset]) -> dict[Asset, str]:
-    """Asset -> its name in beancount, which is its code where that will do; raises `RunError` where two would meet."""
+def beancount_commodity(code: str) -> str:
+    """An asset's code as beancount takes it: itself, or made over into one of 24 capitals, digits and marks."""
+    if BEANCOUNT_COMMODITY.fullmatch(code):
+        return code
+    return re.sub(r"[^A-Z0-9'._-]", "-", f"C-{code.upper()}")[:24].rstrip("'._-")
+
+
+def commodities(assets: Sequence[Asset], program: str, named: Callable[[str], str]) -> dict[Asset, str]:
+    """Asset -> its name in a program; raises `RunError` where two would meet."""
     names: dict[Asset, str] = {}
     for asset in assets:
-        name = asset.code
-        if not BEANCOUNT_COMMODITY.fullmatch(name):
-            name = re.sub(r"[^A-Z0-9'._-]", "-", f"C-{name.upper()}")[:24].rstrip("'._-")
+        name = named(asset.code)
         if name in names.values():
-            raise RunError(f"asset {asset.code}: beancount would know it as {name}, as it knows another; rename one")
+            raise RunError(f"asset {asset.code}: {program} would know it as {name}, as it knows another; rename one")
         names[asset] = name
     return names
 
@@ -145,23 +149,23 @@ def _families(holdings: Iterable[Holding]) -> dict[Holding, list[Holding]]:
 
 def hledger(books: SavedBooks) -> Iterator[str]:
     """The journal for `hledger check --strict`: every posting is followed by the balance that it leaves."""
-    codes = {asset.code: hledger_commodity(asset.code) for asset in books.folder.assets}
+    codes = commodities(books.folder.assets, "hledger", hledger_commodity)
     yield _about(books)
     yield "decimal-mark .\n\n"
     for asset in books.folder.assets:
-        yield f"commodity 1000.{'0' * asset.decimals} {codes[asset.code]}\n"
+        yield f"commodity 1000.{'0' * asset.decimals} {codes[asset]}\n"
     yield "\n"
     for account in _by_account(books.holdings):
         yield f"account {account}  ; type: {HLEDGER_TYPES[account.partition(':')[0]]}\n"
     yield "\n"
     for at_ns, row, asset, price_usd in books.prices():
         day, time = date_and_time(at_ns)
-        yield f"P {day} {codes[asset.code]} {price_usd} {codes[USDC.code]}  ; row:{row}, time:{time}\n"
+        yield f"P {day} {codes[asset]} {price_usd} {codes[USDC]}  ; row:{row}, time:{time}\n"
     for entry in books.entries():
         yield _hledger_entry(entry, codes)
 
 
-def _hledger_entry(entry: Entry, codes: dict[str, str]) -> str:
+def _hledger_entry(entry: Entry, codes: dict[Asset, str]) -> str:
     day, time = date_and_time(entry.at_ns)
     cause = "" if entry.cause is None else f", cause:{entry.cause}"
     text = [(
@@ -169,7 +173,7 @@ def _hledger_entry(entry: Entry, codes: dict[str, str]) -> str:
         f"    ; event:{entry.event}, event_kind:{_tag(entry.event_kind)}{cause}, at_ns:{entry.at_ns}, time:{time}\n"
     )]  # fmt: skip
     for seq, kind, debit, credit, amount in entry.transfers:
-        decimals, code = debit.asset.decimals, codes[debit.asset.code]
+        decimals, code = debit.asset.decimals, codes[debit.asset]
         units, about = fixed(amount, decimals), f"  ; seq:{seq}, kind:{_tag(kind)}\n"
         text.append(
             f"    {debit.account}  {units} {code} = {fixed(debit.post(amount), decimals)} {code}{about}"
@@ -179,8 +183,10 @@ def _hledger_entry(entry: Entry, codes: dict[str, str]) -> str:
 
 
 def hledger_commodity(code: str) -> str:
-    """An asset's code as hledger reads it: in quotes unless it is letters alone."""
-    return code if code.isascii() and code.isalpha() else '"' + code.replace('"', "'") + '"'
+    """An asset's code as hledger reads it: in quotes unless it is letters alone, and without what ends it there."""
+    if code.isascii() and code.isalpha():
+        return code
+    return '"' + " ".join(code.split()).replace('"', "'").replace(";", ",") + '"'
 
 
 JOURNALS: dict[str, tuple[Callable[[SavedBooks], Iterator[str]], str]] = {

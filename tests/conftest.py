@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import run_and_save
+
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
@@ -41,15 +43,4 @@ def hledger() -> str:
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory):
     """Example's name -> (its run, the folder in which that is saved); each is run once and must be left as it is."""
-    from framework.archive import save
-    from framework.assembly import assemble
-    from framework.scenario import Scenario
-    from framework.summary import summarize
-
-    @cache
-    def run_and_save(name):
-        assembly = assemble(Scenario.load(ROOT / "examples" / name / "scenario.toml"))
-        run = assembly.simulation().run()
-        return run, save(assembly, run, summarize(assembly, run), tmp_path_factory.mktemp(name))
-
-    return run_and_save
+    return cache(lambda example: run_and_save(example, tmp_path_factory.mktemp(example)))

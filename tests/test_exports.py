@@ -17,13 +17,12 @@ from framework.command_line import main
 from framework.entries import fixed
 from framework.errors import RunError
 from framework.folder import Folder
-from framework.journal import beancount_commodities, export, hledger_commodity
+from framework.journal import beancount_commodity, commodities, export, hledger_commodity
 from framework.units import USDC, Asset
 from framework.valuation import equity
 from framework.worth import Prices
+from tests.runs import EXAMPLES
 
-ROOT = Path(__file__).parent.parent
-EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/scenario.toml"))
 BEAN_CHECK = Path(sys.executable).parent / "bean-check"
 DIGITS = "0" * 24
 POSTING = re.compile(
@@ -321,12 +320,18 @@ def test_odd_names_are_accepted(hledger, copied, tmp_path):
     assert ask_hledger(hledger, journal, "check", "--strict") == (0, "")
 
 
-def test_beancounts_names_are_its_own():
-    """Codes that beancount takes stay, others are made over, and two that would meet are refused."""
-    assets = [Asset("SOL", 9), Asset("jitoSOL", 9), Asset("A-very-long-name-for-an-asset", 2)]
-    assert list(beancount_commodities(assets).values()) == ["SOL", "C-JITOSOL", "C-A-VERY-LONG-NAME-FOR-A"]
+def test_names_of_assets_are_what_a_program_takes():
+    """Codes that a program takes stay, others are made over, and two that would meet are refused."""
+    codes = ["SOL", "SOL-PERP", "jitoSOL", "A-very-long-name-for-an-asset", '1st; "gold"']
+    assets = [Asset(code, 2) for code in codes]
+    assert list(commodities(assets, "beancount", beancount_commodity).values()) == [
+        "SOL", "SOL-PERP", "C-JITOSOL", "C-A-VERY-LONG-NAME-FOR-A", "C-1ST---GOLD",
+    ]  # fmt: skip
+    assert list(commodities(assets, "hledger", hledger_commodity).values()) == [
+        "SOL", '"SOL-PERP"', "jitoSOL", '"A-very-long-name-for-an-asset"', "\"1st, 'gold'\"",
+    ]  # fmt: skip
     with pytest.raises(RunError, match=r"^asset jitosol: beancount would know it as C-JITOSOL, as it knows another"):
-        beancount_commodities([Asset("jitoSOL", 9), Asset("jitosol", 9)])
+        commodities([Asset("jitoSOL", 9), Asset("jitosol", 9)], "beancount", beancount_commodity)
 
 
 def test_prices_are_written_as_they_were_read():

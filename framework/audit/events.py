@@ -182,37 +182,43 @@ def _scales(assets: Sequence[Asset], posted: Records) -> Values:
 
 
 def fills(folder: Folder) -> Findings:
-    """What an order says that it cost, moved and sent is what its entry moved."""
+    """What an order or a liquidation says that it cost, moved and took is what its entry moved."""
     codes = {kind: code for code, kind in enumerate(folder.kinds)}
-    leaves = np.array([_leaf(account.name) for account in folder.accounts])
-    fee_accounts = np.array([leaf not in {"", "LiquidationPenalty"} for leaf in leaves])
+    charged = np.array([_leaf(each.name) not in {"", "LiquidationPenalty"} for each in folder.accounts])
+    charged &= np.array([each.name.startswith("Expenses:") for each in folder.accounts])
     usdc = np.array([account.asset == USDC for account in folder.accounts])
-    names = ("event", "kind", "order", "amount", "fee", "size")
+    told = ["OrderFilled", "TransferSent", "TransferArrived", "Liquidated"]
+    names = ("event", "kind", "order", "amount", "fee", "size", "penalty", "bad_debt")
     for events, records, first in matched(folder, names):
         if events is None:
             continue
         kinds_of = np.array(events["kind"].to_pylist())
-        for index in np.flatnonzero(np.isin(kinds_of, ["OrderFilled", "TransferSent", "TransferArrived"])).tolist():
+        for index in np.flatnonzero(np.isin(kinds_of, told)).tolist():
             event = {name: events[name][index].as_py() for name in names}
             low, high = np.searchsorted(records["event"], (event["event"], event["event"] + 1))
             mine = records[low:high]
-            mine = mine[(mine["debit"] < len(leaves)) & (mine["credit"] < len(leaves))]
-            paid = fee_accounts[mine["debit"]] & np.char.startswith(_names(folder)[mine["debit"]], "Expenses:")
-            if usdc[mine["debit"][paid]].all() and int(mine["amount"][paid].sum()) != event["fee"]:
-                words = f"its fees are {mine['amount'][paid].sum()}, its event {event['event']} says {event['fee']}"
-                yield Finding(entry(first + int(low)), words)
-            moved = _moved(event, mine, usdc, codes)
-            if moved is not None and moved != event["amount"]:
-                words = f"moves {moved}, its event {event['event']} says {event['amount']}"
-                yield Finding(entry(first + int(low)), words)
+            mine = mine[(mine["debit"] < len(usdc)) & (mine["credit"] < len(usdc))]
+            for name, moved in _moved(event, mine, charged, usdc, codes):
+                if moved != event[name]:
+                    words = f"its {name} is {moved}, its event {event['event']} says {event[name]}"
+                    yield Finding(entry(first + int(low)), words.replace("_", " "))
 
 
-def _names(folder: Folder) -> Values:
-    return np.array([account.name for account in folder.accounts])
+def _moved(
+    event: Mapping[str, object], mine: Records, charged: Values, usdc: Values, codes: Mapping[str, int]
+) -> Iterator[tuple[str, int]]:
+    """The fees, the amount where it is a sum of transfers, and the losses that an entry moved, by their names."""
 
+    def total(kind: str) -> int:
+        return int(mine["amount"][(mine["kind"] == codes.get(kind, -1)) & usdc[mine["debit"]]].sum())
 
-def _moved(event: Mapping[str, object], mine: Records, usdc: Values, codes: Mapping[str, int]) -> int | None:
-    """What an entry moved of what its event calls its amount; None where that is no sum of transfers."""
+    if event["kind"] == "Liquidated":
+        yield "penalty", total("liquidation_penalty")
+        yield "bad_debt", total("bad_debt")
+        return
+    paid = charged[mine["debit"]]
+    if usdc[mine["debit"][paid]].all():
+        yield "fee", int(mine["amount"][paid].sum())
     kind = {
         "open": "trade",
         "close": "trade",
@@ -220,11 +226,9 @@ def _moved(event: Mapping[str, object], mine: Records, usdc: Values, codes: Mapp
         "deposit": "deposit",
         "withdrawal": "withdrawal",
         "penalty": "liquidation_penalty",
-    }.get(str(event["order"]), "transfer" if event["kind"] != "OrderFilled" else None)
-    if kind is None:
-        return None
-    chosen = (mine["kind"] == codes.get(kind, -1)) & usdc[mine["debit"]]
-    return int(mine["amount"][chosen].sum())
+    }.get(str(event["order"]), "" if event["kind"] == "OrderFilled" else "transfer")
+    if kind:
+        yield "amount", total(kind)
 
 
 def transit(folder: Folder) -> Findings:
