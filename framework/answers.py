@@ -18,15 +18,14 @@ ROWS = 1_000
 """Rows of an answer that are printed as a table; CSV and JSON have all."""
 
 
-def grid(answer: Answer) -> Grid:
-    """The first rows of an answer for the terminal, and below them what must be known about the data."""
+def grid(answer: Answer) -> tuple[Grid, str]:
+    """The first rows of an answer for the terminal, and what must be known about them: a line each, or nothing."""
     names = zip(answer.columns, answer.numeric, strict=True)
     table = Grid("", tuple(escape(name if number else f"<{name}") for name, number in names))
     for row in islice(answer.rows, ROWS):
         table.add(*(escape(_text(value)) for value in row))
     more = f"The first {ROWS:,} rows; --csv and --json print all." if next(answer.rows, None) else ""
-    table.note = escape("\n".join(filter(None, (more, answer.label))))
-    return table
+    return table, "\n".join(filter(None, (more, answer.label)))
 
 
 def csv_lines(answer: Answer) -> Iterator[str]:

@@ -49,7 +49,9 @@ def sql(run: Path, select: str, as_json: bool, as_csv: bool, as_script: bool) ->
             return
         from rich.console import Console  # noqa: PLC0415
 
-        Console(highlight=False, width=None if sys.stdout.isatty() else 1_000).print(grid(answer).rich())
+        table, notes = grid(answer)
+        Console(highlight=False, width=None if sys.stdout.isatty() else 1_000).print(table.rich())
+        click.echo(notes)
 
 
 COMMANDS = (export, sql)
