@@ -142,8 +142,7 @@ class _Explainer:
 
 def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
     """The tree of a bucket of the waterfall or a figure of the summary; raises `RunError` for what is neither."""
-    book = PricedBook(accounts=folder.accounts, market=folder.market, opened_at=folder.opened_at)
-    explainer = _Explainer(folder, chosen or Selection(), book)
+    explainer = _Explainer(folder, chosen or Selection(), folder.book)
     name = FIGURES.get(what, what)
     if name not in (*WATERFALL_BUCKETS, "result", "final_equity_usd"):
         known = ", ".join([*WATERFALL_BUCKETS, "result", "final_equity_usd", *FIGURES])
