@@ -67,7 +67,12 @@ def align(
         sources=sources,
         coverage=tuple(_coverage(fit, inside, keep) for fit in fits),
         dropped_rows=tuple(utc(int(at)).isoformat() for at in spine.time_ns[inside & ~keep]),
-        label="; ".join([*filter(None, (label, *(each.note for each in series))), *(f"{token} is priced at its pool's rate" for token in priced)]),
+        label="; ".join(
+            [
+                *filter(None, (label, *(each.note for each in series))),
+                *(f"{token} is priced at its pool's rate" for token in priced),
+            ]
+        ),
     )
 
 

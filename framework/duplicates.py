@@ -1,4 +1,4 @@
-"""Duplicates: what becomes of the samples of a file that have the same time; refused, unless a scenario asks for more."""
+"""Duplicates: what becomes of the samples of a file that have the same time: refused, unless asked for."""
 
 from enum import StrEnum
 
@@ -74,7 +74,7 @@ def settle(
                 "expected the same, or duplicates = keep"
             )
         kept = np.delete(np.arange(len(time_ns)), again)
-        note = f"{places} the row above: left out"
+        note = f"{places} the time of the row above: left out"
         return Settled(time_ns=time_ns[kept], row=row[kept], values=values[kept], parts=whole[kept], note=note)
     if rule == Duplicates.KEEP:
         first = np.ones(len(time_ns), dtype=bool)

@@ -242,8 +242,8 @@ def table(
 
     Columns are taken as they are, all under their own names or those in `columns`, our name first: prices in USD, rates
     as fractions, funding of the sample and interest per year. With `interval`, such as `1d`, samples are rows that open
-    at their time; without it they fall into the rows of another series, as `joining` says. `duplicates` says what becomes
-    of samples of the same time: see `framework.duplicates`.
+    at their time; without it they fall into the rows of another series, as `joining` says. `duplicates` says what
+    becomes of samples of the same time: see `framework.duplicates`.
     """
     if interval is not None and interval not in INTERVALS_NS:
         raise MarketError(f"{raw.file}: interval {interval!r}; expected one of {', '.join(INTERVALS_NS)}")

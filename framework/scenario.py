@@ -28,8 +28,8 @@ class SourceSpec:
     """One input file and the reader that understands it; the rest says how the reader `table` takes its columns.
 
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
-    `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what becomes
-    of samples of one time: each must have its own (`refuse`), the same said twice counts `once`, or all count (`keep`).
+    `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what
+    becomes of samples of one time: they are refused, count `once` if they say the same, or count each (`keep`).
     """
 
     reader: str

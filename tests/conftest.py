@@ -25,3 +25,9 @@ def study_data() -> Path:
 def reference() -> Path:
     """The expected results of the study at full precision."""
     return _there(Path(os.environ.get("CARRYBOOK_REFERENCE", SHARED / "reference")), "the study's results")
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """Finer market rows, and those that other projects ship."""
+    return _there(Path(os.environ.get("CARRYBOOK_DATA", SHARED / "data")) / "market", "the files of market data")

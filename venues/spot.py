@@ -114,8 +114,8 @@ class Spot(Venue):
         fee = self._fee(spent)
         coins = chart.coins.asset.nearest(USDC.units(spent - fee) / moment.price)
         draft.transfer(chart.swap_fee, CASH, fee, "swap_fee")
-        draft.transfer(chart.traded_usdc, CASH, spent - fee, "swap")
-        draft.transfer(chart.coins, chart.traded_coins, coins, "swap")
+        draft.transfer(chart.traded_usdc, CASH, spent - fee, "trade")
+        draft.transfer(chart.coins, chart.traded_coins, coins, "trade")
         return filled(
             self.name, "swap", moment, price=moment.price, size=coins, amount=spent - fee, fee=fee, charged=spent
         )
@@ -125,8 +125,8 @@ class Spot(Venue):
         chart = self._chart
         worth = USDC.nearest(chart.coins.asset.units(coins) * moment.price)
         fee = self._fee(worth)
-        draft.transfer(chart.traded_coins, chart.coins, coins, "swap")
-        draft.transfer(CASH, chart.traded_usdc, worth - fee, "swap")
+        draft.transfer(chart.traded_coins, chart.coins, coins, "trade")
+        draft.transfer(CASH, chart.traded_usdc, worth - fee, "trade")
         draft.transfer(chart.swap_fee, chart.traded_usdc, fee, "swap_fee")
         return filled(
             self.name,

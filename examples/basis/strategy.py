@@ -1,5 +1,6 @@
 """Hold a coin and be short of as many perpetuals; level the two when the short's leverage leaves its band."""
 
+import numpy as np
 from attrs import field, frozen, validators
 
 from framework import ConditionMet, Deposit, Liquidated, Open, Resize, Side, Strategy, Swap, Withdraw
@@ -15,7 +16,9 @@ class LeverageOutside:
 
     def holds(self, stretch):
         """Also true where notional is left and equity is not; never without a position."""
-        projection = stretch.projections[self.venue]
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return np.zeros(len(stretch), dtype=bool)
         notional, equity = projection.notional_usd, projection.equity_usd
         return (notional > 0) & ((notional > self.high * equity) | (notional < self.low * equity))
 
@@ -24,8 +27,8 @@ class LeverageOutside:
 class Basis(Strategy):
     """Spot long and isolated perpetual short of `coin`, with `target / (1 + target)` of all equity in the coin.
 
-    Outside `low` to `high` of leverage the coin is sold or bought until that share holds again before fees. The short is
-    then brought to as many coins as are held; what its account gets or gives is what the coins brought or cost.
+    Outside `low` to `high` of leverage the coin is sold or bought until that share holds again before fees. The short
+    is then brought to as many coins as are held; its account gets what a sale brought and gives what a purchase costs.
     """
 
     long: str
