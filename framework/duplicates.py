@@ -62,6 +62,8 @@ def settle(
     """
     if rule not in set(Duplicates):
         raise MarketError(f"{file}: duplicates {rule!r}; expected one of {', '.join(Duplicates)}")
+    if rule == Duplicates.REFUSE:
+        refuse_repeated(file, time_ns, row, ", or duplicates = once or keep")
     again = repeated(time_ns)
     whole = np.ones(len(time_ns), dtype=np.int64)
     if not len(again):
@@ -76,17 +78,14 @@ def settle(
         kept = np.delete(np.arange(len(time_ns)), again)
         note = f"{places} the time of the row above: left out"
         return Settled(time_ns=time_ns[kept], row=row[kept], values=values[kept], parts=whole[kept], note=note)
-    if rule == Duplicates.KEEP:
-        first = np.ones(len(time_ns), dtype=bool)
-        first[again] = False
-        group = np.cumsum(first) - 1
-        parts = np.bincount(group)[group]
-        place = np.arange(len(time_ns)) - np.flatnonzero(first)[group]
-        apart = place * ((span_ns or 0) // parts)
-        note = f"{places} the time of the row above: counted all the same"
-        return Settled(time_ns=time_ns + apart, row=row, values=values, parts=parts, note=note)
-    refuse_repeated(file, time_ns, row, ", or duplicates = once or keep")
-    raise AssertionError
+    first = np.ones(len(time_ns), dtype=bool)
+    first[again] = False
+    group = np.cumsum(first) - 1
+    parts = np.bincount(group)[group]
+    place = np.arange(len(time_ns)) - np.flatnonzero(first)[group]
+    apart = place * ((span_ns or 0) // parts)
+    note = f"{places} the time of the row above: counted all the same"
+    return Settled(time_ns=time_ns + apart, row=row, values=values, parts=parts, note=note)
 
 
 def _rows(numbers: Ints) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from examples.basis.strategy import Basis, LeverageOutside
 from framework import (
     CarrybookError,
     Close,
@@ -45,9 +45,6 @@ EXAMPLE = ROOT / "examples/basis/scenario.toml"
 FILE = "fractal_btc_hyperliquid.csv"
 PUBLISHED = 1026647.9616150216
 ONCE = "market.sources.rows.duplicates=once"
-
-sys.path.append(str(ROOT))
-from examples.basis.strategy import Basis, LeverageOutside  # noqa: E402  (found as a scenario finds it)
 
 
 @pytest.fixture(scope="module")
