@@ -27,3 +27,7 @@ class OrderRefused(CarrybookError):  # noqa: N818  (the trade says that an order
 
 class RunError(CarrybookError):
     """A run folder that cannot be written or read."""
+
+
+class TemplateError(CarrybookError):
+    """Something new that cannot be written: no file was made or changed."""
