@@ -92,7 +92,13 @@ def _held(held: Series, series: Sequence[Series]) -> Series:
         columns |= {f"{name}_open": values[at_open], f"{name}_close": values[at_close]}
     labels = {f"{name}_{at}": held.label(name) for name in held.columns for at in ("open", "close")}
     return evolve(
-        held, time_ns=opens[known], row=held.row[at_close], columns=columns, joining=Joining.LAST, labels=labels
+        held,
+        time_ns=opens[known],
+        row=held.row[at_close],
+        columns=columns,
+        joining=Joining.LAST,
+        labels=labels,
+        parts=None,
     )
 
 
