@@ -6,6 +6,8 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -29,6 +31,7 @@ from framework import (
     waterfall,
 )
 from framework.alignment import align
+from framework.archive import save
 from framework.audit import audit
 from framework.clock import NS_PER_SECOND
 from framework.command_line import main
@@ -36,6 +39,7 @@ from framework.duplicates import settle
 from framework.errors import MarketError, OrderRefused, ScenarioError
 from framework.folder import Folder
 from framework.readers import NS_PER_HOUR, Raw, table
+from framework.summary import summarize
 from framework.venue import Leg
 from tests.markets import Script, balance, flat, happened, hyperliquid, market, play
 from venues.spot import Spot
@@ -188,6 +192,22 @@ def test_the_audit_finds_nothing(market_data, tmp_path, capsys, monkeypatch, dup
     assert found["fees"] == 3
 
 
+def test_the_audit_compares_the_coins(assembled, kept, market_data, tmp_path):
+    """A curve whose coins are not those of the ledger is found, with its row."""
+    folder = save(assembled, kept, summarize(assembled, kept), tmp_path)
+    curve = pq.read_table(folder / "equity.parquet")
+    sizes = curve["spot_size"].to_numpy().copy()
+    sizes[40] += 1e-9
+    place = curve.column_names.index("spot_size")
+    pq.write_table(curve.set_column(place, "spot_size", pa.array(sizes)), folder / "equity.parquet")
+    (found,) = [each for each in audit(Folder(folder), market_data, thorough=True) if each.check == "positions"]
+    assert found.findings[0].place == "row 41 (2024-01-02)"
+    assert (
+        "spot holds 18725968327 atomic units of BTC in the ledger, 18725968327 by its orders and 18725968328 in the curve"
+        in (found.findings[0].words)
+    )
+
+
 def test_without_data_the_example_says_what_it_needs(capsys, monkeypatch, tmp_path):
     """One line that names the option and the file."""
     monkeypatch.chdir(ROOT)
@@ -318,6 +338,13 @@ def test_a_band_that_lacks_its_target_is_refused(low, high):
     keys = [f"strategy.low={low}", f"strategy.high={high}", "strategy.target=4"]
     with pytest.raises(ScenarioError, match=r"strategy.high: .*; expected above the target of 4, and 'low' below it"):
         assemble(Scenario.load(EXAMPLE, keys), market=flat(2))
+
+
+def test_a_penalty_is_at_most_everything():
+    """All of the equity may be taken, and no more."""
+    key = "venues.hyperliquid.liquidation_penalty.fraction"
+    with pytest.raises(ScenarioError, match=rf"{key}: 1.01; expected <= 1"):
+        assemble(Scenario.load(EXAMPLE, [f"{key}=1.01"]), market=flat(2))
 
 
 # The spot venue
@@ -456,6 +483,14 @@ def test_unsorted_rows_are_refused_whatever_is_asked():
     for duplicates in ("refuse", "once", "keep"):
         with pytest.raises(MarketError, match=r"unsorted"):
             table(raw(HOURS[0], HOURS[1], HOURS[0]), interval="1h", duplicates=duplicates)
+
+
+def test_all_rows_that_repeat_a_time_are_named():
+    """The first in full, the others by their number."""
+    lines = [HOURS[0], HOURS[0], HOURS[0], HOURS[1], HOURS[2]]
+    words = r"row 3: duplicate timestamp .*, the same as row 2; rows 4 and 6 repeat a time as well; expected each once"
+    with pytest.raises(MarketError, match=words):
+        table(raw(*lines), interval="1h")
 
 
 def test_an_unknown_rule_is_refused():
