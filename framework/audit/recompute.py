@@ -224,8 +224,8 @@ def positions(assembly: Assembly, history: History) -> Findings:
         filled = _filled(history, venue.name)
         for row in np.flatnonzero((after != known) | (after != filled)).tolist()[:1]:
             words = (
-                f"{venue.name} holds {after[row]} atomic units of {account.asset.code} in the ledger, {filled[row]} by its orders "
-                f"and {known[row]} in the curve"
+                f"{venue.name} holds {after[row]} atomic units of {account.asset.code} in the ledger, "
+                f"{filled[row]} by its orders and {known[row]} in the curve"
             )
             yield Finding(f"row {row + 1} ({market.date(row)})", words)
 
