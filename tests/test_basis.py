@@ -232,7 +232,11 @@ def test_the_figures_of_the_readme(kept, once):
     """The page says what the runs give."""
     page = (EXAMPLE.parent / "README.md").read_text()
     closing = 0.002 * kept.curve.equity_usd_by_venue["spot"][-1]
-    for amount in (PUBLISHED, metrics(kept)["final_equity_usd"], metrics(once)["final_equity_usd"], closing):
+    cuts = [happened(run, OrderFilled)[-1].amount / 1e6 for run in (once, kept)]
+    fees = float(waterfall(kept).fees - waterfall(once).fees)
+    funding = float(waterfall(kept).funding - waterfall(once).funding) - 9.765873 - 26.896348
+    finals = [metrics(run)["final_equity_usd"] for run in (kept, once)]
+    for amount in (PUBLISHED, *finals, finals[0] - finals[1], closing, cuts[0] - cuts[1], fees, funding):
         assert f"${amount:,.2f}" in page
 
 
