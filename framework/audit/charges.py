@@ -50,6 +50,9 @@ def _order_fee(event: Mapping[str, object], venue: Venue) -> int | None:
         gas = USDC.nearest(getattr(venue, "gas_usd", 0.0)) if order == "open" else 0
         larger = order == "open" or (order == "resize" and int(str(event["size"])) > 0 and not at_entry)
         return gas + (USDC.nearest(charged * venue.open_fee_bps / 10_000) if larger else 0)
+    if order in ("swap", "close") and hasattr(venue, "swap_fee_bps"):
+        sold = USDC.units(int(str(event["amount"])) + int(str(event["fee"])))
+        return USDC.nearest(sold * venue.swap_fee_bps / 10_000)
     rates = {"mint": "swap", "redeem": "swap", "charge_rebalance": "rebalance"}
     if order in rates and hasattr(venue, rates[str(order)]):
         return USDC.nearest(charged * getattr(venue, rates[str(order)]))
