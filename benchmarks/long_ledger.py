@@ -37,7 +37,7 @@ HEADER = f"{'step':22} {'transfers':>12} {'seconds':>9} {'a second':>12} {'at mo
 def market(rows: int) -> Market:
     """Minutes on which the price swings by a few percent a week and every rate is above zero."""
     open_ns = int(START.timestamp()) * 10**9 + np.arange(rows) * MINUTE_NS
-    path = 150.0 * (1 + 0.03 * np.sin(np.arange(rows + 1) / 1_600.0))
+    path = np.rint(15_000.0 * (1 + 0.03 * np.sin(np.arange(rows + 1) / 1_600.0))) / 100
     opens, closes = path[:-1], path[1:]
     rates = {"hyperliquid_funding_rate": 2e-7, "drift_funding_rate": 2e-7}
     rates |= {"sol_lending_apy": 0.05, "usdc_borrowing_apy": 0.08}

@@ -31,9 +31,7 @@ def folders(saved: Callable[[str], tuple[Run, Path]]) -> Callable[[str], Folder]
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_bucket_is_the_sum_of_its_parts_at_every_level(example: str, folders: Callable[[str], Folder]) -> None:
     folder = folders(example)
-    worth = PricedBook(accounts=folder.accounts, market=folder.market, opened_at=folder.opened_at).worth(
-        folder.records()
-    )
+    worth = PricedBook.of(folder.accounts, folder.market, folder.opened_at).worth(folder.records())
     steps = waterfall_of(worth, folder.capital)
     result = explain(folder, "result")
     assert {child.label for child in result.children} <= set(WATERFALL_BUCKETS)

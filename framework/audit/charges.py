@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from framework.assembly import Assembly
 from framework.audit.finding import Finding, Findings
 from framework.audit.history import History
@@ -20,10 +18,7 @@ SLACK = 1
 
 def _singles(history: History) -> Iterator[Mapping[str, object]]:
     """The events that are orders, transfers or liquidations."""
-    wanted = ["OrderFilled", "TransferSent", "TransferArrived", "Liquidated"]
-    for batch in history.folder.batches("events", COLUMNS):
-        for index in np.flatnonzero(np.isin(np.array(batch["kind"].to_pylist()), wanted)).tolist():
-            yield {name: batch[name][index].as_py() for name in COLUMNS}
+    return history.folder.events(("OrderFilled", "TransferSent", "TransferArrived", "Liquidated"), COLUMNS)
 
 
 def fees(assembly: Assembly, history: History) -> Findings:

@@ -170,9 +170,8 @@ def liquidations(assembly: Assembly, history: History) -> Findings:
 
 def _liquidated_rows(history: History) -> dict[str, set[int]]:
     rows: dict[str, set[int]] = {}
-    for batch in history.folder.batches("events", ("kind", "venue", "row")):
-        for index in np.flatnonzero(np.array(batch["kind"].to_pylist()) == "Liquidated").tolist():
-            rows.setdefault(batch["venue"][index].as_py(), set()).add(batch["row"][index].as_py())
+    for event in history.folder.events(("Liquidated",), ("venue", "row")):
+        rows.setdefault(event["venue"], set()).add(event["row"])
     return rows
 
 
@@ -237,16 +236,13 @@ def positions(assembly: Assembly, history: History) -> Findings:
 def _fills(history: History, venue: str) -> Iterator[tuple[int, int, int]]:
     """Event, instant and signed size of everything that changed a position."""
     names = ("event", "at_ns", "kind", "venue", "order", "size", "closed")
-    for batch in history.folder.batches("events", names):
-        single = np.isin(np.array(batch["kind"].to_pylist()), ["OrderFilled", "Liquidated"])
-        for index in np.flatnonzero(single).tolist():
-            row = {name: batch[name][index].as_py() for name in names}
-            if row["venue"] != venue:
-                continue
-            if row["kind"] == "Liquidated" and row["closed"]:
-                yield row["event"], row["at_ns"], -row["size"]
-            elif row["order"] in ("open", "close", "resize", "swap"):
-                yield row["event"], row["at_ns"], row["size"]
+    for event in history.folder.events(("OrderFilled", "Liquidated"), names):
+        if event["venue"] != venue:
+            continue
+        if event["kind"] == "Liquidated" and event["closed"]:
+            yield event["event"], event["at_ns"], -event["size"]
+        elif event["order"] in ("open", "close", "resize", "swap"):
+            yield event["event"], event["at_ns"], event["size"]
 
 
 def _filled(history: History, venue: str) -> Ints:
