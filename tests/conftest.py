@@ -22,6 +22,12 @@ def study_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def uss_data() -> Path:
+    """Prices of SOL and jitoSOL, pool rates and funding of the synthetic dollars' time."""
+    return _there(Path(os.environ.get("CARRYBOOK_DATA", SHARED / "data")) / "uss", "the prices of 2022 to 2024")
+
+
+@pytest.fixture(scope="session")
 def reference() -> Path:
     """The expected results of the study at full precision."""
     return _there(Path(os.environ.get("CARRYBOOK_REFERENCE", SHARED / "reference")), "the study's results")
