@@ -33,8 +33,9 @@ class MarginCallDeleverage(Strategy):
     When `maintenance` x notional of the short is above the margin, short and collateral are cut by just so much that
     the two are equal afterwards, all fees paid; shortfalls up to `min_call_usd` are the rounding of earlier cuts. With
     `hedge = "units"` a token counts as one coin, as the USS page has it; with `"value"` as the coins that it is worth,
-    and the short follows when both together have drifted by more than `tolerance` of it. After a liquidation the rest
-    waits in cash. With `redeem_at_end` all is paid out after the last row.
+    and the short follows when both together have drifted by more than `tolerance` of it. It does so after a cut: what
+    the larger short lacks is called by the next row. After a liquidation the rest waits in cash. With `redeem_at_end`
+    all is paid out after the last row.
     """
 
     pool: str = "jito"
