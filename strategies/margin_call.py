@@ -44,7 +44,7 @@ class MarginCallDeleverage(Strategy):
     maintenance: float = field(default=0.67, validator=(validators.gt(0.0), validators.lt(1.0)))
     hedge: Literal["units", "value"] = "units"
     tolerance: float = field(default=0.01, validator=(validators.gt(0.0), validators.lt(1.0)))
-    min_call_usd: float = field(default=0.01, validator=validators.ge(0.0))
+    min_call_usd: float = field(default=0.01, validator=validators.ge(1e-6))
     redeem_at_end: bool = False
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -87,7 +87,8 @@ class MarginCallDeleverage(Strategy):
         yield MoveTokens(self.short, self.pool, TOKEN, tokens)
         yield Swap(self.pool, TOKEN, "USDC", tokens)
         yield ChargeRebalance(self.issuer, self._traded_usd(view, coins, tokens))
-        yield Deposit(self.short, view.cash_usd - cash_usd)
+        if view.cash_usd > cash_usd:
+            yield Deposit(self.short, view.cash_usd - cash_usd)
 
     def _hedge_again(self, view: View) -> Iterator[Order]:
         """Make the short as large as what the tokens move like."""

@@ -93,7 +93,7 @@ def dollars(draw):
         maintenance=draw(st.sampled_from([0.05, 0.4, 0.67, 0.95])),
         hedge=draw(st.sampled_from(["units", "value"])),
         tolerance=draw(st.sampled_from([0.001, 0.01, 0.1])),
-        min_call_usd=draw(st.sampled_from([0.0, 0.01, 50.0])),
+        min_call_usd=draw(st.sampled_from([1e-6, 0.01, 50.0])),
         redeem_at_end=draw(st.booleans()),
     )
 

@@ -152,7 +152,7 @@ BAD_SETTINGS = {
     "strategy.maintenance=much": "strategy.maintenance: 'much'; expected a number",
     "strategy.hedge=coins": "strategy.hedge: 'coins'; expected one of units, value",
     "strategy.tolerance=0": "strategy.tolerance: 0.0; expected > 0.0",
-    "strategy.min_call_usd=-1": "strategy.min_call_usd: -1.0; expected >= 0.0",
+    "strategy.min_call_usd=0": "strategy.min_call_usd: 0.0; expected >= 1e-06",
     "strategy.redeem_at_end=1": "strategy.redeem_at_end: 1; expected true or false",
     "strategy.hege=units": "strategy.hege: unknown key; did you mean hedge?",
     "strategy.short=binance": "strategy.short: unknown venue 'binance'; expected one of jito, drift",
