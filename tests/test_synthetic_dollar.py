@@ -543,3 +543,44 @@ def test_the_report_puts_the_pages_claims_beside_what_its_rules_give(capsys, tmp
     assert abs(units["price_pnl"]) > 10 * abs(value["price_pnl"])
     claimed = PUBLISHED[example]
     assert all(each["margin_calls"] != claimed[1] and abs(each["return_pct"] - claimed[0]) > 0.5 for each in figures)
+
+
+FIGURE_OF = {
+    "Return, %": ("return_pct", "{:.2f}"),
+    "Margin calls": ("margin_calls", "{}"),
+    "Deviation of daily returns, %": ("row_deviation_pct", "{:.2f}"),
+    "Funding, USD": ("funding_usd", "{:+,.2f}"),
+    "Staking rewards, USD": ("staking_income_usd", "{:+,.2f}"),
+    "Fees, USD": ("total_fees_usd", "-{:,.2f}"),
+    "Price P&L of both legs, USD": ("price_pnl_usd", "{:+,.2f}"),
+}
+
+
+@pytest.mark.parametrize("example", PUBLISHED)
+def test_the_examples_page_has_the_figures_of_real_rows(uss_data, example):
+    """Each row of the table in an example's README is what the two readings give, and the page's own figures."""
+    text = (ROOT / "examples" / example / "README.md").read_text()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    shown = {words: cells for words, *cells in table[2:]}
+    figures = [
+        metrics(assembled(example, uss_data, f"strategy.hedge={hedge}").simulation().run())
+        for hedge in ("units", "value")
+    ]
+    results = [f"{each['final_equity_usd'] - DEPOSIT_USD:+,.2f}" for each in figures]
+    assert shown.pop("Result, USD")[1:] == results
+    claims = [f"{claim:g}" for claim in PUBLISHED[example]]
+    assert [cells[0] for cells in shown.values()][:3] == claims
+    for words, cells in shown.items():
+        key, form = FIGURE_OF[words]
+        assert cells[1:] == [form.format(each[key]) for each in figures]
+
+
+def test_binances_funding_gives_what_the_examples_page_says(uss_data):
+    """Both readings, return and funding."""
+    text = " ".join((ROOT / "examples/euss/README.md").read_text().split())
+    for hedge in ("units", "value"):
+        figures = metrics(
+            assembled("euss", uss_data, "market.funding=binance", f"strategy.hedge={hedge}").simulation().run()
+        )
+        assert f"{figures['return_pct']:+.2f} %" in text
+        assert f"{'-' if figures['funding_usd'] < 0 else '+'}${abs(figures['funding_usd']):,.2f}" in text
