@@ -191,6 +191,50 @@ def test_a_funding_that_the_scenario_lacks_is_named_with_those_it_has(capsys, tm
     assert "unknown source 'bybit'; expected one of none, binance, drift_flat, drift_shaped" in said
 
 
+SOL, TOKEN = "sol_usd_daily_yahoo.csv", "jitosol_usd_daily_derived.csv"
+FLAT, BINANCE = "drift_sol_perp_funding_daily_reconstructed.csv", "binance_solusdt_funding.csv"
+BAD_CELLS = {
+    "a rate that falls": (TOKEN, "2023-03-01", "rate_close", "1.0", "column jitosol_rate_close: the pool's rate falls"),
+    "a rate the other way round": (TOKEN, "2023-03-01", "rate_open", "0.88", "expected SOL per jitoSOL, which is 1"),
+    "no rate": (TOKEN, "2023-03-01", "rate_close", "", "column rate_close: missing; expected a number"),
+    "no token price": (TOKEN, "2023-03-01", "jitosol_close", "", "column jitosol_close: missing; expected a number"),
+    "a token price of zero": (TOKEN, "2023-03-01", "jitosol_open", "0", "column jitosol_open: 0.0; expected a price"),
+    "NaN for a token price": (TOKEN, "2023-03-01", "jitosol_close", "nan", "column jitosol_close: 'nan'; expected a"),
+    "no price": (SOL, "2023-03-01", "close", "", "column close: missing; expected a number"),
+    "a low above the high": (SOL, "2023-03-01", "low", "900", "column low: 900.0; expected a low that is not above"),
+    "a bad day": (SOL, "2023-03-01", "date", "2023-03-32", "column date: '2023-03-32"),
+    "a day twice": (SOL, "2023-03-01", "date", "2023-02-28", "duplicate timestamp 2023-02-28T00:00:00+00:00"),
+    "a day out of order": (
+        TOKEN,
+        "2023-03-01",
+        "date",
+        "2022-01-01",
+        "timestamp 2022-01-01T00:00:00+00:00 is unsorted",
+    ),
+    "no funding": (FLAT, "2023-03-01", "rate_flat", "", "column rate_flat: missing; expected a number"),
+    "funding that is no number": (BINANCE, "2023-03-01T08:00:00Z", "funding_rate", "x", "column funding_rate: 'x'"),
+}
+
+
+@pytest.mark.parametrize(("file", "day", "column", "cell", "words"), BAD_CELLS.values(), ids=BAD_CELLS)
+def test_a_wrong_cell_is_one_line_with_file_row_and_column(capsys, tmp_path, uss_data, file, day, column, cell, words):
+    """Real rows with one cell changed: nothing runs, and nothing is written."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in (SOL, TOKEN, FLAT, BINANCE):
+        (data / name).write_bytes((uss_data / name).read_bytes())
+    lines = [line.split(",") for line in (data / file).read_text().splitlines()]
+    number = next(index for index, line in enumerate(lines) if line[0] == day)
+    lines[number][lines[0].index(column)] = cell
+    (data / file).write_text("".join(",".join(line) + "\n" for line in lines))
+    funding = "binance" if file == BINANCE else "drift_flat"
+    code, printed, said = command(capsys, tmp_path, "euss", "--data", data, "--set", f"market.funding={funding}")
+    assert (code, printed, said.count("\n")) == (2, "", 1)
+    assert words in said
+    assert f"{file}, row {number + 1}" in said or f"{file}:{number + 1}" in said
+    assert not (tmp_path / "runs").exists()
+
+
 @frozen(kw_only=True)
 class Dollar:
     """The rules of the USS and eUSS pages as a plain loop over days, in floats; it knows nothing of our code."""
