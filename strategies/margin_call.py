@@ -93,7 +93,7 @@ class MarginCallDeleverage(Strategy):
     def _hedge_again(self, view: View) -> Iterator[Order]:
         """Make the short as large as what the tokens move like."""
         leg = view.leg(self.short)
-        if not leg.size or abs(leg.delta) <= self.tolerance * abs(leg.size):
+        if not leg.size:
             return
         traded_usd = abs(leg.delta) * view.price
         yield Resize(self.short, leg.delta - leg.size)

@@ -111,17 +111,34 @@ def test_funding_moves_the_line_where_it_counts_and_not_where_it_lies_apart(apar
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_a_closed_account_pays_with_tokens_what_it_owes_and_keeps_the_rest(apart):
-    """Bought at 30 and closed at 40, a short of 100 owes $1,000, which 25 tokens pay; funding is settled first."""
-    table = dollar_market([30.0, 40.0, 40.0, 40.0], funding=[0.0, 0.01, 0.0, 0.0])
+@pytest.mark.parametrize("rate", [0.01, -0.01])
+def test_a_closed_account_pays_with_tokens_what_it_owes_and_keeps_the_rest(apart, rate):
+    """Bought at 30 and closed at 40, a short of 100 owes $1,000, which tokens pay; funding is settled first."""
+    table = dollar_market([30.0, 40.0, 40.0, 40.0], funding=[0.0, rate, 0.0, 0.0])
     venue = collateral(maintenance_margin=MAINTENANCE, funding_apart=apart)
     run = account(table, venue, after={1: [Close("drift")]})
-    owed_usd = 100.0 * 10.0 - 0.01 * 40.0 * 100.0
+    owed_usd = 100.0 * 10.0 - rate * 40.0 * 100.0
     sold = owed_usd / 40.0
     assert balance(run, "Assets:Drift:Collateral", "JITOSOL") == pytest.approx((100.0 - sold) * 1e9, abs=2)
     for name in ("Margin", "Quote", *(("Funding",) if apart else ())):
         assert balance(run, f"Assets:Drift:{name}") == 0
     assert 0 <= balance(run, "Assets:Wallet:Cash") <= 1
+    books_hold(run)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("rate", [0.02, -0.02])
+def test_a_penalty_on_the_equity_counts_funding_wherever_it_lies(apart, rate):
+    """Half of tokens, position and funding at the close, though funding apart could not keep the account alive."""
+    table = dollar_market([30.0] * 4, high=[30.0, 30.0, 300.0, 30.0], premium=-0.15, funding=rate)
+    venue = collateral(
+        maintenance_margin=MAINTENANCE, liquidation_penalty=Penalty("equity", 0.5), funding_apart=apart
+    )  # fmt: skip
+    run = account(table, venue)
+    (event,) = happened(run, Liquidated)
+    equity = 100.0 * 30.0 * 0.85 + 3 * rate * 30.0 * 100.0
+    assert (event.equity, event.penalty) == pytest.approx((equity * 1e6, equity * 0.5e6), abs=2)
+    assert run.curve.equity_usd[-1] == pytest.approx(equity / 2, abs=1e-5)
     books_hold(run)
 
 

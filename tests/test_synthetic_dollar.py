@@ -273,7 +273,7 @@ class Dollar:
                 paid += cut * fee_per_coin
                 self.calls.append((row, cut))
             excess = tokens * token / coin - short
-            if self.hedge == "value" and drifted and abs(excess) > self.tolerance * short:
+            if self.hedge == "value" and drifted:
                 short, proceeds = short + excess, proceeds + excess * coin
                 cash -= self.rebalance * abs(excess) * coin
                 paid += self.rebalance * abs(excess) * coin
