@@ -34,8 +34,8 @@ class MarginCallDeleverage(Strategy):
     the two are equal afterwards, all fees paid; shortfalls up to `min_call_usd` are the rounding of earlier cuts. With
     `hedge = "units"` a token counts as one coin, as the USS page has it; with `"value"` as the coins that it is worth,
     and the short follows when both together have drifted by more than `tolerance` of it. It does so after a cut: what
-    the larger short lacks is called by the next row. After a liquidation the rest waits in cash. With `redeem_at_end`
-    all is paid out after the last row.
+    the larger short lacks is called by the next row. Where less is left than a cut or a re-hedge costs, and after a
+    liquidation, all is closed and the rest waits in cash. With `redeem_at_end` it is paid out after the last row.
     """
 
     pool: str = "jito"
@@ -77,10 +77,12 @@ class MarginCallDeleverage(Strategy):
         shortfall_usd = self.maintenance * leg.notional_usd - leg.margin_usd
         if shortfall_usd <= self.min_call_usd:
             return
-        per_coin_usd = self.maintenance * view.price - self._fees_per_coin_usd(view)
+        fees_usd = self._fees_per_coin_usd(view)
+        per_coin_usd = self.maintenance * view.price - fees_usd
         coins = shortfall_usd / per_coin_usd if per_coin_usd > 0 else -leg.size
         tokens = coins / self._coins_per_token(view)
-        if coins >= -leg.size or tokens >= leg.tokens:
+        brings_usd = view.price_of(TOKEN) / self._coins_per_token(view)
+        if coins >= -leg.size or tokens >= leg.tokens or fees_usd >= brings_usd:
             yield from self._leave(view)
             return
         yield Resize(self.short, -leg.size - coins)
@@ -96,8 +98,11 @@ class MarginCallDeleverage(Strategy):
         if not leg.size:
             return
         traded_usd = abs(leg.delta) * view.price
-        yield Resize(self.short, leg.delta - leg.size)
         fee_usd = view.quote(ChargeRebalance(self.issuer, traded_usd)).fee_usd
+        if fee_usd >= leg.equity_usd:
+            yield from self._leave(view)
+            return
+        yield Resize(self.short, leg.delta - leg.size)
         if fee_usd:
             yield Withdraw(self.short, fee_usd)
             yield ChargeRebalance(self.issuer, traded_usd)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework import (
+    CarrybookError,
     Leg,
     MarginBelow,
     MarginCalled,
@@ -16,6 +17,7 @@ from framework import (
     Resize,
     Scenario,
     StillView,
+    Strategy,
     Swap,
     assemble,
     metrics,
@@ -529,6 +531,46 @@ def test_a_call_that_leaves_nothing_closes_the_position_and_stands_in_log_and_da
     assert book.eod_long_usd[-1] == pytest.approx(100.0 * 30.0 * 0.001)
     figures = metrics(run)
     assert (figures["margin_calls"], figures["liquidations"], figures["unexplained_usd"]) == (1, 0, 0)
+
+
+FINE = {"maintenance_margin": 0.0, "funding_apart": True}
+
+
+@pytest.mark.parametrize(
+    ("market", "hedge", "row"),
+    [
+        (dollar_market([30.0, 30.0, 20.0, 20.0], premium=[0.0, 0.0, -0.999, -0.999]), "units", 2),
+        (dollar_market([30.0] * 4, rate=[1.0, 1.0, 1.0, 1.02], funding=-0.5), "value", 3),
+    ],
+    ids=["a cut", "a re-hedge"],
+)
+def test_where_less_is_left_than_a_trade_costs_all_is_closed(market, hedge, row):
+    """Tokens of almost no worth pay no fee of a cut, and an account whose funding is overdrawn none of a re-hedge."""
+    strategy = MarginCallDeleverage(hedge=hedge)
+    venues = [jito(), collateral(**FINE), Issuer(rebalance=0.00125)]
+    run = play(market, venues, strategy, capital_usd=3_000.0, at_first_open=True)
+    closed = next(event for event in run.events.single() if isinstance(event, OrderFilled) and event.order == "close")
+    assert run.mark(closed.at_ns).row == row
+    figures = metrics(run)
+    assert (figures["short_units"], figures["jitosol_units"], figures["unexplained_usd"]) == (0, 0, 0)
+
+
+def test_a_token_that_nobody_knows_is_named():
+    """A strategy that asks for its price is told which there are."""
+
+    class Curious(Strategy):
+        def conditions(self):
+            return ()
+
+        def on_start(self, view):
+            view.price_of("MSOL")
+            return ()
+
+        def on_event(self, event, view):
+            return ()
+
+    with pytest.raises(CarrybookError, match="unknown token 'MSOL'; expected one of SOL, JITOSOL"):
+        play(dollar_market([30.0] * 2), [jito()], Curious())
 
 
 def test_redeemed_at_the_end_all_is_cash_less_the_swap_fee_and_what_was_owed():
