@@ -286,7 +286,7 @@ def jito_pool_rate(raw: Raw) -> Series:
             f"{series.place(index + 1)}, column epoch: {epochs[index + 1]:g} after {epochs[index]:g}; "
             "expected epochs in their order"
         )
-    return evolve(series, columns={"jitosol_rate": series.columns["jitosol_rate"]})
+    return evolve(series, name="jitosol_rate", columns={"jitosol_rate": series.columns["jitosol_rate"]})
 
 
 READERS: Mapping[str, Callable[..., Series]] = {

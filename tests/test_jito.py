@@ -29,6 +29,7 @@ from framework import (
 )
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.command_line import main
+from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
 from venues.jito import EPOCH_S
 
@@ -352,6 +353,21 @@ def test_an_epochs_rate_holds_from_its_beginning_until_the_next(pool):
     ]
     run = ready.simulation().run()
     assert [run.mark(event.at_ns).row for event in happened(run, RewardAccrued)] == [0, 3, 4]
+
+
+def test_the_known_epochs_of_the_chain_are_a_rate_of_real_rows(uss_data):
+    """Between the four epochs that are known the rate rests; a token earns what lies between the first and the last."""
+    source = '{reader="jito_pool_rate",file="jitosol_sol_rate_anchors.csv"}'
+    path = ROOT / "examples" / "uss" / "scenario.toml"
+    ready = assemble(Scenario.load(path, [f"market.sources.jitosol={source}", "fees.rebalance=0.0"]), uss_data)
+    market = ready.market
+    assert [each.series for each in market.coverage[1:]] == ["jitosol_rate, open", "jitosol_rate, close"]
+    run = ready.simulation().run()
+    steps = happened(run, RewardAccrued)
+    assert [market.date(run.mark(event.at_ns).row) for event in steps] == ["2023-11-24", "2023-11-29"]
+    assert sum(event.rate for event in steps) == pytest.approx(1.0734001570090037 - 1.0)
+    assert market.cell("jitosol_rate_close", 0) == "jitosol_sol_rate_anchors.csv:2"
+    assert waterfall(run).unexplained == 0
 
 
 BAD_FILES = {
