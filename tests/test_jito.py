@@ -356,7 +356,7 @@ def test_an_epochs_rate_holds_from_its_beginning_until_the_next(pool):
 
 
 def test_the_known_epochs_of_the_chain_are_a_rate_of_real_rows(uss_data):
-    """Between the four epochs that are known the rate rests; a token earns what lies between the first and the last."""
+    """Between the few epochs that are known the rate rests; a token earns what lies between the first and the last."""
     source = '{reader="jito_pool_rate",file="jitosol_sol_rate_anchors.csv"}'
     path = ROOT / "examples" / "uss" / "scenario.toml"
     ready = assemble(Scenario.load(path, [f"market.sources.jitosol={source}", "fees.rebalance=0.0"]), uss_data)

@@ -578,7 +578,8 @@ def test_redeemed_at_the_end_all_is_cash_less_the_swap_fee_and_what_was_owed():
     kept = assembled().simulation().run()
     redeemed = assembled("uss", None, "strategy.redeem_at_end=true").simulation().run()
     figures, before = metrics(redeemed), metrics(kept)
-    assert (figures["jitosol_units"], figures["unexplained_usd"]) == (0, 0)
+    assert (figures["jitosol_units"], figures["short_units"], figures["unexplained_usd"]) == (0, 0, 0)
+    assert before["short_units"] == before["jitosol_units"] > 0
     assert redeemed.ledger.balance(redeemed.ledger.account("Liabilities:Issuer:MaintenanceFee")) == 0
     assert redeemed.ledger.balance(redeemed.ledger.account("Assets:Drift:Position", "SOL-PERP")) == 0
     in_wallet = before["final_equity_usd"] + before["maintenance_fee_usd"]
