@@ -44,7 +44,7 @@ class MarginCallDeleverage(Strategy):
     maintenance: float = field(default=0.67, validator=(validators.gt(0.0), validators.lt(1.0)))
     hedge: Literal["units", "value"] = "units"
     tolerance: float = field(default=0.01, validator=(validators.gt(0.0), validators.lt(1.0)))
-    min_call_usd: float = field(default=0.01, validator=validators.ge(1e-6))
+    min_call_usd: float = field(default=0.001, validator=validators.ge(1e-6))
     redeem_at_end: bool = False
 
     def conditions(self) -> tuple[Condition, ...]:

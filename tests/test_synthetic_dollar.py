@@ -33,7 +33,7 @@ from tests.markets import collateral, dollar_market, jito, play
 from venues.issuer import Issuer
 
 DEPOSIT_USD = 100_000.0
-CENT = 0.01
+LEAST_USD = 0.001
 FIGURES = {
     "final": "final_equity_usd",
     "jitosol": "jitosol_units",
@@ -266,7 +266,7 @@ class Dollar:
             per_coin = 1.0 if self.hedge == "units" else coin / token
             drifted = abs(tokens * token / coin - short) > self.tolerance * short
             before, due = equity, required
-            if required - equity > CENT:
+            if required - equity > LEAST_USD:
                 fee_per_coin = self.rebalance * (coin + per_coin * token)
                 cut = (required - equity) / (self.maintenance * coin - fee_per_coin)
                 short, tokens = short - cut, tokens - cut * per_coin
@@ -297,7 +297,7 @@ class Dollar:
 def simulated(market, dollar):
     """Our run of the same rules on the same market."""
     strategy = MarginCallDeleverage(
-        maintenance=dollar.maintenance, hedge=dollar.hedge, tolerance=dollar.tolerance, min_call_usd=CENT
+        maintenance=dollar.maintenance, hedge=dollar.hedge, tolerance=dollar.tolerance, min_call_usd=LEAST_USD
     )
     issuer = Issuer(swap=dollar.swap, rebalance=dollar.rebalance, maintenance_per_year=dollar.yearly)
     venues = [jito(reward_fee=0.04), collateral(funding_apart=True), issuer]
@@ -428,7 +428,7 @@ def test_the_daybook_holds_together_on_every_day(rows, example, hedge):
     same(book.equity_usd, tokens * token_closes + book.bod_long_usd + book.bod_short_usd - coins * closes)
     same(book.required_usd, 0.67 * coins * closes)
     same(book.margin_called_usd, 0.67 * book.reduction_coins * closes)
-    called = np.asarray(book.required_usd - book.equity_usd > CENT)
+    called = np.asarray(book.required_usd - book.equity_usd > LEAST_USD)
     assert called.sum() == metrics(run)["margin_calls"]
     assert (np.asarray(book.reduction_coins > 0) == called).all()
     left_usd = book.eod_long_jitosol_usd + book.eod_long_usd + book.eod_short_usd - book.eod_short_sol_usd
@@ -436,7 +436,7 @@ def test_the_daybook_holds_together_on_every_day(rows, example, hedge):
     hedged = np.abs(coins - left_coins - book.reduction_coins) > 1e-8
     assert hedged.any() == (hedge == "value")
     same(left_usd[called & ~hedged], met[called & ~hedged], 1e-5)
-    assert (left_usd >= met - CENT)[~hedged].all()
+    assert (left_usd >= met - LEAST_USD)[~hedged].all()
     fees = 0.0003 / 365 * book.value_usd.to_numpy()
     income = book.funding_usd.to_numpy().cumsum()
     owed = left_usd.to_numpy() + income - book.value_usd.to_numpy()
@@ -506,10 +506,10 @@ def test_with_fees_the_cut_is_larger_by_what_they_take():
     assert (1_000.0 - resize.size) * 100.0 == pytest.approx(100.0 / (0.67 - 0.0025), abs=1e-6)
 
 
-def test_a_shortfall_of_a_cent_is_rounding_and_calls_nothing():
+def test_a_shortfall_of_a_tenth_of_a_cent_is_rounding_and_calls_nothing():
     """At the limit nothing is cut, above it is."""
-    assert called_at(0.0099) == []
-    assert called_at(0.0101)
+    assert called_at(0.00099) == []
+    assert called_at(0.00101)
 
 
 def test_a_cut_larger_than_the_position_closes_it():
@@ -671,3 +671,13 @@ def test_binances_funding_gives_what_the_examples_page_says(uss_data):
         )
         assert f"{figures['return_pct']:+.2f} %" in text
         assert f"{'-' if figures['funding_usd'] < 0 else '+'}${abs(figures['funding_usd']):,.2f}" in text
+
+
+@pytest.mark.parametrize("deposit", [1_000.0, 33_333.33, 10_000_000.0])
+def test_the_result_is_in_proportion_to_the_deposit(uss_data, deposit):
+    """Any deposit earns the same share and has the same calls: within a millionth, rounding and all."""
+    run = assembled("euss", uss_data, f"capital_usd={deposit}").simulation().run()
+    figures = metrics(run)
+    assert figures["margin_calls"] == 24
+    assert figures["final_equity_usd"] / deposit == pytest.approx(184_171.47774028502 / DEPOSIT_USD, abs=1e-6)
+    assert figures["jitosol_units"] / deposit == pytest.approx(1_007.7511754506867 / DEPOSIT_USD, abs=1e-6)
