@@ -131,7 +131,12 @@ def _instant_ns(text: object, place: str) -> int:
 
 def _time_ns(text: str, place: str) -> int:
     """A time with its offset, or a date for the midnight in UTC at which it begins."""
-    return _instant_ns(f"{text}T00:00:00Z" if DATE.fullmatch(text) else text, place)
+    if not DATE.fullmatch(text):
+        return _instant_ns(text, place)
+    try:
+        return _instant_ns(f"{date.fromisoformat(text)}T00:00:00Z", place)
+    except ValueError:
+        raise MarketError(f"{place}: {text!r}; expected a date such as 2025-01-31") from None
 
 
 def _numbered(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:

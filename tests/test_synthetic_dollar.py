@@ -204,7 +204,7 @@ BAD_CELLS = {
     "NaN for a token price": (TOKEN, "2023-03-01", "jitosol_close", "nan", "column jitosol_close: 'nan'; expected a"),
     "no price": (SOL, "2023-03-01", "close", "", "column close: missing; expected a number"),
     "a low above the high": (SOL, "2023-03-01", "low", "900", "column low: 900.0; expected a low that is not above"),
-    "a bad day": (SOL, "2023-03-01", "date", "2023-03-32", "column date: '2023-03-32"),
+    "a bad day": (SOL, "2023-03-01", "date", "2023-03-32", "column date: '2023-03-32'; expected a date"),
     "a day twice": (SOL, "2023-03-01", "date", "2023-02-28", "duplicate timestamp 2023-02-28T00:00:00+00:00"),
     "a day out of order": (
         TOKEN,
