@@ -34,7 +34,7 @@ def align(
     of zeros. A token whose pool rate is known, and its price is not, has the price that its pool gives it. Raises
     `MarketError` where there is no common row, or where the common rows do not reach to one of the dates.
     """
-    series = [_held(each, series) if each.joining is Joining.HOLD else each for each in series]
+    series = [part for each in series for part in (_held(each, series) if each.joining is Joining.HOLD else (each,))]
     spines = [each for each in series if each.span_ns is not None]
     if len(spines) != 1:
         raise MarketError(f"a market needs exactly one series of prices, not {len(spines)}")
@@ -76,8 +76,11 @@ def align(
     )
 
 
-def _held(held: Series, series: Sequence[Series]) -> Series:
-    """A level that stays until its next sample, as a sample at the open of every row with both of the row's values."""
+def _held(held: Series, series: Sequence[Series]) -> tuple[Series, Series]:
+    """A level that stays until its next sample, as samples at the open of every row: what it is then, and at the close.
+
+    The two are series of their own, for a row may open on one sample and close on another.
+    """
     spine = next((each for each in series if each.span_ns is not None), held)
     opens = spine.time_ns
     at_open = held.time_ns.searchsorted(opens, side="right") - 1
@@ -87,19 +90,20 @@ def _held(held: Series, series: Sequence[Series]) -> Series:
     if not known.any():
         first, last = utc(int(held.time_ns[0])).date(), utc(int(opens[-1])).date()
         raise MarketError(f"{held.file}: its first sample, on {first}, is after the last row of prices, on {last}")
-    columns: dict[str, Floats] = {}
-    for name, values in held.columns.items():
-        columns |= {f"{name}_open": values[at_open], f"{name}_close": values[at_close]}
-    labels = {f"{name}_{at}": held.label(name) for name in held.columns for at in ("open", "close")}
-    return evolve(
-        held,
-        time_ns=opens[known],
-        row=held.row[at_close],
-        columns=columns,
-        joining=Joining.LAST,
-        labels=labels,
-        parts=None,
-    )
+
+    def part(at: str, sample: Ints) -> Series:
+        return evolve(
+            held,
+            name=f"{held.name}, {at}",
+            time_ns=opens[known],
+            row=held.row[sample],
+            columns={f"{name}_{at}": values[sample] for name, values in held.columns.items()},
+            joining=Joining.LAST,
+            parts=None,
+            labels={f"{name}_{at}": held.labels.get(name, name) for name in held.columns},
+        )
+
+    return part("open", at_open), part("close", at_close)
 
 
 def _price_by_pool(columns: dict[str, Floats], sources: dict[str, Source]) -> list[str]:

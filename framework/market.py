@@ -175,7 +175,7 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
     prices = {name: columns[name] for name in PRICES if name in columns}
     for name, price in columns.items():
         if name in PRICES or name.endswith(("_open", "_close")):
-            refuse(name, price <= 0, "a price above 0")
+            refuse(name, price <= 0, "a rate above 0" if "_rate_" in name else "a price above 0")
     if {"low", "high"} <= prices.keys():
         low, high = prices["low"], prices["high"]
         refuse("low", low > high, "a low that is not above the high")

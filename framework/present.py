@@ -45,6 +45,8 @@ class Present:
         return Mark(self.market, self.row, self.at)
 
     def price_of(self, token: str) -> float:
+        if token not in TOKENS:
+            raise ScenarioError(f"unknown token {token!r}; expected one of {', '.join(TOKENS)}")
         return self.mark.of(TOKENS[token])
 
     @property

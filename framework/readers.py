@@ -132,7 +132,12 @@ def _instant_ns(text: object, place: str) -> int:
 
 def _time_ns(text: str, place: str) -> int:
     """A time with its offset, or a date for the midnight in UTC at which it begins."""
-    return _instant_ns(f"{text}T00:00:00Z" if DATE.fullmatch(text) else text, place)
+    if not DATE.fullmatch(text):
+        return _instant_ns(text, place)
+    try:
+        return _instant_ns(f"{date.fromisoformat(text)}T00:00:00Z", place)
+    except ValueError:
+        raise MarketError(f"{place}: {text!r}; expected a date such as 2025-01-31") from None
 
 
 def _numbered(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -300,7 +305,7 @@ def jito_pool_rate(raw: Raw) -> Series:
             f"{series.place(index + 1)}, column epoch: {epochs[index + 1]:g} after {epochs[index]:g}; "
             "expected epochs in their order"
         )
-    return evolve(series, columns={"jitosol_rate": series.columns["jitosol_rate"]})
+    return evolve(series, name="jitosol_rate", columns={"jitosol_rate": series.columns["jitosol_rate"]})
 
 
 READERS: Mapping[str, Callable[..., Series]] = {

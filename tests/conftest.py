@@ -19,6 +19,12 @@ def study_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def uss_data() -> Path:
+    """Prices of SOL and jitoSOL, pool rates and funding of the synthetic dollars' time."""
+    return there(DATA / "uss", "the prices of 2022 to 2024")
+
+
+@pytest.fixture(scope="session")
 def reference() -> Path:
     """The expected results of the study at full precision."""
     return there(Path(os.environ.get("CARRYBOOK_REFERENCE", SHARED / "reference")), "the study's results")
