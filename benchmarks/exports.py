@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from framework.archive import save
+from framework.archive import ROWS_AT_ONCE, save
 from framework.assembly import assemble
 from framework.folder import Folder
 from framework.journal import export
@@ -43,9 +44,15 @@ def repeat(folder: Path, transfers: int) -> int:
     steps = {"seq": len(ledger), "event": len(events), "cause": len(events), "at_ns": span_ns // 10_000}
     for name, table in (("ledger", ledger), ("events", events)):
         with pq.ParquetWriter(folder / f"{name}.parquet", table.schema, compression="zstd") as writer:
-            for each in later(table, steps, times):
-                writer.write_table(each)
+            for together in batched(later(table, steps, times), -(-ROWS_AT_ONCE // len(table))):
+                writer.write_table(pa.concat_tables(together))
     return times * len(ledger)
+
+
+def batched(tables: Iterator[pa.Table], count: int) -> Iterator[list[pa.Table]]:
+    """Tables in lists of so many, as a run is written in groups of rows."""
+    while together := list(islice(tables, count)):
+        yield together
 
 
 def later(table: pa.Table, steps: dict[str, int], times: int) -> Iterator[pa.Table]:
