@@ -400,6 +400,11 @@ def no_name(values):
     values["kind"][5] = None
 
 
+def no_time(values):
+    """A transfer without an instant."""
+    values["at_ns"][3] = None
+
+
 def no_column(values):
     """A ledger without a column."""
     del values["event"]
@@ -409,6 +414,7 @@ EDITS = {
     "ledger.parquet: row 100: an account that is not in the chart": ("ledger", rename_account),
     "ledger.parquet: row 8: no positive amount": ("ledger", no_amount),
     "ledger.parquet: row 6: a kind that is not in the chart": ("ledger", no_name),
+    "ledger.parquet: row 4: no instant": ("ledger", no_time),
     "ledger.parquet: no column 'event'": ("ledger", no_column),
     "events.parquet: no column 'event'": ("events", no_column),
 }
@@ -420,7 +426,7 @@ def test_a_damaged_run_is_refused_and_nothing_is_written(copied, tmp_path, capsy
     """What no journal could hold is named with its file and row, and no part of an export is left."""
     table, change = EDITS[words]
     edit(copied, table, change)
-    assert words in refused(capsys, "export", copied, "--format", form, "--out", tmp_path / "out")
+    assert words in refused(capsys, "export", copied, "--format", form, "--out", tmp_path / "new" / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["copied"]
 
 
