@@ -39,9 +39,9 @@ def align(
     if len(spines) != 1:
         raise MarketError(f"a market needs exactly one series of prices, not {len(spines)}")
     spine = spines[0]
-    span_ns = spine.span_ns or 0
-    _refuse_overlap(spine, span_ns)
-    fits = [_fit(each, spine.time_ns, span_ns) for each in series]
+    spans_ns = spine.spans_ns
+    _refuse_overlap(spine, spans_ns)
+    fits = [_fit(each, spine.time_ns, spans_ns) for each in series]
     common = np.logical_and.reduce([fit.count > 0 for fit in fits])
     _refuse_disjoint(fits, common)
     inside = (spine.time_ns >= _midnight_ns(start)) & (spine.time_ns < _midnight_ns(end) + NS_PER_DAY)
@@ -62,12 +62,17 @@ def align(
     priced = _price_by_pool(columns, sources)
     return Market(
         open_ns=spine.time_ns[keep],
-        at_ns=spine.time_ns[keep] + span_ns - TICK_NS,
+        at_ns=(spine.time_ns + spans_ns - TICK_NS)[keep],
         columns=columns,
         sources=sources,
         coverage=tuple(_coverage(fit, inside, keep) for fit in fits),
         dropped_rows=tuple(utc(int(at)).isoformat() for at in spine.time_ns[inside & ~keep]),
-        label="; ".join([*([label] if label else []), *(f"{token} is priced at its pool's rate" for token in priced)]),
+        label="; ".join(
+            [
+                *filter(None, (label, *(each.note for each in series))),
+                *(f"{token} is priced at its pool's rate" for token in priced),
+            ]
+        ),
     )
 
 
@@ -76,7 +81,7 @@ def _held(held: Series, series: Sequence[Series]) -> Series:
     spine = next((each for each in series if each.span_ns is not None), held)
     opens = spine.time_ns
     at_open = held.time_ns.searchsorted(opens, side="right") - 1
-    at_close = held.time_ns.searchsorted(opens + (spine.span_ns or 0), side="left") - 1
+    at_close = held.time_ns.searchsorted(opens + spine.spans_ns, side="left") - 1
     known = at_open >= 0
     at_open, at_close = at_open[known], at_close[known]
     if not known.any():
@@ -87,7 +92,13 @@ def _held(held: Series, series: Sequence[Series]) -> Series:
         columns |= {f"{name}_open": values[at_open], f"{name}_close": values[at_close]}
     labels = {f"{name}_{at}": held.label(name) for name in held.columns for at in ("open", "close")}
     return evolve(
-        held, time_ns=opens[known], row=held.row[at_close], columns=columns, joining=Joining.LAST, labels=labels
+        held,
+        time_ns=opens[known],
+        row=held.row[at_close],
+        columns=columns,
+        joining=Joining.LAST,
+        labels=labels,
+        parts=None,
     )
 
 
@@ -102,9 +113,9 @@ def _price_by_pool(columns: dict[str, Floats], sources: dict[str, Source]) -> li
     return priced
 
 
-def _fit(series: Series, open_ns: Ints, span_ns: int) -> _Fit:
+def _fit(series: Series, open_ns: Ints, spans_ns: Ints) -> _Fit:
     slot = np.searchsorted(open_ns, series.time_ns, side="right") - 1
-    inside = (slot >= 0) & (series.time_ns < open_ns[slot] + span_ns)
+    inside = (slot >= 0) & (series.time_ns < (open_ns + spans_ns)[slot])
     slot = np.where(inside, slot, -1)
     return _Fit(series, slot, np.bincount(slot[inside], minlength=len(open_ns)))
 
@@ -137,11 +148,11 @@ def _coverage(fit: _Fit, inside: NDArray[np.bool_], keep: NDArray[np.bool_]) -> 
     return Coverage(fit.series.name, fit.series.file, samples, used, samples - used - dropped, dropped)
 
 
-def _refuse_overlap(spine: Series, span_ns: int) -> None:
-    for index in np.flatnonzero(np.diff(spine.time_ns) < span_ns)[:1]:
+def _refuse_overlap(spine: Series, spans_ns: Ints) -> None:
+    for index in np.flatnonzero(np.diff(spine.time_ns) < spans_ns[:-1])[:1]:
         raise MarketError(
             f"{spine.place(index + 1)}: opens before row {spine.row[index]} has closed; "
-            f"expected rows {span_ns / 1e9:g} s apart or more"
+            f"expected rows {spans_ns[index] / 1e9:g} s apart or more"
         )
 
 

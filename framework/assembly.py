@@ -88,7 +88,9 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
     """The market of a scenario, from the sources in a directory or from its embedded data set."""
     if data is None:
         if spec.embedded is None:
-            raise ScenarioError("market.embedded: missing; expected one, or a data directory to read the sources from")
+            files = ", ".join(dict.fromkeys(source.file for source in spec.sources.values()))
+            needed = f"--data DIR with {files}" if files else "a data directory to read the sources from"
+            raise ScenarioError(f"market.embedded: missing; expected one, or {needed}")
         if spec.embedded not in EMBEDDED:
             raise ScenarioError(
                 f"market.embedded: unknown data set {spec.embedded!r}; expected one of {', '.join(EMBEDDED)}"

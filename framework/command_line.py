@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from framework import audit_commands, export_commands, logs
+from framework import audit_commands, export_commands, logs, new_commands
 from framework.errors import CarrybookError
 
 
@@ -136,7 +136,7 @@ def sweep(
     console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
 
 
-for command in audit_commands.COMMANDS + export_commands.COMMANDS:
+for command in (*audit_commands.COMMANDS, *export_commands.COMMANDS, *new_commands.COMMANDS):
     carrybook.add_command(command)
 
 

@@ -118,7 +118,7 @@ class SavedBooks:
         """The close of each asset that was held in each row of the market, row by row; dollars have no price."""
         moved = self.held()
         held = [(asset, prices) for asset, prices in self.folder.book.prices.items() if asset in moved]
-        for row, at_ns in enumerate(self.folder.market.at_ns.tolist()):
+        for row, at_ns in enumerate(self.folder.book.at_ns.tolist()):
             for asset, prices in held:
                 yield Priced(at_ns, row, asset, fixed(int(prices.values[row + 1]), prices.decimals))
 

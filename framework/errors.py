@@ -31,3 +31,7 @@ class RunError(CarrybookError):
 
 class SqlError(CarrybookError):
     """A query of a run that cannot be answered."""
+
+
+class TemplateError(CarrybookError):
+    """Something new that cannot be written: no file was made or changed."""

@@ -131,7 +131,7 @@ class _Explainer:
 
     def _rows(self) -> tuple[int, int]:
         """Price rows, as in `Prices`, at which what was held before the period and at its end is valued."""
-        inside = np.flatnonzero(self.chosen.within(self.book.market.at_ns))
+        inside = np.flatnonzero(self.chosen.within(self.book.at_ns))
         if not len(inside):
             raise RunError(f"{self.folder.path}: no rows of the market are on the days that are asked for")
         return int(inside[0]), int(inside[-1]) + 1

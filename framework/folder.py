@@ -1,7 +1,7 @@
 """A run's folder as it is read again: manifest, chart of accounts, and its tables in batches, never whole."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from framework.accounts import Account
 from framework.chain import RECORD, Records
 from framework.errors import CarrybookError, RunError
-from framework.market import At, Ints, Market
+from framework.market import At, Flags, Ints, Market, price_column
 from framework.scenario import Scenario
 from framework.units import Asset
-from framework.worth import PricedBook
+from framework.worth import PricedBook, Prices, priced
 
 ROWS_AT_ONCE = 1 << 17
 """Rows of a table that are in memory together."""
@@ -92,16 +92,33 @@ class Folder:
     @cached_property
     def book(self) -> PricedBook:
         """The chart of accounts with the exact prices of the market."""
-        return PricedBook(accounts=self.accounts, market=self.market, opened_at=self.opened_at)
+        prices = {}
+        for asset in priced(self.accounts):
+            closes, opens = self.price_column(asset), self.price_column(asset, self.opened_at)
+            table = self.table("market", dict.fromkeys((closes, opens)))
+            prices[asset] = Prices.exact(table[opens][:1].to_numpy(), table[closes].to_numpy())
+        at_ns = self.table("market", ["at_ns"])["at_ns"].to_numpy()
+        return PricedBook(accounts=self.accounts, at_ns=at_ns, prices=prices)
 
-    def table(self, name: str) -> pa.Table:
-        """A whole table, for those that are not long."""
+    def price_column(self, asset: Asset, at: At = "close") -> str:
+        """The column of the market table that has an asset's price."""
+        return price_column(self._market_columns, asset, at)
+
+    @cached_property
+    def _market_columns(self) -> frozenset[str]:
         try:
-            return pq.read_table(self.path / f"{name}.parquet")
+            return frozenset(pq.read_schema(self.path / "market.parquet").names)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable("market", error) from None
+
+    def table(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
+        """A table, whole or some of its columns, for those that are not long."""
+        try:
+            return pq.read_table(self.path / f"{name}.parquet", columns=list(columns) if columns is not None else None)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(name, error) from None
 
-    def batches(self, name: str, columns: Sequence[str], coded: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    def batches(self, name: str, columns: Collection[str], coded: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
         """A table in batches, with the columns that are asked for; `coded` text comes as it lies, as dictionaries."""
         try:
             with pq.ParquetFile(self.path / f"{name}.parquet", read_dictionary=list(coded)) as file:
@@ -109,6 +126,12 @@ class Folder:
                 yield from file.iter_batches(ROWS_AT_ONCE, columns=list(columns))
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(name, error) from None
+
+    def events(self, kinds: Collection[str], columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """The events of some kinds one by one, by the names of the columns that are asked for."""
+        for batch in self.batches("events", dict.fromkeys((*columns, "kind")), ("kind",)):
+            for index in np.flatnonzero(among(batch["kind"], kinds)).tolist():
+                yield {name: batch[name][index].as_py() for name in columns}
 
     def records(self) -> Iterator[Records]:
         """The transfers in batches, as the ledger had them; a name that the chart lacks has the code `UNKNOWN`."""
@@ -127,7 +150,7 @@ class Folder:
                 records[side] = pairs[_codes(batch[side], names), assets]
             yield records
 
-    def _check(self, name: str, schema: pa.Schema, columns: Sequence[str]) -> None:
+    def _check(self, name: str, schema: pa.Schema, columns: Iterable[str]) -> None:
         """Refuse a table that lacks a column, or whose ledger holds something else than it should."""
         for column in columns:
             place = f"{self.path / name}.parquet"
@@ -151,6 +174,14 @@ def _only_run(path: Path) -> Path:
     if len(runs) > 1:
         raise RunError(f"{path}: not a finished run but {len(runs)} of them; expected the folder of one")
     return runs[0] if runs else path
+
+
+def among(column: pa.Array, names: Collection[str]) -> Flags:
+    """Which values of a text column are among these names."""
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    known = np.array([*(name in names for name in coded.dictionary.to_pylist()), False])
+    found: Flags = known[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)]
+    return found
 
 
 def _ints(column: pa.Array) -> Ints:

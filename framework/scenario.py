@@ -28,7 +28,8 @@ class SourceSpec:
     """One input file and the reader that understands it; the rest says how the reader `table` takes its columns.
 
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
-    `columns` our names and the file's, and `joining` how several samples of one row become one.
+    `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what
+    becomes of samples of one time: they are refused, count `once` if they say the same, or count each (`keep`).
     """
 
     reader: str
@@ -37,6 +38,7 @@ class SourceSpec:
     time: str | None = None
     columns: dict[str, str] | None = None
     joining: Literal["last", "sum", "hold"] | None = None
+    duplicates: Literal["refuse", "once", "keep"] | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""

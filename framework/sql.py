@@ -159,8 +159,8 @@ def views(folder: Folder) -> str:
         f"{account.asset.decimals}, {_text(bucket_of(account))})"
         for number, account in enumerate(folder.accounts)
     ]
-    closes = {asset: folder.market.price_column(asset) for asset in folder.book.prices}
-    opens = {asset: folder.market.price_column(asset, folder.opened_at) for asset in folder.book.prices}
+    closes = {asset: folder.price_column(asset) for asset in folder.book.prices}
+    opens = {asset: folder.price_column(asset, folder.opened_at) for asset in folder.book.prices}
 
     def quoted(at_ns: str, columns: dict[Asset, str], rows: str) -> str:
         selected = [

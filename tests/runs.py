@@ -1,7 +1,10 @@
-"""Finished runs of the examples, for the tests of what reads their folders."""
+"""Finished runs of the examples, and the data of those that ship none, for the tests of what reads their folders."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from framework.archive import save
 from framework.assembly import assemble
@@ -11,15 +14,27 @@ from framework.summary import summarize
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/scenario.toml"))
+DATA = Path(os.environ.get("CARRYBOOK_DATA", ROOT.parent / "shared" / "data"))
+"""Where data are that are not ours to ship."""
+WITHOUT_EMBEDDED = {"basis": "market"}
+"""Example that ships no data -> the directory of its data, below `DATA`."""
 
 
-def saved(example: str, parent: Path, settings: Sequence[str] = ()) -> Path:
-    """Run an example on the embedded data and return its folder below `parent`."""
-    return run_and_save(example, parent, settings)[1]
+def there(path: Path, what: str) -> Path:
+    """The path; skips the test where it is no directory."""
+    if not path.is_dir():
+        pytest.skip(f"needs {what}, which are not ours to ship: set CARRYBOOK_DATA to the directory that holds them")
+    return path
+
+
+def data_of(example: str) -> Path | None:
+    """The directory of an example's data, None for what is embedded; skips the test where it is absent."""
+    place = WITHOUT_EMBEDDED.get(example)
+    return None if place is None else there(DATA / place, "finer market rows")
 
 
 def run_and_save(example: str, parent: Path, settings: Sequence[str] = ()) -> tuple[Run, Path]:
-    """Run an example on the embedded data and return the run and its folder below `parent`."""
-    assembly = assemble(Scenario.load(ROOT / "examples" / example / "scenario.toml", settings))
+    """Run an example and return the run and its folder below `parent`."""
+    assembly = assemble(Scenario.load(ROOT / "examples" / example / "scenario.toml", settings), data_of(example))
     run = assembly.simulation().run()
     return run, save(assembly, run, summarize(assembly, run), parent)

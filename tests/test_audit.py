@@ -9,8 +9,9 @@ from attrs import frozen
 from framework.audit import CHECKS, THOROUGH, audit, result_name
 from framework.errors import RunError
 from framework.folder import Folder
+from framework.run import Run
 from tests.forgery import Forgery, Row
-from tests.runs import EXAMPLES, saved
+from tests.runs import EXAMPLES, data_of, run_and_save
 
 RUNS = {
     "rebalance": ("capital_rebalance", ("strategy.leverage=4.0",)),
@@ -23,12 +24,12 @@ RUNS = {
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     parent = tmp_path_factory.mktemp("runs")
-    return {name: saved(example, parent, settings) for name, (example, settings) in RUNS.items()}
+    return {name: run_and_save(example, parent, settings)[1] for name, (example, settings) in RUNS.items()}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_nothing_is_found_in_a_finished_run(example: str, tmp_path: Path) -> None:
-    results = audit(Folder(saved(example, tmp_path)), thorough=True)
+def test_nothing_is_found_in_a_finished_run(example: str, saved: Callable[[str], tuple[Run, Path]]) -> None:
+    results = audit(Folder(saved(example)[1]), data_of(example), thorough=True)
     assert len(results) == len(CHECKS) + len(THOROUGH)
     assert [result for result in results if result.count] == []
 

@@ -390,7 +390,7 @@ def test_prices_are_written_as_they_were_read():
     """A price stands in a journal with the decimals that it was read with."""
     import numpy as np
 
-    prices = Prices.exact(np.array([0.1, 1234567.875]))
+    prices = Prices.exact(np.array([0.1]), np.array([1234567.875]))
     assert [fixed(int(value), prices.decimals) for value in prices.values] == ["0.100", "1234567.875"]
     assert [fixed(atoms, USDC.decimals) for atoms in (0, -5, 1_000_000)] == ["0.000000", "-0.000005", "1.000000"]
     assert fixed(-7, 0) == "-7"

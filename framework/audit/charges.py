@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from framework.assembly import Assembly
 from framework.audit.finding import Finding, Findings
 from framework.audit.history import History
@@ -20,10 +18,7 @@ SLACK = 1
 
 def _singles(history: History) -> Iterator[Mapping[str, object]]:
     """The events that are orders, transfers or liquidations."""
-    wanted = ["OrderFilled", "TransferSent", "TransferArrived", "Liquidated"]
-    for batch in history.folder.batches("events", COLUMNS):
-        for index in np.flatnonzero(np.isin(np.array(batch["kind"].to_pylist()), wanted)).tolist():
-            yield {name: batch[name][index].as_py() for name in COLUMNS}
+    return history.folder.events(("OrderFilled", "TransferSent", "TransferArrived", "Liquidated"), COLUMNS)
 
 
 def fees(assembly: Assembly, history: History) -> Findings:
@@ -50,6 +45,9 @@ def _order_fee(event: Mapping[str, object], venue: Venue) -> int | None:
         gas = USDC.nearest(getattr(venue, "gas_usd", 0.0)) if order == "open" else 0
         larger = order == "open" or (order == "resize" and int(str(event["size"])) > 0 and not at_entry)
         return gas + (USDC.nearest(charged * venue.open_fee_bps / 10_000) if larger else 0)
+    if order in ("swap", "close") and hasattr(venue, "swap_fee_bps"):
+        sold = USDC.units(int(str(event["amount"])) + int(str(event["fee"])))
+        return USDC.nearest(sold * venue.swap_fee_bps / 10_000)
     rates = {"mint": "swap", "redeem": "swap", "charge_rebalance": "rebalance"}
     if order in rates and hasattr(venue, rates[str(order)]):
         return USDC.nearest(charged * getattr(venue, rates[str(order)]))

@@ -125,10 +125,7 @@ class History:
     @cached_property
     def ended(self) -> int:
         """The id of the event that ended the run, 0 where there is none."""
-        for batch in self.folder.batches("events", ("event", "kind")):
-            for index in np.flatnonzero(np.array(batch["kind"].to_pylist()) == "Ended").tolist():
-                return int(batch["event"][index].as_py())
-        return 0
+        return next((int(event["event"]) for event in self.folder.events(("Ended",), ("event",))), 0)
 
     def _add(self, gains: Ints, account: Account, slots: Ints, chosen: Flags) -> None:
         code = self._codes[account]

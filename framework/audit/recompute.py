@@ -170,9 +170,8 @@ def liquidations(assembly: Assembly, history: History) -> Findings:
 
 def _liquidated_rows(history: History) -> dict[str, set[int]]:
     rows: dict[str, set[int]] = {}
-    for batch in history.folder.batches("events", ("kind", "venue", "row")):
-        for index in np.flatnonzero(np.array(batch["kind"].to_pylist()) == "Liquidated").tolist():
-            rows.setdefault(batch["venue"][index].as_py(), set()).add(batch["row"][index].as_py())
+    for event in history.folder.events(("Liquidated",), ("venue", "row")):
+        rows.setdefault(event["venue"], set()).add(event["row"])
     return rows
 
 
@@ -219,7 +218,8 @@ def positions(assembly: Assembly, history: History) -> Findings:
     market, curve = history.market, history.folder.table("equity")
     for venue in assembly.venues:
         place, coin = account_part(venue.name), str(getattr(venue, "coin", ""))
-        account = history.account(f"Assets:{place}:Position", f"{coin}-PERP")
+        contracts = history.account(f"Assets:{place}:Position", f"{coin}-PERP")
+        account = contracts or history.account(f"Assets:{place}:Coins", coin)
         if account is None:
             continue
         after = history.after(account)
@@ -227,25 +227,22 @@ def positions(assembly: Assembly, history: History) -> Findings:
         filled = _filled(history, venue.name)
         for row in np.flatnonzero((after != known) | (after != filled)).tolist()[:1]:
             words = (
-                f"{venue.name} holds {after[row]} contracts in the ledger, {filled[row]} by its orders "
-                f"and {known[row]} in the curve"
+                f"{venue.name} holds {after[row]} atomic units of {account.asset.code} in the ledger, "
+                f"{filled[row]} by its orders and {known[row]} in the curve"
             )
             yield Finding(f"row {row + 1} ({market.date(row)})", words)
 
 
 def _fills(history: History, venue: str) -> Iterator[tuple[int, int, int]]:
-    """Event, instant and signed size of everything that changed a perpetual position."""
+    """Event, instant and signed size of everything that changed a position."""
     names = ("event", "at_ns", "kind", "venue", "order", "size", "closed")
-    for batch in history.folder.batches("events", names):
-        single = np.isin(np.array(batch["kind"].to_pylist()), ["OrderFilled", "Liquidated"])
-        for index in np.flatnonzero(single).tolist():
-            row = {name: batch[name][index].as_py() for name in names}
-            if row["venue"] != venue:
-                continue
-            if row["kind"] == "Liquidated" and row["closed"]:
-                yield row["event"], row["at_ns"], -row["size"]
-            elif row["order"] in ("open", "close", "resize"):
-                yield row["event"], row["at_ns"], row["size"]
+    for event in history.folder.events(("OrderFilled", "Liquidated"), names):
+        if event["venue"] != venue:
+            continue
+        if event["kind"] == "Liquidated" and event["closed"]:
+            yield event["event"], event["at_ns"], -event["size"]
+        elif event["order"] in ("open", "close", "resize", "swap"):
+            yield event["event"], event["at_ns"], event["size"]
 
 
 def _filled(history: History, venue: str) -> Ints:
