@@ -43,7 +43,7 @@ def export(folder: Folder, form: Form, out: Path) -> tuple[Path, ...]:
                 with (draft / name).open("w", encoding="utf-8") as file:
                     file.writelines(lines(books))
             written = sorted(path.name for path in draft.iterdir())
-            out.mkdir(exist_ok=True)
+            out.mkdir(parents=True, exist_ok=True)
             for name in written:
                 (draft / name).replace(out / name)
     except OSError as error:
@@ -53,9 +53,9 @@ def export(folder: Folder, form: Form, out: Path) -> tuple[Path, ...]:
 
 @contextmanager
 def _draft(out: Path) -> Iterator[Path]:
-    """A directory within the one to be written, or beside it while there is none; it is gone afterwards."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(mkdtemp(prefix=".export.", dir=out if out.is_dir() else out.parent))
+    """A directory within the one to be written, or where that will be made; it is gone afterwards."""
+    place = next(each for each in (out, *out.parents) if each.exists())
+    draft = Path(mkdtemp(prefix=".export.", dir=place))
     try:
         yield draft
     finally:

@@ -1,10 +1,12 @@
 """Exports: what beancount and hledger themselves say of them, and every way in which one is refused."""
 
 import csv
+import json
 import re
 import shutil
 import subprocess
 import sys
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from framework.entries import fixed
 from framework.errors import RunError
 from framework.folder import Folder
 from framework.journal import beancount_commodity, commodities, export, hledger_commodity
+from framework.market import utc
 from framework.units import USDC, Asset
 from framework.valuation import equity
 from framework.worth import Prices
@@ -137,15 +140,43 @@ def test_beancount_gets_the_same_postings_as_hledger(saved, tmp_path):
     assert found == [(account, amount, code.strip('"'), seq) for account, amount, code, _, seq in other]
 
 
+def by_day(run):
+    """(day, account, asset) -> debits and credits of that day and the balance at its end, in atomic units."""
+    held, moved = {}, {}
+    for record in run.ledger:
+        day = utc(record.at_ns).date().isoformat()
+        for account, debit, credit in ((record.debit, record.amount, 0), (record.credit, 0, record.amount)):
+            held[account, record.asset] = held.get((account, record.asset), 0) + debit - credit
+            debits, credits_, _ = moved.get((day, account, record.asset), (0, 0, 0))
+            moved[day, account, record.asset] = debits + debit, credits_ + credit, held[account, record.asset]
+    return moved
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_beancount_holds_balances_after_every_day_and_all_at_the_end(saved, tmp_path, example):
+    """What moved on a day has its balance on the next, and every account has one at the end."""
+    run, _ = saved(example)
+    decimals = {asset.code: asset.decimals for asset in run.ledger.assets}
+    moved = by_day(run)
+    expected = {key: balance for key, (_, _, balance) in moved.items()}
+    last = max(day for day, _, _ in moved)
+    expected |= {(last, account.name, account.asset.code): atoms for account, atoms in run.ledger.balances().items()}
+    text = exported(saved, tmp_path, "beancount", example).read_text()
+    found = re.findall(r"^(\S+) balance (\S+)  (\S+) ~ 0 (\S+)$", text, re.MULTILINE)
+    assert len(found) == len(expected)
+    for (day, account, asset), atoms in expected.items():
+        after = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+        assert (after, account, fixed(atoms, decimals[asset]), asset) in found
+
+
 @pytest.mark.parametrize("example", ["capital_rebalance", "euss"])
 def test_journals_have_the_exact_prices(saved, tmp_path, example):
     """There is one price per row and asset that was held, the decimal that the market was read with."""
     run, _ = saved(example)
     text = exported(saved, tmp_path, "hledger", example).read_text()
-    held = {record.asset for record in run.ledger} - {"USDC"}
     for asset in run.ledger.assets:
         prices = re.findall(rf"^P (\S+) {re.escape(hledger_commodity(asset.code))} (\S+) USDC", text, re.MULTILINE)
-        if asset.code in held:
+        if asset != USDC:
             column = run.market[run.market.price_column(asset)]
             assert [Decimal(price) for _, price in prices] == [Decimal(repr(price)) for price in column.tolist()]
             assert [day for day, _ in prices] == [run.market.date(row) for row in range(len(run.market))]
@@ -261,8 +292,12 @@ def test_tables_for_a_spreadsheet_add_up(saved, tmp_path, example):
         (account.name, account.asset.code): fixed(atoms, account.asset.decimals)
         for account, atoms in run.ledger.balances().items()
     }
-    daily = {(line["account"], line["asset"]): line["balance"] for line in balances}
-    assert daily == {key: balance for key, balance in ended.items() if key in daily}
+    moved = by_day(run)
+    assert len(balances) == len(moved)
+    for line in balances:
+        places = next(asset.decimals for asset in run.ledger.assets if asset.code == line["asset"])
+        amounts = [fixed(atoms, places) for atoms in moved[line["date"], line["account"], line["asset"]]]
+        assert [line["debits"], line["credits"], line["balance"]] == amounts
     for line in accounts:
         assert Decimal(line["debits"]) - Decimal(line["credits"]) == Decimal(line["balance"])
     held = [line for line in accounts if line["type"] in ("Assets", "Liabilities") and Decimal(line["balance"])]
@@ -299,10 +334,27 @@ def test_several_rows_a_day_are_accepted(hledger, copied, tmp_path):
     assert Decimal(re.search(r'"Net:","(\S+) USDC"', printed)[1]) * 10**36 == worth
 
 
+def test_what_nobody_held_has_no_price(hledger, copied, tmp_path):
+    """An asset that the chart knows and no transfer moved is declared, and nobody says what it is worth."""
+    manifest = json.loads((copied / "manifest.json").read_text())
+    manifest["ledger"]["chart"]["assets"].append(["JITOSOL", 9])
+    manifest["ledger"]["chart"]["accounts"].append(["Assets:Jito:Tokens", "JITOSOL"])
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    (journal,) = export(Folder(copied), "hledger", tmp_path / "out")
+    text = journal.read_text()
+    assert "commodity 1000.000000000 JITOSOL" in text
+    assert " JITOSOL " not in text
+    assert ask_hledger(hledger, journal, "check", "--strict") == (0, "")
+    (journal,) = export(Folder(copied), "beancount", tmp_path / "out")
+    assert bean_check(journal) == (0, "")
+    (_, accounts, *_) = export(Folder(copied), "csv", tmp_path / "out")
+    assert "Assets:Jito:Tokens,JITOSOL,Assets,9,0,0.000000000,0.000000000,0.000000000,,\n" in accounts.read_text()
+
+
 def test_odd_names_are_accepted(hledger, copied, tmp_path):
     """An asset's code that beancount would not take, and an account below another, come through both programs."""
     manifest = copied / "manifest.json"
-    names = {"Assets:Asgard:Collateral": "Assets:Asgard", "SOL": "1st sol", "SOL-PERP": "Perpetual-of-SOL-on-2-venues;"}
+    names = {"Assets:Wallet:Cash": "Assets:Hyperliquid", "SOL": "1st sol", "SOL-PERP": "Perpetual-of-SOL-on-2-venues;"}
     text = manifest.read_text()
     for old, new in names.items():
         text = text.replace(f'"{old}"', f'"{new}"')
@@ -390,6 +442,11 @@ def rename_account(values):
     values["debit"][99] = "Assets:Nobody"
 
 
+def rename_credit(values):
+    """The same on the other side."""
+    values["credit"][100] = "Income:Nobody"
+
+
 def no_amount(values):
     """A transfer of nothing."""
     values["amount"][7] = 0
@@ -400,6 +457,11 @@ def no_name(values):
     values["kind"][5] = None
 
 
+def no_time(values):
+    """A transfer without an instant."""
+    values["at_ns"][3] = None
+
+
 def no_column(values):
     """A ledger without a column."""
     del values["event"]
@@ -407,8 +469,10 @@ def no_column(values):
 
 EDITS = {
     "ledger.parquet: row 100: an account that is not in the chart": ("ledger", rename_account),
+    "ledger.parquet: row 101: an account that is not in the chart": ("ledger", rename_credit),
     "ledger.parquet: row 8: no positive amount": ("ledger", no_amount),
     "ledger.parquet: row 6: a kind that is not in the chart": ("ledger", no_name),
+    "ledger.parquet: row 4: no instant": ("ledger", no_time),
     "ledger.parquet: no column 'event'": ("ledger", no_column),
     "events.parquet: no column 'event'": ("events", no_column),
 }
@@ -420,7 +484,7 @@ def test_a_damaged_run_is_refused_and_nothing_is_written(copied, tmp_path, capsy
     """What no journal could hold is named with its file and row, and no part of an export is left."""
     table, change = EDITS[words]
     edit(copied, table, change)
-    assert words in refused(capsys, "export", copied, "--format", form, "--out", tmp_path / "out")
+    assert words in refused(capsys, "export", copied, "--format", form, "--out", tmp_path / "new" / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["copied"]
 
 

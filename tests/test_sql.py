@@ -11,13 +11,16 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from framework.archive import EVENT_COLUMNS
 from framework.command_line import main
 from framework.folder import Folder
 from framework.sql import ask, views
-from framework.valuation import WATERFALL_BUCKETS, bucket_of, equity, waterfall
+from framework.valuation import WATERFALL_BUCKETS, bucket_of, equity, waterfall, waterfall_of
+from framework.worth import decimal
 from tests.runs import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
@@ -111,6 +114,29 @@ def test_prices_in_sql_are_those_that_were_read(saved, example):
         column = run.market[run.market.price_column(asset)].tolist()
         found = rows(folder, f"SELECT price_usd FROM prices WHERE asset = '{asset.code}' ORDER BY row")
         assert [price for (price,) in found] == [Decimal(repr(price)) for price in column]
+
+
+def test_prices_of_any_length_are_exact(saved, tmp_path):
+    """Prices with all the digits of a float, and very small ones, value the books as our own do."""
+    folder = shutil.copytree(saved("capital_rebalance")[1], tmp_path / "copied")
+    path = folder / "market.parquet"
+    market = pq.read_table(path)
+    for name in ("open", "high", "low", "close"):
+        odd = market[name].to_numpy() * 1.1
+        odd[7] = 1.5e-7
+        market = market.set_column(market.column_names.index(name), name, pa.array(odd))
+    pq.write_table(market, path)
+    found = rows(folder, "SELECT price_usd FROM prices WHERE asset = 'SOL' ORDER BY row")
+    assert [price for (price,) in found] == [Decimal(repr(price)) for price in market["close"].to_pylist()]
+    books = Folder(folder)
+    worth = books.book.worth(books.records())
+    steps = dict(waterfall_of(worth, books.capital).steps())
+    assert all(
+        total == steps[bucket] for bucket, total in rows(folder, "SELECT bucket, sum(usd) FROM waterfall GROUP BY ALL")
+    )
+    assert rows(folder, "SELECT sum(value_usd) FROM balances WHERE type = 'Assets' OR type = 'Liabilities'") == [
+        (decimal(worth.equity()),)
+    ]
 
 
 def test_the_other_views_are_the_tables_of_the_folder(saved):
@@ -225,6 +251,7 @@ WRONG = {
     "COPY transfers TO 'stolen.csv'": "SQL: COPY; expected one SELECT",
     "SELECT * FROM read_text('/etc/hosts')": 'SQL: Permission Error: Cannot access file "/etc/hosts"',
     "SELECT * FROM 'manifest.json'": "SQL: ",
+    "SELECT * FROM statement": "SQL: Catalog Error: Table with name statement does not exist!",
     "SELECT * FROM glob('*')": "SQL: Permission Error: Cannot access",
 }
 
@@ -236,6 +263,13 @@ def test_a_query_that_cannot_be_answered_is_one_line(static, capsys, select, mon
     before = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in static.iterdir()}
     assert refused(capsys, static, select).startswith(WRONG[select])
     assert {path.name: hashlib.sha256(path.read_bytes()).digest() for path in static.iterdir()} == before
+
+
+def test_settings_are_locked(static):
+    """What keeps a query from other files cannot be switched on again."""
+    names = ("lock_configuration", "enable_external_access", "python_enable_replacements")
+    select = ", ".join(f"CAST(current_setting('{name}') AS BOOLEAN)" for name in names)
+    assert rows(static, f"SELECT {select}") == [(True, False, False)]
 
 
 def test_forms_of_an_answer_exclude_each_other(static, capsys):
