@@ -90,20 +90,27 @@ class Present:
         """The present as venues need it, for an event that `cause` provoked."""
         return Moment(self.books.events.next_id, cause, self.clock.now_ns, self.mark)
 
+    def settle(self) -> None:
+        """Bring the books up to the present row: what was projected has happened, and the legs are what they were."""
+        if self.stretch is not None:
+            seen = self._now == self._instant()
+            stretch, self.stretch = self.stretch, None
+            self.books.settle(stretch, self.row + 1)
+            if seen:
+                self._book, self._now = self.books.ledger, self._instant()
+
     def _present_book(self) -> Book:
         """The ledger as of the present row: as it is, or with what is projected up to here."""
-        now = (self.row, self.at, self.stretch, self.books.events.next_id)
+        now = self._instant()
         if now != self._now:
             ledger, stretch = self.books.ledger, self.stretch
             self._book = ledger if stretch is None else _Projected(ledger, stretch, self.row - stretch.start + 1)
             self._now, self._legs = now, {}
         return self._book
 
-    def settle(self) -> None:
-        """Bring the books up to the present row: what was projected has happened."""
-        if self.stretch is not None:
-            stretch, self.stretch = self.stretch, None
-            self.books.settle(stretch, self.row + 1)
+    def _instant(self) -> tuple[object, ...]:
+        """What balances and prices depend on: the same as long as they are."""
+        return self.row, self.at, self.stretch, len(self.books.ledger)
 
 
 class _Projected:
