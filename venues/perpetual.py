@@ -60,10 +60,13 @@ class Perpetual(Venue):
     bridge: Bridge = field(factory=Bridge)
     contract: Asset = field(init=False, repr=False, eq=False)
     _chart: PerpetualAccounts = field(init=False, repr=False, eq=False)
+    _held: tuple[Account, ...] = field(init=False, repr=False, eq=False)
+    """The accounts of which one is not empty while anything is held."""
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "contract", perpetual(self.coin))
         object.__setattr__(self, "_chart", PerpetualAccounts.of(self.name, self.contract))
+        object.__setattr__(self, "_held", (self._chart.position, self._chart.margin, self._chart.quote))
 
     def accounts(self) -> tuple[Account, ...]:
         return self._chart.all()
@@ -73,7 +76,7 @@ class Perpetual(Venue):
 
     def project(self, book: Book, stretch: Stretch) -> Projection | None:
         """Funding is received on the position as it stands; the mark is the row's close, or the cost."""
-        if not any(book.balance(account) for account in self._held()):
+        if not any(map(book.balance, self._held)):
             return None
         position = book.balance(self._chart.position)
         size = self.contract.units(position)
@@ -83,9 +86,10 @@ class Perpetual(Venue):
             close = np.full(len(stretch), self._cost(book))
         path = self._funding_path(book, stretch)
         received = path[1:] - path[0]
-        equity_usd, margin_usd, tokens = self._beside(book, received, self._token_prices(stretch, close))
-        notional_usd = abs(size) * close
-        margin_usd = margin_usd + size * close
+        beside_usd, margin_usd, tokens = self._beside(book, received, self._token_prices(stretch, close))
+        worth_usd = size * close
+        equity_usd, notional_usd = beside_usd + worth_usd, np.abs(worth_usd)
+        margin_usd = equity_usd if margin_usd is beside_usd else margin_usd + worth_usd
         if not position:
             liquidated = np.zeros(len(stretch), dtype=bool)
         elif self.liquidation_distance is not None:
@@ -100,7 +104,7 @@ class Perpetual(Venue):
         return Projection(
             accruals=(self._accrual(path, stretch, position, close),) if position else (),
             size=sizes,
-            equity_usd=equity_usd + size * close,
+            equity_usd=equity_usd,
             notional_usd=notional_usd,
             liquidated=liquidated,
             margin_usd=margin_usd,
@@ -237,10 +241,6 @@ class Perpetual(Venue):
         fee = self._closing_fee(notional)
         self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
         return filled(self.name, "resize", moment, price=price, size=change, amount=notional, fee=fee)
-
-    def _held(self) -> tuple[Account, ...]:
-        """The accounts of which one is not empty while anything is held."""
-        return self._chart.position, self._chart.margin, self._chart.quote
 
     def _beside(self, book: Book, received: Ints | int, token_price: Floats | float) -> tuple[Any, Any, float]:
         """What stands beside the position once `received` of funding has come in.
