@@ -15,6 +15,10 @@ LIMIT = 2**63
 """Where the integers of a record end."""
 Route = tuple[int, int, int]
 """Codes of the debit account, the credit account and the asset of a transfer."""
+Codes = tuple[int, int, int, int]
+"""The same with the kind before them, as they stand at the end of a record: four of type `CODE`, or one `WORD`."""
+CODE, WORD = np.dtype("<u2"), np.dtype("<i8")
+"""A record is four words: its time, event and amount, and its codes."""
 
 
 class Ledger:
@@ -174,7 +178,10 @@ class Ledger:
             self._balances[stream.debit] += total
             self._balances[stream.credit] -= total
         kinds = self._series_kinds(streams, amounts)
-        codes = [(kind, *route) for kind, route in zip(kinds, routes, strict=True)]
+        codes = [
+            ((kind, debit, credit, asset), (kind, credit, debit, asset))
+            for kind, (debit, credit, asset) in zip(kinds, routes, strict=True)
+        ]
         self._flush_entries()
         self._parts.append(_Series(at_ns, first_event, codes, amounts, count))
         self._length += count
@@ -274,11 +281,11 @@ class Ledger:
 
 @frozen(eq=False)
 class _Series:
-    """Settlements as they were posted; `codes` are those of kind, debit, credit and asset of each stream."""
+    """Settlements as they were posted; `codes` are those of each stream's transfers, forward and back."""
 
     at_ns: NDArray[np.int64]
     first_event: int
-    codes: Sequence[tuple[int, int, int, int]]
+    codes: Sequence[tuple[Codes, Codes]]
     amounts: NDArray[np.int64]
     count: int
 
@@ -288,17 +295,14 @@ class _Series:
     def write(self, records: Records) -> None:
         """The transfers of the series, row by row, into an array of as many records."""
         whole = self.count == self.amounts.size
-        cells = records.reshape(self.amounts.shape) if whole else np.empty(self.amounts.shape, dtype=RECORD)
-        kind, debit, credit, asset = np.array(self.codes, dtype=np.uint16).T
-        forward = self.amounts > 0
-        cells["at_ns"] = self.at_ns[:, np.newaxis]
-        cells["amount"] = np.abs(self.amounts)
-        cells["kind"] = kind
-        cells["debit"] = np.where(forward, debit, credit)
-        cells["credit"] = np.where(forward, credit, debit)
-        cells["asset"] = asset
+        cells = records if whole else np.empty(self.amounts.size, dtype=RECORD)
+        words = cells.view(WORD).reshape(*self.amounts.shape, -1)
+        forward, back = (np.array(codes, dtype=CODE).view(WORD).T for codes in zip(*self.codes, strict=True))
+        words[..., 0] = self.at_ns[:, np.newaxis]
+        words[..., 2] = np.abs(self.amounts)
+        words[..., 3] = np.where(self.amounts > 0, forward, back)
         if not whole:
-            records[:] = cells[self.amounts != 0]
+            records[:] = cells[words[..., 2].ravel() != 0]
         records["event"] = np.arange(self.first_event, self.first_event + self.count)
 
 

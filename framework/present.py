@@ -27,6 +27,7 @@ class Present:
         self.row = 0
         self.at: At = "close"
         self.stretch: Stretch | None = None
+        self._mark = Mark(market, self.row, self.at)
         self._now: tuple[object, ...] = ()
         self._book: Book = books.ledger
         self._legs: dict[str, Leg] = {}
@@ -42,7 +43,9 @@ class Present:
     @property
     def mark(self) -> Mark:
         """The prices that hold."""
-        return Mark(self.market, self.row, self.at)
+        if self._mark.row != self.row or self._mark.at != self.at:
+            self._mark = Mark(self.market, self.row, self.at)
+        return self._mark
 
     def price_of(self, token: str) -> float:
         if token not in TOKENS:

@@ -93,7 +93,7 @@ class Perpetual(Venue):
         if not position:
             liquidated = np.zeros(len(stretch), dtype=bool)
         elif self.liquidation_distance is not None:
-            trigger = self._distant_price(book)
+            trigger = self._distant_price(self._cost(book), position)
             liquidated = adverse <= trigger if position > 0 else adverse >= trigger
         elif self.valuation == "cost":
             liquidated = margin_usd <= self.maintenance_margin * notional_usd
@@ -123,9 +123,12 @@ class Perpetual(Venue):
         cost = self._cost(book)
         price = cost if self.valuation == "cost" else mark.price
         if self.liquidation_distance is not None:
-            trigger = self._distant_price(book)
+            trigger = self._distant_price(cost, position)
+        elif self.valuation == "cost":
+            trigger = float("nan")
         else:
-            trigger = float("nan") if self.valuation == "cost" else self._liquidation_price(book, mark, size)
+            without_tokens_usd = self._beside(book, 0, 0.0)[1] if tokens else margin_usd
+            trigger = self._liquidation_price(size, without_tokens_usd, (margin_usd - without_tokens_usd) / mark.price)
         return Leg(
             size=size,
             equity_usd=equity_usd + size * price,
@@ -258,11 +261,12 @@ class Perpetual(Venue):
         """The price of such a token at a mark."""
         return mark.price
 
-    def _liquidation_price(self, book: Book, mark: Mark, size: float) -> float:
-        """The coin's price at which margin and maintenance margin meet, USD."""
-        _, margin_usd, _ = self._beside(book, 0, 0.0)
-        _, with_tokens_usd, _ = self._beside(book, 0, self._token_price(mark))
-        slope = size + (with_tokens_usd - margin_usd) / mark.price - self.maintenance_margin * abs(size)
+    def _liquidation_price(self, size: float, margin_usd: float, token_coins: float) -> float:
+        """The coin's price at which margin and maintenance margin meet, USD.
+
+        `margin_usd` is without the tokens, which count as so many coins.
+        """
+        slope = size + token_coins - self.maintenance_margin * abs(size)
         return float(-margin_usd / slope) if slope * margin_usd < 0 else float("nan")
 
     def _funding_stream(self) -> Stream:
@@ -330,10 +334,10 @@ class Perpetual(Venue):
         position = book.balance(self._chart.position)
         return USDC.units(book.balance(self._chart.quote)) / -self.contract.units(position) if position else np.nan
 
-    def _distant_price(self, book: Book) -> float:
+    def _distant_price(self, cost: float, position: int) -> float:
         """The price a fixed share away from the cost, on the side that hurts."""
         away = self.liquidation_distance or 0.0
-        return self._cost(book) * (1 - away if book.balance(self._chart.position) > 0 else 1 + away)
+        return cost * (1 - away if position > 0 else 1 + away)
 
     def _equity(self, draft: Draft, price: float, moment: Moment) -> int:
         """What the account is worth to its holder, atomic units of USDC."""
