@@ -50,7 +50,8 @@ class Books:
         accruals = [accrual for projection in stretch.projections.values() for accrual in projection.accruals]
         if accruals:
             count = stop - stretch.start
-            amounts = np.array([accrual.amounts[:count] for accrual in accruals]).T
+            paths = np.array([accrual.path[: count + 1] for accrual in accruals])
+            amounts = (paths[:, 1:] - paths[:, :-1]).T
             streams = [accrual.stream for accrual in accruals]
             first = self.events.next_id
             settled = self.ledger.post_series(self._market.at_ns[stretch.start : stop], first, streams, amounts)

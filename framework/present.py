@@ -124,7 +124,7 @@ class _Projected:
         self._moved: dict[Account, int] = {}
         for projection in stretch.projections.values():
             for accrual in projection.accruals:
-                amount, stream = int(accrual.amounts[:count].sum()), accrual.stream
+                amount, stream = accrual.moved(count), accrual.stream
                 self._moved[stream.debit] = self._moved.get(stream.debit, 0) + amount
                 self._moved[stream.credit] = self._moved.get(stream.credit, 0) - amount
 

@@ -1,13 +1,12 @@
 """Asgard: a leveraged long on a Solana lender, the coin as collateral that earns and a USDC loan that costs."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from attrs import field, frozen
 
 from framework.accounts import Account, Book, Draft
-from framework.accrual import Accrual, compounding_path, row_rate, simple_path, steps
+from framework.accrual import Accrual, compounding_path, row_rate, simple_path
 from framework.errors import OrderRefused
 from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
 from framework.market import Ints, Mark
@@ -77,10 +76,9 @@ class Asgard(Venue):
             return None
         coins: Ints | int = book.balance(chart.collateral)
         debt: Ints | int = self._debt(book)
-        accruals = []
-        for accrual, path in self._accruals(book, stretch):
-            gained = path[1:] - path[0]
-            accruals.append(accrual)
+        accruals = self._accruals(book, stretch)
+        for accrual in accruals:
+            gained = accrual.path[1:] - accrual.path[0]
             if accrual.stream.debit is chart.collateral:
                 coins = coins + gained
             else:
@@ -99,7 +97,7 @@ class Asgard(Venue):
             at_low_usd = size * low
             short_of = at_low_usd - debt_usd <= self.maintenance_margin * at_low_usd
         return Projection(
-            accruals=tuple(accruals),
+            accruals=accruals,
             size=size,
             equity_usd=equity_usd,
             notional_usd=notional_usd,
@@ -248,10 +246,10 @@ class Asgard(Venue):
             self.receive(draft, chart.trading_usdc, notional, moment, "trade")
         return filled(self.name, "resize", moment, price=price, size=atoms - coins, amount=notional, fee=fee)
 
-    def _accruals(self, book: Book, stretch: Stretch) -> Iterator[tuple[Accrual, Ints]]:
-        """Lending on the coins, interest on the loan, and on a deposit beside it, where there is any; with its path."""
+    def _accruals(self, book: Book, stretch: Stretch) -> tuple[Accrual, ...]:
+        """Lending on the coins, interest on the loan, and on a deposit beside it, where there is any."""
         chart, at_cost = self._chart, self.valuation == "cost"
-        market, start, stop = stretch.market, stretch.start, stretch.stop
+        market, start, stop, accruals = stretch.market, stretch.start, stretch.stop, []
         for earning, stream, column in (
             (chart.trading_usdc, chart.usdc_lending, self.lending_rate) if at_cost else
             (chart.collateral, chart.coin_lending, self.lending_rate),
@@ -266,14 +264,15 @@ class Asgard(Venue):
                     venue=self.name,
                     stream=stream,
                     asset=earning.asset.code,
-                    amounts=steps(path),
+                    path=path,
                     rate=row_rate(market, column)[start:stop],
                     price=stretch.column("close"),
                     size=np.full(stop - start, principal) if at_cost else path[:-1],
                     rate_column=column,
                     price_column="close",
                 )
-                yield accrual, path
+                accruals.append(accrual)
+        return tuple(accruals)
 
     def _net(self, draft: Draft) -> None:
         """A deposit first repays the loan beside it."""

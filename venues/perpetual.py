@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from framework.accounts import Account, Book, Draft, Stream
-from framework.accrual import Accrual, funding_index, received_path, steps, total_index
+from framework.accrual import Accrual, funding_index, received_path, total_index
 from framework.errors import OrderRefused
 from framework.events import FundingSettled, Liquidated, OrderFilled, Side
 from framework.market import Floats, Ints, Mark
@@ -290,7 +290,7 @@ class Perpetual(Venue):
             venue=self.name,
             stream=self._funding_stream(),
             asset=self.contract.code,
-            amounts=steps(path),
+            path=path,
             rate=stretch.column(self.funding_rate),
             price=close if self.valuation == "cost" else stretch.column(self.funding_price),
             size=np.full(len(stretch), position),
