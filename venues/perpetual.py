@@ -60,8 +60,7 @@ class Perpetual(Venue):
     bridge: Bridge = field(factory=Bridge)
     contract: Asset = field(init=False, repr=False, eq=False)
     _chart: PerpetualAccounts = field(init=False, repr=False, eq=False)
-    _held: tuple[Account, ...] = field(init=False, repr=False, eq=False)
-    """The accounts of which one is not empty while anything is held."""
+    _held: tuple[Account, ...] = field(init=False, repr=False, eq=False)  # one is not empty while anything is held
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "contract", perpetual(self.coin))
@@ -127,8 +126,8 @@ class Perpetual(Venue):
         elif self.valuation == "cost":
             trigger = float("nan")
         else:
-            without_tokens_usd = self._beside(book, 0, 0.0)[1] if tokens else margin_usd
-            trigger = self._liquidation_price(size, without_tokens_usd, (margin_usd - without_tokens_usd) / mark.price)
+            money_usd = self._beside(book, 0, 0.0)[1] if tokens else margin_usd
+            trigger = self._liquidation_price(size, money_usd, (margin_usd - money_usd) / mark.price)
         return Leg(
             size=size,
             equity_usd=equity_usd + size * price,
@@ -261,13 +260,10 @@ class Perpetual(Venue):
         """The price of such a token at a mark."""
         return mark.price
 
-    def _liquidation_price(self, size: float, margin_usd: float, token_coins: float) -> float:
-        """The coin's price at which margin and maintenance margin meet, USD.
-
-        `margin_usd` is without the tokens, which count as so many coins.
-        """
+    def _liquidation_price(self, size: float, money_usd: float, token_coins: float) -> float:
+        """The coin's price at which margin, money and tokens that move like so many coins, meets its maintenance."""
         slope = size + token_coins - self.maintenance_margin * abs(size)
-        return float(-margin_usd / slope) if slope * margin_usd < 0 else float("nan")
+        return float(-money_usd / slope) if slope * money_usd < 0 else float("nan")
 
     def _funding_stream(self) -> Stream:
         """From whom and to where funding comes."""
