@@ -8,8 +8,7 @@ from typing import Literal
 
 import click
 
-from framework import logs
-from framework.audit_commands import COMMANDS
+from framework import audit_commands, data_commands, logs
 from framework.errors import CarrybookError
 
 
@@ -137,7 +136,7 @@ def sweep(
     console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
 
 
-for command in COMMANDS:
+for command in (*audit_commands.COMMANDS, *data_commands.COMMANDS):
     carrybook.add_command(command)
 
 

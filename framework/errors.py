@@ -27,3 +27,11 @@ class OrderRefused(CarrybookError):  # noqa: N818  (the trade says that an order
 
 class RunError(CarrybookError):
     """A run folder that cannot be written or read."""
+
+
+class StoreError(CarrybookError):
+    """The store of data lacks what was asked for, or refuses what it was given: the message names the series."""
+
+
+class FetchError(CarrybookError):
+    """A source that did not give what was asked for: the message names the request and the reply."""

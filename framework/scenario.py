@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tomli_w
 from attrs import asdict, field, frozen, validators
@@ -44,17 +44,41 @@ class SourceSpec:
 
 
 @frozen(kw_only=True)
+class StoredSpec:
+    """A series of the store, by its id, and the rules by which it falls into the rows of the market.
+
+    `column` is the stored column, where the market's own name does not end with it. `joining` says how several samples
+    of one row become one, `fill` what happens where samples are missing, `lag_s` how far times may lag behind the hour
+    that they stand for. `rates` are yearly: `simple` ones a row takes as rate x years, `effective` ones as
+    (1 + rate) ** years - 1.
+    """
+
+    named_by_text: ClassVar[bool] = True
+
+    series: str
+    column: str | None = None
+    joining: Literal["last", "mean", "sum", "hold"] | None = None
+    fill: Literal["refuse", "zero", "previous", "drop"] = "refuse"
+    lag_s: float | None = field(default=None, validator=validators.optional(validators.ge(0)))
+    rates: Literal["simple", "effective"] = "simple"
+
+
+@frozen(kw_only=True)
 class MarketSpec:
     """Which rows of which data: dates are UTC and both included.
 
-    `sources` are read from the data directory of the run; without one, the `embedded` data set is read instead.
-    `funding` picks one of `funding_sources`, or `none`, as the column `funding_rate`.
+    `prices` names a series of the store, `series` further ones by the market column that they become. `funding` is a
+    table of them by venue, for columns such as `hyperliquid_funding_rate`; or the name of one of `funding_sources`, or
+    `none`, for the column `funding_rate`. `sources` are files in the data directory of the run. Without either, the
+    `embedded` data set is read.
     """
 
     start: date
     end: date = field()
     embedded: str | None = None
-    funding: str | None = None
+    prices: StoredSpec | None = None
+    series: dict[str, StoredSpec] = field(factory=dict)
+    funding: str | dict[str, StoredSpec] | None = None
     funding_sources: dict[str, SourceSpec] = field(factory=dict)
     sources: dict[str, SourceSpec] = field(factory=dict)
 
@@ -62,6 +86,14 @@ class MarketSpec:
     def _after_start(self, _: object, end: date) -> None:
         if end < self.start:
             raise ValueError(f"'end' must be on or after market.start, {self.start}: {end}")
+
+    @property
+    def stored(self) -> dict[str, StoredSpec]:
+        """The series of the store by the key that names them."""
+        funding = self.funding if isinstance(self.funding, dict) else {}
+        named = {f"series.{name}": spec for name, spec in self.series.items()}
+        named |= {f"funding.{name}": spec for name, spec in funding.items()}
+        return ({"prices": self.prices} if self.prices else {}) | named
 
 
 @frozen(kw_only=True)
@@ -113,7 +145,12 @@ class Scenario:
 
     def table(self) -> Table:
         """The scenario as plain tables, without what was left out."""
-        return _said(asdict(self))
+        said = _said(asdict(self))
+        market = said["market"]
+        assert isinstance(market, dict)
+        if not market["series"]:
+            del market["series"]
+        return said
 
     def toml(self) -> str:
         """The scenario as a TOML file that loads as an equal one."""
