@@ -23,8 +23,9 @@ class Hole:
     step_ns: int
 
     def __str__(self) -> str:
+        length = duration(self.before_ns - self.after_ns)
         spaced = f"{self.missing} missing of one every {duration(self.step_ns)}"
-        return f"{utc(self.after_ns):%Y-%m-%d %H:%M:%S} to {utc(self.before_ns):%Y-%m-%d %H:%M:%S}, {spaced}"
+        return f"{utc(self.after_ns):%Y-%m-%d %H:%M:%S} to {utc(self.before_ns):%Y-%m-%d %H:%M:%S}, {length}: {spaced}"
 
 
 def duration(span_ns: int) -> str:

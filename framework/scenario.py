@@ -76,11 +76,11 @@ class MarketSpec:
     start: date
     end: date = field()
     embedded: str | None = None
-    prices: StoredSpec | None = None
-    series: dict[str, StoredSpec] = field(factory=dict)
     funding: str | dict[str, StoredSpec] | None = None
     funding_sources: dict[str, SourceSpec] = field(factory=dict)
     sources: dict[str, SourceSpec] = field(factory=dict)
+    prices: StoredSpec | None = None
+    series: dict[str, StoredSpec] = field(factory=dict)
 
     @end.validator
     def _after_start(self, _: object, end: date) -> None:

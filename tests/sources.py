@@ -57,10 +57,10 @@ class Host:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802  (the library's name)
+            def do_GET(self) -> None:
                 self._answer({})
 
-            def do_POST(self) -> None:  # noqa: N802  (the library's name)
+            def do_POST(self) -> None:
                 self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
             def _answer(self, body: dict) -> None:
@@ -153,7 +153,11 @@ def hyperliquid(prices: list[dict], funding: list[dict], page: int = 500) -> Cal
         if asked.body["type"] == "fundingHistory":
             wanted, rows, key = asked.body, funding, "time"
         else:
-            wanted, rows, key = asked.body["req"], [row for row in prices if row["i"] == asked.body["req"]["interval"]], "t"
+            wanted, rows, key = (
+                asked.body["req"],
+                [row for row in prices if row["i"] == asked.body["req"]["interval"]],
+                "t",
+            )
         until = wanted.get("endTime", 1 << 60)
         return [row for row in rows if wanted["startTime"] <= row[key] <= until][:page]
 

@@ -1,8 +1,5 @@
 """Fetching from a real server on the loopback: the store holds the data complete, or is as it was."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest

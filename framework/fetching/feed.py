@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from framework.errors import FetchError
 from framework.fetching.client import Client, Pace, Reply
-from framework.gaps import Hole, duration, holes
+from framework.gaps import Hole, holes
 from framework.market import utc
 from framework.readers import MS_RANGE
 from framework.series import Floats, Ints, Joining
@@ -86,7 +86,9 @@ class Fetch:
         step_ns = kind.every_ns if kind.joining is not Joining.SUM else kind.grid_ns or NS_PER_MS
         end_ns = min(self.end_ns, self.now_ns // step_ns * step_ns)
         if end_ns <= self.start_ns:
-            raise FetchError(f"{kind.series}: nothing has closed since {utc(self.start_ns).date()}; expected a past day")
+            raise FetchError(
+                f"{kind.series}: nothing has closed since {utc(self.start_ns).date()}; expected a past day"
+            )
         made = client.requests
         with store.lock(kind.series):
             spans = [(self.start_ns, end_ns)] if self.again else list(self._lacking(kind, store, end_ns))
@@ -124,8 +126,8 @@ class Fetch:
                 f"{request}: the reply has {len(samples)} rows of {first} to {last}, and none from "
                 f"{utc(at_ns).isoformat()} on; expected the rows that were asked for"
             )
-        if len(kept) and not self.as_given:
-            feed.check_units(kept, request)
+        if len(samples) and not self.as_given:
+            feed.check_units(samples, request)
         if page.until_ns <= at_ns:
             raise FetchError(f"{request}: the reply gets no further than {utc(at_ns).isoformat()}; expected later rows")
         return Page(page.reply, kept, page.until_ns)
@@ -238,6 +240,3 @@ def after_last(times: Ints, end_ns: int) -> int:
 def refuse_units(request: str, said: str, expected: str) -> FetchError:
     """The refusal of values in other units."""
     return FetchError(f"{request}: {said}; expected {expected} (--as-given takes them as they are)")
-
-
-__all__ = ["Feed", "Fetch", "Fetched", "Page", "duration"]

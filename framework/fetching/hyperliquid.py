@@ -106,7 +106,9 @@ class Funding(Feed):
         """The rate follows from the premium: it shows another unit, and another sign."""
         rate, premium = samples.columns["funding_rate"], samples.columns["premium"]
         due = np.clip((premium + np.clip(INTEREST - premium, -CLAMP, CLAMP)) / 8, -CAP, CAP)
-        said = f"funding rates of {np.median(np.abs(rate)):.3g} an hour where premiums give {np.median(np.abs(due)):.3g}"
+        said = (
+            f"funding rates of {np.median(np.abs(rate)):.3g} an hour where premiums give {np.median(np.abs(due)):.3g}"
+        )
         size, expected = np.abs(rate).sum(), np.abs(due).sum()
         if np.abs(rate).max() > CAP or not expected / 10 <= size <= expected * 10:
             raise refuse_units(request, said, "fractions of the notional per hour")

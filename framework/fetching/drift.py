@@ -1,0 +1,105 @@
+"""Drift's data API: hourly funding of its perpetuals, one day a request, until the venue was drained.
+
+A payment is quoted in USD for one coin; as a fraction of the notional it is divided by the oracle's mean price. Long and
+short side can be paid at different rates: `funding_rate` is the short's. Positive: longs pay shorts.
+"""
+
+import numpy as np
+from attrs import frozen
+
+from framework.clock import NS_PER_DAY, NS_PER_SECOND
+from framework.errors import FetchError
+from framework.fetching.client import Client, Pace, Reply
+from framework.fetching.feed import Feed, Page, milliseconds, numbers, refuse_units, rows_of
+from framework.market import utc
+from framework.readers import NS_PER_HOUR
+from framework.series import Floats, Joining
+from framework.store import Kind, Samples
+
+HOST = "https://data.api.drift.trade"
+PACE = Pace(per_minute=120, burst=10, rest_s=60)
+"""No limit is published; addresses have been turned away for about a minute."""
+FIRST_NS = 1_667_520_000 * NS_PER_SECOND
+"""2022-11-04, before the market's first payment."""
+DRAINED_NS = 1_775_059_500 * NS_PER_SECOND
+"""2026-04-01T16:05:00Z."""
+SCALES = {"fundingRate": 1e9, "fundingRateLong": 1e9, "fundingRateShort": 1e9, "oraclePriceTwap": 1e6}
+"""What the older form multiplies by to write integers."""
+CAP = 0.005
+"""Above what the widest clamp lets through: a tenth of the price over 24 hours."""
+
+
+@frozen(kw_only=True)
+class Funding(Feed):
+    """Hourly funding of a market, the rates of both sides as fractions of the notional at the oracle's price."""
+
+    market: str
+    host: str = HOST
+    pace: Pace = PACE
+
+    @property
+    def kind(self) -> Kind:
+        fraction = "fraction of notional per hour"
+        return Kind(
+            series=f"drift:{self.market}:funding",
+            what=f"Drift, funding of {self.market} by the oracle's price, short side, positive: longs pay shorts",
+            units={"funding_rate": fraction, "long_rate": fraction, "oracle_price": "USD"},
+            joining=Joining.SUM,
+            every_ns=NS_PER_HOUR,
+            grid_ns=NS_PER_HOUR,
+            lag_ns=NS_PER_HOUR - 1,
+        )
+
+    def check_window(self, start_ns: int, end_ns: int) -> None:
+        """Nothing before the market began, and nothing after it ended."""
+        last = utc(DRAINED_NS).date()
+        if start_ns < FIRST_NS:
+            raise FetchError(f"drift: {utc(start_ns).date()} is before {utc(FIRST_NS).date()}, when Drift v2 began")
+        if end_ns > DRAINED_NS // NS_PER_DAY * NS_PER_DAY + NS_PER_DAY:
+            raise FetchError(
+                f"drift: {utc(end_ns - 1).date()} is after {last}, when the venue was drained of about $285 million and "
+                f"froze; its data end there; expected --to {last} or earlier"
+            )
+
+    def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
+        day = utc(start_ns)
+        reply = client.get(f"/market/{self.market}/fundingRates/{day.year}/{day.month}/{day.day}")
+        rows = rows_of(reply, reply.json(), "records", "fundingRates")
+        for row in rows:
+            row["ts"] = _seconds(row.get("ts"))
+        times = milliseconds(reply, rows, "ts")
+        price = _scaled(reply, rows, "oraclePriceTwap")
+        if (price <= 0).any():
+            raise FetchError(f"{reply.request}: an oraclePriceTwap of {price.min():g}; expected prices above 0")
+        sides = {"funding_rate": "fundingRateShort", "long_rate": "fundingRateLong"}
+        columns = {name: _scaled(reply, rows, key) / price for name, key in sides.items()} | {"oracle_price": price}
+        until_ns = min(end_ns, start_ns // NS_PER_DAY * NS_PER_DAY + NS_PER_DAY)
+        return Page(reply, Samples(times, columns), until_ns)
+
+    def check_units(self, samples: Samples, request: str) -> None:
+        """Rates beyond what the venue's own clamp lets through, and prices in millionths."""
+        rate, price = samples.columns["funding_rate"], samples.columns["oracle_price"]
+        if price.max() > 1e6 or np.abs(rate).max() > CAP:
+            said = f"a rate of {np.abs(rate).max():.3g} an hour at a price of {price.max():.6g} USD"
+            raise refuse_units(request, said, f"at most {CAP:g}, and prices below a million")
+
+
+def _seconds(value: object) -> object:
+    """A time in seconds as one in milliseconds; what is no number is left for the complaint."""
+    try:
+        return float(value) * 1000 if isinstance(value, int | float | str) else value
+    except ValueError:
+        return value
+
+
+def _scaled(reply: Reply, rows: list[dict[str, object]], key: str) -> Floats:
+    """A column in USD: decimal numbers as they are, the older form's integers by their scale."""
+    values = numbers(reply, rows, key)
+    whole = np.array(["." not in str(row[key]) for row in rows], bool)
+    told = values != 0
+    if whole[told].any() and not whole[told].all():
+        index = int(np.flatnonzero(told & (whole != whole[told][0]))[0])
+        raise FetchError(
+            f"{reply.request}: row {index + 1}, {key}: {rows[index][key]!r} in another scale than those before; expected one"
+        )
+    return values / SCALES[key] if whole[told].any() else values
