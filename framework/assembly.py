@@ -147,10 +147,9 @@ def _stored(key: str, stored: StoredSpec, market: MarketSpec) -> Series:
 
 def _column(key: str, column: str, stored: StoredSpec, kind: Kind) -> str:
     """The stored column for a market's: the one that is named, or the one with which the market's name ends."""
-    fitting = [
-        name for name in kind.units if stored.column in (None, name) and (stored.column or column.endswith(name))
-    ]
-    if len(kind.units) == 1 and stored.column is None:
+    wanted = stored.column
+    fitting = [name for name in kind.units if name == wanted or (wanted is None and column.endswith(name))]
+    if len(kind.units) == 1 and wanted is None:
         fitting = list(kind.units)
     if len(fitting) != 1:
         raise ScenarioError(

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, TaskID
 
     from framework.fetching.feed import Feed, Fetched
     from framework.inspection import Samples
@@ -36,9 +38,7 @@ def _window(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--base-url", help="Another host; or set CARRYBOOK_BASE_URL_<SOURCE>."),
             click.option("--again", is_flag=True, help="Ask for everything again, and compare."),
             click.option("--as-given", is_flag=True, help="Take values whose units look wrong."),
-            click.option(
-                "--haste", type=click.FloatRange(min=0.0), default=1.0, help="Scale of waits, with --base-url."
-            ),
+            click.option("--haste", type=click.FloatRange(min=0.0), default=1.0, help="Scale of all waits."),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series."),
         )
     ):
@@ -186,8 +186,8 @@ def check(what: str, as_json: bool, limit: int) -> None:
     if not as_json:
         click.echo(f"{samples.name}: {len(samples.time_ns):,} samples, {sum(map(len, found.values())):,} findings")
         for name, words in found.items():
-            for each in words[:limit]:
-                click.echo(f"  {name}: {each}")
+            for line in words[:limit]:
+                click.echo(f"  {name}: {line}")
             if len(words) > limit:
                 click.echo(f"  {name}: {len(words) - limit:,} more")
     sys.exit(1 if found else 0)
@@ -262,9 +262,13 @@ def _fetch(
                     now_ns=now_ns,
                     again=again,
                     as_given=as_given,
-                    progress=lambda share, bar=bar: progress.update(bar, completed=share),
+                    progress=partial(_advance, progress, bar),
                 ).run(feed, store, client)
             _tell(done, as_json)
+
+
+def _advance(progress: "Progress", bar: "TaskID", share: float) -> None:
+    progress.update(bar, completed=share)
 
 
 def _tell(done: "Fetched", as_json: bool) -> None:

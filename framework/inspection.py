@@ -130,7 +130,7 @@ def findings(samples: Samples) -> Iterator[Finding]:
     for hole in samples.holes():
         yield Finding("gap", f"{samples.name}: {hole}")
     for name, values in samples.columns.items():
-        for index in np.flatnonzero(~np.isfinite(values)):
+        for index in np.flatnonzero(~np.isfinite(values)).tolist():
             yield Finding("not finite", f"{samples.place(index)}, column {name}: {values[index]}")
         if name in samples.prices:
             yield from _prices(samples, name, values)
@@ -140,12 +140,12 @@ def findings(samples: Samples) -> Iterator[Finding]:
                 yield Finding("units", f"column {name}: {middle:.4g} in the middle; for a rate that looks like percent")
     yield from _candles(samples)
     if samples.late is not None:
-        for index in np.flatnonzero(samples.late):
+        for index in np.flatnonzero(samples.late).tolist():
             yield Finding(
                 "late", f"{samples.place(index)}: {samples.late[index] / 1e9:g} s beyond what its source allows"
             )
     if samples.untold is not None:
-        for index in samples.untold[:1]:
+        for index in samples.untold[:1].tolist():
             words = f"{len(samples.untold)} samples of which no request is on record"
             yield Finding("provenance", f"{samples.place(index)}: the first of {words}")
 
@@ -155,23 +155,21 @@ def _order(samples: Samples) -> Iterator[Finding]:
     if len(steps) and (steps <= 0).all() and (steps < 0).any():
         yield Finding("order", f"{samples.name}: newest first; expected time order")
     else:
-        for index in np.flatnonzero(steps < 0):
+        for index in np.flatnonzero(steps < 0).tolist():
             yield Finding("order", f"{samples.place(index + 1)}: earlier than row {samples.row[index]}")
     order = np.argsort(samples.time_ns, kind="stable")
-    for index in np.flatnonzero(np.diff(samples.time_ns[order]) == 0):
-        here, before = order[index + 1], order[index]
+    for index in np.flatnonzero(np.diff(samples.time_ns[order]) == 0).tolist():
+        here, before = int(order[index + 1]), int(order[index])
         yield Finding("duplicate", f"{samples.place(here)}: the same time as row {samples.row[before]}")
 
 
 def _prices(samples: Samples, name: str, values: Floats) -> Iterator[Finding]:
-    for index in np.flatnonzero(values <= 0):
+    for index in np.flatnonzero(values <= 0).tolist():
         yield Finding("price", f"{samples.place(index)}, column {name}: {values[index]}; expected more than 0")
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.abs(np.diff(np.log(np.where(values > 0, values, np.nan))))
-    for index in np.flatnonzero(change > math.log(JUMP)):
-        words = (
-            f"{values[index + 1]} after {values[index]}; a change by more than {JUMP:g} times looks like other units"
-        )
+    for index in np.flatnonzero(change > math.log(JUMP)).tolist():
+        words = f"{values[index + 1]} after {values[index]}; a change by more than {JUMP:g} times: other units?"
         yield Finding("units", f"{samples.place(index + 1)}, column {name}: {words}")
 
 
@@ -180,7 +178,7 @@ def _candles(samples: Samples) -> Iterator[Finding]:
         return
     opened, high, low, close = (samples.columns[name] for name in ("open", "high", "low", "close"))
     wrong = (low > np.minimum(opened, close)) | (high < np.maximum(opened, close))
-    for index in np.flatnonzero(wrong):
+    for index in np.flatnonzero(wrong).tolist():
         yield Finding("price", f"{samples.place(index)}: open or close is not within low and high")
 
 
@@ -222,8 +220,8 @@ def _time_ns(cell: object, place: str) -> int:
     try:
         instant = pd.Timestamp(str(cell))
         instant = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, AttributeError):
         raise MarketError(f"{place}: {cell!r}; expected a time such as 2025-01-31T00:00:00Z") from None
-    if instant is pd.NaT or instant.year not in YEARS:
+    if instant.year not in YEARS:  # which is not a number where there is no time
         raise MarketError(f"{place}: {cell!r}; expected a time between {YEARS.start} and {YEARS.stop}")
     return int(instant.as_unit("ns").value)

@@ -27,7 +27,8 @@ class Kind:
     """What a stored series is: where it comes from, the units of its columns, and how often its samples come.
 
     `joining` is how several samples of one row of a market become one. Times may lag by up to `lag_ns` behind the
-    multiple of `grid_ns` that they stand for. With `span_ns` samples are rows that open at their time.
+    multiple of `grid_ns` that they stand for. With `span_ns` samples are rows that open at their time. A level that
+    changes by less than the fraction `noise` has not changed: its source rounds what it is computed from.
     """
 
     series: str
@@ -39,6 +40,7 @@ class Kind:
     span_ns: int | None = None
     grid_ns: int | None = None
     lag_ns: int = 0
+    noise: float = 0.0
 
 
 @frozen(eq=False)
@@ -219,7 +221,7 @@ class Store:
             digest=samples.digest,
             time_ns=time_ns,
             row=np.arange(1, len(samples) + 1, dtype=np.int64),
-            columns={name: samples.columns[stored] for name, stored in columns.items()},
+            columns={name: _steady(samples.columns[stored], kind.noise) for name, stored in columns.items()},
             joining=joining,
             span_ns=kind.span_ns,
             labels=dict(columns),
@@ -260,6 +262,17 @@ class Store:
                     f"{float(before.columns[name][at[index]])!r}; expected the same, as nothing is overwritten"
                 )
         return Samples(new.time_ns[~there], {name: values[~there] for name, values in new.columns.items()})
+
+
+def _steady(values: Floats, noise: float) -> Floats:
+    """Values that stay as they are until they change by more than the fraction `noise`."""
+    if not noise:
+        return values
+    steady = values.copy()
+    for index in range(1, len(steady)):
+        if abs(steady[index] / steady[index - 1] - 1) <= noise:
+            steady[index] = steady[index - 1]
+    return steady
 
 
 def _known(store: Store) -> str:

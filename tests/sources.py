@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
@@ -162,3 +163,94 @@ def hyperliquid(prices: list[dict], funding: list[dict], page: int = 500) -> Cal
         return [row for row in rows if wanted["startTime"] <= row[key] <= until][:page]
 
     return speak
+
+
+def drift_record(hour: int, **cells: object) -> dict:
+    """An hourly record of Drift: 0.0000125 of 200 USD for longs, a little less for shorts, in decimal text."""
+    return {
+        "ts": START_MS // 1000 + hour * 3600 + 7, "fundingRate": "0.002500000", "fundingRateLong": "0.002500000",
+        "fundingRateShort": "0.002000000", "oraclePriceTwap": "200.000000", "symbol": "SOL-PERP",
+    } | cells  # fmt: skip
+
+
+def drift(records: list[dict], key: str = "records") -> Callable[[Asked], object]:
+    """Drift's data API: the records of the day in the path."""
+
+    def speak(asked: Asked) -> object:
+        year, month, day = map(int, asked.path.split("/")[-3:])
+        first = int(datetime(year, month, day, tzinfo=UTC).timestamp())
+        rows = [row for row in records if first <= int(row["ts"]) < first + 86_400]
+        return {"success": True, key: rows, "meta": {"nextPage": None}}
+
+    return speak
+
+
+def iso(at_ms: int) -> str:
+    """A time as the chart interfaces write it."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def pool_sample(day: int, **cells: object) -> dict:
+    """A day of DefiLlama's chart, in percent, sampled at 23:01 and some seconds."""
+    return {
+        "timestamp": iso(START_MS + day * DAY_MS + 82_860_000 + day % 7 * 1000), "totalSupplyUsd": 10, "apyReward": None,
+        "totalBorrowUsd": 5, "apyBase": 5.0 + day / 100, "apyBaseBorrow": 8.0 + day / 100,
+    } | cells  # fmt: skip
+
+
+def defillama(rows: list[dict]) -> Callable[[Asked], object]:
+    """DefiLlama: the whole chart, whatever is asked."""
+    return lambda _: {"status": "success", "data": rows}
+
+
+def reserve_sample(hour: int, **metrics: object) -> dict:
+    """An hour of a Kamino reserve, rates as fractions, at times as text."""
+    rates = {"supplyInterestAPY": 0.05, "borrowInterestAPY": "0.08", "loanToValueRatio": 0.74}
+    return {"timestamp": iso(START_MS + hour * HOUR_MS), "metrics": rates | metrics}
+
+
+def kamino(rows: list[dict]) -> Callable[[Asked], object]:
+    """Kamino's API: the hours from start to end, both included."""
+
+    def speak(asked: Asked) -> object:
+        start, end = asked.query["start"], asked.query["end"]
+        return {"reserve": "r", "market": "m", "history": [row for row in rows if start <= row["timestamp"] <= end]}
+
+    return speak
+
+
+def jito(days: int, value: float = 1e9, supply: float = 1.0) -> Callable[[Asked], object]:
+    """Jito's API: pool value and supply by day, a rate of 1.2 that grows by 0.05 % every second day."""
+    rate = [1.2 * 1.0005 ** (day // 2) for day in range(days)]
+    dates = [iso(START_MS + day * DAY_MS) for day in range(days)]
+
+    def speak(asked: Asked) -> object:
+        limits = asked.body["range_filter"]
+        chosen = [day for day in range(days) if limits["start"][:10] <= dates[day][:10] <= limits["end"][:10]]
+        tvl = [{"data": rate[day] * 10_000_000 * value, "date": dates[day]} for day in chosen]
+        return {
+            "tvl": tvl,
+            "supply": [{"data": 10_000_000 * supply, "date": dates[day]} for day in chosen],
+            "apy": [{"data": 0.07, "date": dates[day]} for day in chosen],
+        }
+
+    return speak
+
+
+def binance(prices: list[dict], funding: list[dict], page: int = 1000) -> Callable[[Asked], object]:
+    """Binance's futures API: candles as arrays, payments as objects, ascending from startTime."""
+
+    def speak(asked: Asked) -> object:
+        first, last = int(asked.query["startTime"]), int(asked.query["endTime"])
+        if asked.path.endswith("klines"):
+            rows = [row for row in prices if first <= row["t"] <= last and row["i"] == asked.query["interval"]]
+            return [[*(row[key] for key in "tohlcvT"), "0", 1, "0", "0", "0"] for row in rows][:page]
+        return [row for row in funding if first <= row["fundingTime"] <= last][:page]
+
+    return speak
+
+
+def binance_payment(hour: int, rate: float = 0.0001) -> dict:
+    """A payment of Binance, some milliseconds late."""
+    at = START_MS + hour * HOUR_MS + 3
+    return {"symbol": "SOLUSDT", "fundingTime": at, "fundingRate": f"{rate:.8f}", "markPrice": ""}

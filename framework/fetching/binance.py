@@ -110,8 +110,8 @@ class Funding(Feed):
 
 
 def _window(symbol: str, start_ns: int, end_ns: int, rows: int) -> dict[str, object]:
-    times = {"startTime": -(-start_ns // NS_PER_MS), "endTime": (end_ns - 1) // NS_PER_MS}
-    return {"symbol": symbol} | times | {"limit": rows}
+    first_ms, last_ms = -(-start_ns // NS_PER_MS), (end_ns - 1) // NS_PER_MS
+    return {"symbol": symbol, "startTime": first_ms, "endTime": last_ms, "limit": rows}
 
 
 def _candles(reply: Reply) -> list[dict[str, Any]]:

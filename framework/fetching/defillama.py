@@ -20,7 +20,7 @@ POOLS = {
 }
 """Pools of Kamino's main market by a name that is easier to write."""
 LOWEST, HIGHEST = 0.2, 500.0
-"""Percent a year: a pool whose borrowing has never cost this much is quoted in fractions, one that always has in bps."""
+"""Percent a year: what borrowing never passes is quoted in fractions, what is above the other in the middle in bps."""
 
 
 @frozen(kw_only=True)

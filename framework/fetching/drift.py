@@ -1,7 +1,7 @@
 """Drift's data API: hourly funding of its perpetuals, one day a request, until the venue was drained.
 
-A payment is quoted in USD for one coin; as a fraction of the notional it is divided by the oracle's mean price. Long and
-short side can be paid at different rates: `funding_rate` is the short's. Positive: longs pay shorts.
+A payment is quoted in USD for one coin; divided by the oracle's mean price it is a fraction of the notional. The sides
+can be paid at different rates: `funding_rate` is the short's. Positive: longs pay shorts.
 """
 
 import numpy as np
@@ -57,8 +57,8 @@ class Funding(Feed):
             raise FetchError(f"drift: {utc(start_ns).date()} is before {utc(FIRST_NS).date()}, when Drift v2 began")
         if end_ns > DRAINED_NS // NS_PER_DAY * NS_PER_DAY + NS_PER_DAY:
             raise FetchError(
-                f"drift: {utc(end_ns - 1).date()} is after {last}, when the venue was drained of about $285 million and "
-                f"froze; its data end there; expected --to {last} or earlier"
+                f"drift: {utc(end_ns - 1).date()} is after {last}, when the venue was drained of about $285 million "
+                f"and froze; its data end there; expected --to {last} or earlier"
             )
 
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
@@ -99,7 +99,6 @@ def _scaled(reply: Reply, rows: list[dict[str, object]], key: str) -> Floats:
     told = values != 0
     if whole[told].any() and not whole[told].all():
         index = int(np.flatnonzero(told & (whole != whole[told][0]))[0])
-        raise FetchError(
-            f"{reply.request}: row {index + 1}, {key}: {rows[index][key]!r} in another scale than those before; expected one"
-        )
+        said = f"row {index + 1}, {key}: {rows[index][key]!r} in another scale than those before"
+        raise FetchError(f"{reply.request}: {said}; expected one scale")
     return values / SCALES[key] if whole[told].any() else values

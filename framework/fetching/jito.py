@@ -21,6 +21,8 @@ LAMPORTS = 1_000_000_000
 FIRST_NS = 1_667_174_400 * NS_PER_SECOND
 """2022-10-31, when the pool began."""
 DAYS_AT_ONCE = 365
+NOISE = 1e-6
+"""What rounding the supply to whole tokens can do to the rate; an epoch's step is some 4e-4."""
 LOWEST, HIGHEST = 0.99, 2.0
 """SOL per jitoSOL: the pool began at 1 and grows by about 7 % a year; below 1 it is quoted the other way round."""
 
@@ -40,6 +42,7 @@ class PoolRate(Feed):
             units={"rate": "SOL per jitoSOL"},
             joining=Joining.HOLD,
             every_ns=NS_PER_DAY,
+            noise=NOISE,
         )
 
     def check_window(self, start_ns: int, end_ns: int) -> None:
