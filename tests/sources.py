@@ -193,7 +193,7 @@ def iso(at_ms: int) -> str:
 def pool_sample(day: int, **cells: object) -> dict:
     """A day of DefiLlama's chart, in percent, sampled at 23:01 and some seconds."""
     return {
-        "timestamp": iso(START_MS + day * DAY_MS + 82_860_000 + day % 7 * 1000), "totalSupplyUsd": 10, "apyReward": None,
+        "timestamp": iso(START_MS + day * DAY_MS + 82_860_000 + day % 7 * 1000), "apyReward": None,
         "totalBorrowUsd": 5, "apyBase": 5.0 + day / 100, "apyBaseBorrow": 8.0 + day / 100,
     } | cells  # fmt: skip
 

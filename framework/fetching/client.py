@@ -22,7 +22,6 @@ AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST_WAIT_S = 60.0
 LONGEST_ASKED_S = 300.0
 """How long a source may ask us to wait."""
-CHUNK = 1 << 16
 
 
 @frozen
@@ -142,7 +141,7 @@ class Client:
 
     def _read(self, request: str, reply: httpx2.Response, until: float) -> bytes:
         parts, size = [], 0
-        for part in reply.iter_bytes(CHUNK):
+        for part in reply.iter_bytes():
             parts.append(part)
             size += len(part)
             if size > self.limit_bytes:
