@@ -160,7 +160,11 @@ class Store:
         value at a time that is there, and then nothing is changed.
         """
         path = self.path(kind.series)
-        before = self._read(kind.series)[1] if path.exists() else Samples(new.time_ns[:0], {})
+        before = Samples(new.time_ns[:0], {})
+        if path.exists():
+            known, before = self._read(kind.series)
+            if known.units != kind.units:
+                raise StoreError(f"{kind.series}: has columns {known.units}; expected {kind.units}, or another store")
         added = self._unknown(kind.series, before, new) if len(before) else new
         try:
             with path.with_suffix(".jsonl").open("a") as lines:
@@ -288,7 +292,7 @@ def _write(path: Path, kind: Kind, samples: Samples) -> None:
     meta: dict[str, Any] = asdict(kind)
     schema = pa.schema(
         [("time", pa.timestamp("ns", "UTC")), *((name, pa.float64()) for name in kind.units)],
-        metadata={META: json.dumps(meta, sort_keys=True)},
+        metadata={META: json.dumps(meta)},
     )
     arrays = [pa.array(samples.time_ns).cast(pa.timestamp("ns", "UTC"))]
     arrays += [pa.array(samples.columns[name]) for name in kind.units]
