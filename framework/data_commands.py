@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 INTERVALS = ("1m", "5m", "15m", "1h", "4h", "8h", "1d")
 NS_PER_DAY = 86_400 * 10**9
+HOLES_TOLD = 3
 
 
 @click.group()
@@ -38,7 +39,7 @@ def _window(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--base-url", help="Another host; or set CARRYBOOK_BASE_URL_<SOURCE>."),
             click.option("--again", is_flag=True, help="Ask for everything again, and compare."),
             click.option("--as-given", is_flag=True, help="Take values whose units look wrong."),
-            click.option("--haste", type=click.FloatRange(min=0.0), default=1.0, help="Scale of all waits."),
+            click.option("--wait-scale", type=click.FloatRange(min=0.0), default=1.0, help="Scale of all waits."),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series."),
         )
     ):
@@ -132,7 +133,7 @@ def list_(as_json: bool) -> None:
         columns = ", ".join(f"{name} ({unit})" for name, unit in kind.units.items())
         grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", columns)
     if not as_json:
-        _console().print(grid.rich())
+        _console(wide=True).print(grid.rich())
 
 
 @data.command()
@@ -236,7 +237,7 @@ def _fetch(
     base_url: str | None,
     again: bool,
     as_given: bool,
-    haste: float,
+    wait_scale: float,
     as_json: bool,
 ) -> None:
     from rich.console import Console  # noqa: PLC0415
@@ -247,15 +248,16 @@ def _fetch(
     from framework.store import Store  # noqa: PLC0415
 
     host = base_url or os.environ.get(f"CARRYBOOK_BASE_URL_{source.upper()}")
-    if haste < 1 and not host:
-        raise click.ClickException(f"--haste {haste:g}: {source}'s own limits hold; expected 1 or more, or --base-url")
+    if wait_scale < 1 and not host:
+        words = f"--wait-scale {wait_scale:g}: {source}'s own limits hold; expected 1 or more, or --base-url"
+        raise click.ClickException(words)
     store, now_ns = Store.default(), time.time_ns()
     first_ns = _midnight_ns(since.date())
     end_ns = _midnight_ns(until.date()) + NS_PER_DAY if until else now_ns
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         for feed in feeds:
             bar = progress.add_task(feed.kind.series, total=1.0)
-            with Client(host=(host or feed.host).rstrip("/"), pace=feed.pace, haste=haste) as client:
+            with Client(host=(host or feed.host).rstrip("/"), pace=feed.pace, wait_scale=wait_scale) as client:
                 done = Fetch(
                     start_ns=first_ns,
                     end_ns=end_ns,
@@ -277,8 +279,10 @@ def _tell(done: "Fetched", as_json: bool) -> None:
         click.echo(json.dumps(counts | {"holes": [str(hole) for hole in done.holes]}))
         return
     click.echo(f"{done.series}: {done.added:,} new samples, {done.requests:,} requests")
-    for hole in done.holes:
+    for hole in done.holes[:HOLES_TOLD]:
         click.echo(f"  missing: {hole}")
+    if len(done.holes) > HOLES_TOLD:
+        click.echo(f"  {len(done.holes) - HOLES_TOLD} more holes; carrybook data gaps {done.series} names them")
 
 
 def _midnight_ns(day: date) -> int:

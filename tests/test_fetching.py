@@ -35,10 +35,10 @@ def store(tmp_path):
 
 
 def fetch(feed, store, host, days, *, first=0, client=None, **options):
-    """Fetch days from 2025-01-01 on, in haste."""
+    """Fetch days from 2025-01-01 on, hardly waiting."""
     options = {"now_ns": START_NS + 10_000 * NS_PER_DAY} | options
     window = {"start_ns": START_NS + first * NS_PER_DAY, "end_ns": START_NS + days * NS_PER_DAY}
-    with Client(host=host.url, pace=PACE, haste=0.001, attempts=3, **(client or {})) as asking:
+    with Client(host=host.url, pace=PACE, wait_scale=0.001, attempts=3, **(client or {})) as asking:
         return Fetch(**window, **options).run(feed, store, asking)
 
 
@@ -217,7 +217,7 @@ def test_no_host_is_one_line(store):
 
 
 def test_retry_after_is_honoured_in_seconds_and_as_a_date(store):
-    """The wait that a source asks for is kept to in full, whatever the haste."""
+    """The wait that a source asks for is kept to in full, however short ours are."""
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
     for text, least_s in (("1", 1.0), (moment, 1.0)):
         with funded(1) as host:
@@ -310,7 +310,7 @@ def test_pages_that_a_killed_fetch_stored_stay_and_the_rest_is_fetched(tmp_path)
     """SIGKILL between pages, and started again: the same bytes as undisturbed, and nothing is asked for twice."""
     command = [
         str(Path(sys.executable).parent / "carrybook"), "fetch", "hyperliquid", "--interval", "1d",
-        "--from", "2025-01-01", "--to", "2025-01-10", "--haste", "0.001",
+        "--from", "2025-01-01", "--to", "2025-01-10", "--wait-scale", "0.001",
     ]  # fmt: skip
 
     def run(host, data):

@@ -58,7 +58,7 @@ def put(store, kind, hours, values, *, column="funding_rate"):
 
 def fetched(store, speak, *feeds, days=10):
     """Fetch days from 2025-01-01 on from a host that speaks so."""
-    with Host(speak) as host, Client(host=host.url, pace=PACE, haste=0.001) as client:
+    with Host(speak) as host, Client(host=host.url, pace=PACE, wait_scale=0.001) as client:
         for feed in feeds:
             now_ns = START_NS + 10_000 * NS_PER_DAY
             Fetch(start_ns=START_NS, end_ns=START_NS + days * NS_PER_DAY, now_ns=now_ns).run(feed, store, client)

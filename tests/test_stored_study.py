@@ -104,7 +104,7 @@ def _fetch_all(url):
                     "2026-02-13",
                     "--base-url",
                     url,
-                    "--haste",
+                    "--wait-scale",
                     "0",
                 ]
             )

@@ -66,14 +66,13 @@ class Client:
     """Requests to one host, one after another.
 
     A request that fails in a way that may pass is made again, up to `attempts` times, after waits that double and are
-    spread by chance. `haste` scales these waits and the source's pace: 1 keeps to them, 0.001 is for a host of one's
-    own; what a source asks for by Retry-After is kept to always. Each attempt has `timeout_s` in all, and a reply
-    `limit_bytes`.
+    spread by chance. `wait_scale` scales these waits and the source's pace: less than 1 is for a host of one's own; what
+    a source asks for by Retry-After is kept to always. Each attempt has `timeout_s` in all, and a reply `limit_bytes`.
     """
 
     host: str
     pace: Pace
-    haste: float = 1.0
+    wait_scale: float = 1.0
     attempts: int = 6
     timeout_s: float = 30.0
     limit_bytes: int = 1 << 26
@@ -152,7 +151,7 @@ class Client:
 
     def _asked_wait_s(self, request: str, reply: httpx2.Response) -> float:
         """What the host asks us to wait: by Retry-After, in seconds or as a date, or else the source's own rest."""
-        rest_s = self.pace.rest_s * self.haste if reply.status_code == httpx2.codes.TOO_MANY_REQUESTS else 0.0
+        rest_s = self.pace.rest_s * self.wait_scale if reply.status_code == httpx2.codes.TOO_MANY_REQUESTS else 0.0
         text = reply.headers.get("Retry-After")
         if text is None:
             return rest_s
@@ -165,7 +164,8 @@ class Client:
         return max(0.0, wait_s)
 
     def _wait_s(self, state: RetryCallState) -> float:
-        backoff_s = min(LONGEST_WAIT_S, 2.0 ** (state.attempt_number - 1) + random.random()) * self.haste  # noqa: S311  (chance spreads waits)
+        spread_s = random.random()  # noqa: S311  (no secret)
+        backoff_s = min(LONGEST_WAIT_S, 2.0 ** (state.attempt_number - 1) + spread_s) * self.wait_scale
         failure = state.outcome.exception() if state.outcome else None
         return max(backoff_s, failure.wait_s if isinstance(failure, _Passing) else 0.0)
 
@@ -175,7 +175,7 @@ class Client:
         now = time.monotonic()
         self._budget = min(max(self.pace.burst, weight), self._budget + (now - self._at) * per_second)
         self._at = now
-        short_s = max(0.0, weight - self._budget) / per_second * self.haste
+        short_s = max(0.0, weight - self._budget) / per_second * self.wait_scale
         if short_s:
             time.sleep(short_s)
             self._at, self._budget = time.monotonic(), weight
