@@ -102,8 +102,10 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
                 f"market.embedded: unknown data set {spec.embedded!r}; expected one of {', '.join(EMBEDDED)}"
             )
         embedded = EMBEDDED[spec.embedded]
-        assert not isinstance(spec.funding, dict)  # whose series would be in the store
-        return align([embedded.series(spec.funding)], start=spec.start, end=spec.end, label=embedded.label)
+        chosen = spec.funding if isinstance(spec.funding, str) else None
+        return align([embedded.series(chosen)], start=spec.start, end=spec.end, label=embedded.label)
+    if data is None and spec.prices is None:
+        raise ScenarioError(f"market.prices: missing; expected a series of the store such as {CANDLES}")
     series = stored + (_files(spec, data) if data else [])
     return align(series, start=spec.start, end=spec.end, without_funding=spec.funding == NO_FUNDING)
 
@@ -138,6 +140,7 @@ def _stored(key: str, stored: StoredSpec, market: MarketSpec) -> Series:
         start_ns=midnight_ns[0],
         end_ns=midnight_ns[1] + NS_PER_DAY,
         columns=columns,
+        rows=group == "prices",
         joining=Joining(stored.joining) if stored.joining else None,
         fill=Fill(stored.fill),
         lag_ns=None if stored.lag_s is None else round(stored.lag_s * NS_PER_SECOND),

@@ -28,6 +28,14 @@ HOLES_TOLD = 3
 @click.group()
 def fetch() -> None:
     """Fetch market data into the store; started again, it asks only for what is missing."""
+    try:
+        import filelock  # noqa: F401, PLC0415
+        import httpx2  # noqa: F401, PLC0415
+        import tenacity  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise click.ClickException(
+            f"fetching needs {error.name}; install it with pip install 'carrybook[fetch]'"
+        ) from None
 
 
 def _window(command: Callable[..., None]) -> Callable[..., None]:
@@ -276,11 +284,13 @@ def _advance(progress: "Progress", bar: "TaskID", share: float) -> None:
 def _tell(done: "Fetched", as_json: bool) -> None:
     if as_json:
         counts = {"series": done.series, "added": done.added, "requests": done.requests}
-        click.echo(json.dumps(counts | {"holes": [str(hole) for hole in done.holes]}))
+        click.echo(json.dumps(counts | {"holes": [str(hole) for hole in done.holes], "note": done.note}))
         return
     click.echo(f"{done.series}: {done.added:,} new samples, {done.requests:,} requests")
     for hole in done.holes[:HOLES_TOLD]:
         click.echo(f"  missing: {hole}")
+    if done.note:
+        click.echo(f"  {done.note}")
     if len(done.holes) > HOLES_TOLD:
         click.echo(f"  {len(done.holes) - HOLES_TOLD} more holes; carrybook data gaps {done.series} names them")
 

@@ -30,7 +30,7 @@ class Hole:
 
 def duration(span_ns: int) -> str:
     """A span of time in its largest whole unit, such as `8 h`."""
-    seconds = span_ns / 1e9
+    seconds = round(span_ns / 1e9) if span_ns >= 60e9 else span_ns / 1e9
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g} {unit}"

@@ -18,6 +18,8 @@ from framework.series import Fill, Floats, Ints, Joining, Series
 
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A part of a series' id: what a file may be called anywhere."""
+PAYMENT = "fraction of notional"
+"""How the unit of a payment begins."""
 META = b"carrybook"
 """Where a file's schema keeps what its series is."""
 
@@ -190,6 +192,7 @@ class Store:
         start_ns: int,
         end_ns: int,
         columns: Mapping[str, str],
+        rows: bool = False,
         joining: Joining | None = None,
         fill: Fill = Fill.REFUSE,
         lag_ns: int | None = None,
@@ -197,12 +200,17 @@ class Store:
     ) -> Series:
         """The samples of a market's days, `columns` being our names and the stored ones; raises `StoreError`.
 
-        Its rows are counted within those days, so that they stay the same when the series grows.
+        With `rows` they are the market's own rows. What is paid is summed by row as its kind says, and other columns of
+        such a series, such as a premium, are levels. Rows of the result are counted within those days, so that they
+        stay the same when the series grows.
         """
         kind, samples = self._read(series)
-        joining = joining or kind.joining
+        paid = all(kind.units[stored].startswith(PAYMENT) for stored in columns.values())
+        joining = joining or (kind.joining if paid or kind.joining is not Joining.SUM else Joining.LAST)
         from_ns = start_ns
-        if joining is Joining.HOLD and len(earlier := samples.time_ns[samples.time_ns <= start_ns]):
+        if (joining is Joining.HOLD or fill is Fill.PREVIOUS) and len(
+            earlier := samples.time_ns[samples.time_ns <= start_ns]
+        ):
             from_ns = int(earlier[-1])
         samples = samples.within(from_ns, end_ns)
         if not len(samples):
@@ -227,7 +235,7 @@ class Store:
             row=np.arange(1, len(samples) + 1, dtype=np.int64),
             columns={name: _steady(samples.columns[stored], kind.noise) for name, stored in columns.items()},
             joining=joining,
-            span_ns=kind.span_ns,
+            span_ns=kind.span_ns if rows else None,
             labels=dict(columns),
             fill=fill,
             every_ns=kind.every_ns,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
-from framework.errors import FetchError, StoreError
+from framework.errors import FetchError, MarketError, StoreError
 from framework.fetching import binance, defillama, drift, hyperliquid, jito, kamino
 from framework.fetching.client import Client, Pace
 from framework.fetching.feed import Fetch
@@ -297,6 +297,34 @@ def test_only_what_has_closed_is_asked_for(store):
             fetch(feed, store, host, 9, first=7, now_ns=START_NS + 5 * NS_PER_DAY)
 
 
+def test_a_candle_that_cannot_be_is_refused_before_it_is_kept(store):
+    """A store never overwrites: a price of nothing, or a close above the high, must not get into it."""
+    feed = hyperliquid.Candles(coin="SOL", interval="1d")
+    for cells, words in (({"l": "0"}, "low: 0.0; expected a price above 0"), ({"c": "130"}, "within low and high")):
+        with Host(sources.hyperliquid([*sources.candles(2), sources.candle(opening_ms(2), **cells)], [])) as host:
+            refuses(feed, store, host, 3, rf"2025-01-03 00:00:00\+00:00, .*{words}", MarketError)
+    assert store.ids() == []
+
+
+def opening_ms(day):
+    """The opening of a day after 2025-01-01."""
+    return sources.START_MS + day * sources.DAY_MS
+
+
+def test_candles_that_a_source_does_not_keep_are_told_with_the_reason(store):
+    """What is before the first candle is a hole, and the source's limit is named."""
+    with Host(sources.hyperliquid(sources.candles(10)[4:], [])) as host:
+        done = fetch(hyperliquid.Candles(coin="SOL", interval="1d"), store, host, 10)
+    assert (done.added, [hole.missing for hole in done.holes]) == (6, [4])
+    assert done.note == "Hyperliquid keeps only the latest 5,000 candles of an interval"
+
+
+def test_a_last_day_before_the_first_is_refused(store):
+    """The line says both."""
+    with Host(lambda _: []) as host:
+        refuses(SOL, store, host, 1, "funding: the last day, 2025-01-01, is before the first, 2025-01-05", first=4)
+
+
 def test_values_in_other_units_are_taken_when_told_to(store):
     """`as_given` leaves out the guards."""
     rows = [sources.payment(hour, fundingRate="0.03", premium="0") for hour in range(24)]
@@ -504,6 +532,8 @@ def test_binance_payments_come_at_changing_intervals(store):
         done = fetch(binance.Funding(symbol="SOLUSDT"), store, host, 10)
     assert (done.added, done.holes) == (len(hours) - 1, ())
     assert set(store.read("binance:SOLUSDT:funding")[1].columns["funding_rate"].tolist()) == {0.0001}
+    with Host(sources.binance([], [sources.binance_payment(hour) for hour in [*hours, 244, 248, 252]])) as host:
+        assert fetch(binance.Funding(symbol="SOLUSDT"), store, host, 11).added == 4
     del hours[30]
     other = Store(store.root / "other")
     with Host(sources.binance([], [sources.binance_payment(hour) for hour in hours])) as host:

@@ -320,6 +320,41 @@ def test_a_payment_that_lags_stands_for_its_hour(store):
         store.series(KIND.series, lag_ns=HOUR_NS // 2, **options)
 
 
+def test_levels_beside_payments_are_not_summed(store):
+    """An oracle's price that comes with every payment is a level of its row."""
+    fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
+    fetched(store, sources.drift([sources.drift_record(hour) for hour in range(240)]), drift.Funding(market="SOL-PERP"))
+    named = {"oracle": {"series": "drift:SOL-PERP:funding", "column": "oracle_price"}}
+    market = load_market(spec(series=named, funding={"drift": "drift:SOL-PERP:funding"}), None)
+    assert market["oracle"].tolist() == [200.0] * 10
+    assert market["drift_funding_rate"].tolist() == pytest.approx([24 * 0.00001] * 10)
+
+
+def test_daily_samples_hold_on_in_hourly_rows_when_told_to(store):
+    """A rate that is sampled at 23:01 is that of the hours after it; the sample before the first row counts too."""
+    flat = sources.candles(10, "1h", close=100.0, o="100", h="100", l="100")
+    fetched(store, sources.hyperliquid(flat, []), hyperliquid.Candles(coin="SOL", interval="1h"))
+    fetched(store, sources.defillama([sources.pool_sample(day) for day in range(10)]), defillama.Lending(pool="p"))
+    days = {"start": "2025-01-02", "prices": "hyperliquid:SOL:1h"}
+    with pytest.raises(MarketError, match=r"defillama:p: 207 missing .*, the first at 2025-01-02T00:00:00"):
+        load_market(spec(**days, series={"sol_lending_apy": "defillama:p"}), None)
+    named = {"sol_lending_apy": {"series": "defillama:p", "fill": "previous"}}
+    market = load_market(spec(**days, series=named), None)
+    assert len(market) == 216
+    assert market["sol_lending_apy"][22:25].tolist() == [0.05, 0.0501, 0.0501]
+    assert (market.coverage[1].fill, market.coverage[1].filled) == ("previous", 207)
+
+
+def test_candles_of_another_market_are_a_level_of_the_row(store):
+    """The close of a token beside the coin's, from a series of its own."""
+    fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
+    other = [row | {"i": "4h"} for row in sources.candles(10, "4h", close=110.0)]
+    fetched(store, sources.hyperliquid(other, []), hyperliquid.Candles(coin="JITOSOL", interval="4h"))
+    market = load_market(spec(series={"jitosol_close": "hyperliquid:JITOSOL:4h"}), None)
+    assert market["jitosol_close"].tolist() == [110.0] * 10
+    assert market.cell("jitosol_close", 1) == "hyperliquid:JITOSOL:4h:12"
+
+
 def test_a_run_is_the_same_after_the_series_has_grown(store):
     """Digest and rows are those of the scenario's days, whatever comes before and after."""
     put(store, KIND, range(24, 48), [0.1] * 24)
@@ -453,6 +488,11 @@ BAD_MARKETS = {
     "funding that has a hole": (
         {"funding": {"hyperliquid": "somewhere:SOL:funding"}},
         "somewhere:SOL:funding: 239 missing between 2025-01-01 and 2025-01-10, the first at 2025-01-01T01:00",
+    ),
+    "no prices": ({"prices": None, "series": {"x": "hyperliquid:SOL:1d"}}, "market.series.x.column"),
+    "nothing but funding": (
+        {"prices": None, "end": "2025-01-01", "funding": {"x": "somewhere:SOL:funding"}},
+        "market.prices: missing; expected a series of the store such as hyperliquid:SOL:1h",
     ),
     "a negative lag": ({"prices": {"series": "a:b", "lag_s": -1}}, "market.prices.lag_s: -1.0; expected >= 0"),
     "a number": ({"prices": 3}, "market.prices: 3; expected a table"),

@@ -69,7 +69,7 @@ class Candles(Feed):
             said = f"row {index + 1} is a candle of {spans[index] / 1e9:g} s"
             raise refuse_units(reply.request, said, f"candles of {self.interval}")
         columns = {name: numbers(reply, rows, name) for name in self.kind.units}
-        return Page(reply, Samples(times, columns), after_last(times, end_ns))
+        return Page(reply, Samples(times, columns), after_last(times, end_ns, INTERVALS_NS[self.interval]))
 
 
 @frozen(kw_only=True)

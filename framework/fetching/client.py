@@ -66,8 +66,8 @@ class Client:
     """Requests to one host, one after another.
 
     A request that fails in a way that may pass is made again, up to `attempts` times, after waits that double and are
-    spread by chance. `wait_scale` scales these waits and the source's pace: less than 1 is for a host of one's own; what
-    a source asks for by Retry-After is kept to always. Each attempt has `timeout_s` in all, and a reply `limit_bytes`.
+    spread by chance. `wait_scale` scales these waits and the source's pace: less than 1 is for a host of one's own.
+    What a source asks for by Retry-After is kept to always. Each attempt has `timeout_s`, and a reply `limit_bytes`.
     """
 
     host: str

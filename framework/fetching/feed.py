@@ -12,7 +12,7 @@ from attrs import field, frozen
 from framework.errors import FetchError
 from framework.fetching.client import Client, Pace, Reply
 from framework.gaps import Hole, holes
-from framework.market import utc
+from framework.market import check_columns, utc
 from framework.readers import MS_RANGE
 from framework.series import Floats, Ints, Joining
 from framework.store import Asked, Kind, Samples, Store
@@ -34,6 +34,8 @@ class Feed(ABC):
 
     host: str
     pace: Pace
+    note: str = ""
+    """Why a source may lack samples, if it says so."""
 
     @property
     @abstractmethod
@@ -59,6 +61,7 @@ class Fetched:
     added: int
     requests: int
     holes: tuple[Hole, ...]
+    note: str = ""
 
 
 @frozen(kw_only=True)
@@ -77,11 +80,14 @@ class Fetch:
     progress: Callable[[float], None] = field(default=lambda _: None)
 
     def run(self, feed: Feed, store: Store, client: Client) -> Fetched:
-        """Fetch a series into the store, page by page; raises `FetchError` or `StoreError`, and keeps whole pages.
+        """Fetch a series into the store, page by page, and keep every whole page; raises `CarrybookError`.
 
         Started again it asks for what is missing, and ends with the same file as one that was never interrupted.
         """
         kind = feed.kind
+        if self.end_ns <= self.start_ns:
+            first, last = utc(self.start_ns).date(), utc(self.end_ns - 1).date()
+            raise FetchError(f"{kind.series}: the last day, {last}, is before the first, {first}; expected it after")
         feed.check_window(self.start_ns, self.end_ns)
         step_ns = kind.every_ns if kind.joining is not Joining.SUM else kind.grid_ns or NS_PER_MS
         end_ns = min(self.end_ns, self.now_ns // step_ns * step_ns)
@@ -106,7 +112,7 @@ class Fetch:
                         break
             self.progress(1.0)
             left = tuple(_holes(kind, store, self.start_ns, end_ns))
-        return Fetched(kind.series, added, client.requests - made, left)
+        return Fetched(kind.series, added, client.requests - made, left, feed.note if left else "")
 
     def _lacking(self, kind: Kind, store: Store, end_ns: int) -> Iterator[tuple[int, int]]:
         """The spans of time of which samples are missing."""
@@ -126,6 +132,7 @@ class Fetch:
                 f"{request}: the reply has {len(samples)} rows of {first} to {last}, and none from "
                 f"{utc(at_ns).isoformat()} on; expected the rows that were asked for"
             )
+        check_columns(kept.columns, lambda name, index: f"{request}: {utc(int(kept.time_ns[index]))}, {name}")
         if len(samples) and not self.as_given:
             feed.check_units(samples, request)
         if page.until_ns <= at_ns:
@@ -151,7 +158,11 @@ def _holes(kind: Kind, store: Store, start_ns: int, end_ns: int) -> list[Hole]:
     times: Ints = np.zeros(0, dtype=np.int64)
     if store.has(kind.series):
         times = store.read(kind.series)[1].within(start_ns, end_ns).time_ns
-    return holes(times, kind.every_ns, start_ns=start_ns, end_ns=end_ns, changing=kind.changing)
+    found = holes(times, kind.every_ns, start_ns=start_ns, end_ns=end_ns, changing=kind.changing)
+    if kind.changing and len(times) > 1 and (not found or found[-1].before_ns != end_ns):
+        step_ns = min(kind.every_ns, int(np.diff(times[-2:]).item()))
+        found += holes(times[-1:], step_ns, end_ns=end_ns)
+    return found
 
 
 def _has(store: Store, series: str, at_ns: int) -> bool:
@@ -232,9 +243,9 @@ def ascending(reply: Reply, times: Ints) -> None:
         )
 
 
-def after_last(times: Ints, end_ns: int) -> int:
-    """Where the next page begins: after the last sample, or at the end where there is none."""
-    return int(times[-1]) + 1 if len(times) else end_ns
+def after_last(times: Ints, end_ns: int, span_ns: int = 1) -> int:
+    """Where the next page begins: after the last sample and what it spans, or at the end where there is none."""
+    return int(times[-1]) + span_ns if len(times) else end_ns
 
 
 def refuse_units(request: str, said: str, expected: str) -> FetchError:

@@ -42,6 +42,7 @@ class Candles(Feed):
     interval: str
     host: str = HOST
     pace: Pace = PACE
+    note: str = "Hyperliquid keeps only the latest 5,000 candles of an interval"
 
     @property
     def kind(self) -> Kind:
@@ -70,7 +71,7 @@ class Candles(Feed):
             raise refuse_units(reply.request, said, f"candles of {self.interval}")
         names = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
         columns = {name: numbers(reply, rows, key) for name, key in names.items()}
-        return Page(reply, Samples(times, columns), after_last(times, end_ns))
+        return Page(reply, Samples(times, columns), after_last(times, end_ns, INTERVALS_NS[self.interval]))
 
 
 @frozen(kw_only=True)

@@ -1,7 +1,7 @@
 """Kamino's own API: what a reserve pays lenders and costs borrowers, hour by hour, as APY in fractions.
 
 Its figures are effective yearly rates and include the chain's faster slots already. With hourly samples of a whole
-history this is the best source of lending rates; the price and the limits of the reserve come along.
+history this is the best source of lending rates.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ HIGHEST = 1.0
 
 @frozen(kw_only=True)
 class Reserve(Feed):
-    """Lending and borrowing rates of a reserve, hourly, and the loan to value at which it liquidates."""
+    """Lending and borrowing rates of a reserve, hourly, as effective fractions a year."""
 
     reserve: str
     market: str = MARKET
