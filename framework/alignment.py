@@ -57,6 +57,7 @@ def align(
         if each is spines[0]:
             return _fit(spine, made, spine.time_ns, span_ns)
         if each.joining is Joining.HOLD:
+            _refuse_unknown(each, spine.time_ns[spine.time_ns >= from_ns])
             each = _held(filled(each, spine.time_ns, span_ns, from_ns, until_ns)[0], spine)
         return _fit(*filled(each, spine.time_ns, span_ns, from_ns, until_ns), spine.time_ns, span_ns)
 
@@ -172,6 +173,15 @@ def _coverage(fit: _Fit, inside: NDArray[np.bool_], keep: NDArray[np.bool_]) -> 
         fill=fit.series.fill,
         filled=int(fit.made[fit.slot >= 0].sum()),
     )
+
+
+def _refuse_unknown(held: Series, open_ns: Ints) -> None:
+    """Refuse a level that holds, where a rule was named, and that is not known yet as the first row opens."""
+    if held.fill is not Fill.DROP and len(open_ns) and held.time_ns[0] > open_ns[0]:
+        first, row = utc(int(held.time_ns[0])).isoformat(), utc(int(open_ns[0])).isoformat()
+        raise MarketError(
+            f"{held.file}: its first sample, at {first}, is after the first row, {row}; expected one before"
+        )
 
 
 def _refuse_overlap(spine: Series, span_ns: int) -> None:

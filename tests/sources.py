@@ -221,18 +221,22 @@ def kamino(rows: list[dict]) -> Callable[[Asked], object]:
 
 
 def jito(days: int, value: float = 1e9, supply: float = 1.0) -> Callable[[Asked], object]:
-    """Jito's API: pool value and supply by day, a rate of 1.2 that grows by 0.05 % every second day."""
-    rate = [1.2 * 1.0005 ** (day // 2) for day in range(days)]
-    dates = [iso(START_MS + day * DAY_MS) for day in range(days)]
+    """Jito's API: of samples every six hours the last within each day and the window, both ends included.
+
+    The pool's rate is 1.2 and grows by 0.05 % every second day.
+    """
 
     def speak(asked: Asked) -> object:
         limits = asked.body["range_filter"]
-        chosen = [day for day in range(days) if limits["start"][:10] <= dates[day][:10] <= limits["end"][:10]]
-        tvl = [{"data": rate[day] * 10_000_000 * value, "date": dates[day]} for day in chosen]
+        first, last = (datetime.fromisoformat(limits[end]).timestamp() * 1000 for end in ("start", "end"))
+        every = range(START_MS, START_MS + days * DAY_MS, DAY_MS // 4)
+        latest = {at // DAY_MS: at for at in every if first <= at <= last}
+        days_since = {at: (at - START_MS) // DAY_MS for at in latest.values()}
+        rates = {iso(at): 1.2 * 1.0005 ** (day // 2) for at, day in days_since.items()}
         return {
-            "tvl": tvl,
-            "supply": [{"data": 10_000_000 * supply, "date": dates[day]} for day in chosen],
-            "apy": [{"data": 0.07, "date": dates[day]} for day in chosen],
+            "tvl": [{"data": rate * 10_000_000 * value, "date": at} for at, rate in rates.items()],
+            "supply": [{"data": 10_000_000 * supply, "date": at} for at in rates],
+            "apy": [{"data": 0.07, "date": at} for at in rates],
         }
 
     return speak

@@ -503,6 +503,16 @@ def test_jito_pool_rate_is_sol_per_token(store):
     assert rates[:4].tolist() == pytest.approx([1.2, 1.2, 1.2 * 1.0005, 1.2 * 1.0005], rel=1e-12)
 
 
+def test_windows_of_jito_leave_no_trace(store):
+    """The last sample of a day is the same whatever the windows were: a fetch in parts ends with the same bytes."""
+    other = Store(store.root / "other")
+    with Host(sources.jito(800)) as host:
+        fetch(jito.PoolRate(), store, host, 800)
+        for days in (100, 101, 500, 800):
+            fetch(jito.PoolRate(), other, host, days)
+    assert other.path("jito:pool_rate").read_bytes() == store.path("jito:pool_rate").read_bytes()
+
+
 JITO_REFUSED = {
     "SOL for lamports": {"value": 1.0},
     "lamports for tokens": {"supply": 1e9},

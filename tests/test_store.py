@@ -446,8 +446,13 @@ def test_a_growing_pool_rate_is_our_reward(store):
     """From lamports and tokens to the ledger: the rate's growth is income of whoever holds the token."""
     fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
     fetched(store, sources.jito(10), jito.PoolRate())
-    market = load_market(spec(series={"jitosol_rate": "jito:pool_rate"}), None)
-    assert market["jitosol_rate_close"].tolist() == pytest.approx([1.2 * 1.0005 ** (day // 2) for day in range(10)])
+    named = {"jitosol_rate": "jito:pool_rate"}
+    with pytest.raises(
+        MarketError, match=r"first sample, at 2025-01-01T18:00.*, is after the first row, 2025-01-01T00:00"
+    ):
+        load_market(spec(series=named), None)
+    market = load_market(spec(start="2025-01-02", series=named), None)
+    assert market["jitosol_rate_close"].tolist() == pytest.approx([1.2 * 1.0005 ** (day // 2) for day in range(1, 10)])
     run = markets.play(market, [Jito()], markets.Script(start=[Swap("jito", "USDC", "JITOSOL", 10_000.0)]))
     rewards = [event.amount for event in markets.happened(run, RewardAccrued)]
     assert min(rewards) >= 0

@@ -125,7 +125,7 @@ class Fetch:
         page = feed.page(client, at_ns, until_ns)
         series, request = feed.kind.series, page.reply.request
         samples = distinct(page.samples, series, request)
-        kept = samples.within(at_ns, until_ns)
+        kept = samples.within(at_ns, min(until_ns, page.until_ns))
         if len(samples) and not len(kept):
             first, last = (utc(int(samples.time_ns[index])).isoformat() for index in (0, -1))
             raise FetchError(

@@ -1,7 +1,8 @@
 """Jito's stake pool: how much SOL one jitoSOL is worth, which steps once per epoch and holds between.
 
-The interface gives the pool's value in lamports and its supply in whole jitoSOL, sampled by day; their quotient is the
-rate, with all fees taken off. Epochs last about two days, so a daily sample is the rate of its epoch.
+The interface gives the value of the pool in lamports and its supply in whole jitoSOL, the last of each day. They give
+the rate, with all fees off. Epochs last about two days, so a daily sample is the rate of its epoch. A window that
+ends within a day would give a sample that is not that day's last: windows end at midnight.
 """
 
 import numpy as np
@@ -51,7 +52,7 @@ class PoolRate(Feed):
             raise FetchError(f"jito: {utc(start_ns).date()} is before {utc(FIRST_NS).date()}, when the pool began")
 
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
-        until_ns = min(end_ns, start_ns + DAYS_AT_ONCE * NS_PER_DAY)
+        until_ns = min(end_ns, (start_ns // NS_PER_DAY + DAYS_AT_ONCE) * NS_PER_DAY)
         days = {"start": utc(start_ns).isoformat(), "end": utc(until_ns).isoformat()}
         asked = {"bucket_type": "Daily", "range_filter": days, "sort_by": {"field": "BlockTime", "order": "Asc"}}
         reply = client.post("/api/v1/stake_pool_stats", asked)

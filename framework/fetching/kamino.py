@@ -50,7 +50,7 @@ class Reserve(Feed):
         )
 
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
-        until_ns = min(end_ns, start_ns + DAYS_AT_ONCE * NS_PER_DAY)
+        until_ns = min(end_ns, (start_ns // NS_PER_DAY + DAYS_AT_ONCE) * NS_PER_DAY)
         reserve = RESERVES.get(self.reserve, self.reserve)
         asked = {"env": "mainnet-beta", "start": _iso(start_ns), "end": _iso(until_ns), "frequency": "hour"}
         reply = client.get(f"/kamino-market/{self.market}/reserves/{reserve}/metrics/history", asked)
