@@ -17,7 +17,7 @@ from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.embedded import EMBEDDED, NO_FUNDING
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
-from framework.readers import READERS, Raw
+from framework.readers import INTERVALS_NS, READERS, Raw
 from framework.rulebook import Rulebook
 from framework.scenario import Entry, MarketSpec, Scenario, SourceSpec, StoredSpec
 from framework.series import Fill, Joining, Series
@@ -185,7 +185,9 @@ def _read(key: str, source: SourceSpec, data: Path) -> Series:
     options = {name: value for name, value in source.options().items() if value is not None}
     if options and source.reader != "table":
         raise ScenarioError(f"{key}.{next(iter(options))}: reader {source.reader!r} takes no options; only table does")
-    return reader(Raw.read(data / source.file), **options)
+    series = reader(Raw.read(data / source.file), **options)
+    every_ns = INTERVALS_NS[source.every] if source.every else series.every_ns
+    return evolve(series, fill=Fill(source.fill or Fill.DROP), every_ns=every_ns)
 
 
 def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | None) -> Venue:

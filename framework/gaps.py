@@ -43,16 +43,21 @@ def holes(
     """Where samples are missing that come every `every_ns`, within `time_ns` and from `start_ns` up to `end_ns`.
 
     With `changing` samples may come more often than that, and then do so for a while: a step is judged by its
-    neighbours.
+    neighbours, and the ends of the window by the first and the last step.
     """
     if not len(time_ns):
         if start_ns is None or end_ns is None or end_ns <= start_ns:
             return []
         return [Hole(start_ns, end_ns, -((start_ns - end_ns) // every_ns), every_ns)]
     found = []
-    if start_ns is not None and (missing := (int(time_ns[0]) - start_ns) // every_ns) > 0:
-        found.append(Hole(start_ns, int(time_ns[0]), missing, every_ns))
     steps = np.diff(time_ns)
+    ends = (
+        [min(every_ns, int(step)) if changing else every_ns for step in steps[[0, -1]]]
+        if len(steps)
+        else [every_ns] * 2
+    )
+    if start_ns is not None and (missing := (int(time_ns[0]) - start_ns) // ends[0]) > 0:
+        found.append(Hole(start_ns, int(time_ns[0]), missing, ends[0]))
     usual = np.full(len(steps), every_ns)
     if changing and len(steps) > 1:
         beside = np.maximum(np.concatenate((steps[1:], [0])), np.concatenate(([0], steps[:-1])))
@@ -60,8 +65,8 @@ def holes(
     for index in np.flatnonzero(steps > SLACK * usual):
         missing = round(steps[index] / usual[index]) - 1
         found.append(Hole(int(time_ns[index]), int(time_ns[index + 1]), missing, int(usual[index])))
-    if end_ns is not None and (missing := -((int(time_ns[-1]) - end_ns) // every_ns) - 1) > 0:
-        found.append(Hole(int(time_ns[-1]), end_ns, missing, every_ns))
+    if end_ns is not None and (missing := -((int(time_ns[-1]) - end_ns) // ends[1]) - 1) > 0:
+        found.append(Hole(int(time_ns[-1]), end_ns, missing, ends[1]))
     return found
 
 
@@ -78,7 +83,9 @@ def filled(series: Series, open_ns: Ints, span_ns: int, start_ns: int, end_ns: i
     if series.joining in (Joining.SUM, Joining.HOLD) or spine:
         every_ns = series.span_ns or series.every_ns
         if every_ns is None:
-            raise MarketError(f"{series.file}: fill = {series.fill}, but how often its samples come is not known")
+            raise MarketError(
+                f'{series.file}: fill = "{series.fill}" needs to know how often; expected every = "1h" or such'
+            )
         times = _absent(series, every_ns, start_ns, end_ns)
     else:
         rows = open_ns[(open_ns >= start_ns) & (open_ns < end_ns)]

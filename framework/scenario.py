@@ -27,6 +27,9 @@ The last is the study's: positions are opened at the price of the first close an
 class SourceSpec:
     """One input file and the reader that understands it; the rest says how the reader `table` takes its columns.
 
+    `fill` says what happens where samples are missing, as for `StoredSpec`; without it rows that lack them are dropped.
+    `every` is how often samples come, such as `8h`, which a rule for payments has to know.
+
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
     `columns` our names and the file's, and `joining` how several samples of one row become one.
     """
@@ -36,11 +39,13 @@ class SourceSpec:
     interval: str | None = None
     time: str | None = None
     columns: dict[str, str] | None = None
-    joining: Literal["last", "sum", "hold"] | None = None
+    joining: Literal["last", "mean", "sum", "hold"] | None = None
+    fill: Literal["refuse", "zero", "previous", "drop"] | None = None
+    every: Literal["1m", "5m", "15m", "1h", "4h", "8h", "1d"] | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""
-        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file"))
+        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every"))
 
 
 @frozen(kw_only=True)

@@ -1,11 +1,14 @@
 """The store: it only grows, every sample has its provenance, and scenarios name its series under explicit rules."""
 
+import tempfile
 import tomllib
 from datetime import date
 
 import numpy as np
 import pytest
 from attrs import evolve
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from framework import FundingSettled, InterestAccrued, Open, RewardAccrued, Side, Swap
 from framework.alignment import align
@@ -224,8 +227,9 @@ def test_intervals_may_change():
     rules = {"every_ns": 8 * HOUR_NS, "changing": True}
     market = aligned(prices(2), rates(hours, [0.001] * 15, **rules))
     assert market["rate"].tolist() == pytest.approx([0.003, 0.012])
-    with pytest.raises(MarketError, match=r"1 missing .* the first at 2025-01-02T08:00"):
-        aligned(prices(2), rates([hour for hour in hours if hour != 32], [0.001] * 14, **rules))
+    for lost, words in ((32, "1 missing .* the first at 2025-01-02T08:00"), (47, "1 missing .* at 2025-01-02T23:00")):
+        with pytest.raises(MarketError, match=words):
+            aligned(prices(2), rates([hour for hour in hours if hour != lost], [0.001] * 14, **rules))
 
 
 def test_a_level_is_the_last_the_mean_or_the_one_before():
@@ -353,6 +357,55 @@ def test_candles_of_another_market_are_a_level_of_the_row(store):
     market = load_market(spec(series={"jitosol_close": "hyperliquid:JITOSOL:4h"}), None)
     assert market["jitosol_close"].tolist() == [110.0] * 10
     assert market.cell("jitosol_close", 1) == "hyperliquid:JITOSOL:4h:12"
+
+
+def files(path, hours):
+    """A directory with a CSV of funding at hours after 2025-01-01, and the source that reads it."""
+    lines = [f"2025-01-{1 + hour // 24:02}T{hour % 24:02}:00:00Z,0.0001" for hour in hours]
+    (path / "paid.csv").write_text("\n".join(["time,rate", *lines]))
+    return {"reader": "table", "file": "paid.csv", "columns": {"x_funding_rate": "rate"}, "joining": "sum"}
+
+
+def test_files_stand_beside_series_of_the_store(store, tmp_path):
+    """With a directory of data the scenario's files are read as well, under the same rules where one is named."""
+    fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
+    source = files(tmp_path, [hour for hour in range(0, 240, 8) if hour != 64])
+    dropped = load_market(spec(sources={"paid": source}), tmp_path)
+    assert dropped["x_funding_rate"].tolist() == pytest.approx([0.0003] * 2 + [0.0002] + [0.0003] * 7)
+    assert dropped.coverage[1].fill == "drop"
+    with pytest.raises(MarketError, match=r"paid.csv: 1 missing .*, the first at 2025-01-03T16:00"):
+        load_market(spec(sources={"paid": source | {"fill": "refuse", "every": "8h"}}), tmp_path)
+    filled = load_market(spec(sources={"paid": source | {"fill": "previous", "every": "8h"}}), tmp_path)
+    assert filled["x_funding_rate"].tolist() == pytest.approx([0.0003] * 10)
+    with pytest.raises(MarketError, match=r'paid.csv: fill = "refuse" needs to know how often; expected every'):
+        load_market(spec(sources={"paid": source | {"fill": "refuse"}}), tmp_path)
+    with pytest.raises(MarketError, match="nowhere: no such directory"):
+        load_market(spec(), tmp_path / "nowhere")
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=12, unique=True), min_size=1, max_size=6))
+def test_however_samples_come_the_file_is_the_same(tmp_path, parts):
+    """Any parts in any order, overlapping or not, end with the bytes of one append of everything."""
+    with tempfile.TemporaryDirectory(dir=tmp_path) as place:
+        bit, whole = Store(f"{place}/bit"), Store(f"{place}/whole")
+        for part in parts:
+            put(bit, KIND, sorted(part), [hour / 1000 for hour in sorted(part)])
+        hours = sorted({hour for part in parts for hour in part})
+        assert put(whole, KIND, hours, [hour / 1000 for hour in hours]) == len(hours)
+        assert bit.path(KIND.series).read_bytes() == whole.path(KIND.series).read_bytes()
+
+
+@given(
+    lags=st.lists(st.floats(0, 0.24), min_size=2, max_size=50),
+    removed=st.sets(st.integers(0, 49), max_size=30),
+)
+def test_every_missing_sample_is_counted(lags, removed):
+    """Of samples that lag by up to a quarter of their step, the holes have as many as were taken out."""
+    kept = [hour for hour in range(len(lags)) if hour not in removed]
+    times = np.array([round((hour + lags[hour]) * HOUR_NS) for hour in kept], dtype=np.int64)
+    found = holes(times, HOUR_NS, start_ns=0, end_ns=len(lags) * HOUR_NS)
+    assert sum(hole.missing for hole in found) == len(lags) - len(kept)
 
 
 def test_a_run_is_the_same_after_the_series_has_grown(store):

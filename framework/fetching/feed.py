@@ -158,11 +158,7 @@ def _holes(kind: Kind, store: Store, start_ns: int, end_ns: int) -> list[Hole]:
     times: Ints = np.zeros(0, dtype=np.int64)
     if store.has(kind.series):
         times = store.read(kind.series)[1].within(start_ns, end_ns).time_ns
-    found = holes(times, kind.every_ns, start_ns=start_ns, end_ns=end_ns, changing=kind.changing)
-    if kind.changing and len(times) > 1 and (not found or found[-1].before_ns != end_ns):
-        step_ns = min(kind.every_ns, int(np.diff(times[-2:]).item()))
-        found += holes(times[-1:], step_ns, end_ns=end_ns)
-    return found
+    return holes(times, kind.every_ns, start_ns=start_ns, end_ns=end_ns, changing=kind.changing)
 
 
 def _has(store: Store, series: str, at_ns: int) -> bool:
