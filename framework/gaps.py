@@ -123,8 +123,8 @@ def _absent(series: Series, every_ns: int, start_ns: int, end_ns: int) -> Ints:
 def _with(series: Series, times: Ints) -> tuple[Series, Flags]:
     """The series with samples at `times` as its rule makes them."""
     before = series.time_ns.searchsorted(times, side="right") - 1
-    if series.fill is Fill.ZERO and series.span_ns is not None:
-        raise MarketError(f'{series.file}: fill = "zero" for prices; expected "refuse", "previous" or "drop"')
+    if series.fill is Fill.ZERO and (series.span_ns is not None or series.joining is Joining.HOLD):
+        raise MarketError(f'{series.file}: fill = "zero" for a price; expected "refuse", "previous" or "drop"')
     if series.fill is Fill.PREVIOUS and (before < 0).any():
         first = utc(int(times[0])).isoformat()
         raise MarketError(f'{series.file}: fill = "previous", but no sample is before {first}')

@@ -370,6 +370,18 @@ def test_pages_that_a_killed_fetch_stored_stay_and_the_rest_is_fetched(tmp_path)
     assert [path.name for path in (tmp_path / "killed").rglob("*.part")] == []
 
 
+def test_what_a_killed_write_left_is_replaced(store):
+    """A file that was being written when the process was killed is no series, and the next page takes its place."""
+    part = store.path(FUNDING).with_name(".funding.parquet.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"PAR1 and no more")
+    assert store.ids() == []
+    with funded() as host:
+        fetch(SOL, store, host, 3)
+    assert complete(store)
+    assert not part.exists()
+
+
 def test_two_fetches_of_one_series_do_not_meet(store):
     """While one adds to a series, another is refused."""
     with funded() as host, store.lock(FUNDING):
