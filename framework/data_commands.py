@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from framework.inspection import Samples
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
-INTERVALS = ("1m", "5m", "15m", "1h", "4h", "8h", "1d")
+INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
 NS_PER_DAY = 86_400 * 10**9
 HOLES_TOLD = 3
 

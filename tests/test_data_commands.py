@@ -237,3 +237,11 @@ def test_check_names_the_hole_of_marginfis_rates(study_data, capsys):
     assert "2025-07-30 15:00:00 to 2025-09-03 06:00:00, 831 h: 830 missing of one every 1 h" in printed
     assert "newest first" in printed
     assert "units: column avgBorrowingRate: 5.973 in the middle; for a rate that looks like percent" in printed
+
+
+def test_the_intervals_of_the_command_are_those_of_the_readers():
+    """The command names them without loading the readers."""
+    from framework.data_commands import INTERVALS
+    from framework.readers import INTERVALS_NS
+
+    assert tuple(INTERVALS_NS) == INTERVALS

@@ -272,6 +272,38 @@ def test_a_hole_is_asked_for_again_and_nothing_around_it(store):
     assert complete(store, 2)
 
 
+@pytest.mark.parametrize("source", ["hyperliquid", "kamino"])
+def test_a_hole_that_stays_is_told_and_no_error(store, source):
+    """A source without some hours answers with what lies around them, and the rest is fetched as ever."""
+    lost = range(30, 33)
+    if source == "hyperliquid":
+        rows = sources.candles(3, "1h")
+        kept = [row for hour, row in enumerate(rows) if hour not in lost]
+
+        def speak(asked):
+            wanted = asked.body["req"]  # a candle that contains the start belongs to the reply
+            return [row for row in kept if row["T"] >= wanted["startTime"] and row["t"] <= wanted["endTime"]][:40]
+
+        feed = hyperliquid.Candles(coin="SOL", interval="1h")
+    else:
+        speak = sources.kamino([sources.reserve_sample(hour) for hour in range(72) if hour not in lost])
+        feed = kamino.Reserve(reserve="SOL")
+    with Host(speak) as host:
+        for added, requests in ((69, None), (0, 1), (0, 1)):
+            done = fetch(feed, store, host, 3)
+            assert (done.added, [hole.missing for hole in done.holes]) == (added, [3])
+            assert requests in (None, done.requests)
+
+
+def test_progress_is_told_from_nothing_to_all(store):
+    """Shares that grow, up to 1."""
+    shares = []
+    with funded() as host:
+        fetch(SOL, store, host, 3, progress=shares.append)
+    assert shares == sorted(shares)
+    assert (len(shares), shares[0] > 0.3, shares[-1]) == (4, True, 1.0)
+
+
 def test_again_asks_for_everything_and_finds_what_differs(store):
     """A source that changes its history is told, and the store keeps what it had."""
     with funded() as host:
@@ -450,6 +482,25 @@ def test_drift_refuses_other_scales(store, records, words):
     with Host(lambda _: {"success": True, "records": [dict(record) for record in records]}) as host:
         refuses(drift.Funding(market="SOL-PERP"), store, host, 1, words)
     assert store.ids() == []
+
+
+def test_a_day_of_drift_may_come_in_parts(store):
+    """The parts are asked for one by one, and a day that has no last one is refused."""
+    records = [sources.drift_record(hour) for hour in range(24)]
+
+    def speak(asked):
+        page = int(asked.query.get("page", 1))
+        return {
+            "records": [dict(row) for row in records[page * 10 - 10 : page * 10]],
+            "meta": {"nextPage": page + 1 if page < 3 else None},
+        }
+
+    with Host(speak) as host:
+        done = fetch(drift.Funding(market="SOL-PERP"), store, host, 1)
+    assert (done.added, done.requests, done.holes) == (24, 3, ())
+    with Host(lambda _: {"records": [], "meta": {"nextPage": 2}}) as host:
+        words = "still not the last part of a day; expected 5 at most"
+        refuses(drift.Funding(market="SOL-PERP"), Store(store.root / "other"), host, 1, words)
 
 
 def test_drift_has_an_end_and_a_beginning(store):

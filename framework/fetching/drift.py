@@ -4,6 +4,8 @@ A payment is quoted in USD for one coin; divided by the oracle's mean price it i
 can be paid at different rates: `funding_rate` is the short's. Positive: longs pay shorts.
 """
 
+from typing import Any
+
 import numpy as np
 from attrs import frozen
 
@@ -25,6 +27,8 @@ DRAINED_NS = 1_775_059_500 * NS_PER_SECOND
 """2026-04-01T16:05:00Z."""
 SCALES = {"fundingRate": 1e9, "fundingRateLong": 1e9, "fundingRateShort": 1e9, "oraclePriceTwap": 1e6}
 """What the older form multiplies by to write integers."""
+MOST_PARTS = 5
+"""Replies of which a day's 24 records may consist."""
 CAP = 0.005
 """Above what the widest clamp lets through: a tenth of the price over 24 hours."""
 
@@ -63,8 +67,7 @@ class Funding(Feed):
 
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
         day = utc(start_ns)
-        reply = client.get(f"/market/{self.market}/fundingRates/{day.year}/{day.month}/{day.day}")
-        rows = rows_of(reply, reply.json(), "records", "fundingRates")
+        reply, rows = _day(client, f"/market/{self.market}/fundingRates/{day.year}/{day.month}/{day.day}")
         for row in rows:
             row["ts"] = _seconds(row.get("ts"))
         times = milliseconds(reply, rows, "ts")
@@ -82,6 +85,22 @@ class Funding(Feed):
         if price.max() > 1e6 or np.abs(rate).max() > CAP:
             said = f"a rate of {np.abs(rate).max():.3g} an hour at a price of {price.max():.6g} USD"
             raise refuse_units(request, said, f"at most {CAP:g}, and prices below a million")
+
+
+def _day(client: Client, path: str) -> tuple[Reply, list[dict[str, Any]]]:
+    """The records of a day, whose reply may come in several parts; these are joined as one."""
+    rows: list[dict[str, Any]] = []
+    parts: list[Reply] = []
+    following: object = None
+    while not parts or following is not None:
+        if len(parts) == MOST_PARTS:
+            raise FetchError(f"{parts[-1].request}: still not the last part of a day; expected {MOST_PARTS} at most")
+        parts.append(client.get(path, {"page": following} if parts else None))
+        content = parts[-1].json()
+        rows += rows_of(parts[-1], content, "records", "fundingRates")
+        meta = content.get("meta")
+        following = meta.get("nextPage") if isinstance(meta, dict) else None
+    return Reply(parts[0].request, b"".join(part.content for part in parts)), rows
 
 
 def _seconds(value: object) -> object:

@@ -118,7 +118,7 @@ class Fetch:
         """The spans of time of which samples are missing."""
         for hole in _holes(kind, store, self.start_ns, end_ns):
             known = hole.after_ns > self.start_ns or _has(store, kind.series, hole.after_ns)
-            yield hole.after_ns + (1 if known else 0), hole.before_ns
+            yield hole.after_ns + ((kind.span_ns or 1) if known else 0), hole.before_ns
 
     def _page(self, feed: Feed, client: Client, at_ns: int, until_ns: int) -> Page:
         """A page of which every sample is checked and new to this fetch, in time order."""
@@ -126,7 +126,8 @@ class Fetch:
         series, request = feed.kind.series, page.reply.request
         samples = distinct(page.samples, series, request)
         kept = samples.within(at_ns, min(until_ns, page.until_ns))
-        if len(samples) and not len(kept):
+        near = samples.within(at_ns - feed.kind.every_ns, until_ns + feed.kind.every_ns)
+        if len(samples) > len(near) and not len(kept):
             first, last = (utc(int(samples.time_ns[index])).isoformat() for index in (0, -1))
             raise FetchError(
                 f"{request}: the reply has {len(samples)} rows of {first} to {last}, and none from "
