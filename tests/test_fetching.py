@@ -639,6 +639,40 @@ def test_binance_refuses_percent(store):
     assert store.ids() == []
 
 
+SECOND = sources.START_MS // 1000
+OTHER_TIMES = {
+    "hyperliquid candles": (hyperliquid.Candles(coin="SOL", interval="1d"), [sources.candle(SECOND)], "row 1, t: "),
+    "hyperliquid funding": (SOL, [sources.payment(0, time=SECOND)], "row 1, time: "),
+    "drift": (
+        drift.Funding(market="SOL-PERP"),
+        {"records": [sources.drift_record(0, ts=SECOND * 1000)]},
+        "row 1, ts: ",
+    ),
+    "defillama": (
+        defillama.Lending(pool="p"),
+        {"data": [sources.pool_sample(0, timestamp=SECOND)]},
+        "row 1, timestamp: ",
+    ),
+    "kamino": (kamino.Reserve(reserve="SOL"), {"history": [{"timestamp": "2025-01-01 00:00"}]}, "row 1, timestamp: "),
+    "jito": (jito.PoolRate(), {"tvl": [{"data": 1, "date": SECOND}], "supply": []}, "row 1, date: "),
+    "binance": (
+        binance.Funding(symbol="SOLUSDT"),
+        [{"fundingTime": SECOND, "fundingRate": "0.0001"}],
+        "row 1, fundingTime: ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("feed", "reply", "place"), OTHER_TIMES.values(), ids=OTHER_TIMES)
+def test_times_in_another_unit_or_without_a_zone_are_refused(store, feed, reply, place):
+    """Seconds for milliseconds, milliseconds for seconds, numbers for text, and times of no zone, from every source."""
+    with Host(lambda _: reply) as host:
+        refuses(
+            feed, store, host, 1, f"{place}.*; expected (milliseconds since 1970|a time such as 2025-01-31T00:00:00Z)"
+        )
+    assert store.ids() == []
+
+
 def test_provenance_tells_every_request(store):
     """A line per reply: what was asked, the digest of the raw bytes, and what of it is in the store."""
     with funded() as host:

@@ -57,7 +57,7 @@ def host(data):
 
 @pytest.mark.parametrize("settings", [(), ("strategy.short=drift", "strategy.leverage=2", "strategy.trigger=4")])
 def test_the_store_gives_what_the_files_give(study_data, stored, capsys, tmp_path, settings):
-    """410 rows, every cell of every column, the same ledger and the same summary."""
+    """410 rows, every cell of every column, and the same ledger to the last transfer."""
     lines = EXAMPLE.read_text().replace('embedded = "sol_daily"\n', "")
     head, _, tail = lines.partition("[market.sources]")
     tail = tail[tail.index("[rulebook]") :]
