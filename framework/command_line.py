@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from framework import audit_commands, export_commands, logs, new_commands
+from framework import audit_commands, data_commands, export_commands, logs, new_commands
 from framework.errors import CarrybookError
 
 
@@ -138,8 +138,9 @@ def sweep(
     console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
 
 
-for command in (*audit_commands.COMMANDS, *export_commands.COMMANDS, *new_commands.COMMANDS):
-    carrybook.add_command(command)
+for module in (audit_commands, data_commands, export_commands, new_commands):
+    for command in module.COMMANDS:
+        carrybook.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -37,6 +37,8 @@ class Source:
     def cell(self, index: int) -> str:
         """The source of one cell, such as `candles.json:17` or `funding.json:5-28`."""
         first, count = int(self.first_row[index]), int(self.rows[index])
+        if not count:
+            return f"{self.file}:none"
         return f"{self.file}:{first}" if count == 1 else f"{self.file}:{first}-{first + count - 1}"
 
 
@@ -52,6 +54,10 @@ class Coverage:
     """Samples before or after the rows that were asked for."""
     dropped: int
     """Samples of rows that were left out because another series lacks them."""
+    fill: str = "drop"
+    """The rule for what is missing."""
+    filled: int = 0
+    """Samples that the rule made; they are in no other count."""
 
 
 def _frozen_array(values: object, dtype: type) -> NDArray[np.generic]:

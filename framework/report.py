@@ -55,12 +55,14 @@ def _grid(title: str, *columns: str) -> Grid:
 
 def _market(run: Run) -> Grid:
     market = run.market
+    ruled = any(each.fill != "drop" for each in market.coverage)
     grid = _grid(
         f"Market: {len(market)} rows, {market.date(0)} to {market.date(len(market) - 1)}",
-        "series", "<file", "samples", "used", "outside", "dropped",
+        "series", "<file", "samples", "used", "outside", "dropped", *(("<where missing", "filled") if ruled else ()),
     )  # fmt: skip
     for each in market.coverage:
-        grid.add(each.series, each.file, *map(str, (each.samples, each.used, each.outside, each.dropped)))
+        rule = (each.fill, str(each.filled)) if ruled else ()
+        grid.add(each.series, each.file, *map(str, (each.samples, each.used, each.outside, each.dropped)), *rule)
     dropped = market.dropped_rows
     notes = [f"{len(dropped)} rows dropped, which not all series have"]
     notes += [f"first {dropped[0]}"] if dropped else []

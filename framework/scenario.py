@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tomli_w
 from attrs import asdict, field, frozen, validators
@@ -27,6 +27,9 @@ The last is the study's: positions are opened at the price of the first close an
 class SourceSpec:
     """One input file and the reader that understands it; the rest says how the reader `table` takes its columns.
 
+    `fill` says what happens where samples are missing, as for `StoredSpec`; without it rows that lack them are dropped.
+    `every` is how often samples come, such as `8h`, which a rule for payments has to know.
+
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
     `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what
     becomes of samples of one time: they are refused, count `once` if they say the same, or count each (`keep`).
@@ -37,33 +40,67 @@ class SourceSpec:
     interval: str | None = None
     time: str | None = None
     columns: dict[str, str] | None = None
-    joining: Literal["last", "sum", "hold"] | None = None
+    joining: Literal["last", "mean", "sum", "hold"] | None = None
     duplicates: Literal["refuse", "once", "keep"] | None = None
+    fill: Literal["refuse", "zero", "previous", "drop"] | None = None
+    every: Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"] | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""
-        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file"))
+        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every"))
+
+
+@frozen(kw_only=True)
+class StoredSpec:
+    """A series of the store, by its id, and the rules by which it falls into the rows of the market.
+
+    `column` is the stored column, where the market's own name does not end with it. `joining` says how several samples
+    of one row become one, `fill` what happens where samples are missing, `lag_s` how far times may lag behind the hour
+    that they stand for. `rates` are yearly: `simple` ones a row takes as rate x years, `effective` ones as
+    (1 + rate) ** years - 1.
+    """
+
+    named_by_text: ClassVar[bool] = True
+
+    series: str
+    column: str | None = None
+    joining: Literal["last", "mean", "sum", "hold"] | None = None
+    fill: Literal["refuse", "zero", "previous", "drop"] = "refuse"
+    lag_s: float | None = field(default=None, validator=validators.optional(validators.ge(0)))
+    rates: Literal["simple", "effective"] = "simple"
 
 
 @frozen(kw_only=True)
 class MarketSpec:
     """Which rows of which data: dates are UTC and both included.
 
-    `sources` are read from the data directory of the run; without one, the `embedded` data set is read instead.
-    `funding` picks one of `funding_sources`, or `none`, as the column `funding_rate`.
+    `prices` names a series of the store, `series` further ones by the market column that they become. `funding` is a
+    table of them by venue, for columns such as `hyperliquid_funding_rate`; or the name of one of `funding_sources`, or
+    `none`, for the column `funding_rate`. `sources` are files in the data directory of the run. Without either, the
+    `embedded` data set is read.
     """
 
     start: date
     end: date = field()
     embedded: str | None = None
-    funding: str | None = None
+    funding: str | dict[str, StoredSpec] | None = None
     funding_sources: dict[str, SourceSpec] = field(factory=dict)
     sources: dict[str, SourceSpec] = field(factory=dict)
+    prices: StoredSpec | None = None
+    series: dict[str, StoredSpec] = field(factory=dict)
 
     @end.validator
     def _after_start(self, _: object, end: date) -> None:
         if end < self.start:
             raise ValueError(f"'end' must be on or after market.start, {self.start}: {end}")
+
+    @property
+    def stored(self) -> dict[str, StoredSpec]:
+        """The series of the store by the key that names them."""
+        funding = self.funding if isinstance(self.funding, dict) else {}
+        named = {f"series.{name}": spec for name, spec in self.series.items()}
+        named |= {f"funding.{name}": spec for name, spec in funding.items()}
+        return ({"prices": self.prices} if self.prices else {}) | named
 
 
 @frozen(kw_only=True)
@@ -115,7 +152,12 @@ class Scenario:
 
     def table(self) -> Table:
         """The scenario as plain tables, without what was left out."""
-        return _said(asdict(self))
+        said = _said(asdict(self))
+        market = said["market"]
+        assert isinstance(market, dict)
+        if not market["series"]:
+            del market["series"]
+        return said
 
     def toml(self) -> str:
         """The scenario as a TOML file that loads as an equal one."""

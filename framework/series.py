@@ -21,8 +21,23 @@ class Joining(StrEnum):
     """Payments: the row pays all of them."""
     LAST = "last"
     """Levels: the row has the latest of them."""
+    MEAN = "mean"
+    """Levels: the row has their mean."""
     HOLD = "hold"
     """Levels that stay until the next sample: a column `x` becomes `x_open` and `x_close` of every row."""
+
+
+class Fill(StrEnum):
+    """What happens where a series lacks samples."""
+
+    REFUSE = "refuse"
+    """The series is refused."""
+    ZERO = "zero"
+    """A missing payment pays nothing, a missing rate is 0."""
+    PREVIOUS = "previous"
+    """The last sample before holds on; a missing row of prices stands at the last close."""
+    DROP = "drop"
+    """Rows without any sample are left out, and rows with fewer than they should have are taken as they are."""
 
 
 @frozen(eq=False, kw_only=True)
@@ -49,6 +64,12 @@ class Series:
     """Whether a time may come more than once."""
     note: str = ""
     """What a reader of any result must know of the series."""
+    fill: Fill = Fill.DROP
+    every_ns: int | None = None
+    """How often samples come, if that is known; with `changing` they may come more often for a while."""
+    changing: bool = False
+    effective: bool = False
+    """Whether rates per year are effective ones, which a row takes as (1 + rate) ** years - 1, and not rate x years."""
 
     def __attrs_post_init__(self) -> None:
         if not len(self.time_ns):
