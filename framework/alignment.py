@@ -88,7 +88,7 @@ def align(
         at_ns=(spine.time_ns + spans_ns - TICK_NS)[keep],
         columns=columns,
         sources=sources,
-        coverage=tuple(_coverage(fit, inside, keep) for fit in fits),
+        coverage=tuple(each for fit in fits for each in _coverage(fit, inside, keep)),
         dropped_rows=tuple(utc(int(at)).isoformat() for at in spine.time_ns[inside & ~keep]),
         label="; ".join(
             [
@@ -174,23 +174,33 @@ def _source(fit: _Fit, keep: NDArray[np.bool_]) -> Source:
         rows = np.bincount(fit.slot[given], minlength=len(fit.count))
         if fit.series.fill is Fill.PREVIOUS:
             rows[fit.slot[made]] = np.maximum(rows[fit.slot[made]], 1)
-    return Source(fit.series.file, fit.series.digest, picked[keep], rows[keep])
+    earlier, since = fit.series.earlier, 0
+    if earlier:
+        at_ns = np.full(len(fit.count), earlier.until_ns)
+        at_ns[fit.slot[order]] = fit.series.time_ns[order]
+        since = int((at_ns[keep] < earlier.until_ns).sum())
+    other = (earlier.file, earlier.digest) if earlier else None
+    return Source(fit.series.file, fit.series.digest, picked[keep], rows[keep], other, since)
 
 
-def _coverage(fit: _Fit, inside: NDArray[np.bool_], keep: NDArray[np.bool_]) -> Coverage:
-    slot = fit.slot[~fit.made]
-    count = np.bincount(slot[slot >= 0], minlength=len(fit.count))
-    used, dropped, samples = int(count[keep].sum()), int(count[inside & ~keep].sum()), len(slot)
-    return Coverage(
-        series=fit.series.name,
-        file=fit.series.file,
-        samples=samples,
-        used=used,
-        outside=samples - used - dropped,
-        dropped=dropped,
-        fill=fit.series.fill,
-        filled=int(fit.made[fit.slot >= 0].sum()),
-    )
+def _coverage(fit: _Fit, inside: NDArray[np.bool_], keep: NDArray[np.bool_]) -> Iterator[Coverage]:
+    """What became of the samples of each file behind a series."""
+    series, earlier = fit.series, fit.series.earlier
+    first = series.time_ns < earlier.until_ns if earlier else np.zeros(len(fit.slot), dtype=bool)
+    for file, mine in (((earlier.file, first),) if earlier else ()) + ((series.file, ~first),):
+        slot = fit.slot[mine & ~fit.made]
+        count = np.bincount(slot[slot >= 0], minlength=len(fit.count))
+        used, dropped, samples = int(count[keep].sum()), int(count[inside & ~keep].sum()), len(slot)
+        yield Coverage(
+            series=series.name,
+            file=file,
+            samples=samples,
+            used=used,
+            outside=samples - used - dropped,
+            dropped=dropped,
+            fill=series.fill,
+            filled=int(fit.made[mine & (fit.slot >= 0)].sum()),
+        )
 
 
 def _refuse_unknown(held: Series, open_ns: Ints) -> None:

@@ -13,14 +13,15 @@ from typing import TypeVar
 from attrs import evolve, frozen
 
 from framework.alignment import FUNDING_RATE, align
-from framework.clock import NS_PER_DAY, NS_PER_SECOND
+from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND
 from framework.embedded import EMBEDDED, NO_FUNDING
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
-from framework.readers import INTERVALS_NS, READERS, Raw
+from framework.raw import Raw
+from framework.readers import READERS
 from framework.rulebook import Rulebook
 from framework.scenario import Entry, MarketSpec, Scenario, SourceSpec, StoredSpec
-from framework.series import Fill, Joining, Series
+from framework.series import Fill, Joining, Series, spliced
 from framework.simulation import Simulation
 from framework.store import Kind, Store
 from framework.strategy import Strategy
@@ -188,6 +189,9 @@ def _read(key: str, source: SourceSpec, data: Path) -> Series:
     if options and source.reader != "table":
         raise ScenarioError(f"{key}.{next(iter(options))}: reader {source.reader!r} takes no options; only table does")
     series = reader(Raw.read(data / source.file), **options)
+    if source.before:
+        earlier = SourceSpec(reader=source.before.reader, file=source.before.file)
+        series = spliced(_read(f"{key}.before", earlier, data), series)
     every_ns = INTERVALS_NS[source.every] if source.every else series.every_ns
     return evolve(series, fill=Fill(source.fill or Fill.DROP), every_ns=every_ns)
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from framework.clock import INTERVALS_NS
 from framework.errors import MarketError
 from framework.gaps import Hole, holes
 from framework.market import utc
-from framework.readers import INTERVALS_NS, YEARS, Raw
+from framework.raw import YEARS, Raw
 from framework.series import Floats, Ints
 from framework.store import Store
 

@@ -24,11 +24,20 @@ The last is the study's: positions are opened at the price of the first close an
 
 
 @frozen(kw_only=True)
+class EarlierSpec:
+    """A file with the same columns as a source, and its reader: what stands before the source's first sample."""
+
+    reader: str
+    file: str
+
+
+@frozen(kw_only=True)
 class SourceSpec:
     """One input file and the reader that understands it; the rest says how the reader `table` takes its columns.
 
     `fill` says what happens where samples are missing, as for `StoredSpec`; without it rows that lack them are dropped.
-    `every` is how often samples come, such as `8h`, which a rule for payments has to know.
+    `every` is how often samples come, such as `8h`, which a rule for payments has to know; `before` is another file,
+    for the time before this one's first sample.
 
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
     `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what
@@ -44,10 +53,11 @@ class SourceSpec:
     duplicates: Literal["refuse", "once", "keep"] | None = None
     fill: Literal["refuse", "zero", "previous", "drop"] | None = None
     every: Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"] | None = None
+    before: EarlierSpec | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""
-        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every"))
+        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every", "before"))
 
 
 @frozen(kw_only=True)
@@ -118,12 +128,20 @@ class Published:
 
 
 @frozen(kw_only=True)
+class Coarser:
+    """Rows of an interval, to show beside a scenario's own what they hide: over a grid of keys and their values."""
+
+    interval: Literal["1h", "2h", "4h", "8h", "12h", "1d"]
+    grid: dict[str, list[object]]
+
+
+@frozen(kw_only=True)
 class Scenario:
     """A run to be: capital, market, strategy, venues and the rulebook that completes them.
 
     `strategy`, `venues` and `rulebook` are tables of the fields of the classes that they name; `fees` are those of the
     class `venues.issuer:Issuer`, who stands behind the venues of a synthetic dollar. `published` are figures that a
-    publication gives, to be shown beside the run's.
+    publication gives, to be shown beside the run's; `coarser` are rows to be shown beside its own.
     """
 
     name: str
@@ -136,6 +154,7 @@ class Scenario:
     rulebook: dict[str, object] = field(factory=dict)
     fees: dict[str, object] = field(factory=dict)
     published: Published | None = None
+    coarser: Coarser | None = None
 
     @classmethod
     def load(cls, path: Path, settings: Sequence[str] = ()) -> "Scenario":

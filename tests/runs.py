@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/scenario.toml"))
 DATA = Path(os.environ.get("CARRYBOOK_DATA", ROOT.parent / "shared" / "data"))
 """Where data are that are not ours to ship."""
-WITHOUT_EMBEDDED = {"basis": "market"}
+WITHOUT_EMBEDDED = {"basis": "market", "hourly": "."}
 """Example that ships no data -> the directory of its data, below `DATA`."""
 
 

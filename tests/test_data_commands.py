@@ -241,7 +241,7 @@ def test_check_names_the_hole_of_marginfis_rates(study_data, capsys):
 
 def test_the_intervals_of_the_command_are_those_of_the_readers():
     """The command names them without loading the readers."""
+    from framework.clock import INTERVALS_NS
     from framework.data_commands import INTERVALS
-    from framework.readers import INTERVALS_NS
 
     assert tuple(INTERVALS_NS) == INTERVALS

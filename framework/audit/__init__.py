@@ -87,7 +87,10 @@ def audit(
             history = History(folder, folder.market)
         except CarrybookError as error:
             return [*results, _not_again(Finding("scenario.toml", f"cannot be assembled: {error}"))]
-        files, read = set(folder.manifest["inputs"]), {each.file for each in assembly.market.sources.values()}
+        files, read = (
+            set(folder.manifest["inputs"]),
+            {name for each in assembly.market.sources.values() for name in each.digests()},
+        )
         if files and not files & read:
             words = f"was read from {', '.join(sorted(files))}; expected the directory that has them (--data)"
             return [*results, _not_again(Finding("the market", words))]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from framework.clock import INTERVALS_NS, NS_PER_HOUR
 from framework.errors import FetchError
 from framework.fetching.client import Client, Pace, Reply
 from framework.fetching.feed import (
@@ -22,7 +23,6 @@ from framework.fetching.feed import (
     refuse_units,
     rows_of,
 )
-from framework.readers import INTERVALS_NS, NS_PER_HOUR
 from framework.series import Joining
 from framework.store import Kind, Samples
 

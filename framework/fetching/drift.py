@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from framework.clock import NS_PER_DAY, NS_PER_SECOND
+from framework.clock import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
 from framework.errors import FetchError
 from framework.fetching.client import Client, Pace, Reply
 from framework.fetching.feed import Feed, Page, milliseconds, numbers, refuse_units, rows_of
 from framework.market import utc
-from framework.readers import NS_PER_HOUR
 from framework.series import Floats, Joining
 from framework.store import Kind, Samples
 

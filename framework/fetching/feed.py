@@ -13,7 +13,7 @@ from framework.errors import FetchError
 from framework.fetching.client import Client, Pace, Reply
 from framework.gaps import Hole, holes
 from framework.market import check_columns, utc
-from framework.readers import MS_RANGE
+from framework.raw import MS_RANGE
 from framework.series import Floats, Ints, Joining
 from framework.store import Asked, Kind, Samples, Store
 

@@ -7,6 +7,7 @@ interface gives 500 rows of funding at most and only the latest 5,000 candles of
 import numpy as np
 from attrs import frozen
 
+from framework.clock import INTERVALS_NS, NS_PER_HOUR
 from framework.fetching.client import Client, Pace
 from framework.fetching.feed import (
     NS_PER_MS,
@@ -19,7 +20,6 @@ from framework.fetching.feed import (
     refuse_units,
     rows_of,
 )
-from framework.readers import INTERVALS_NS, NS_PER_HOUR
 from framework.series import Joining
 from framework.store import Kind, Samples
 

@@ -7,11 +7,10 @@ history this is the best source of lending rates.
 import numpy as np
 from attrs import frozen
 
-from framework.clock import NS_PER_DAY
+from framework.clock import NS_PER_DAY, NS_PER_HOUR
 from framework.fetching.client import Client, Pace
 from framework.fetching.feed import Feed, Page, iso_times, numbers, refuse_units, rows_of
 from framework.market import utc
-from framework.readers import NS_PER_HOUR
 from framework.series import Joining
 from framework.store import Kind, Samples
 
