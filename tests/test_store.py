@@ -366,6 +366,13 @@ def files(path, hours):
     return {"reader": "table", "file": "paid.csv", "columns": {"x_funding_rate": "rate"}, "joining": "sum"}
 
 
+def test_series_that_are_named_go_before_embedded_data(store):
+    """A scenario with both reads the store."""
+    fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
+    market = load_market(spec(embedded="sol_daily"), None)
+    assert (len(market), market.label) == (10, "")
+
+
 def test_files_stand_beside_series_of_the_store(store, tmp_path):
     """With a directory of data the scenario's files are read as well, under the same rules where one is named."""
     fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
@@ -552,8 +559,9 @@ BAD_MARKETS = {
         {"prices": None, "end": "2025-01-01", "funding": {"x": "somewhere:SOL:funding"}},
         "market.prices: missing; expected a series of the store such as hyperliquid:SOL:1h",
     ),
+    "funding that is a number": ({"funding": 3}, "market.funding: 3; expected text or a table"),
     "a negative lag": ({"prices": {"series": "a:b", "lag_s": -1}}, "market.prices.lag_s: -1.0; expected >= 0"),
-    "a number": ({"prices": 3}, "market.prices: 3; expected a table"),
+    "a number": ({"prices": 3}, "market.prices: 3; expected text or a table"),
 }
 
 

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from framework.errors import FetchError
+from framework.logs import log
 
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may pass."""
@@ -111,6 +112,7 @@ class Client:
             stop=stop_after_attempt(self.attempts),
             wait=self._wait_s,
             retry=retry_if_exception_type(_Passing),
+            before_sleep=lambda state: _log_wait(request, state),
             reraise=True,
         )
         try:
@@ -180,6 +182,11 @@ class Client:
             time.sleep(short_s)
             self._at, self._budget = time.monotonic(), weight
         self._budget -= weight
+
+
+def _log_wait(request: str, state: RetryCallState) -> None:
+    failure = state.outcome.exception() if state.outcome else None
+    log.warning("asking again", request=request, because=str(failure), wait_s=round(state.upcoming_sleep, 1))
 
 
 def _start(content: bytes) -> str:
