@@ -220,6 +220,13 @@ def test_no_host_is_one_line(store):
         fetch(SOL, store, host, 1)
 
 
+@pytest.mark.parametrize("host", ["", "api.hyperliquid.xyz", "ftp://somewhere", "https://"])
+def test_what_is_no_host_is_refused_at_once(host):
+    """A slip in an address is not asked again and again."""
+    with pytest.raises(FetchError, match="is not a host; expected one such as https://api.hyperliquid.xyz"):
+        Client(host=host, pace=PACE)
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_retry_after_is_honoured_in_seconds_and_as_a_date(store, form):
     """The wait that a source asks for is kept to in full, however short ours are."""

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
 from attrs import define, field, frozen
@@ -83,6 +83,9 @@ class Client:
     _http: httpx2.Client = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        parts = urlsplit(self.host)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise FetchError(f"{self.host!r} is not a host; expected one such as https://api.hyperliquid.xyz")
         self._budget, self._at = self.pace.burst, time.monotonic()
         self._http = httpx2.Client(
             headers={"User-Agent": f"carrybook/{version('carrybook')}", "Accept": "application/json"},
