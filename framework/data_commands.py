@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from framework.fetching.feed import Feed, Fetched
-    from framework.inspection import Samples
+    from framework.inspection import Rows
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
@@ -222,7 +222,7 @@ def gaps(what: str, as_json: bool) -> None:
             click.echo(f"  {hole}")
 
 
-def _samples(what: str) -> "Samples":
+def _samples(what: str) -> "Rows":
     """A series of the store, or a file, by what it looks like."""
     from framework.inspection import of_file, of_store  # noqa: PLC0415
     from framework.store import Store  # noqa: PLC0415
