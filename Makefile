@@ -6,3 +6,4 @@ test:
 bench:
 	python benchmarks/daily.py
 	python benchmarks/stretches.py
+	python benchmarks/long_ledger.py

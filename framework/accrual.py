@@ -5,7 +5,7 @@ settling a stretch at once or row by row posts the same integers.
 """
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account, Book, Stream
@@ -18,7 +18,8 @@ class Accrual:
     """What one stream of settlements posts over the rows of a stretch.
 
     `amounts` are signed atomic units, shape (rows,); `rate`, `price` and `size` say what each came from: a fraction of
-    the row, USD, and atomic units of `asset`. `rate_column` names the market column behind the rate.
+    the row, USD, and atomic units of `asset`. `rate_column` and `price_column` name the market columns behind the two;
+    they are empty where a rule of the venue or a cost is.
     """
 
     event: type[Event]
@@ -30,6 +31,12 @@ class Accrual:
     price: Floats
     size: Ints
     rate_column: str
+    price_column: str
+
+    def cut(self, rows: slice) -> "Accrual":
+        """The same on some of the rows."""
+        arrays = {name: getattr(self, name)[rows] for name in ("amounts", "rate", "price", "size")}
+        return evolve(self, **arrays)
 
 
 def growth_index(market: Market, column: str) -> Floats:

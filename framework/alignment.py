@@ -48,20 +48,18 @@ def align(
     spines = [each for each in series if each.span_ns is not None]
     if len(spines) != 1:
         raise MarketError(f"a market needs exactly one series of prices, not {len(spines)}")
-    span_ns = spines[0].span_ns or 0
-    _refuse_overlap(spines[0], span_ns)
+    _refuse_overlap(spines[0], spines[0].spans_ns)
     from_ns, until_ns = _midnight_ns(start), _midnight_ns(end) + NS_PER_DAY
-    spine, made = filled(spines[0], spines[0].time_ns, span_ns, from_ns, until_ns)
-
-    def fitted(each: Series) -> _Fit:
-        if each is spines[0]:
-            return _fit(spine, made, spine.time_ns, span_ns)
+    spine, made = filled(spines[0], spines[0], from_ns, until_ns)
+    spans_ns = spine.spans_ns
+    fits: list[_Fit] = []
+    for each in series:
+        parts: Sequence[Series] = (each,)
         if each.joining is Joining.HOLD:
             _refuse_unknown(each, spine.time_ns[spine.time_ns >= from_ns])
-            each = _held(filled(each, spine.time_ns, span_ns, from_ns, until_ns)[0], spine)
-        return _fit(*filled(each, spine.time_ns, span_ns, from_ns, until_ns), spine.time_ns, span_ns)
-
-    fits = [fitted(each) for each in series]
+            parts = _held(filled(each, spine, from_ns, until_ns)[0], spine)
+        whole = [(spine, made)] if each is spines[0] else [filled(part, spine, from_ns, until_ns) for part in parts]
+        fits += [_fit(part, made, spine.time_ns, spans_ns) for part, made in whole]
     common = np.logical_and.reduce([fit.known for fit in fits])
     _refuse_disjoint(fits, common)
     inside = (spine.time_ns >= from_ns) & (spine.time_ns < until_ns)
@@ -75,39 +73,54 @@ def align(
         for name in fit.series.columns:
             if name in columns:
                 raise MarketError(f"column {name} comes from both {sources[name].file} and {fit.series.file}")
-            columns[name] = _join(fit, name, span_ns)[keep]
+            columns[name] = _join(fit, name, spans_ns)[keep]
             sources[name] = _source(fit, keep)
     if without_funding:
         columns[FUNDING_RATE] = np.zeros(int(keep.sum()))
     priced = _price_by_pool(columns, sources)
     return Market(
         open_ns=spine.time_ns[keep],
-        at_ns=spine.time_ns[keep] + span_ns - TICK_NS,
+        at_ns=(spine.time_ns + spans_ns - TICK_NS)[keep],
         columns=columns,
         sources=sources,
         coverage=tuple(_coverage(fit, inside, keep) for fit in fits),
         dropped_rows=tuple(utc(int(at)).isoformat() for at in spine.time_ns[inside & ~keep]),
-        label="; ".join([*([label] if label else []), *(f"{token} is priced at its pool's rate" for token in priced)]),
+        label="; ".join(
+            [
+                *filter(None, (label, *(each.note for each in series))),
+                *(f"{token} is priced at its pool's rate" for token in priced),
+            ]
+        ),
     )
 
 
-def _held(held: Series, spine: Series) -> Series:
-    """A level that stays until its next sample, as a sample at the open of every row with both of the row's values."""
+def _held(held: Series, spine: Series) -> tuple[Series, Series]:
+    """A level that stays until its next sample, as samples at the open of every row: what it is then, and at the close.
+
+    The two are series of their own, for a row may open on one sample and close on another.
+    """
     opens = spine.time_ns
     at_open = held.time_ns.searchsorted(opens, side="right") - 1
-    at_close = held.time_ns.searchsorted(opens + (spine.span_ns or 0), side="left") - 1
+    at_close = held.time_ns.searchsorted(opens + spine.spans_ns, side="left") - 1
     known = at_open >= 0
     at_open, at_close = at_open[known], at_close[known]
     if not known.any():
         first, last = utc(int(held.time_ns[0])).date(), utc(int(opens[-1])).date()
         raise MarketError(f"{held.file}: its first sample, on {first}, is after the last row of prices, on {last}")
-    columns: dict[str, Floats] = {}
-    for name, values in held.columns.items():
-        columns |= {f"{name}_open": values[at_open], f"{name}_close": values[at_close]}
-    labels = {f"{name}_{at}": held.label(name) for name in held.columns for at in ("open", "close")}
-    return evolve(
-        held, time_ns=opens[known], row=held.row[at_close], columns=columns, joining=Joining.LAST, labels=labels
-    )
+
+    def part(at: str, sample: Ints) -> Series:
+        return evolve(
+            held,
+            name=f"{held.name}, {at}",
+            time_ns=opens[known],
+            row=held.row[sample],
+            columns={f"{name}_{at}": values[sample] for name, values in held.columns.items()},
+            joining=Joining.LAST,
+            parts=None,
+            labels={f"{name}_{at}": held.labels.get(name, name) for name in held.columns},
+        )
+
+    return part("open", at_open), part("close", at_close)
 
 
 def _price_by_pool(columns: dict[str, Floats], sources: dict[str, Source]) -> list[str]:
@@ -121,14 +134,14 @@ def _price_by_pool(columns: dict[str, Floats], sources: dict[str, Source]) -> li
     return priced
 
 
-def _fit(series: Series, made: NDArray[np.bool_], open_ns: Ints, span_ns: int) -> _Fit:
+def _fit(series: Series, made: NDArray[np.bool_], open_ns: Ints, spans_ns: Ints) -> _Fit:
     slot = np.searchsorted(open_ns, series.time_ns, side="right") - 1
-    inside = (slot >= 0) & (series.time_ns < open_ns[slot] + span_ns)
+    inside = (slot >= 0) & (series.time_ns < (open_ns + spans_ns)[slot])
     slot = np.where(inside, slot, -1)
     return _Fit(series, slot, np.bincount(slot[inside], minlength=len(open_ns)), made)
 
 
-def _join(fit: _Fit, name: str, span_ns: int) -> Floats:
+def _join(fit: _Fit, name: str, spans_ns: Ints) -> Floats:
     """The column on all rows of the table; rows without a sample hold 0, and levels are left out there later."""
     column = np.zeros(len(fit.count))
     inside = fit.slot >= 0
@@ -139,7 +152,7 @@ def _join(fit: _Fit, name: str, span_ns: int) -> Floats:
     if fit.series.joining is Joining.MEAN:
         column /= np.maximum(fit.count, 1)
     if fit.series.effective:
-        years = span_ns / NS_PER_YEAR
+        years = spans_ns / NS_PER_YEAR
         column = ((1 + column) ** years - 1) / years
     return column
 
@@ -184,11 +197,11 @@ def _refuse_unknown(held: Series, open_ns: Ints) -> None:
         )
 
 
-def _refuse_overlap(spine: Series, span_ns: int) -> None:
-    for index in np.flatnonzero(np.diff(spine.time_ns) < span_ns)[:1]:
+def _refuse_overlap(spine: Series, spans_ns: Ints) -> None:
+    for index in np.flatnonzero(np.diff(spine.time_ns) < spans_ns[:-1])[:1]:
         raise MarketError(
             f"{spine.place(index + 1)}: opens before row {spine.row[index]} has closed; "
-            f"expected rows {span_ns / 1e9:g} s apart or more"
+            f"expected rows {spans_ns[index] / 1e9:g} s apart or more"
         )
 
 

@@ -22,7 +22,7 @@ from framework.assembly import Assembly
 from framework.errors import RunError
 from framework.eventlog import EventLog, Settlements
 from framework.events import Event
-from framework.market import Market
+from framework.market import Ints, Market
 from framework.rollforward import ROLL_COLUMNS, roll_forward
 from framework.run import Run
 from framework.summary import Summary
@@ -204,8 +204,8 @@ def _event_tables(events: EventLog, market: Market) -> Iterator[pa.Table]:
         if isinstance(part, Settlements):
             yield pa.Table.from_pylist(singles, schema=schema)
             singles = []
-            for first in range(0, len(part), ROWS_AT_ONCE):
-                yield _settlement_table(part.cut(first, first + ROWS_AT_ONCE), market, schema)
+            for piece in part.pieces(ROWS_AT_ONCE // len(part.accruals)):
+                yield _settlement_table(piece, market, schema)
         else:
             singles.append(_single_row(part, market))
     yield pa.Table.from_pylist(singles, schema=schema)
@@ -240,9 +240,7 @@ def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> p
     def by_accrual(texts: Sequence[str | None]) -> pa.Array:
         return pa.array(texts, type=pa.string()).take(pa.array(part.columns))
 
-    rates = [market.sources.get(accrual.rate_column) for accrual in accruals]
-    close = market.sources.get("close")
-    length = int(part.rows.max()) + 1
+    length = len(part.amounts)
     columns: dict[str, object] = {
         "event": np.arange(part.first, part.first + count),
         "at_ns": market.at_ns[at],
@@ -255,20 +253,30 @@ def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> p
         "amount": gathered([part.gains(column)[:length] for column in range(len(accruals))]),
         "row": at,
     }
-    if close:
-        columns |= {"price_source": pa.array([close.file] * count), "price_source_row": close.first_row[at]}
-    if all(rates):
-        known = [rate for rate in rates if rate]
-        columns |= {
-            "rate_source": by_accrual([rate.file for rate in known]),
-            "rate_source_row": np.stack([rate.first_row for rate in known], axis=1)[at, part.columns],
-            "rate_source_rows": np.stack([rate.rows for rate in known], axis=1)[at, part.columns],
-        }
+    for name, behind in (
+        ("price_source", [accrual.price_column for accrual in accruals]),
+        ("rate_source", [accrual.rate_column for accrual in accruals]),
+    ):
+        known = [market.sources.get(column) for column in behind]
+        columns[name] = by_accrual([source.file if source else None for source in known])
+        columns[f"{name}_row"] = _cells([source.first_row if source else None for source in known], at, part.columns)
+        columns[f"{name}_rows"] = _cells([source.rows if source else None for source in known], at, part.columns)
     arrays = [
         pa.array(columns[each.name], each.type) if each.name in columns else pa.nulls(count, each.type)
         for each in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _cells(sources: Sequence[Ints | None], rows: Ints, columns: Ints) -> pa.Array:
+    """The cell of each row and column, null in a column without a source."""
+    cells = np.zeros(len(rows), dtype=np.int64)
+    for column, source in enumerate(sources):
+        mine = columns == column
+        if source is not None:
+            cells[mine] = source[rows[mine]]
+    absent = np.array([each is None for each in sources])
+    return pa.array(cells, mask=absent[columns])
 
 
 def _equity_table(run: Run) -> pa.Table:

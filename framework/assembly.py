@@ -96,7 +96,9 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
     stored = [_stored(key, each, spec) for key, each in spec.stored.items()]
     if data is None and not stored:
         if spec.embedded is None:
-            raise ScenarioError("market.embedded: missing; expected one, or a data directory to read the sources from")
+            files = ", ".join(dict.fromkeys(source.file for source in spec.sources.values()))
+            needed = f"--data DIR with {files}" if files else "a data directory to read the sources from"
+            raise ScenarioError(f"market.embedded: missing; expected one, or {needed}")
         if spec.embedded not in EMBEDDED:
             raise ScenarioError(
                 f"market.embedded: unknown data set {spec.embedded!r}; expected one of {', '.join(EMBEDDED)}"

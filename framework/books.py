@@ -53,6 +53,6 @@ class Books:
             amounts = np.array([accrual.amounts[:count] for accrual in accruals]).T
             streams = [accrual.stream for accrual in accruals]
             first = self.events.next_id
-            rows, columns = self.ledger.post_series(self._market.at_ns[stretch.start : stop], first, streams, amounts)
-            self.events.add_settlements(Settlements(first, stretch.start, rows, columns, accruals))
+            settled = self.ledger.post_series(self._market.at_ns[stretch.start : stop], first, streams, amounts)
+            self.events.add_settlements(Settlements(first, stretch.start, accruals, amounts, settled))
         self.curve.fill(stretch, self.ledger, stop)

@@ -91,7 +91,7 @@ def _transfer(event: TransferSent, date: str, price: float) -> Line:
 
 def _fills(fills: list[OrderFilled], date: str, price: float, cause: Event | None) -> Line:
     """Orders of one cause as one line: what they did together, why, and what they cost."""
-    cut = next((fill for fill in fills if fill.order == "resize"), None)
+    cut = next((fill for fill in fills if fill.order in ("resize", "close")), None)
     if isinstance(cause, MarginCalled) and cut:
         return Line(
             event=cause.event,

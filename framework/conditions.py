@@ -47,7 +47,8 @@ class MarginBelow:
         projection = stretch.projections.get(self.venue)
         if projection is None:
             return np.zeros(len(stretch), dtype=bool)
-        return self.requirement * projection.notional_usd > projection.margin_usd
+        notional = projection.notional_usd
+        return (self.requirement * notional > projection.margin_usd) & (notional > 0)
 
     def met(self, view: View) -> Event:
         """The margin call of an instant."""

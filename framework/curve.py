@@ -41,11 +41,6 @@ class Curve:
             gross += np.abs(size) + np.abs(self.delta_by_venue[venue] - size)
         return gross
 
-    @property
-    def positions(self) -> Floats:
-        """Each venue's position in coins after the last row, shape (venues,)."""
-        return np.array([size[-1] for size in self.size_by_venue.values()])
-
     def fill(self, stretch: Stretch, book: Book, stop: int) -> None:
         """The rows of a stretch up to `stop - 1`, in which nobody acted."""
         rows, count = slice(stretch.start, stop), stop - stretch.start

@@ -4,10 +4,10 @@ import numpy as np
 from attrs import fields, frozen
 
 from framework.conditions import MarginBelow
-from framework.events import MarginCalled
+from framework.events import MarginCalled, OrderFilled
 from framework.market import Floats, Ints
 from framework.run import Run
-from framework.units import JITOSOL, USDC, Asset
+from framework.units import JITOSOL, USDC, Asset, perpetual
 from framework.venue import account_part
 
 
@@ -53,11 +53,7 @@ def daybook(run: Run, call: MarginBelow) -> Daybook:
     short = -history.of(f"Assets:{place}:Position")
     proceeds = history.of(quote, USDC)
     fees = history.of("Expenses:", USDC) - history.of("Expenses:", USDC, leaf="MaintenanceFee")
-    called = np.zeros(len(run.market), dtype=bool)
-    for event in run.events.single():
-        if isinstance(event, MarginCalled) and event.venue == call.venue:
-            called[run.mark(event.at_ns).row] = True
-    reduction = np.where(called, short[:-1] - short[1:], 0.0)
+    reduction = _reduction(run, call.venue)
     worth_usd = tokens[1:] * token_closes + money[1:] + proceeds[1:] - short[1:] * closes
     return Daybook(
         bod_long_jitosol_usd=tokens[:-1] * token_opens,
@@ -76,6 +72,18 @@ def daybook(run: Run, call: MarginBelow) -> Daybook:
         fee_usd=_by_row(fees),
         value_usd=worth_usd + history.of(apart, USDC)[1:] + history.of("Liabilities:", USDC)[1:],
     )
+
+
+def _reduction(run: Run, venue: str) -> Floats:
+    """By how many coins each row's margin call cut a short, shape (rows,)."""
+    cut = np.zeros(len(run.market))
+    calls = {event.event for event in run.events.single() if isinstance(event, MarginCalled)}
+    for event in run.events.single():
+        if not isinstance(event, OrderFilled) or event.venue != venue or event.cause not in calls:
+            continue
+        if event.order in ("resize", "close"):
+            cut[run.mark(event.at_ns).row] += event.size / perpetual("").scale
+    return cut
 
 
 def _by_row(path: Floats) -> Floats:

@@ -35,3 +35,11 @@ class StoreError(CarrybookError):
 
 class FetchError(CarrybookError):
     """A source that did not give what was asked for: the message names the request and the reply."""
+
+
+class SqlError(CarrybookError):
+    """A query of a run that cannot be answered."""
+
+
+class TemplateError(CarrybookError):
+    """Something new that cannot be written: no file was made or changed."""

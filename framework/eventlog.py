@@ -1,9 +1,10 @@
 """The log of a run: every event in the order of its id, single ones as values and settlements as columns."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 
 from framework.accrual import Accrual
@@ -13,20 +14,46 @@ from framework.market import Ints, Market
 
 @frozen(eq=False)
 class Settlements:
-    """A settled stretch: event `first + k` settled market row `rows[k]` of accrual `columns[k]`."""
+    """A settled stretch: event `first + k` settled market row `start + rows[k]` of accrual `columns[k]`.
+
+    `amounts` are what was posted, shape (rows, accruals), of which `count` are not zero.
+    """
 
     first: int
     start: int
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
     accruals: Sequence[Accrual]
+    amounts: Ints
+    count: int
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self.count
 
-    def cut(self, first: int, stop: int) -> "Settlements":
-        """The settlements from the one at `first` to the one before `stop`, counted from 0."""
-        return evolve(self, first=self.first + first, rows=self.rows[first:stop], columns=self.columns[first:stop])
+    @cached_property
+    def _cells(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        rows, columns = self.amounts.nonzero()
+        return rows, columns
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Row of each event, counted from `start`."""
+        return self._cells[0]
+
+    @property
+    def columns(self) -> NDArray[np.intp]:
+        """Accrual of each event."""
+        return self._cells[1]
+
+    def pieces(self, rows: int) -> Iterator["Settlements"]:
+        """The same in pieces of so many rows at most, each with an event."""
+        first = self.first
+        for start in range(0, len(self.amounts), rows):
+            part = slice(start, start + rows)
+            amounts = self.amounts[part]
+            count = int(np.count_nonzero(amounts))
+            if count:
+                accruals = [each.cut(part) for each in self.accruals]
+                yield Settlements(first, self.start + start, accruals, amounts, count)
+            first += count
 
     def gains(self, column: int) -> Ints:
         """What one accrual brought us over the stretch, < 0 where it cost: atomic units, shape (rows,)."""

@@ -131,7 +131,7 @@ class _Explainer:
 
     def _rows(self) -> tuple[int, int]:
         """Price rows, as in `Prices`, at which what was held before the period and at its end is valued."""
-        inside = np.flatnonzero(self.chosen.within(self.book.market.at_ns))
+        inside = np.flatnonzero(self.chosen.within(self.book.at_ns))
         if not len(inside):
             raise RunError(f"{self.folder.path}: no rows of the market are on the days that are asked for")
         return int(inside[0]), int(inside[-1]) + 1
@@ -142,8 +142,7 @@ class _Explainer:
 
 def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
     """The tree of a bucket of the waterfall or a figure of the summary; raises `RunError` for what is neither."""
-    book = PricedBook(accounts=folder.accounts, market=folder.market, opened_at=folder.opened_at)
-    explainer = _Explainer(folder, chosen or Selection(), book)
+    explainer = _Explainer(folder, chosen or Selection(), folder.book)
     name = FIGURES.get(what, what)
     if name not in (*WATERFALL_BUCKETS, "result", "final_equity_usd"):
         known = ", ".join([*WATERFALL_BUCKETS, "result", "final_equity_usd", *FIGURES])

@@ -1,13 +1,17 @@
-"""Runs as pandas frames, for notebooks: the ledger, the events and the curve, in memory or from a run's folder."""
+"""Runs as pandas frames, for notebooks: books, curve, register and explanation, in memory or from a run's folder."""
 
 from pathlib import Path
 
 import pandas as pd
+from attrs import asdict, fields
 
 from framework.conditions import MarginBelow
 from framework.daybook import daybook
 from framework.errors import RunError
+from framework.explain import explain
+from framework.folder import Folder
 from framework.ledger import Ledger
+from framework.register import Line, Selection, register
 from framework.run import Run
 
 
@@ -63,3 +67,25 @@ def read_frame(folder: Path, table: str) -> pd.DataFrame:
     if not path.is_file():
         raise RunError(f"{folder}: no table {table!r}; expected ledger, events, equity or market")
     return pd.read_parquet(path)
+
+
+def register_frame(folder: Path, chosen: Selection | None = None) -> pd.DataFrame:
+    """The `Line` of each selected transfer of a run's folder, amounts and running balances as exact decimals.
+
+    Raises `RunError` for a folder that is not a run's and for a selection of what it does not have.
+    """
+    lines = [asdict(line) for line in register(Folder(folder), chosen or Selection())]
+    return pd.DataFrame(lines, columns=[each.name for each in fields(Line)])
+
+
+def explain_frame(folder: Path, what: str, chosen: Selection | None = None) -> pd.DataFrame:
+    """One row per node of the explanation of a figure: `level, above, label, usd, entries, event`, the whole first.
+
+    `usd` is an exact decimal and the sum of the rows one level deeper; `above` has the labels on the way, by " / ".
+    """
+    rows = [
+        (len(above), " / ".join(above), node.label, node.usd, node.entries, node.event)
+        for above, node in explain(Folder(folder), what, chosen).walk()
+    ]
+    frame = pd.DataFrame(rows, columns=["level", "above", "label", "usd", "entries", "event"])
+    return frame.astype({"event": "Int64"})

@@ -70,17 +70,17 @@ def holes(
     return found
 
 
-def filled(series: Series, open_ns: Ints, span_ns: int, start_ns: int, end_ns: int) -> tuple[Series, Flags]:
+def filled(series: Series, spine: Series, start_ns: int, end_ns: int) -> tuple[Series, Flags]:
     """The series with what is missing from `start_ns` up to `end_ns` filled by its rule, and which samples that made.
 
-    `open_ns` and `span_ns` are the rows of the table. Payments and rows of prices are missing where their own steps say
+    The samples of `spine` are the rows of the table. Payments and rows of prices are missing where their own steps say
     so; a level is missing in a row that has no sample of it. Raises `MarketError` where the rule is to refuse.
     """
     made = np.zeros(len(series.time_ns), dtype=bool)
     if series.fill is Fill.DROP:
         return series, made
-    spine = series.span_ns is not None
-    if series.joining in (Joining.SUM, Joining.HOLD) or spine:
+    prices = series.span_ns is not None
+    if series.joining in (Joining.SUM, Joining.HOLD) or prices:
         every_ns = series.span_ns or series.every_ns
         if every_ns is None:
             raise MarketError(
@@ -88,14 +88,14 @@ def filled(series: Series, open_ns: Ints, span_ns: int, start_ns: int, end_ns: i
             )
         times = _absent(series, every_ns, start_ns, end_ns)
     else:
-        rows = open_ns[(open_ns >= start_ns) & (open_ns < end_ns)]
-        at = series.time_ns.searchsorted(rows, side="left")
-        upto = series.time_ns.searchsorted(rows + span_ns, side="left")
-        times = rows[at == upto]
+        inside = (spine.time_ns >= start_ns) & (spine.time_ns < end_ns)
+        at = series.time_ns.searchsorted(spine.time_ns, side="left")
+        upto = series.time_ns.searchsorted(spine.time_ns + spine.spans_ns, side="left")
+        times = spine.time_ns[inside & (at == upto)]
     if not len(times):
         return series, made
     if series.fill is Fill.REFUSE:
-        zero = "" if spine else '"zero" or '
+        zero = "" if prices else '"zero" or '
         raise MarketError(
             f"{series.file}: {len(times)} missing between {utc(start_ns).date()} and "
             f"{utc(end_ns - 1).date()}, the first at {utc(int(times[0])).isoformat()}; "
@@ -141,4 +141,5 @@ def _with(series: Series, times: Ints) -> tuple[Series, Flags]:
         time_ns=np.insert(series.time_ns, at, times),
         row=np.insert(series.row, at, series.row[before]),
         columns=columns,
+        parts=None if series.parts is None else np.insert(series.parts, at, 1),
     ), made

@@ -20,7 +20,9 @@ class Grid:
 
     def rich(self) -> Table:
         """The grid for the terminal."""
-        table = Table(title=self.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(
+            title=self.title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        )
         for name, left in self._sides():
             table.add_column(name, justify="left" if left else "right", no_wrap=True)
         for row in self.rows:

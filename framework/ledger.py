@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account, Record, Stream, Transfer
@@ -29,7 +30,8 @@ class Ledger:
         self._balances: dict[Account, int] = {}
         self._principals: dict[Account, tuple[int, int]] = {}
         self._pending: list[tuple[int, int, int, int, int, int, int]] = []
-        self._chunks: list[Records] = []
+        self._parts: list[_Series | Records] = []
+        self._records: Records = np.empty(0, dtype=RECORD)
         self._length = 0
         self._last_ns = -(2**63)
         for account in accounts:
@@ -118,73 +120,73 @@ class Ledger:
         self._advance(at_ns)
         if not 0 < event < LIMIT:
             raise LedgerError(f"{event} is not the id of an event; expected an int above 0")
-        moved: dict[Account, int] = {}
-        codes = []
+        known = self._balances
+        balances: dict[Account, int] = {}
+        sides = []
         for transfer in transfers:
             debit, credit, amount = transfer.debit, transfer.credit, transfer.amount
-            codes.append(self._sides(debit, credit))
+            sides.append(self._sides(debit, credit))
             if type(amount) is not int or not 0 < amount < LIMIT:
                 raise LedgerError(f"{transfer.kind} of {amount!r} {debit.asset.code}: expected a positive int")
-            moved[debit] = moved.get(debit, 0) + amount
-            moved[credit] = moved.get(credit, 0) - amount
-        balances = {account: self._balances[account] + change for account, change in moved.items()}
+            balances[debit] = balances.get(debit, known[debit]) + amount
+            balances[credit] = balances.get(credit, known[credit]) - amount
         for account, balance in balances.items():
             if account.floor and balance * account.sign < 0:
                 raise self._below(account, balance)
-        self._balances.update(balances)
-        self._principals.update((account, (balance, at_ns)) for account, balance in balances.items())
-        for transfer, sides in zip(transfers, codes, strict=True):
-            self._pending.append((at_ns, event, transfer.amount, self._kind(transfer.kind), *sides))
-        self._length += len(codes)
+        for account, balance in balances.items():
+            known[account] = balance
+            self._principals[account] = (balance, at_ns)
+        for transfer, (debit_code, credit_code, asset) in zip(transfers, sides, strict=True):
+            kind = self._kind(transfer.kind)
+            self._pending.append((at_ns, event, transfer.amount, kind, debit_code, credit_code, asset))
+        self._length += len(sides)
         self._last_ns = at_ns
 
     def post_series(
         self, at_ns: NDArray[np.int64], first_event: int, streams: Sequence[Stream], amounts: NDArray[np.int64]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Append settlements row by row, within a row stream by stream; zeros are left out.
+    ) -> int:
+        """Append settlements row by row, within a row stream by stream; zeros are left out. Returns how many there are.
 
         `at_ns` has shape (rows,), `amounts` (rows, streams) and a sign: positive runs to the stream's debit account.
-        Every settlement is an event of its own, numbered from `first_event`. Returns (row, stream) of each transfer.
+        Every settlement is an event of its own, numbered from `first_event`. Both arrays are kept, not copied.
         """
-        rows, columns = np.nonzero(amounts)
-        if not len(rows):
-            return rows, columns
-        self._advance(int(at_ns[rows[0]]))
+        count = int(np.count_nonzero(amounts))
+        if not count:
+            return 0
+        moving = np.flatnonzero(amounts.any(axis=1)) if not (amounts[0].any() and amounts[-1].any()) else (0, -1)
+        self._advance(int(at_ns[moving[0]]))
         if (at_ns[1:] < at_ns[:-1]).any():
             raise LedgerError("a series runs back in time; expected its rows in time order")
         most = LIMIT // len(at_ns)
         if amounts.dtype.kind != "i" or not -most < amounts.min() <= amounts.max() < most:
             raise LedgerError("amounts of a series are not ints that can be summed; expected int64 atomic units")
         sides = [self._sides(stream.debit, stream.credit) for stream in streams]
-        totals = self._series_totals(streams, amounts)
-        kinds = self._series_kinds(streams, columns)
-        flat = amounts[rows, columns]
-        towards = np.array(sides, dtype=np.uint16)[columns]
-        forward = flat > 0
-        chunk = np.empty(len(rows), dtype=RECORD)
-        chunk["at_ns"] = at_ns[rows]
-        chunk["event"] = np.arange(first_event, first_event + len(rows))
-        chunk["amount"] = np.abs(flat)
-        chunk["kind"] = kinds[columns]
-        chunk["debit"] = np.where(forward, towards[:, 0], towards[:, 1])
-        chunk["credit"] = np.where(forward, towards[:, 1], towards[:, 0])
-        chunk["asset"] = towards[:, 2]
-        for account, total in totals.items():
+        for account, total in self._series_totals(streams, amounts).items():
             self._balances[account] += total
-        self._flush()
-        self._chunks.append(chunk)
-        self._length += len(chunk)
-        self._last_ns = int(at_ns[rows[-1]])
-        return rows, columns
+        kinds = self._series_kinds(streams, amounts)
+        self._flush_entries()
+        self._parts.append(_Series(at_ns, first_event, np.array(sides, dtype=np.uint16), kinds, amounts, count))
+        self._length += count
+        self._last_ns = int(at_ns[moving[-1]])
+        return count
 
     def records(self) -> Records:
         """All transfers as one structured array of dtype `RECORD`, which cannot be written."""
-        self._flush()
-        if len(self._chunks) != 1:
-            self._chunks = [np.concatenate(self._chunks) if self._chunks else np.empty(0, dtype=RECORD)]
-        records = self._chunks[0]
-        records.setflags(write=False)
-        return records
+        self._flush_entries()
+        if self._parts:
+            written = np.empty(self._length, dtype=RECORD)
+            written[: len(self._records)] = self._records
+            start = len(self._records)
+            for part in self._parts:
+                stop = start + len(part)
+                if isinstance(part, _Series):
+                    part.write(written[start:stop])
+                else:
+                    written[start:stop] = part
+                start = stop
+            written.setflags(write=False)
+            self._records, self._parts = written, []
+        return self._records
 
     def chain(self) -> tuple[str, ...]:
         """The digest chain over the chart of accounts and all transfers; see `framework.chain`."""
@@ -229,10 +231,10 @@ class Ledger:
     def _kind(self, kind: str) -> int:
         return self._kinds.setdefault(kind, len(self._kinds))
 
-    def _series_kinds(self, streams: Sequence[Stream], columns: NDArray[np.intp]) -> NDArray[np.uint16]:
+    def _series_kinds(self, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> NDArray[np.uint16]:
         """Codes of the streams' kinds; new ones are numbered as they first appear, however the rows are cut."""
         if any(stream.kind not in self._kinds for stream in streams):
-            present, first = np.unique(columns, return_index=True)
+            present, first = np.unique(amounts.nonzero()[1], return_index=True)
             for column in present[np.argsort(first)]:
                 self._kind(streams[column].kind)
         return np.array([self._kinds.get(stream.kind, 0) for stream in streams], dtype=np.uint16)
@@ -259,10 +261,41 @@ class Ledger:
         units = account.asset.decimal(balance * account.sign)
         return LedgerError(f"{account.name} would fall to {units} {account.asset.code}; it cannot go below zero")
 
-    def _flush(self) -> None:
+    def _flush_entries(self) -> None:
         if self._pending:
-            self._chunks.append(np.array(self._pending, dtype=RECORD))
+            self._parts.append(np.array(self._pending, dtype=RECORD))
             self._pending = []
+
+
+@frozen(eq=False)
+class _Series:
+    """Settlements as they were posted; `sides` are codes of debit, credit and asset of each stream."""
+
+    at_ns: NDArray[np.int64]
+    first_event: int
+    sides: NDArray[np.uint16]
+    kinds: NDArray[np.uint16]
+    amounts: NDArray[np.int64]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def write(self, records: Records) -> None:
+        """The transfers of the series, row by row, into an array of as many records."""
+        whole = self.count == self.amounts.size
+        cells = records.reshape(self.amounts.shape) if whole else np.empty(self.amounts.shape, dtype=RECORD)
+        debit, credit, asset = self.sides.T
+        forward = self.amounts > 0
+        cells["at_ns"] = self.at_ns[:, np.newaxis]
+        cells["amount"] = np.abs(self.amounts)
+        cells["kind"] = self.kinds
+        cells["debit"] = np.where(forward, debit, credit)
+        cells["credit"] = np.where(forward, credit, debit)
+        cells["asset"] = asset
+        if not whole:
+            records[:] = cells[self.amounts != 0]
+        records["event"] = np.arange(self.first_event, self.first_event + self.count)
 
 
 def _closed(account: Account) -> LedgerError:

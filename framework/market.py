@@ -1,6 +1,6 @@
 """The market as one aligned table: rows are intervals of time, columns prices and rates, every cell has a source."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
@@ -126,8 +126,7 @@ class Market:
 
     def price_column(self, asset: Asset, at: At = "close") -> str:
         """The column of an asset's price: `jitosol_close` for JITOSOL where there is one, else the coin's own."""
-        own = f"{asset.code.lower()}_{at}"
-        return own if own in self.columns else at
+        return price_column(self.columns, asset, at)
 
     def date(self, index: int) -> str:
         """The UTC date on which a row opens."""
@@ -182,12 +181,18 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
     prices = {name: columns[name] for name in PRICES if name in columns}
     for name, price in columns.items():
         if name in PRICES or name.endswith(("_open", "_close")):
-            refuse(name, price <= 0, "a price above 0")
+            refuse(name, price <= 0, "a rate above 0" if "_rate_" in name else "a price above 0")
     if {"low", "high"} <= prices.keys():
         low, high = prices["low"], prices["high"]
         refuse("low", low > high, "a low that is not above the high")
         for name in ("open", "close"):
             refuse(name, (prices[name] < low) | (prices[name] > high), "a price within low and high")
+
+
+def price_column(columns: Collection[str], asset: Asset, at: At = "close") -> str:
+    """Which of a table's columns is the price of an asset: its own, such as `jitosol_close`, else the coin's."""
+    own = f"{asset.code.lower()}_{at}"
+    return own if own in columns else at
 
 
 TICK_NS = 1_000_000

@@ -86,7 +86,7 @@ class MoveTokens:
 class Swap:
     """Sell `amount` whole units of `sell` for `buy` at the row's prices; one of the two may be USDC of the wallet.
 
-    The venue's swap fee is taken from what is sold.
+    The venue's swap fee is a share of what is sold.
     """
 
     venue: str

@@ -27,6 +27,9 @@ class Present:
         self.row = 0
         self.at: At = "close"
         self.stretch: Stretch | None = None
+        self._now: tuple[object, ...] = ()
+        self._book: Book = books.ledger
+        self._legs: dict[str, Leg] = {}
 
     @property
     def at_ns(self) -> int:
@@ -42,6 +45,8 @@ class Present:
         return Mark(self.market, self.row, self.at)
 
     def price_of(self, token: str) -> float:
+        if token not in TOKENS:
+            raise ScenarioError(f"unknown token {token!r}; expected one of {', '.join(TOKENS)}")
         return self.mark.of(TOKENS[token])
 
     @property
@@ -54,7 +59,11 @@ class Present:
         return self.cash_usd + transit_usd + sum(self.leg(name).equity_usd for name in self.venues)
 
     def leg(self, venue: str) -> Leg:
-        return self.venue(venue).leg(self._book(), self.mark)
+        book = self._present_book()
+        leg = self._legs.get(venue)
+        if leg is None:
+            leg = self._legs[venue] = self.venue(venue).leg(book, self.mark)
+        return leg
 
     def sizes(self, venue: str, rows: int) -> Floats:
         known = self.books.curve.size_by_venue[self.venue(venue).name][: self.row].copy()
@@ -65,7 +74,7 @@ class Present:
         return known[max(0, self.row - rows) :]
 
     def quote(self, order: Trade) -> OrderFilled:
-        return self.venue(order.venue).execute(order, Draft(self._book()), self.moment(None))
+        return self.venue(order.venue).execute(order, Draft(self._present_book()), self.moment(None))
 
     def history(self, column: str, rows: int) -> Floats:
         return self.market[column][max(0, self.row + 1 - rows) : self.row + 1]
@@ -81,11 +90,14 @@ class Present:
         """The present as venues need it, for an event that `cause` provoked."""
         return Moment(self.books.events.next_id, cause, self.clock.now_ns, self.mark)
 
-    def _book(self) -> Book:
+    def _present_book(self) -> Book:
         """The ledger as of the present row: as it is, or with what is projected up to here."""
-        if self.stretch is None:
-            return self.books.ledger
-        return _Projected(self.books.ledger, self.stretch, self.row - self.stretch.start + 1)
+        now = (self.row, self.at, self.stretch, self.books.events.next_id)
+        if now != self._now:
+            ledger, stretch = self.books.ledger, self.stretch
+            self._book = ledger if stretch is None else _Projected(ledger, stretch, self.row - stretch.start + 1)
+            self._now, self._legs = now, {}
+        return self._book
 
     def settle(self) -> None:
         """Bring the books up to the present row: what was projected has happened."""
@@ -99,17 +111,15 @@ class _Projected:
 
     def __init__(self, book: Book, stretch: Stretch, count: int) -> None:
         self._book = book
-        self._count = count
-        self._accruals = [each for projection in stretch.projections.values() for each in projection.accruals]
+        self._moved: dict[Account, int] = {}
+        for projection in stretch.projections.values():
+            for accrual in projection.accruals:
+                amount, stream = int(accrual.amounts[:count].sum()), accrual.stream
+                self._moved[stream.debit] = self._moved.get(stream.debit, 0) + amount
+                self._moved[stream.credit] = self._moved.get(stream.credit, 0) - amount
 
     def balance(self, account: Account) -> int:
-        balance = self._book.balance(account)
-        for accrual in self._accruals:
-            if accrual.stream.debit is account:
-                balance += int(accrual.amounts[: self._count].sum())
-            elif accrual.stream.credit is account:
-                balance -= int(accrual.amounts[: self._count].sum())
-        return balance
+        return self._book.balance(account) + self._moved.get(account, 0)
 
     def principal(self, account: Account) -> tuple[int, int]:
         return self._book.principal(account)

@@ -1,5 +1,6 @@
 """Published figures beside our own: a scenario run under every reading of its rules that its publication allows."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from attrs import frozen
@@ -27,8 +28,15 @@ class Comparison:
     readings: tuple[Reading, ...]
 
 
+def check(scenario: Scenario, known: Collection[str]) -> None:
+    """Refuse published figures that are not among the known ones of a run; raises `ScenarioError`."""
+    for figure in scenario.published.figures if scenario.published else ():
+        if figure not in known:
+            raise ScenarioError(f"published.figures.{figure}: unknown figure; expected one of {', '.join(known)}")
+
+
 def compare(scenario: Scenario, data: Path | None) -> Comparison | None:
-    """Run every reading of a scenario; None where nothing was published. Raises `ScenarioError` for unknown figures."""
+    """Run every reading of a scenario; None where nothing was published. Raises `ScenarioError` for a wrong reading."""
     published = scenario.published
     if published is None:
         return None
@@ -39,8 +47,5 @@ def compare(scenario: Scenario, data: Path | None) -> Comparison | None:
             put(table, setting)
         run = assemble(Scenario.of(table), data).simulation().run()
         readings.append(Reading(name=name, figures=metrics(run), waterfall=waterfall(run)))
-    for figure in published.figures:
-        if figure not in readings[0].figures:
-            known = ", ".join(readings[0].figures)
-            raise ScenarioError(f"published.figures.{figure}: unknown figure; expected one of {known}")
+    check(scenario, readings[0].figures)
     return Comparison(published=published, readings=tuple(readings))

@@ -15,6 +15,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
+from framework.duplicates import Duplicates, settle
 from framework.errors import MarketError
 from framework.series import Joining, Series
 
@@ -135,7 +136,12 @@ def _instant_ns(text: object, place: str) -> int:
 
 def _time_ns(text: str, place: str) -> int:
     """A time with its offset, or a date for the midnight in UTC at which it begins."""
-    return _instant_ns(f"{text}T00:00:00Z" if DATE.fullmatch(text) else text, place)
+    if not DATE.fullmatch(text):
+        return _instant_ns(text, place)
+    try:
+        return _instant_ns(f"{date.fromisoformat(text)}T00:00:00Z", place)
+    except ValueError:
+        raise MarketError(f"{place}: {text!r}; expected a date such as 2025-01-31") from None
 
 
 def _numbered(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -239,12 +245,14 @@ def table(
     time: str = "time",
     columns: Mapping[str, str] | None = None,
     joining: str = Joining.LAST,
+    duplicates: str = Duplicates.REFUSE,
 ) -> Series:
     """Any CSV with a header: a column of times (ISO 8601 with offset, or UTC dates) and columns of numbers.
 
     Columns are taken as they are, all under their own names or those in `columns`, our name first: prices in USD, rates
     as fractions, funding of the sample and interest per year. With `interval`, such as `1d`, samples are rows that open
-    at their time; without it they fall into the rows of another series, as `joining` says.
+    at their time; without it they fall into the rows of another series, as `joining` says. `duplicates` says what
+    becomes of samples of the same time: see `framework.duplicates`.
     """
     if interval is not None and interval not in INTERVALS_NS:
         raise MarketError(f"{raw.file}: interval {interval!r}; expected one of {', '.join(INTERVALS_NS)}")
@@ -266,17 +274,28 @@ def table(
             raise MarketError(f"{raw.file}, row {number}: {len(line)} cells; expected {len(header)}")
         times.append(_time_ns(line[time_at], f"{raw.file}, row {number}, column {time}"))
         cells.append([_number(line[index], f"{raw.file}, row {number}, column {header[index]}") for index in at])
-    values = np.array(cells, dtype=np.float64).reshape(len(times), len(labels))
+    span_ns = INTERVALS_NS[interval] if interval else None
+    settled = settle(
+        raw.file,
+        np.array(times, dtype=np.int64),
+        _numbered(len(times)) + 1,
+        np.array(cells, dtype=np.float64).reshape(len(times), len(labels)),
+        rule=duplicates,
+        span_ns=span_ns,
+    )
     return Series(
         name="table",
         file=raw.file,
         digest=raw.digest,
-        time_ns=np.array(times, dtype=np.int64),
-        row=_numbered(len(times)) + 1,
-        columns={name: values[:, index] for index, name in enumerate(labels)},
+        time_ns=settled.time_ns,
+        row=settled.row,
+        columns={name: settled.values[:, index] for index, name in enumerate(labels)},
         joining=Joining(joining),
-        span_ns=INTERVALS_NS[interval] if interval else None,
+        span_ns=span_ns,
         labels=labels,
+        parts=settled.parts,
+        repeats=span_ns is None and duplicates == Duplicates.KEEP,
+        note=settled.note,
     )
 
 
@@ -290,7 +309,7 @@ def jito_pool_rate(raw: Raw) -> Series:
             f"{series.place(index + 1)}, column epoch: {epochs[index + 1]:g} after {epochs[index]:g}; "
             "expected epochs in their order"
         )
-    return evolve(series, columns={"jitosol_rate": series.columns["jitosol_rate"]})
+    return evolve(series, name="jitosol_rate", columns={"jitosol_rate": series.columns["jitosol_rate"]})
 
 
 READERS: Mapping[str, Callable[..., Series]] = {

@@ -174,7 +174,11 @@ def _published(comparison: Comparison) -> Grid:
     published = comparison.published
     grid = _grid("Published beside what its rules give here", "figure", "published", *_names(comparison))
     for name, figure in published.figures.items():
-        grid.add(name, f"{figure:g}", *(_figure(each.figures[name]) for each in comparison.readings))
+        grid.add(
+            name,
+            f"{figure:,.2f}" if abs(figure) >= 1000 else f"{figure:g}",
+            *(_figure(each.figures[name]) for each in comparison.readings),
+        )
     grid.note = "; ".join(filter(None, (published.source, published.verdict)))
     return grid
 

@@ -31,7 +31,8 @@ class SourceSpec:
     `every` is how often samples come, such as `8h`, which a rule for payments has to know.
 
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
-    `columns` our names and the file's, and `joining` how several samples of one row become one.
+    `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what
+    becomes of samples of one time: they are refused, count `once` if they say the same, or count each (`keep`).
     """
 
     reader: str
@@ -42,6 +43,7 @@ class SourceSpec:
     joining: Literal["last", "mean", "sum", "hold"] | None = None
     fill: Literal["refuse", "zero", "previous", "drop"] | None = None
     every: Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"] | None = None
+    duplicates: Literal["refuse", "once", "keep"] | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""

@@ -6,6 +6,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from framework.duplicates import refuse_repeated
 from framework.errors import MarketError
 from framework.market import check_columns, utc
 
@@ -63,22 +64,30 @@ class Series:
     changing: bool = False
     effective: bool = False
     """Whether rates per year are effective ones, which a row takes as (1 + rate) ** years - 1, and not rate x years."""
+    parts: Ints | None = None
+    """Into how many parts the interval of each sample is cut; None where each has its own."""
+    repeats: bool = False
+    """Whether a time may come more than once."""
+    note: str = ""
+    """What a reader of any result must know of the series."""
 
     def __attrs_post_init__(self) -> None:
         if not len(self.time_ns):
             raise MarketError(f"{self.file}: no rows; expected at least one")
-        step = np.diff(self.time_ns)
-        for index in np.flatnonzero(step == 0)[:1]:
-            raise MarketError(
-                f"{self.place(index + 1)}: duplicate timestamp {utc(int(self.time_ns[index])).isoformat()}, "
-                f"the same as row {self.row[index]}; expected each once"
-            )
-        for index in np.flatnonzero(step < 0)[:1]:
+        for index in np.flatnonzero(np.diff(self.time_ns) < 0)[:1]:
             raise MarketError(
                 f"{self.place(index + 1)}: timestamp {utc(int(self.time_ns[index + 1])).isoformat()} is unsorted, "
                 f"earlier than that of row {self.row[index]}; expected time order"
             )
+        if not self.repeats:
+            refuse_repeated(self.file, self.time_ns, self.row)
         check_columns(self.columns, lambda name, index: f"{self.place(index)}, column {self.label(name)}")
+
+    @property
+    def spans_ns(self) -> Ints:
+        """How long the interval of each sample is, nanoseconds; 0 for samples that are none."""
+        whole = np.full(len(self.time_ns), self.span_ns or 0, dtype=np.int64)
+        return whole if self.parts is None else whole // self.parts
 
     def place(self, index: int) -> str:
         """Where a sample stands, as `file, row N`."""

@@ -26,7 +26,9 @@ from framework.units import USDC
 from framework.venue import CAPITAL, CASH, Projection, Stretch, Venue
 
 FIRST_WINDOW = 512
-"""Rows that are projected at once after somebody acted; the window doubles while nobody does."""
+"""Rows that are projected at once in the beginning; the window doubles while nobody acts."""
+LEAST_WINDOW = 16
+"""After somebody acted, the window is twice as long as it took, and at least this long."""
 
 
 class Simulation:
@@ -79,21 +81,31 @@ class Simulation:
         present.at = "close"
         if row:
             self._books.curve.mark(0, self._books.ledger)
-        window = self._rows_at_once or FIRST_WINDOW
+        window, since = self._rows_at_once or FIRST_WINDOW, row
         while row < len(market):
             due_ns = clock.next_ns()
             stop = len(market) if due_ns is None else rows_until(market, due_ns)
             if due_ns is not None and stop <= row:
-                yield clock.until(due_ns, Phase.ARRIVAL)
+                yield from self._let_arrive(due_ns, row)
                 continue
             row, acted = yield from self._walk(row, min(stop, row + window))
             if self._rows_at_once is None:
-                window = FIRST_WINDOW if acted else 2 * window
-        yield clock.until(int(market.at_ns[-1]), Phase.ARRIVAL)
+                window = max(LEAST_WINDOW, 2 * (row - since)) if acted else 2 * window
+            if acted:
+                since = row
+        yield from self._let_arrive(int(market.at_ns[-1]), row)
         present.row = len(market) - 1
         ended = Ended(event=self._books.events.next_id, at_ns=clock.now_ns, venue="")
         self._books.post(ended)
         self._obey(self._strategy.on_event(ended, present), ended)
+
+    def _let_arrive(self, until_ns: int, row: int) -> Generator[simpy.Event, None, None]:
+        """Let what is on its way arrive, `row` being next; at the close of the one before, its curve has it as well."""
+        clock, books = self._clock, self._books
+        known = books.events.next_id
+        yield clock.until(until_ns, Phase.ARRIVAL)
+        if books.events.next_id > known and row and until_ns == self._market.at_ns[row - 1]:
+            books.curve.mark(row - 1, books.ledger)
 
     def _walk(self, start: int, stop: int) -> Generator[simpy.Event, None, tuple[int, bool]]:
         """Let the rows pass until somebody acts; returns the next row, and whether somebody did."""

@@ -205,7 +205,7 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
         "margin_calls": sum(isinstance(event, MarginCalled) for event in single),
         "jitosol_units": JITOSOL.units(run.ledger.holding(JITOSOL)[0]),
-        "short_units": -float(np.minimum(run.curve.positions, 0.0).sum()),
+        "short_units": _short_units(run),
         "liquidations": sum(isinstance(event, Liquidated) for event in single),
         "rows": len(run.market),
         "days": days(run),
@@ -213,6 +213,15 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "events": len(run.events),
         "ledger_digest": run.ledger.digest,
     }
+
+
+def _short_units(run: Run) -> float:
+    """Coins that are sold short at the end of all venues' positions."""
+    held = run.ledger.balances().items()
+    shorts = (
+        account.asset.units(-atoms) for account, atoms in held if account.name.endswith(":Position") and atoms < 0
+    )
+    return float(sum(shorts))
 
 
 def row_of(market: Market, at_ns: int) -> int:

@@ -33,7 +33,7 @@ class Penalty:
     """What a liquidation costs: `fraction` of the position's equity or of its notional, at most the equity."""
 
     of: Literal["equity", "notional"]
-    fraction: float = field(validator=fraction)
+    fraction: float = field(validator=validators.and_(validators.ge(0.0), validators.le(1.0)))
 
     def amount(self, equity: int, notional: int) -> int:
         """The penalty in atomic units; nothing where there is no equity left."""

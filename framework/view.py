@@ -23,7 +23,7 @@ class View(Protocol):
         """The row's close in USD: the price at which orders are executed."""
 
     def price_of(self, token: str) -> float:
-        """The price of a token by its code, such as JITOSOL, in USD."""
+        """The price of a token by its code, such as JITOSOL, in USD; raises `ScenarioError` for an unknown one."""
 
     @property
     def cash_usd(self) -> float:

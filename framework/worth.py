@@ -9,7 +9,7 @@ from operator import mul
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
@@ -38,12 +38,12 @@ class Prices:
     def of(cls, market: Market, asset: Asset, opened_at: At) -> "Prices":
         """The exact prices of an asset."""
         closes, opens = market.price_column(asset), market.price_column(asset, opened_at)
-        prices = np.concatenate((market[opens][:1], market[closes]))
-        return market.cached(("exact", opens, closes), lambda: cls.exact(prices))
+        return market.cached(("exact", opens, closes), lambda: cls.exact(market[opens][:1], market[closes]))
 
     @classmethod
-    def exact(cls, prices: Floats) -> "Prices":
-        """Floats as the decimals that they are written with."""
+    def exact(cls, opened: Floats, closes: Floats) -> "Prices":
+        """The price of the opening and those of the closes, floats, as the decimals that they are written with."""
+        prices = np.concatenate((opened, closes))
         for decimals in range(10):
             scaled = np.rint(prices * 10**decimals)
             if scaled.max(initial=0.0) < FEW_DIGITS and np.array_equal(scaled / 10**decimals, prices):
@@ -74,6 +74,11 @@ def decimal(amount: int) -> Decimal:
     return Decimal(f"{amount}e-{places}")
 
 
+def priced(accounts: Sequence[Account]) -> Sequence[Asset]:
+    """The assets of accounts that are not dollars, each once."""
+    return [asset for asset in dict.fromkeys(account.asset for account in accounts) if asset != USDC]
+
+
 @frozen(kw_only=True, eq=False)
 class Flow:
     """Part of what went through one account in one batch: shape (entries,), amounts signed, debits less credits."""
@@ -100,8 +105,7 @@ class Worth:
     @classmethod
     def of(cls, run: Run) -> "Worth":
         """The worth of a run in memory."""
-        book = PricedBook(accounts=run.ledger.accounts, market=run.market, opened_at=run.opened_at)
-        return book.worth([run.ledger.records()])
+        return PricedBook.of(run.ledger.accounts, run.market, run.opened_at).worth([run.ledger.records()])
 
     def equity(self) -> int:
         """Assets less liabilities at the last close, in 10^-PLACES USD."""
@@ -110,21 +114,24 @@ class Worth:
 
 @frozen(kw_only=True, eq=False)
 class PricedBook:
-    """A chart of accounts with the prices of a market: turns batches of transfers into flows and into worth."""
+    """A chart of accounts with the prices of a market: turns batches of transfers into flows and into worth.
+
+    `at_ns` has shape (rows,): when each row of the prices closed. Dollars need no price.
+    """
 
     accounts: Sequence[Account]
-    market: Market
-    opened_at: At
-    prices: Mapping[Asset, Prices] = field(init=False)
+    at_ns: Ints
+    prices: Mapping[Asset, Prices]
 
-    @prices.default
-    def _find_prices(self) -> Mapping[Asset, Prices]:
-        assets = dict.fromkeys(account.asset for account in self.accounts)
-        return {asset: Prices.of(self.market, asset, self.opened_at) for asset in assets if asset != USDC}
+    @classmethod
+    def of(cls, accounts: Sequence[Account], market: Market, opened_at: At) -> "PricedBook":
+        """The accounts with the prices of a market."""
+        prices = {asset: Prices.of(market, asset, opened_at) for asset in priced(accounts)}
+        return cls(accounts=accounts, at_ns=market.at_ns, prices=prices)
 
     def flows(self, batch: Records, first_seq: int) -> Iterator[Flow]:
         """What a batch moved on each account that it touches, in the order of the chart."""
-        rows = self.market.at_ns.searchsorted(batch["at_ns"], side="right")
+        rows = self.at_ns.searchsorted(batch["at_ns"], side="right")
         seq = np.arange(first_seq, first_seq + len(batch))
         touched = np.unique(np.concatenate((np.unique(batch["debit"]), np.unique(batch["credit"]))))
         for code in touched.tolist():

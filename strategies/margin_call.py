@@ -33,8 +33,9 @@ class MarginCallDeleverage(Strategy):
     When `maintenance` x notional of the short is above the margin, short and collateral are cut by just so much that
     the two are equal afterwards, all fees paid; shortfalls up to `min_call_usd` are the rounding of earlier cuts. With
     `hedge = "units"` a token counts as one coin, as the USS page has it; with `"value"` as the coins that it is worth,
-    and the short follows when both together have drifted by more than `tolerance` of it. After a liquidation the rest
-    waits in cash. With `redeem_at_end` all is paid out after the last row.
+    and the short follows when both together have drifted by more than `tolerance` of it. It does so after a cut: what
+    the larger short lacks is called by the next row. Where less is left than a cut or a re-hedge costs, and after a
+    liquidation, all is closed and the rest waits in cash. With `redeem_at_end` it is paid out after the last row.
     """
 
     pool: str = "jito"
@@ -43,7 +44,7 @@ class MarginCallDeleverage(Strategy):
     maintenance: float = field(default=0.67, validator=(validators.gt(0.0), validators.lt(1.0)))
     hedge: Literal["units", "value"] = "units"
     tolerance: float = field(default=0.01, validator=(validators.gt(0.0), validators.lt(1.0)))
-    min_call_usd: float = field(default=0.01, validator=validators.ge(0.0))
+    min_call_usd: float = field(default=0.001, validator=validators.ge(1e-6))
     redeem_at_end: bool = False
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -76,26 +77,32 @@ class MarginCallDeleverage(Strategy):
         shortfall_usd = self.maintenance * leg.notional_usd - leg.margin_usd
         if shortfall_usd <= self.min_call_usd:
             return
-        per_coin_usd = self.maintenance * view.price - self._fees_per_coin_usd(view)
+        fees_usd = self._fees_per_coin_usd(view)
+        per_coin_usd = self.maintenance * view.price - fees_usd
         coins = shortfall_usd / per_coin_usd if per_coin_usd > 0 else -leg.size
         tokens = coins / self._coins_per_token(view)
-        if coins >= -leg.size or tokens >= leg.tokens:
+        brings_usd = view.price_of(TOKEN) / self._coins_per_token(view)
+        if coins >= -leg.size or tokens >= leg.tokens or fees_usd >= brings_usd:
             yield from self._leave(view)
             return
         yield Resize(self.short, -leg.size - coins)
         yield MoveTokens(self.short, self.pool, TOKEN, tokens)
         yield Swap(self.pool, TOKEN, "USDC", tokens)
         yield ChargeRebalance(self.issuer, self._traded_usd(view, coins, tokens))
-        yield Deposit(self.short, view.cash_usd - cash_usd)
+        if view.cash_usd > cash_usd:
+            yield Deposit(self.short, view.cash_usd - cash_usd)
 
     def _hedge_again(self, view: View) -> Iterator[Order]:
         """Make the short as large as what the tokens move like."""
         leg = view.leg(self.short)
-        if not leg.size or abs(leg.delta) <= self.tolerance * abs(leg.size):
+        if not leg.size:
             return
         traded_usd = abs(leg.delta) * view.price
-        yield Resize(self.short, leg.delta - leg.size)
         fee_usd = view.quote(ChargeRebalance(self.issuer, traded_usd)).fee_usd
+        if fee_usd >= leg.equity_usd:
+            yield from self._leave(view)
+            return
+        yield Resize(self.short, leg.delta - leg.size)
         if fee_usd:
             yield Withdraw(self.short, fee_usd)
             yield ChargeRebalance(self.issuer, traded_usd)

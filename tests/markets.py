@@ -23,9 +23,11 @@ from framework import (
 )
 from framework.clock import NS_PER_DAY
 from framework.market import TICK_NS
+from framework.scenario import Entry
 from venues.asgard import Asgard
 from venues.drift import Drift
 from venues.hyperliquid import Hyperliquid
+from venues.jito import Jito
 
 START_NS = 1_735_689_600 * 10**9
 """The opening of every first row: 2025-01-01T00:00:00Z."""
@@ -67,6 +69,42 @@ def market(
     )
 
 
+def dollar_market(
+    close: Sequence[float],
+    *,
+    first_open: float | None = None,
+    rate: Column = 1.0,
+    first_rate: float | None = None,
+    premium: Column = 0.0,
+    high: Column | None = None,
+    low: Column | None = None,
+    funding: Column = 0.0,
+    row_ns: int = NS_PER_DAY,
+) -> Market:
+    """Rows with jitoSOL beside SOL: `rate` is the pool's as rows close, in SOL per token, `premium` the market's above.
+
+    The first row opens at `first_open` and `first_rate`, each other one where the row before has closed; the premium
+    of a row holds all through it.
+    """
+    coins = market(close, high=high, low=low, funding=funding, row_ns=row_ns)
+    columns = {name: column.copy() for name, column in coins.columns.items()}
+    if first_open is not None:
+        columns["open"][0] = first_open
+        columns["high"][0] = max(columns["high"][0], first_open)
+        columns["low"][0] = min(columns["low"][0], first_open)
+    rates = np.broadcast_to(np.asarray(rate, dtype=float), len(close))
+    opened = np.concatenate(([rates[0] if first_rate is None else first_rate], rates[:-1]))
+    above = 1 + np.broadcast_to(np.asarray(premium, dtype=float), len(close))
+    columns |= {
+        "jitosol_rate_open": opened,
+        "jitosol_rate_close": rates,
+        "jitosol_open": columns["open"] * opened * above,
+        "jitosol_close": columns["close"] * rates * above,
+        "funding_rate": columns["drift_funding_rate"],
+    }
+    return Market(open_ns=coins.open_ns, at_ns=coins.at_ns, columns=columns)
+
+
 def flat(rows: int, price: float = 100.0, **rates: Column) -> Market:
     """A market in which the price never moves."""
     return market([price] * rows, **rates)
@@ -91,6 +129,16 @@ def drift(**rules: object) -> Drift:
     """Drift without fees; `rules` go first."""
     free = {"taker_fee_bps": 0.0, "maintenance_margin": 0.03, "liquidation_penalty": Penalty("notional", 0.025)}
     return Drift(**(free | rules))
+
+
+def collateral(**rules: object) -> Drift:
+    """Drift with jitoSOL as collateral, without fees; `rules` go first."""
+    return drift(**({"collateral": "JITOSOL", "funding_rate": "funding_rate"} | rules))
+
+
+def jito(**rules: object) -> Jito:
+    """Jito without fees; `rules` go first."""
+    return Jito(**({"reward_fee": 0.0, "withdrawal_fee": 0.0} | rules))
 
 
 @frozen
@@ -138,15 +186,17 @@ def play(
     *,
     capital_usd: float = 10_000.0,
     look_ahead_at_entry: bool = True,
+    at_first_open: bool = False,
     rows_at_once: int | None = None,
 ) -> Run:
     """The finished run; unless told otherwise, what is opened at the start earns every row."""
+    entry: Entry = "look_ahead" if look_ahead_at_entry else "first_close"
     return Simulation(
         market=table,
         venues=venues,
         strategy=strategy,
         capital_usd=capital_usd,
-        entry="look_ahead" if look_ahead_at_entry else "first_close",
+        entry="first_open" if at_first_open else entry,
         rows_at_once=rows_at_once,
     ).run()
 

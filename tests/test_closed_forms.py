@@ -166,7 +166,7 @@ BRIDGED = Bridge(fee_usd=3.0, latency_s=36 * 3_600.0, sender_share=0.25)
     [(0.0, 1), (12 * 3_600.0, 2), (86_400.0, 2), (36 * 3_600.0, 3), (3 * 86_400.0, 4)],
 )
 def test_money_on_its_way_counts_for_neither_venue(latency_s, arrival_row):
-    """Sent after row 1, it lies in transit until its time has come; on a row's instant it comes after that row."""
+    """Sent after row 1, it lies in transit until its time has come; on a row's instant, the row ends with it."""
     table = flat(8)
     bridge = Bridge(fee_usd=3.0, latency_s=latency_s, sender_share=0.25)
     strategy = Script(start=[LONG_2X, SHORT_2X], after={1: [Move("hyperliquid", "asgard", 1_000.0)]})
@@ -177,7 +177,7 @@ def test_money_on_its_way_counts_for_neither_venue(latency_s, arrival_row):
     assert arrived.cause == sent.event
     assert (sent.fee, arrived.fee) == (750_000, 2_250_000)
     under_way = [row for row in range(8) if run.curve.transit_usd[row] == 1_000.0]
-    assert under_way == [row for row in range(1, 8) if latency_s and table.at_ns[row] <= arrived.at_ns]
+    assert under_way == [row for row in range(1, 8) if latency_s and table.at_ns[row] < arrived.at_ns]
     assert arrival_row == (arrived.at_ns - START_NS) // NS_PER_DAY
     assert balance(run, "Assets:Bridge:InTransit") == 0
     assert balance(run, "Liabilities:Asgard:Loan") == -5_000_000_000 + 1_000_000_000 - 2_250_000

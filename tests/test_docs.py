@@ -1,7 +1,8 @@
 """Every block of code in the documentation runs as it stands."""
 
+import os
 import re
-import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FOLLOWED = ["docs/tutorial.md", "README.md"]
+FOLLOWED = ["docs/tutorial.md", "docs/auditing.md", "docs/exports.md", "README.md"]
+EXIT_CODES = {"error": 2, "finding": 1}
+"""What a console block is marked with -> the exit code of its commands, else 0."""
 
 
 def commands(block):
@@ -25,17 +28,26 @@ def test_a_page_can_be_followed_from_top_to_bottom(page, tmp_path):
     """Files are written, commands run and print what is shown, Python runs: all of it in the order of the page."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     script = ["import os, sys", "sys.path.insert(0, os.getcwd())"]
-    bin_ = Path(sys.executable).parent
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ran = 0
     for language, info, block in BLOCK.findall((ROOT / page).read_text()):
         if info.startswith("file="):
             (tmp_path / info.removeprefix("file=")).write_text(block)
         elif language == "console":
             for command, shown in commands(block):
+                if not shutil.which(command.split()[0], path=path):
+                    assert command.startswith("hledger ")  # a package of the system, which may be absent
+                    continue
                 ran += 1
-                words = shlex.split(f"{bin_}/{command}")
-                done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-                assert done.returncode == (2 if info == "error" else 0), done.stderr
+                done = subprocess.run(
+                    ["bash", "-c", command],
+                    cwd=tmp_path,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    env=os.environ | {"PATH": path},
+                )
+                assert done.returncode == EXIT_CODES.get(info, 0), done.stderr
                 for line in shown:
                     assert line in done.stdout + done.stderr
         elif language == "python" and not block.startswith("@"):

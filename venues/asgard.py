@@ -270,6 +270,7 @@ class Asgard(Venue):
                         price=market["close"][rows],
                         size=np.full(stop - start, abs(book.principal(earning)[0])) if at_cost else balances[:-1],
                         rate_column=column,
+                        price_column="close",
                     )
                 )
         return tuple(accruals)

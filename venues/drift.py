@@ -1,6 +1,6 @@
 """Drift: an account with one perpetual position, its margin in USDC and, beside it, a token as collateral."""
 
-from typing import Any
+from typing import Any, Literal
 
 from attrs import field, frozen, validators
 
@@ -23,7 +23,9 @@ class Drift(Perpetual):
 
     name: str = "drift"
     funding_rate: str = "drift_funding_rate"
-    collateral: str | None = field(default=None, validator=validators.optional(validators.in_(TOKENS)))
+    collateral: Literal["SOL", "JITOSOL"] | None = field(
+        default=None, validator=validators.optional(validators.in_(tuple(TOKENS)))
+    )
     collateral_weight: float = field(default=1.0, validator=(validators.ge(0.0), validators.le(1.0)))
     funding_apart: bool = False
     _token: Asset = field(init=False, repr=False, eq=False)

@@ -97,6 +97,7 @@ class Issuer(Venue):
             price=np.ones(len(stretch)),
             size=np.rint(value - (path - fees)).astype(np.int64),
             rate_column="",
+            price_column="",
         )
         return Projection(
             accruals=(accrual,) if self.maintenance_per_year else (),

@@ -240,6 +240,7 @@ class Jito(Venue):
                 price=stretch.column("close"),
                 size=np.full(len(stretch), held),
                 rate_column=f"{RATE}_close",
+                price_column="close",
             )
 
         def path(index: Floats, factor: float) -> Ints:

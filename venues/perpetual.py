@@ -230,8 +230,7 @@ class Perpetual(Venue):
         position = draft.balance(self._chart.position)
         atoms = self.contract.nearest(order.size)
         if atoms <= 0 or not position:
-            why = "expected an open position and a size above 0"
-            raise OrderRefused(refusal(self.name, moment, order, why))
+            raise OrderRefused(refusal(self.name, moment, order, "expected an open position and a size above 0"))
         change = (atoms if position > 0 else -atoms) - position
         price = self._price(draft, moment)
         notional = self._trade(draft, change, price)
@@ -292,6 +291,7 @@ class Perpetual(Venue):
             price=close if self.valuation == "cost" else stretch.column(self.funding_price),
             size=np.full(len(stretch), position),
             rate_column=self.funding_rate,
+            price_column="" if self.valuation == "cost" else self.funding_price,
         )
 
     def _trade(self, draft: Draft, signed: int, price: float) -> int:

@@ -80,23 +80,32 @@ def audit(
     thorough_checks: tuple[ThoroughCheck, ...] = THOROUGH,
 ) -> list[Result]:
     """Make every check; `data` is the directory of the scenario's sources, without which its embedded data are read."""
-    results = [_result(f"{_room(check)}{check.__name__}", check.__doc__, partial(check, folder)) for check in checks]
+    results = [_result(result_name(check), check.__doc__, partial(check, folder)) for check in checks]
     if thorough:
         try:
             assembly = assemble(folder.scenario, data)
             history = History(folder, folder.market)
         except CarrybookError as error:
-            failed = Finding("scenario.toml", f"cannot be assembled: {error}")
-            return [*results, Result("thorough", "The scenario can be assembled again.", (failed,), 1)]
+            return [*results, _not_again(Finding("scenario.toml", f"cannot be assembled: {error}"))]
+        files, read = set(folder.manifest["inputs"]), {each.file for each in assembly.market.sources.values()}
+        if files and not files & read:
+            words = f"was read from {', '.join(sorted(files))}; expected the directory that has them (--data)"
+            return [*results, _not_again(Finding("the market", words))]
         results += [
-            _result(f"{_room(check)}{check.__name__}", check.__doc__, partial(check, assembly, history))
-            for check in thorough_checks
+            _result(result_name(check), check.__doc__, partial(check, assembly, history)) for check in thorough_checks
         ]
     return results
 
 
-def _room(check: Callable[..., object]) -> str:
-    return "again: " if check.__module__ == again.__name__ else ""
+def _not_again(finding: Finding) -> Result:
+    """What stands in the place of the thorough checks where they cannot be made."""
+    return Result("thorough", "The scenario can be assembled again.", (finding,), 1)
+
+
+def result_name(check: Callable[..., object]) -> str:
+    """What a check is called in its result."""
+    room = "again: " if check.__module__ == again.__name__ else ""
+    return room + check.__name__.replace("_", " ")
 
 
 def _result(name: str, holds: str | None, findings: Callable[[], Findings]) -> Result:
@@ -113,4 +122,4 @@ def _result(name: str, holds: str | None, findings: Callable[[], Findings]) -> R
     except (ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
         kept.append(Finding("the folder", f"cannot be read further ({type(error).__name__}: {error})"))
         count = max(count, len(kept))
-    return Result(name.replace("_", " "), (holds or "").strip(), tuple(kept), count)
+    return Result(name, (holds or "").strip(), tuple(kept), count)

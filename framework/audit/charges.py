@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from framework.assembly import Assembly
 from framework.audit.finding import Finding, Findings
 from framework.audit.history import History
 from framework.units import USDC, perpetual
-from framework.venue import Venue
+from framework.venue import Venue, account_part
 
 COLUMNS = (
     "event", "venue", "kind", "order", "cause", "asset", "size", "price", "amount", "fee", "charged", "equity",
-    "penalty", "counterparty",
+    "penalty", "bad_debt", "counterparty",
 )  # fmt: skip
 SLACK = 1
 """Atomic units by which a fee may differ: what it was charged on is said to a whole unit."""
@@ -20,10 +18,7 @@ SLACK = 1
 
 def _singles(history: History) -> Iterator[Mapping[str, object]]:
     """The events that are orders, transfers or liquidations."""
-    wanted = ["OrderFilled", "TransferSent", "TransferArrived", "Liquidated"]
-    for batch in history.folder.batches("events", COLUMNS):
-        for index in np.flatnonzero(np.isin(np.array(batch["kind"].to_pylist()), wanted)).tolist():
-            yield {name: batch[name][index].as_py() for name in COLUMNS}
+    return history.folder.events(("OrderFilled", "TransferSent", "TransferArrived", "Liquidated"), COLUMNS)
 
 
 def fees(assembly: Assembly, history: History) -> Findings:
@@ -36,7 +31,7 @@ def fees(assembly: Assembly, history: History) -> Findings:
         expected = _transfer_fee(event, venues) if "Transfer" in str(event["kind"]) else _order_fee(event, venue)
         if expected is not None and abs(int(str(event["fee"])) - expected) > SLACK:
             words = f"{event['order'] or event['kind']} at {venue.name} cost {event['fee']}; its rules make {expected}"
-            yield Finding(f"event {event['event']}", words)
+            yield Finding(history.event(int(str(event["event"]))), words)
 
 
 def _order_fee(event: Mapping[str, object], venue: Venue) -> int | None:
@@ -50,6 +45,9 @@ def _order_fee(event: Mapping[str, object], venue: Venue) -> int | None:
         gas = USDC.nearest(getattr(venue, "gas_usd", 0.0)) if order == "open" else 0
         larger = order == "open" or (order == "resize" and int(str(event["size"])) > 0 and not at_entry)
         return gas + (USDC.nearest(charged * venue.open_fee_bps / 10_000) if larger else 0)
+    if order in ("swap", "close") and hasattr(venue, "swap_fee_bps"):
+        sold = USDC.units(int(str(event["amount"])) + int(str(event["fee"])))
+        return USDC.nearest(sold * venue.swap_fee_bps / 10_000)
     rates = {"mint": "swap", "redeem": "swap", "charge_rebalance": "rebalance"}
     if order in rates and hasattr(venue, rates[str(order)]):
         return USDC.nearest(charged * getattr(venue, rates[str(order)]))
@@ -65,16 +63,38 @@ def _transfer_fee(event: Mapping[str, object], venues: Mapping[str, Venue]) -> i
 
 
 def penalties(assembly: Assembly, history: History) -> Findings:
-    """Each liquidation took the share of equity or notional that the rules name, and no more than there was."""
-    rules = {venue.name: getattr(venue, "liquidation_penalty", None) for venue in assembly.venues}
-    coins = {venue.name: str(getattr(venue, "coin", "")) for venue in assembly.venues}
+    """Each liquidation found the equity that the books had, and took the penalty and forgave the loss of its rules."""
+    venues = {venue.name: venue for venue in assembly.venues}
     for event in _singles(history):
-        rule = rules.get(str(event["venue"]))
-        if event["kind"] != "Liquidated" or rule is None:
+        venue = venues.get(str(event["venue"]))
+        if event["kind"] != "Liquidated" or venue is None or not hasattr(venue, "liquidation_penalty"):
             continue
-        size = abs(int(str(event["size"]))) / perpetual(coins[str(event["venue"])]).scale
-        notional = USDC.nearest(size * float(str(event["price"])))
-        expected = rule.amount(int(str(event["equity"])), notional)
-        if abs(int(str(event["penalty"])) - expected) > SLACK:
-            words = f"the penalty at {event['venue']} was {event['penalty']}; its rules make {expected}"
-            yield Finding(f"event {event['event']}", words)
+        said = {name: int(str(event[name])) for name in ("equity", "penalty", "bad_debt", "size")}
+        price = float(str(event["price"]))
+        notional = USDC.nearest(abs(said["size"]) / perpetual(str(getattr(venue, "coin", ""))).scale * price)
+        forgives = bool(getattr(venue, "forgive_negative_equity", False))
+        made = {
+            "equity": _equity(venue, int(str(event["event"])), price, history),
+            "penalty": venue.liquidation_penalty.amount(said["equity"], notional),
+            "bad_debt": max(0, -said["equity"]) if forgives else 0,
+        }
+        for name, expected in made.items():
+            if abs(said[name] - expected) > SLACK:
+                words = (
+                    f"the {name.replace('_', ' ')} at {venue.name} was {said[name]}; books and rules make {expected}"
+                )
+                yield Finding(history.event(int(str(event["event"]))), words)
+
+
+def _equity(venue: Venue, event: int, price: float, history: History) -> int:
+    """What a venue's accounts were worth before an event, less the trading fee that it paid, atomic units of USDC."""
+    place, coin = account_part(venue.name), str(getattr(venue, "coin", ""))
+    row = int(history.market.at_ns.searchsorted(history.instant(event)))
+    worth = -history.moved(event, f"Expenses:{place}:TakerFee")
+    for account, atoms in history.held_before(event).items():
+        if account.name.startswith((f"Assets:{place}:", f"Liabilities:{place}:")):
+            asset = account.asset
+            own = asset.code in (coin, perpetual(coin).code)
+            at = 1.0 if asset == USDC else price if own else history.market[history.market.price_column(asset)][row]
+            worth += USDC.nearest(asset.units(atoms) * at)
+    return worth

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from framework.audit.finding import Finding, Findings, entry
 from framework.chain import RECORD, Records
-from framework.folder import Folder
+from framework.folder import Folder, among
 from framework.units import USDC, Asset
 
 Values = NDArray[Any]
@@ -49,7 +49,7 @@ def matched(folder: Folder, columns: Sequence[str]) -> Iterator[tuple[pa.RecordB
     """
     stream = folder.records()
     rest, first = np.empty(0, dtype=RECORD), 1
-    for events in folder.batches("events", columns):
+    for events in folder.batches("events", columns, ("kind", "asset")):
         last = events["event"][-1].as_py()
         while not (len(rest) and rest["event"][-1] > last):
             more = next(stream, None)
@@ -100,33 +100,30 @@ def bijection(folder: Folder) -> Findings:
             seq = first + int(np.flatnonzero(known)[index])
             yield Finding(entry(seq), f"is at another instant than its event {records_known['event'][index]}")
         counts = np.bincount(slot, minlength=len(ids))
-        kinds = np.array(events["kind"].to_pylist())
+        kinds = events["kind"]
         for wrong, words in (
-            (np.isin(kinds, list(WITH_ENTRY)) & (counts == 0), "has no entry"),
-            (np.isin(kinds, list(WITHOUT_ENTRY)) & (counts > 0), "has an entry and moves nothing"),
-            (np.isin(kinds, list(SETTLED)) & (counts > 1), "has more than one transfer"),
+            (among(kinds, WITH_ENTRY) & (counts == 0), "has no entry"),
+            (among(kinds, WITHOUT_ENTRY) & (counts > 0), "has an entry and moves nothing"),
+            (among(kinds, SETTLED) & (counts > 1), "has more than one transfer"),
         ):
             for index in np.flatnonzero(wrong).tolist():
-                yield Finding(f"event {ids[index]}", f"{kinds[index]} {words}")
+                yield Finding(f"event {ids[index]}", f"{kinds[index].as_py()} {words}")
 
 
 def kinds(folder: Folder) -> Findings:
     """Transfers of a kind touch the accounts of income and expense of that kind, and only they do."""
-    codes = {kind: code for code, kind in enumerate(folder.kinds)}
-    leaves = np.array([_leaf(account.name) for account in folder.accounts])
+    leaves = [_leaf(account.name) for account in folder.accounts]
+    own = np.array([[leaf in LEAVES.get(kind, ()) for leaf in leaves] for kind in folder.kinds])
+    neutral, needs = np.array([not leaf for leaf in leaves]), np.array([kind in LEAVES for kind in folder.kinds])
     first = 1
     for batch in folder.records():
-        known = (batch["debit"] < len(leaves)) & (batch["credit"] < len(leaves))
-        sides = [leaves[np.where(known, batch[side], 0)] for side in ("debit", "credit")]
-        for kind, code in codes.items():
-            mine = known & (batch["kind"] == code)
-            allowed = ["", *sorted(LEAVES.get(kind, set()))]
-            fits = np.isin(sides[0], allowed) & np.isin(sides[1], allowed)
-            if kind in LEAVES:
-                fits &= (sides[0] != "") | (sides[1] != "")
-            for index in np.flatnonzero(mine & ~fits).tolist():
-                accounts = [folder.accounts[batch[side][index]].name for side in ("debit", "credit")]
-                yield Finding(entry(first + index), f"is of kind {kind}, which {' from '.join(accounts)} cannot be")
+        known = (batch["debit"] < len(leaves)) & (batch["credit"] < len(leaves)) & (batch["kind"] < len(folder.kinds))
+        kind, debit, credit = (np.where(known, batch[name], 0) for name in ("kind", "debit", "credit"))
+        feeds, takes = own[kind, debit], own[kind, credit]
+        fits = (feeds | neutral[debit]) & (takes | neutral[credit]) & (feeds | takes | ~needs[kind])
+        for index in np.flatnonzero(known & ~fits).tolist():
+            accounts = " from ".join(folder.accounts[code[index]].name for code in (debit, credit))
+            yield Finding(entry(first + index), f"is of kind {folder.kinds[kind[index]]}, which {accounts} cannot be")
         first += len(batch)
 
 
@@ -137,13 +134,11 @@ def _leaf(name: str) -> str:
 
 def settlements(folder: Folder) -> Findings:
     """A settlement's transfer has its event's amount and kind, and is rate x size x price but for the rounding."""
-    scales = {asset.code: asset.scale for asset in folder.assets}
     names = ("event", "kind", "rate", "price", "size", "amount", "asset")
     for events, records, first in matched(folder, names):
         if events is None:
             continue
-        kinds_of = np.array(events["kind"].to_pylist())
-        at = np.flatnonzero(np.isin(kinds_of, list(SETTLED)))
+        at = np.flatnonzero(among(events["kind"], SETTLED))
         ids = events["event"].to_numpy()[at]
         slot = np.searchsorted(records["event"], ids)
         there = (slot < len(records)) & (records["event"][np.minimum(slot, len(records) - 1)] == ids)
@@ -151,27 +146,28 @@ def settlements(folder: Folder) -> Findings:
         posted = records[slot]
         for kind, transfer_kinds in SETTLED.items():
             allowed = [code for code, name in enumerate(folder.kinds) if name in transfer_kinds]
-            wrong = (kinds_of[at] == kind) & ~np.isin(posted["kind"], allowed)
+            wrong = among(events["kind"], (kind,))[at] & ~np.isin(posted["kind"], allowed)
             for index in np.flatnonzero(wrong).tolist():
                 yield Finding(entry(first + int(slot[index])), f"is the entry of a {kind} and of another kind")
         amounts = events["amount"].to_numpy(zero_copy_only=False)[at]
         for index in np.flatnonzero(np.abs(amounts) != posted["amount"]).tolist():
             words = f"moves {posted['amount'][index]}, its event {posted['event'][index]} says {amounts[index]:.0f}"
             yield Finding(entry(first + int(slot[index])), words)
-        exact = _exact(events, at, kinds_of[at], _scales(folder.assets, posted), scales)
+        exact = _exact(events, folder.assets)[at] * _scales(folder.assets, posted)
         off = np.abs(np.abs(amounts) - exact) > 1.0 + 1e-9 * np.abs(exact)
         for index in np.flatnonzero(off).tolist():
             words = f"moves {amounts[index]:.0f}; rate x size x price are {exact[index]:.3f} atomic units"
             yield Finding(entry(first + int(slot[index])), words)
 
 
-def _exact(events: pa.RecordBatch, at: Values, kind: Values, to: Values, scales: Mapping[str, int]) -> Values:
-    """|rate x size x price| in atomic units of what is paid."""
-    rate, price, size = (events[name].to_numpy(zero_copy_only=False)[at] for name in ("rate", "price", "size"))
-    assets = [events["asset"][int(index)].as_py() for index in at]
-    sizes = size / np.array([scales[asset] for asset in assets], dtype=np.float64) if len(at) else size
-    priced = np.where(kind == "FundingSettled", price, 1.0)
-    exact: Values = np.abs(rate * sizes * priced * to)
+def _exact(events: pa.RecordBatch, assets: Sequence[Asset]) -> Values:
+    """|rate x size x price| of each event, in whole units of what is paid; of those that settle nothing, anything."""
+    rate, price, size = (events[name].to_numpy(zero_copy_only=False) for name in ("rate", "price", "size"))
+    scales = sum((among(events["asset"], (asset.code,)) * float(asset.scale) for asset in assets), np.zeros(len(size)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exact: Values = np.abs(
+            rate * (size / scales) * np.where(among(events["kind"], ("FundingSettled",)), price, 1.0)
+        )
     return exact
 
 
@@ -182,37 +178,42 @@ def _scales(assets: Sequence[Asset], posted: Records) -> Values:
 
 
 def fills(folder: Folder) -> Findings:
-    """What an order says that it cost, moved and sent is what its entry moved."""
+    """What an order or a liquidation says that it cost, moved and took is what its entry moved."""
     codes = {kind: code for code, kind in enumerate(folder.kinds)}
-    leaves = np.array([_leaf(account.name) for account in folder.accounts])
-    fee_accounts = np.array([leaf not in {"", "LiquidationPenalty"} for leaf in leaves])
+    charged = np.array([_leaf(each.name) not in {"", "LiquidationPenalty"} for each in folder.accounts])
+    charged &= np.array([each.name.startswith("Expenses:") for each in folder.accounts])
     usdc = np.array([account.asset == USDC for account in folder.accounts])
-    names = ("event", "kind", "order", "amount", "fee", "size")
+    told = ["OrderFilled", "TransferSent", "TransferArrived", "Liquidated"]
+    names = ("event", "kind", "order", "amount", "fee", "size", "penalty", "bad_debt")
     for events, records, first in matched(folder, names):
         if events is None:
             continue
-        kinds_of = np.array(events["kind"].to_pylist())
-        for index in np.flatnonzero(np.isin(kinds_of, ["OrderFilled", "TransferSent", "TransferArrived"])).tolist():
+        for index in np.flatnonzero(among(events["kind"], told)).tolist():
             event = {name: events[name][index].as_py() for name in names}
             low, high = np.searchsorted(records["event"], (event["event"], event["event"] + 1))
             mine = records[low:high]
-            mine = mine[(mine["debit"] < len(leaves)) & (mine["credit"] < len(leaves))]
-            paid = fee_accounts[mine["debit"]] & np.char.startswith(_names(folder)[mine["debit"]], "Expenses:")
-            if usdc[mine["debit"][paid]].all() and int(mine["amount"][paid].sum()) != event["fee"]:
-                words = f"its fees are {mine['amount'][paid].sum()}, its event {event['event']} says {event['fee']}"
-                yield Finding(entry(first + int(low)), words)
-            moved = _moved(event, mine, usdc, codes)
-            if moved is not None and moved != event["amount"]:
-                words = f"moves {moved}, its event {event['event']} says {event['amount']}"
-                yield Finding(entry(first + int(low)), words)
+            mine = mine[(mine["debit"] < len(usdc)) & (mine["credit"] < len(usdc))]
+            for name, moved in _moved(event, mine, charged, usdc, codes):
+                if moved != event[name]:
+                    words = f"its {name} is {moved}, its event {event['event']} says {event[name]}"
+                    yield Finding(entry(first + int(low)), words.replace("_", " "))
 
 
-def _names(folder: Folder) -> Values:
-    return np.array([account.name for account in folder.accounts])
+def _moved(
+    event: Mapping[str, object], mine: Records, charged: Values, usdc: Values, codes: Mapping[str, int]
+) -> Iterator[tuple[str, int]]:
+    """The fees, the amount where it is a sum of transfers, and the losses that an entry moved, by their names."""
 
+    def total(kind: str) -> int:
+        return int(mine["amount"][(mine["kind"] == codes.get(kind, -1)) & usdc[mine["debit"]]].sum())
 
-def _moved(event: Mapping[str, object], mine: Records, usdc: Values, codes: Mapping[str, int]) -> int | None:
-    """What an entry moved of what its event calls its amount; None where that is no sum of transfers."""
+    if event["kind"] == "Liquidated":
+        yield "penalty", total("liquidation_penalty")
+        yield "bad_debt", total("bad_debt")
+        return
+    paid = charged[mine["debit"]]
+    if usdc[mine["debit"][paid]].all():
+        yield "fee", int(mine["amount"][paid].sum())
     kind = {
         "open": "trade",
         "close": "trade",
@@ -220,23 +221,19 @@ def _moved(event: Mapping[str, object], mine: Records, usdc: Values, codes: Mapp
         "deposit": "deposit",
         "withdrawal": "withdrawal",
         "penalty": "liquidation_penalty",
-    }.get(str(event["order"]), "transfer" if event["kind"] != "OrderFilled" else None)
-    if kind is None:
-        return None
-    chosen = (mine["kind"] == codes.get(kind, -1)) & usdc[mine["debit"]]
-    return int(mine["amount"][chosen].sum())
+    }.get(str(event["order"]), "" if event["kind"] == "OrderFilled" else "transfer")
+    if kind:
+        yield "amount", total(kind)
 
 
 def transit(folder: Folder) -> Findings:
     """What is in transit at the end is what was sent and has not arrived."""
     sent: dict[int, int] = {}
-    for batch in folder.batches("events", ("event", "kind", "cause", "amount", "fee", "order")):
-        kinds_of = np.array(batch["kind"].to_pylist())
-        for index in np.flatnonzero(np.isin(kinds_of, ["TransferSent", "TransferArrived"])).tolist():
-            if kinds_of[index] == "TransferSent":
-                sent[batch["event"][index].as_py()] = batch["amount"][index].as_py()
-            elif sent.pop(batch["cause"][index].as_py(), None) is None:
-                yield Finding(f"event {batch['event'][index].as_py()}", "has arrived and was never sent")
+    for event in folder.events(("TransferSent", "TransferArrived"), ("event", "kind", "cause", "amount")):
+        if event["kind"] == "TransferSent":
+            sent[event["event"]] = event["amount"]
+        elif sent.pop(event["cause"], None) is None:
+            yield Finding(f"event {event['event']}", "has arrived and was never sent")
     for account, balance in zip(folder.accounts, folder.manifest["ledger"]["balances"], strict=False):
         if account.name == "Assets:Bridge:InTransit" and balance != sum(sent.values()):
             yield Finding(f"account {account.name}", f"holds {balance}; {sum(sent.values())} have not arrived")

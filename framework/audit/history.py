@@ -6,6 +6,7 @@ import numpy as np
 
 from framework.accounts import Account
 from framework.audit.events import SETTLING
+from framework.audit.finding import entry
 from framework.chain import RECORD, Records
 from framework.folder import Folder
 from framework.market import Flags, Floats, Ints, Market
@@ -71,6 +72,45 @@ class History:
             self._add(gains, account, np.minimum(self.rows, len(self.market)), chosen)
         return gains[:-1]
 
+    def settlement(self, account: Account | None, row: int) -> str:
+        """The place of what settled an account in a row: its entry where there is one, and the row."""
+        place = f"row {row + 1} ({self.market.date(row)})"
+        if account is None:
+            return place
+        code = self._codes[account]
+        low, high = np.searchsorted(self.rows, (row, row + 1))
+        part = self.records[low:high]
+        mine = ((part["debit"] == code) | (part["credit"] == code)) & self.settling[low:high]
+        return f"{entry(int(low + mine.argmax()) + 1)}, {place}" if mine.any() else place
+
+    def instant(self, number: int) -> int:
+        """The instant of an event's entry, nanoseconds; of the last entry if it has none."""
+        slot = min(int(np.searchsorted(self.records["event"], number)), len(self.records) - 1)
+        return int(self.records["at_ns"][slot])
+
+    def event(self, number: int) -> str:
+        """The place of an event: its entry where there is one, and its number."""
+        low, high = np.searchsorted(self.records["event"], (number, number + 1)).tolist()
+        return f"{entry(low + 1)}, event {number}" if high > low else f"event {number}"
+
+    def held_before(self, number: int) -> dict[Account, int]:
+        """What every account that is not empty held before an event, atomic units."""
+        past = self.records[: int(np.searchsorted(self.records["event"], number))]
+        balances: dict[Account, int] = {}
+        for account, code in self._codes.items():
+            debits, credits_ = (int(past["amount"][past[side] == code].sum()) for side in ("debit", "credit"))
+            if debits != credits_:
+                balances[account] = debits - credits_
+        return balances
+
+    def moved(self, number: int, name: str) -> int:
+        """What an event's entry brought the accounts of this name, atomic units, debits less credits."""
+        low, high = np.searchsorted(self.records["event"], (number, number + 1)).tolist()
+        part = self.records[low:high]
+        codes = [code for account, code in self._codes.items() if account.name == name]
+        debits, credits_ = (int(part["amount"][np.isin(part[side], codes)].sum()) for side in ("debit", "credit"))
+        return debits - credits_
+
     def acted(self, account: Account | None) -> Flags:
         """The rows before which an entry that is no settlement has touched an account: there its path begins anew."""
         length = len(self.market)
@@ -85,10 +125,7 @@ class History:
     @cached_property
     def ended(self) -> int:
         """The id of the event that ended the run, 0 where there is none."""
-        for batch in self.folder.batches("events", ("event", "kind")):
-            for index in np.flatnonzero(np.array(batch["kind"].to_pylist()) == "Ended").tolist():
-                return int(batch["event"][index].as_py())
-        return 0
+        return next((int(event["event"]) for event in self.folder.events(("Ended",), ("event",))), 0)
 
     def _add(self, gains: Ints, account: Account, slots: Ints, chosen: Flags) -> None:
         code = self._codes[account]

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from framework.accounts import Account
 from framework.assembly import Assembly
 from framework.audit.finding import Finding, Findings
 from framework.audit.history import History, worst
@@ -20,15 +21,16 @@ ROUNDING = 0.5
 """A path is rounded once per row: what was posted is never further from it than half an atomic unit."""
 
 
-def _off(place: str, posted: Ints, exact: Floats, anew: Flags, history: History) -> Findings:
-    """The rows in which a posted path leaves the exact one by more than its rounding."""
+def _off(what: str, account: Account | None, sign: int, exact: Floats, anew: Flags, history: History) -> Findings:
+    """The entries at which what was settled on an account leaves the exact path by more than its rounding."""
+    posted = sign * history.settled(account)
     off = worst(posted, exact, anew)
     slack = ROUNDING + 1e-3 + 1e-12 * np.abs(exact.cumsum())
     outside = np.abs(off) > slack
     first = outside & ~np.concatenate(([False], outside[:-1]))
     for row in np.flatnonzero(first).tolist():
-        words = f"{place} is {off[row]:+.3f} atomic units from what row and position make; posted {posted[row]}"
-        yield Finding(f"row {row + 1} ({history.market.date(row)})", words)
+        words = f"{what} is {off[row]:+.3f} atomic units from what row and position make; posted {posted[row]}"
+        yield Finding(history.settlement(account, row), words)
 
 
 def funding(assembly: Assembly, history: History) -> Findings:
@@ -45,8 +47,8 @@ def funding(assembly: Assembly, history: History) -> Findings:
             exact = history.before(history.account(f"Assets:{place}:Quote", "USDC")) * market[rate_column]
         else:
             exact = -size * market[str(getattr(venue, "funding_price", "close"))] * market[rate_column] * USDC.scale
-        posted = -history.settled(history.account(f"Income:{place}:Funding", "USDC"))
-        yield from _off(f"funding at {venue.name}", posted, exact, history.acted(position), history)
+        received = history.account(f"Income:{place}:Funding", "USDC")
+        yield from _off(f"funding at {venue.name}", received, -1, exact, history.acted(position), history)
 
 
 def interest(assembly: Assembly, history: History) -> Findings:
@@ -69,7 +71,7 @@ def _interest_compounding(venue: Venue, history: History) -> Findings:
         growth = 1 + market[str(getattr(venue, column))] * market.years
         anew = history.acted(account)
         exact = _compounded(sign * history.before(account), growth, anew)
-        yield from _off(f"{words} at {venue.name}", sign * history.settled(account), exact, anew, history)
+        yield from _off(f"{words} at {venue.name}", account, sign, exact, anew, history)
 
 
 def _compounded(before: Ints, growth: Floats, anew: Flags) -> Floats:
@@ -96,8 +98,7 @@ def _interest_at_cost(venue: Venue, history: History) -> Findings:
         starts = np.maximum.accumulate(np.where(anew, np.arange(len(anew)), 0))
         principal = np.abs(history.before(account))[starts]
         exact = principal * market[str(getattr(venue, column))] * market.years
-        posted = sign * history.settled(history.account(gained, "USDC"))
-        yield from _off(f"{words} at {venue.name}", posted, exact, anew, history)
+        yield from _off(f"{words} at {venue.name}", history.account(gained, "USDC"), sign, exact, anew, history)
 
 
 def rewards(assembly: Assembly, history: History) -> Findings:
@@ -115,11 +116,13 @@ def rewards(assembly: Assembly, history: History) -> Findings:
         anew = np.logical_or.reduce([history.acted(each) for each in others])
         levels = np.concatenate((market["jitosol_rate_open"][:1], market["jitosol_rate_close"]))
         step = np.diff(levels)
-        gained = history.settled(history.account(f"Equity:{place}:Accretion", "SOL"))
-        charged = history.settled(history.account(f"Expenses:{place}:RewardFee", "SOL"))
-        yield from _off(f"staking at {venue.name}", gained, tokens * step * SOL.scale, anew, history)
         kept = np.maximum(step, 0.0) * fee / (1 - fee)
-        yield from _off(f"the fee on staking at {venue.name}", charged, tokens * kept * SOL.scale, anew, history)
+        for words, name, gain in (
+            ("staking", f"Equity:{place}:Accretion", step),
+            ("the fee on staking", f"Expenses:{place}:RewardFee", kept),
+        ):
+            account = history.account(name, "SOL")
+            yield from _off(f"{words} at {venue.name}", account, 1, tokens * gain * SOL.scale, anew, history)
 
 
 def running_fees(assembly: Assembly, history: History) -> Findings:
@@ -141,10 +144,11 @@ def running_fees(assembly: Assembly, history: History) -> Findings:
             np.zeros(len(market), dtype=np.int64),
         )
         exact = np.where((held > 0) | (owed != 0), (value - owed) * yearly * market.years, 0.0)
-        posted = history.settled(history.account(f"Expenses:{place}:MaintenanceFee", "USDC"))
+        charged = history.account(f"Expenses:{place}:MaintenanceFee", "USDC")
+        posted = history.settled(charged)
         for row in np.flatnonzero(np.abs(posted - exact) > ROUNDING + 1e-3).tolist():
             words = f"the fee of {venue.name} is {posted[row] - exact[row]:+.3f} atomic units from rate x value"
-            yield Finding(f"row {row + 1} ({market.date(row)})", words)
+            yield Finding(history.settlement(charged, row), words)
 
 
 def liquidations(assembly: Assembly, history: History) -> Findings:
@@ -166,9 +170,8 @@ def liquidations(assembly: Assembly, history: History) -> Findings:
 
 def _liquidated_rows(history: History) -> dict[str, set[int]]:
     rows: dict[str, set[int]] = {}
-    for batch in history.folder.batches("events", ("kind", "venue", "row")):
-        for index in np.flatnonzero(np.array(batch["kind"].to_pylist()) == "Liquidated").tolist():
-            rows.setdefault(batch["venue"][index].as_py(), set()).add(batch["row"][index].as_py())
+    for event in history.folder.events(("Liquidated",), ("venue", "row")):
+        rows.setdefault(event["venue"], set()).add(event["row"])
     return rows
 
 
@@ -215,7 +218,8 @@ def positions(assembly: Assembly, history: History) -> Findings:
     market, curve = history.market, history.folder.table("equity")
     for venue in assembly.venues:
         place, coin = account_part(venue.name), str(getattr(venue, "coin", ""))
-        account = history.account(f"Assets:{place}:Position", f"{coin}-PERP")
+        contracts = history.account(f"Assets:{place}:Position", f"{coin}-PERP")
+        account = contracts or history.account(f"Assets:{place}:Coins", coin)
         if account is None:
             continue
         after = history.after(account)
@@ -223,25 +227,22 @@ def positions(assembly: Assembly, history: History) -> Findings:
         filled = _filled(history, venue.name)
         for row in np.flatnonzero((after != known) | (after != filled)).tolist()[:1]:
             words = (
-                f"{venue.name} holds {after[row]} contracts in the ledger, {filled[row]} by its orders "
-                f"and {known[row]} in the curve"
+                f"{venue.name} holds {after[row]} atomic units of {account.asset.code} in the ledger, "
+                f"{filled[row]} by its orders and {known[row]} in the curve"
             )
             yield Finding(f"row {row + 1} ({market.date(row)})", words)
 
 
 def _fills(history: History, venue: str) -> Iterator[tuple[int, int, int]]:
-    """Event, instant and signed size of everything that changed a perpetual position."""
+    """Event, instant and signed size of everything that changed a position."""
     names = ("event", "at_ns", "kind", "venue", "order", "size", "closed")
-    for batch in history.folder.batches("events", names):
-        single = np.isin(np.array(batch["kind"].to_pylist()), ["OrderFilled", "Liquidated"])
-        for index in np.flatnonzero(single).tolist():
-            row = {name: batch[name][index].as_py() for name in names}
-            if row["venue"] != venue:
-                continue
-            if row["kind"] == "Liquidated" and row["closed"]:
-                yield row["event"], row["at_ns"], -row["size"]
-            elif row["order"] in ("open", "close", "resize"):
-                yield row["event"], row["at_ns"], row["size"]
+    for event in history.folder.events(("OrderFilled", "Liquidated"), names):
+        if event["venue"] != venue:
+            continue
+        if event["kind"] == "Liquidated" and event["closed"]:
+            yield event["event"], event["at_ns"], -event["size"]
+        elif event["order"] in ("open", "close", "resize", "swap"):
+            yield event["event"], event["at_ns"], event["size"]
 
 
 def _filled(history: History, venue: str) -> Ints:

@@ -4,7 +4,7 @@ from framework.audit.finding import Finding, Findings
 from framework.folder import UNKNOWN, Folder
 from framework.units import USDC
 from framework.valuation import Waterfall, fees_of, waterfall_of
-from framework.worth import PricedBook, Worth, decimal
+from framework.worth import Worth, decimal
 
 FIGURES = {
     "carry_usd": "carry",
@@ -26,8 +26,9 @@ COSTS = {"liquidation_penalty_usd", "total_fees_usd"}
 
 def worth_of(folder: Folder) -> Worth:
     """What the accounts of a folder are worth, without the transfers of accounts that its chart lacks."""
-    book = PricedBook(accounts=folder.accounts, market=folder.market, opened_at=folder.opened_at)
-    return book.worth(batch[(batch["debit"] != UNKNOWN) & (batch["credit"] != UNKNOWN)] for batch in folder.records())
+    return folder.book.worth(
+        batch[(batch["debit"] != UNKNOWN) & (batch["credit"] != UNKNOWN)] for batch in folder.records()
+    )
 
 
 def waterfall(folder: Folder) -> Findings:

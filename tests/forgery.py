@@ -1,0 +1,100 @@
+"""A finished run in the hands of a forger: its tables edited, and as much sealed again as a careful one would."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from framework.chain import links
+from framework.folder import Folder
+from framework.rollforward import ROLL_COLUMNS, roll_forward
+
+Row = dict[str, Any]
+
+
+class Forgery:
+    """A copy of a run's folder to be edited; every edit changes files only, `seal` makes them agree again."""
+
+    def __init__(self, run: Path, copy: Path) -> None:
+        shutil.copytree(run, copy)
+        self.path = copy
+
+    def rows(self, table: str) -> list[Row]:
+        """The rows of a table."""
+        rows: list[Row] = pq.read_table(self.path / f"{table}.parquet").to_pylist()
+        return rows
+
+    def write(self, table: str, rows: list[Row]) -> None:
+        """Put these rows in the place of a table's."""
+        path = self.path / f"{table}.parquet"
+        schema = pq.read_schema(path)
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+    def find(self, table: str, nth: int = 0, **values: object) -> int:
+        """The index of the nth row that has these values."""
+        rows = self.rows(table)
+        return [at for at, row in enumerate(rows) if all(row[name] == value for name, value in values.items())][nth]
+
+    def change(self, table: str, at: int, **values: Any) -> Row:
+        """Put values into a row and return it as it was; a callable gets the old value."""
+        rows = self.rows(table)
+        before = dict(rows[at])
+        rows[at] |= {name: value(before[name]) if callable(value) else value for name, value in values.items()}
+        self.write(table, rows)
+        return before
+
+    def entries(self, edit: Callable[[list[Row]], None]) -> None:
+        """Edit the ledger's rows in place and number them again."""
+        rows = self.rows("ledger")
+        edit(rows)
+        self.write("ledger", [row | {"seq": number} for number, row in enumerate(rows, start=1)])
+
+    def json(self, name: str, edit: Callable[[dict[str, Any]], object]) -> None:
+        """Edit a JSON file in place."""
+        path = self.path / f"{name}.json"
+        value = json.loads(path.read_text())
+        edit(value)
+        path.write_text(json.dumps(value, indent=1) + "\n")
+
+    def seal_files(self) -> None:
+        """Digest every file again, as anybody who can write the manifest would."""
+
+        def edit(manifest: dict[str, Any]) -> None:
+            for name in manifest["files"]:
+                path = self.path / name
+                if path.exists():
+                    manifest["files"][name] = hashlib.sha256(path.read_bytes()).hexdigest()
+
+        self.json("manifest", edit)
+
+    def seal(self) -> None:
+        """Make chain, counts, balances and roll-forward out of the transfers as they are now, and digest all files."""
+        folder = Folder(self.path)
+        ledger, chart = folder.manifest["ledger"], folder.manifest["ledger"]["chart"]
+        chain = list(links(chart, folder.records()))
+        balances = [0] * len(folder.accounts)
+        for batch in folder.records():
+            for record in batch.tolist():
+                _, _, amount, _, debit, credit, _ = record
+                balances[debit] += amount
+                balances[credit] -= amount
+        lines = roll_forward(folder.accounts, folder.records())
+        self.write("balances", [dict(zip(ROLL_COLUMNS, line, strict=True)) for line in lines])
+
+        def edit(manifest: dict[str, Any]) -> None:
+            manifest["ledger"] = ledger | {"chain": chain, "digest": chain[-1], "balances": balances}
+            manifest["counts"]["transfers"] = len(self.rows("ledger"))
+            manifest["counts"]["events"] = len(self.rows("events"))
+
+        self.json("manifest", edit)
+        digest, counts = chain[-1], (len(self.rows("ledger")), len(self.rows("events")))
+        self.json(
+            "summary",
+            lambda summary: summary.update(ledger_digest=digest, transfers=counts[0], events=counts[1]),
+        )
+        self.seal_files()

@@ -1,0 +1,168 @@
+"""Where a number comes from: sums that add up exactly at every level, down to entries, events and market rows."""
+
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework.audit.worth import COSTS, FIGURES
+from framework.errors import RunError
+from framework.explain import explain, sources
+from framework.folder import Folder
+from framework.frames import explain_frame, read_frame, register_frame
+from framework.register import Selection, register
+from framework.run import Run
+from framework.valuation import WATERFALL_BUCKETS, waterfall_of
+from framework.worth import PricedBook
+from tests.runs import EXAMPLES
+
+
+@pytest.fixture(scope="module")
+def folders(saved: Callable[[str], tuple[Run, Path]]) -> Callable[[str], Folder]:
+    """The finished run of an example."""
+    return lambda example: Folder(saved(example)[1])
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_bucket_is_the_sum_of_its_parts_at_every_level(example: str, folders: Callable[[str], Folder]) -> None:
+    folder = folders(example)
+    worth = PricedBook.of(folder.accounts, folder.market, folder.opened_at).worth(folder.records())
+    steps = waterfall_of(worth, folder.capital)
+    result = explain(folder, "result")
+    assert {child.label for child in result.children} <= set(WATERFALL_BUCKETS)
+    for _, node in result.walk():
+        if node.children:
+            assert node.amount == sum(child.amount for child in node.children)
+            assert node.entries == sum(child.entries for child in node.children)
+        else:
+            assert node.entries == (0 if node.event is None else 1)
+    buckets = {child.label: child.usd for child in result.children}
+    for bucket in WATERFALL_BUCKETS:
+        assert buckets.get(bucket, Decimal()) == getattr(steps, bucket)
+    assert explain(folder, "final_equity_usd").amount == worth.equity()
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_figures_of_the_summary_are_explained_with_their_sign(example: str, folders: Callable[[str], Folder]) -> None:
+    folder = folders(example)
+    for figure, bucket in FIGURES.items():
+        if bucket in WATERFALL_BUCKETS:
+            usd = explain(folder, figure).usd
+            assert float(usd) == folder.summary[figure]
+            assert usd == explain(folder, bucket).usd * (-1 if figure in COSTS else 1)
+
+
+@pytest.mark.parametrize("example", ["capital_rebalance", "euss"])
+@given(data=st.data())
+def test_periods_add_up_to_the_whole(example: str, folders: Callable[[str], Folder], data: st.DataObject) -> None:
+    folder = folders(example)
+    market = folder.scenario.market
+    cut = data.draw(st.dates(market.start, market.end - timedelta(days=1)))
+    what = data.draw(st.sampled_from(sorted(WATERFALL_BUCKETS)))
+    parts = [
+        explain(folder, what, Selection(until=cut)),
+        explain(folder, what, Selection(since=cut + timedelta(days=1))),
+    ]
+    assert sum(part.usd for part in parts) == explain(folder, what).usd
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_entry_of_funding_leads_to_the_rows_that_made_it(example: str, folders: Callable[[str], Folder]) -> None:
+    """The event behind each entry has a rate, a price and a size that make its amount, and names their source rows."""
+    folder = folders(example)
+    leaves = [node for _, node in explain(folder, "funding").walk() if node.event is not None]
+    if not leaves:
+        assert folder.summary["funding_usd"] == 0
+        return
+    events = read_frame(folder.path, "events").set_index("event")
+    market = read_frame(folder.path, "market")
+    for leaf in leaves[:: max(1, len(leaves) // 25)]:
+        event = events.loc[leaf.event]
+        exact = -event["rate"] * event["size"] / 1e9 * event["price"]
+        assert float(leaf.usd) == pytest.approx(exact, abs=1.1e-6)
+        words = sources(folder, [leaf.event])[leaf.event]
+        assert f"rate {event['rate']:.10g} ({event['rate_source']}:{event['rate_source_row']:.0f}" in words
+        if isinstance(event["price_source"], str):
+            assert f"({event['price_source']}:{event['price_source_row']:.0f})" in words
+            assert event["price"] in market.loc[int(event["row"])].to_numpy()
+        else:
+            assert example in ("static", "full_rotation"), "only at cost is a price no cell of the market"
+
+
+def test_what_is_neither_a_bucket_nor_a_figure_is_refused(folders: Callable[[str], Folder]) -> None:
+    with pytest.raises(RunError, match=r"nothing to explain as 'fundin'; expected one of .*funding_usd"):
+        explain(folders("static"), "fundin")
+    with pytest.raises(RunError, match="no rows of the market are on the days that are asked for"):
+        explain(folders("static"), "funding", Selection(since=date(2030, 1, 1)))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_a_register_runs_from_zero_to_the_balance(example: str, folders: Callable[[str], Folder]) -> None:
+    folder = folders(example)
+    for account, balance in zip(folder.accounts, folder.manifest["ledger"]["balances"], strict=True):
+        lines = [line for line in register(folder, Selection(account=account.name)) if line.asset == account.asset.code]
+        running = Decimal()
+        for line in lines:
+            assert line.change is not None
+            running += line.change
+            assert line.balance == running
+            assert abs(line.change) == line.amount
+            assert account.name in (line.debit, line.credit)
+        assert running == account.asset.decimal(balance)
+
+
+def test_a_register_of_a_period_begins_with_what_was_there(folders: Callable[[str], Folder]) -> None:
+    folder, place = folders("capital_rebalance"), "Assets:Hyperliquid:Margin"
+    whole = list(register(folder, Selection(account=place)))
+    cut = whole[len(whole) // 2].at.date()
+    assert list(register(folder, Selection(account=place, since=cut))) == [
+        each for each in whole if each.at.date() >= cut
+    ]
+    assert list(register(folder, Selection(account=place, until=cut))) == [
+        each for each in whole if each.at.date() <= cut
+    ]
+
+
+def test_a_register_of_what_moves_within_it_does_not_move_its_balance(folders: Callable[[str], Folder]) -> None:
+    """Between two accounts below the one that was asked for, the balance of both together stays."""
+    folder = folders("capital_rebalance")
+    inner = [line for line in register(folder, Selection(account="Assets")) if line.credit.startswith("Assets:")]
+    inner = [line for line in inner if line.debit.startswith("Assets:")]
+    assert inner
+    assert {line.change for line in inner} == {Decimal()}
+
+
+def test_a_register_by_kind_and_by_event(folders: Callable[[str], Folder]) -> None:
+    folder = folders("capital_rebalance")
+    frame = read_frame(folder.path, "ledger")
+    assert [line.seq for line in register(folder, Selection(kind="funding"))] == frame[
+        frame.kind == "funding"
+    ].seq.tolist()
+    lines = list(register(folder, Selection(event=2)))
+    assert [line.seq for line in lines] == frame[frame.event == 2].seq.tolist()
+    assert {line.balance for line in lines} == {None}
+
+
+def test_what_a_register_cannot_select_is_refused(folders: Callable[[str], Folder]) -> None:
+    folder = folders("static")
+    with pytest.raises(
+        RunError, match=r"no account 'Assets:Nowhere'; expected one of Assets:Wallet:Cash, .*begin with"
+    ):
+        next(register(folder, Selection(account="Assets:Nowhere")))
+    with pytest.raises(RunError, match=r"no transfers of kind 'fund'; expected one of capital, "):
+        next(register(folder, Selection(kind="fund")))
+
+
+def test_register_and_explanation_are_frames(folders: Callable[[str], Folder]) -> None:
+    folder = folders("euss")
+    frame = register_frame(folder.path, Selection(account="Income:Drift:Funding"))
+    assert frame.balance.iloc[-1] == frame.change.sum()
+    tree = explain_frame(folder.path, "funding")
+    assert tree.usd[0] == tree[tree.level == 1].usd.sum() == tree[tree.event.notna()].usd.sum() == -frame.change.sum()
+    assert tree.entries[0] == len(frame)
+    assert re.fullmatch(r"funding / Income:Drift:Funding \(USDC\) / \d{4}-\d\d", tree.above.iloc[-1])
