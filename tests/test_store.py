@@ -213,6 +213,13 @@ def test_a_missing_payment_is_refused_unless_a_rule_is_named():
         assert market.cell("rate", 0) == "r:1-23"
 
 
+def test_a_filled_payment_names_the_row_that_it_repeats():
+    """In an hour of its own: the row before where that goes on, and none where it pays nothing."""
+    for fill, rate, cell in ((Fill.PREVIOUS, 0.001, "r:17"), (Fill.ZERO, 0.0, "r:none")):
+        market = aligned(prices(2, HOUR_NS), rates(WITHOUT_17, [0.001] * 47, fill=fill))
+        assert (market["rate"][17], market.cell("rate", 17), market.cell("rate", 18)) == (rate, cell, "r:18")
+
+
 def test_payments_that_come_seldom_leave_rows_of_nothing():
     """Eight-hourly payments on hourly rows: a row without one pays 0, is kept, and names no source."""
     market = aligned(prices(2, HOUR_NS), rates(range(0, 48, 8), [0.001] * 6, every_ns=8 * HOUR_NS))
