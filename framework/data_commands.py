@@ -46,8 +46,13 @@ def _window(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--to", "until", type=DAY, help="Last day, in UTC; without it, until now."),
             click.option("--base-url", help="Another host; or set CARRYBOOK_BASE_URL_<SOURCE>."),
             click.option("--again", is_flag=True, help="Ask for everything again, and compare."),
-            click.option("--as-given", is_flag=True, help="Take values whose units look wrong."),
-            click.option("--wait-scale", type=click.FloatRange(min=0.0), default=1.0, help="Scale of all waits."),
+            click.option("--as-given", is_flag=True, help="Take values whose units or signs look wrong."),
+            click.option(
+                "--wait-scale",
+                type=click.FloatRange(min=0.0),
+                default=1.0,
+                help="Scale of waits; less than 1 for a host of one's own.",
+            ),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series."),
         )
     ):
