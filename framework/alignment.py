@@ -1,6 +1,6 @@
 """Alignment: several series become one market table on the rows that all of them have, with an account of the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import numpy as np
@@ -48,18 +48,23 @@ def align(
     spines = [each for each in series if each.span_ns is not None]
     if len(spines) != 1:
         raise MarketError(f"a market needs exactly one series of prices, not {len(spines)}")
-    _refuse_overlap(spines[0], spines[0].spans_ns)
+    _refuse_overlap(spines[0])
     from_ns, until_ns = _midnight_ns(start), _midnight_ns(end) + NS_PER_DAY
-    spine, made = filled(spines[0], spines[0], from_ns, until_ns)
+    spine, made = filled(spines[0], spines[0].time_ns, spines[0].spans_ns, from_ns, until_ns)
     spans_ns = spine.spans_ns
-    fits: list[_Fit] = []
-    for each in series:
-        parts: Sequence[Series] = (each,)
+
+    def fitted(each: Series) -> Iterator[_Fit]:
+        if each is spines[0]:
+            yield _fit(spine, made, spine.time_ns, spans_ns)
+            return
+        parts: tuple[Series, ...] = (each,)
         if each.joining is Joining.HOLD:
             _refuse_unknown(each, spine.time_ns[spine.time_ns >= from_ns])
-            parts = _held(filled(each, spine, from_ns, until_ns)[0], spine)
-        whole = [(spine, made)] if each is spines[0] else [filled(part, spine, from_ns, until_ns) for part in parts]
-        fits += [_fit(part, made, spine.time_ns, spans_ns) for part, made in whole]
+            parts = _held(filled(each, spine.time_ns, spans_ns, from_ns, until_ns)[0], spine)
+        for part in parts:
+            yield _fit(*filled(part, spine.time_ns, spans_ns, from_ns, until_ns), spine.time_ns, spans_ns)
+
+    fits = [fit for each in series for fit in fitted(each)]
     common = np.logical_and.reduce([fit.known for fit in fits])
     _refuse_disjoint(fits, common)
     inside = (spine.time_ns >= from_ns) & (spine.time_ns < until_ns)
@@ -197,7 +202,8 @@ def _refuse_unknown(held: Series, open_ns: Ints) -> None:
         )
 
 
-def _refuse_overlap(spine: Series, spans_ns: Ints) -> None:
+def _refuse_overlap(spine: Series) -> None:
+    spans_ns = spine.spans_ns
     for index in np.flatnonzero(np.diff(spine.time_ns) < spans_ns[:-1])[:1]:
         raise MarketError(
             f"{spine.place(index + 1)}: opens before row {spine.row[index]} has closed; "

@@ -138,14 +138,9 @@ def sweep(
     console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
 
 
-COMMANDS = (
-    *audit_commands.COMMANDS,
-    *data_commands.COMMANDS,
-    *export_commands.COMMANDS,
-    *new_commands.COMMANDS,
-)
-for command in COMMANDS:
-    carrybook.add_command(command)
+for module in (audit_commands, data_commands, export_commands, new_commands):
+    for command in module.COMMANDS:
+        carrybook.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -70,17 +70,17 @@ def holes(
     return found
 
 
-def filled(series: Series, spine: Series, start_ns: int, end_ns: int) -> tuple[Series, Flags]:
+def filled(series: Series, open_ns: Ints, spans_ns: Ints, start_ns: int, end_ns: int) -> tuple[Series, Flags]:
     """The series with what is missing from `start_ns` up to `end_ns` filled by its rule, and which samples that made.
 
-    The samples of `spine` are the rows of the table. Payments and rows of prices are missing where their own steps say
-    so; a level is missing in a row that has no sample of it. Raises `MarketError` where the rule is to refuse.
+    `open_ns` and `spans_ns` are the rows of the table. Payments and rows of prices are missing where their own steps
+    say so; a level is missing in a row that has no sample of it. Raises `MarketError` where the rule is to refuse.
     """
     made = np.zeros(len(series.time_ns), dtype=bool)
     if series.fill is Fill.DROP:
         return series, made
-    prices = series.span_ns is not None
-    if series.joining in (Joining.SUM, Joining.HOLD) or prices:
+    spine = series.span_ns is not None
+    if series.joining in (Joining.SUM, Joining.HOLD) or spine:
         every_ns = series.span_ns or series.every_ns
         if every_ns is None:
             raise MarketError(
@@ -88,14 +88,15 @@ def filled(series: Series, spine: Series, start_ns: int, end_ns: int) -> tuple[S
             )
         times = _absent(series, every_ns, start_ns, end_ns)
     else:
-        inside = (spine.time_ns >= start_ns) & (spine.time_ns < end_ns)
-        at = series.time_ns.searchsorted(spine.time_ns, side="left")
-        upto = series.time_ns.searchsorted(spine.time_ns + spine.spans_ns, side="left")
-        times = spine.time_ns[inside & (at == upto)]
+        inside = (open_ns >= start_ns) & (open_ns < end_ns)
+        rows = open_ns[inside]
+        at = series.time_ns.searchsorted(rows, side="left")
+        upto = series.time_ns.searchsorted(rows + spans_ns[inside], side="left")
+        times = rows[at == upto]
     if not len(times):
         return series, made
     if series.fill is Fill.REFUSE:
-        zero = "" if prices else '"zero" or '
+        zero = "" if spine else '"zero" or '
         raise MarketError(
             f"{series.file}: {len(times)} missing between {utc(start_ns).date()} and "
             f"{utc(end_ns - 1).date()}, the first at {utc(int(times[0])).isoformat()}; "
@@ -122,6 +123,8 @@ def _absent(series: Series, every_ns: int, start_ns: int, end_ns: int) -> Ints:
 
 def _with(series: Series, times: Ints) -> tuple[Series, Flags]:
     """The series with samples at `times` as its rule makes them."""
+    if series.repeats:
+        raise MarketError(f'{series.file}: fill = "{series.fill}" with duplicates = "keep"; expected one of the two')
     before = series.time_ns.searchsorted(times, side="right") - 1
     if series.fill is Fill.ZERO and (series.span_ns is not None or series.joining is Joining.HOLD):
         raise MarketError(f'{series.file}: fill = "zero" for a price; expected "refuse", "previous" or "drop"')

@@ -41,9 +41,9 @@ class SourceSpec:
     time: str | None = None
     columns: dict[str, str] | None = None
     joining: Literal["last", "mean", "sum", "hold"] | None = None
+    duplicates: Literal["refuse", "once", "keep"] | None = None
     fill: Literal["refuse", "zero", "previous", "drop"] | None = None
     every: Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"] | None = None
-    duplicates: Literal["refuse", "once", "keep"] | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""

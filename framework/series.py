@@ -58,18 +58,18 @@ class Series:
     span_ns: int | None = None
     labels: dict[str, str] = field(factory=dict)
     """Our name of a column -> its name in the file, where the two differ."""
-    fill: Fill = Fill.DROP
-    every_ns: int | None = None
-    """How often samples come, if that is known; with `changing` they may come more often for a while."""
-    changing: bool = False
-    effective: bool = False
-    """Whether rates per year are effective ones, which a row takes as (1 + rate) ** years - 1, and not rate x years."""
     parts: Ints | None = None
     """Into how many parts the interval of each sample is cut; None where each has its own."""
     repeats: bool = False
     """Whether a time may come more than once."""
     note: str = ""
     """What a reader of any result must know of the series."""
+    fill: Fill = Fill.DROP
+    every_ns: int | None = None
+    """How often samples come, if that is known; with `changing` they may come more often for a while."""
+    changing: bool = False
+    effective: bool = False
+    """Whether rates per year are effective ones, which a row takes as (1 + rate) ** years - 1, and not rate x years."""
 
     def __attrs_post_init__(self) -> None:
         if not len(self.time_ns):

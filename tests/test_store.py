@@ -272,6 +272,21 @@ def test_a_missing_row_of_prices_is_refused_or_stands_at_the_last_close():
     assert len(aligned(holed)) == 46
 
 
+def test_kept_duplicates_stay_beside_a_filled_gap():
+    """Rows that share their hour keep their halves when a rule makes the hour that is missing."""
+    whole = prices(2, HOUR_NS, missing=(13,))
+    times = np.insert(whole.time_ns, 6, whole.time_ns[5] + HOUR_NS // 2)
+    parts = np.ones(len(times), dtype=np.int64)
+    parts[5:7] = 2
+    columns = {name: np.insert(values, 6, 100.0) for name, values in whole.columns.items()}
+    rows = np.arange(1, len(times) + 1)
+    twice = evolve(whole, time_ns=times, row=rows, columns=columns, parts=parts, fill=Fill.PREVIOUS)
+    market = aligned(twice)
+    assert len(market) == 49
+    assert (np.diff(market.open_ns) / HOUR_NS).tolist() == [1.0] * 5 + [0.5] * 2 + [1.0] * 41
+    assert market.at_ns[5] < market.open_ns[6]
+
+
 def test_effective_rates_grow_to_their_yearly_figure():
     """A row takes (1 + rate) ** years - 1, so that a year of rows gives the figure itself."""
     market = aligned(prices(2), rates([1, 25], [0.0524] * 2, joining=Joining.LAST, effective=True))
