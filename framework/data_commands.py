@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from framework.fetching.feed import Feed, Fetched
-    from framework.inspection import Samples
+    from framework.inspection import Rows
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
@@ -46,8 +46,13 @@ def _window(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--to", "until", type=DAY, help="Last day, in UTC; without it, until now."),
             click.option("--base-url", help="Another host; or set CARRYBOOK_BASE_URL_<SOURCE>."),
             click.option("--again", is_flag=True, help="Ask for everything again, and compare."),
-            click.option("--as-given", is_flag=True, help="Take values whose units look wrong."),
-            click.option("--wait-scale", type=click.FloatRange(min=0.0), default=1.0, help="Scale of all waits."),
+            click.option("--as-given", is_flag=True, help="Take values whose units or signs look wrong."),
+            click.option(
+                "--wait-scale",
+                type=click.FloatRange(min=0.0),
+                default=1.0,
+                help="Scale of waits; less than 1 for a host of one's own.",
+            ),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series."),
         )
     ):
@@ -222,7 +227,7 @@ def gaps(what: str, as_json: bool) -> None:
             click.echo(f"  {hole}")
 
 
-def _samples(what: str) -> "Samples":
+def _samples(what: str) -> "Rows":
     """A series of the store, or a file, by what it looks like."""
     from framework.inspection import of_file, of_store  # noqa: PLC0415
     from framework.store import Store  # noqa: PLC0415

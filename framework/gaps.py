@@ -144,5 +144,5 @@ def _with(series: Series, times: Ints) -> tuple[Series, Flags]:
         time_ns=np.insert(series.time_ns, at, times),
         row=np.insert(series.row, at, series.row[before]),
         columns=columns,
-        parts=None,
+        parts=None if series.parts is None else np.insert(series.parts, at, 1),
     ), made

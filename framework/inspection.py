@@ -33,7 +33,7 @@ PERCENT = 0.5
 
 
 @frozen(eq=False)
-class Samples:
+class Rows:
     """Samples as they stand in a file: `row` as a person counts them, values that may be anything a float can be."""
 
     name: str
@@ -48,7 +48,7 @@ class Samples:
     late: Ints | None = None
     """How far each time lies beyond what its source allows, nanoseconds; 0 for most."""
     untold: Ints | None = None
-    """Samples, by index, that no line of provenance speaks of."""
+    """Rows, by index, that no line of provenance speaks of."""
 
     def place(self, index: int) -> str:
         """A sample as `row N, time`."""
@@ -69,7 +69,7 @@ class Finding:
     words: str
 
 
-def of_store(store: Store, series: str) -> Samples:
+def of_store(store: Store, series: str) -> Rows:
     """A series of the store; raises `StoreError`."""
     kind, samples = store.read(series)
     times = samples.time_ns
@@ -78,7 +78,7 @@ def of_store(store: Store, series: str) -> Samples:
         if asked.first and asked.last:
             first, last = (_time_ns(text, series) for text in (asked.first, asked.last))
             told |= (times >= first // 1000 * 1000) & (times // 1000 * 1000 <= last)
-    return Samples(
+    return Rows(
         series,
         times,
         np.arange(1, len(samples) + 1, dtype=np.int64),
@@ -92,7 +92,7 @@ def of_store(store: Store, series: str) -> Samples:
     )
 
 
-def of_file(path: Path) -> Samples:
+def of_file(path: Path) -> Rows:
     """A CSV file with a header, or a JSON array of objects; raises `MarketError`."""
     import pandas as pd  # noqa: PLC0415  (a file is seldom inspected)
 
@@ -100,7 +100,7 @@ def of_file(path: Path) -> Samples:
     first = 1
     if path.suffix == ".csv":
         try:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
         except ValueError as error:
             raise MarketError(f"{path}: not CSV ({error}); expected a header and comma-separated lines") from None
         first = 2
@@ -115,7 +115,7 @@ def of_file(path: Path) -> Samples:
     cells = frame[known].tolist()
     times = np.array([_time_ns(cell, f"{path.name}, row {row[at]}") for at, cell in enumerate(cells)], np.int64)
     columns = {str(name): numbers for name in frame if name != known and (numbers := _numbers(frame[name].tolist()))}
-    return Samples(
+    return Rows(
         path.name,
         times,
         row,
@@ -125,7 +125,7 @@ def of_file(path: Path) -> Samples:
     )
 
 
-def findings(samples: Samples) -> Iterator[Finding]:
+def findings(samples: Rows) -> Iterator[Finding]:
     """Everything that is wrong with the samples, check by check."""
     yield from _order(samples)
     for hole in samples.holes():
@@ -151,7 +151,7 @@ def findings(samples: Samples) -> Iterator[Finding]:
             yield Finding("provenance", f"{samples.place(index)}: the first of {words}")
 
 
-def _order(samples: Samples) -> Iterator[Finding]:
+def _order(samples: Rows) -> Iterator[Finding]:
     steps = np.diff(samples.time_ns)
     if len(steps) and (steps <= 0).all() and (steps < 0).any():
         yield Finding("order", f"{samples.name}: newest first; expected time order")
@@ -164,7 +164,7 @@ def _order(samples: Samples) -> Iterator[Finding]:
         yield Finding("duplicate", f"{samples.place(here)}: the same time as row {samples.row[before]}")
 
 
-def _prices(samples: Samples, name: str, values: Floats) -> Iterator[Finding]:
+def _prices(samples: Rows, name: str, values: Floats) -> Iterator[Finding]:
     for index in np.flatnonzero(values <= 0).tolist():
         yield Finding("price", f"{samples.place(index)}, column {name}: {values[index]}; expected more than 0")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -174,7 +174,7 @@ def _prices(samples: Samples, name: str, values: Floats) -> Iterator[Finding]:
         yield Finding("units", f"{samples.place(index + 1)}, column {name}: {words}")
 
 
-def _candles(samples: Samples) -> Iterator[Finding]:
+def _candles(samples: Rows) -> Iterator[Finding]:
     if not {"open", "high", "low", "close"} <= samples.columns.keys():
         return
     opened, high, low, close = (samples.columns[name] for name in ("open", "high", "low", "close"))

@@ -125,12 +125,16 @@ def _named(value: object, kind: Any) -> object:
     """A table, or the text that stands for a table of nothing but its first key."""
     if isinstance(value, str):
         return kind(**{next(iter(fields_dict(kind))): value})
-    return _CONVERTER.gen_structure_attrs_fromdict(kind)(_table(value, kind), kind)
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r}; expected text or a table")
+    return _CONVERTER.gen_structure_attrs_fromdict(kind)(value, kind)
 
 
 def _text_or_tables(value: object, kind: Any) -> object:
     if not isinstance(value, dict):
-        return None if value is None else _text(value, str)
+        if value is None or isinstance(value, str):
+            return value
+        raise ValueError(f"{value!r}; expected text or a table")
     tables = next(part for part in typing.get_args(kind) if typing.get_origin(part) is dict)
     return _CONVERTER.structure(value, tables)
 

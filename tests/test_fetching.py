@@ -1,10 +1,12 @@
 """Fetching from a real server on the loopback: the store holds the data complete, or is as it was."""
 
+import contextlib
 import hashlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.errors import FetchError, MarketError, StoreError
@@ -38,7 +42,7 @@ def fetch(feed, store, host, days, *, first=0, client=None, **options):
     """Fetch days from 2025-01-01 on, hardly waiting."""
     options = {"now_ns": START_NS + 10_000 * NS_PER_DAY} | options
     window = {"start_ns": START_NS + first * NS_PER_DAY, "end_ns": START_NS + days * NS_PER_DAY}
-    with Client(host=host.url, pace=PACE, wait_scale=0.001, attempts=3, **(client or {})) as asking:
+    with Client(host=host.url, pace=PACE, wait_scale=0.001, **({"attempts": 3} | (client or {}))) as asking:
         return Fetch(**window, **options).run(feed, store, asking)
 
 
@@ -216,6 +220,13 @@ def test_no_host_is_one_line(store):
         fetch(SOL, store, host, 1)
 
 
+@pytest.mark.parametrize("host", ["", "api.hyperliquid.xyz", "ftp://somewhere", "https://"])
+def test_what_is_no_host_is_refused_at_once(host):
+    """A slip in an address is not asked again and again."""
+    with pytest.raises(FetchError, match=r"is not a host; expected one such as https://api"):
+        Client(host=host, pace=PACE)
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_retry_after_is_honoured_in_seconds_and_as_a_date(store, form):
     """The wait that a source asks for is kept to in full, however short ours are."""
@@ -272,7 +283,7 @@ def test_a_hole_is_asked_for_again_and_nothing_around_it(store):
     assert complete(store, 2)
 
 
-@pytest.mark.parametrize("source", ["hyperliquid", "kamino"])
+@pytest.mark.parametrize("source", ["hyperliquid", "kamino", "defillama"])
 def test_a_hole_that_stays_is_told_and_no_error(store, source):
     """A source without some hours answers with what lies around them, and the rest is fetched as ever."""
     lost = range(30, 33)
@@ -285,12 +296,16 @@ def test_a_hole_that_stays_is_told_and_no_error(store, source):
             return [row for row in kept if row["T"] >= wanted["startTime"] and row["t"] <= wanted["endTime"]][:40]
 
         feed = hyperliquid.Candles(coin="SOL", interval="1h")
+    elif source == "defillama":
+        days = [day for day in range(72) if day not in lost]
+        speak = sources.defillama([sources.pool_sample(day) for day in days])
+        feed = defillama.Lending(pool="kamino-sol")
     else:
         speak = sources.kamino([sources.reserve_sample(hour) for hour in range(72) if hour not in lost])
         feed = kamino.Reserve(reserve="SOL")
     with Host(speak) as host:
         for added, requests in ((69, None), (0, 1), (0, 1)):
-            done = fetch(feed, store, host, 3)
+            done = fetch(feed, store, host, 72 if source == "defillama" else 3)
             assert (done.added, [hole.missing for hole in done.holes]) == (added, [3])
             assert requests in (None, done.requests)
 
@@ -400,6 +415,32 @@ def test_pages_that_a_killed_fetch_stored_stay_and_the_rest_is_fetched(tmp_path)
     for series in whole.ids():
         assert killed.path(series).read_bytes() == whole.path(series).read_bytes()
     assert [path.name for path in (tmp_path / "killed").rglob("*.part")] == []
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    page=st.integers(3, 60),
+    failures=st.lists(st.sampled_from(["429", "500", "cut", "html", "fine"]), max_size=6),
+    windows=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6)), max_size=3),
+)
+def test_whatever_goes_wrong_the_end_is_the_same(page, failures, windows):
+    """Any pages, failures and windows before, and fetches given up and started again: the same bytes in the end."""
+    said = {
+        "429": Answer({}, status=429),
+        "500": Answer(b"", status=500),
+        "cut": Answer(sources.payments(1), cut=True),
+        "html": Answer(b"<html>"),
+    }
+    with tempfile.TemporaryDirectory() as place, funded(6, page) as host:
+        tried, undisturbed = Store(f"{place}/tried"), Store(f"{place}/undisturbed")
+        speak = host.speak
+        host.speak = lambda asked: said.get(failures.pop(0) if failures else "fine") or speak(asked)
+        for first, days in [*((first, first + days) for first, days in windows), *[(0, 6)] * 7]:
+            with contextlib.suppress(FetchError):
+                fetch(SOL, tried, host, min(days, 6), first=first, client={"attempts": 2})
+        fetch(SOL, undisturbed, host, 6)
+        assert complete(undisturbed, 6)
+        assert tried.path(FUNDING).read_bytes() == undisturbed.path(FUNDING).read_bytes()
 
 
 def test_what_a_killed_write_left_is_replaced(store):

@@ -213,6 +213,13 @@ def test_a_missing_payment_is_refused_unless_a_rule_is_named():
         assert market.cell("rate", 0) == "r:1-23"
 
 
+def test_a_filled_payment_names_the_row_that_it_repeats():
+    """In an hour of its own: the row before where that goes on, and none where it pays nothing."""
+    for fill, rate, cell in ((Fill.PREVIOUS, 0.001, "r:17"), (Fill.ZERO, 0.0, "r:none")):
+        market = aligned(prices(2, HOUR_NS), rates(WITHOUT_17, [0.001] * 47, fill=fill))
+        assert (market["rate"][17], market.cell("rate", 17), market.cell("rate", 18)) == (rate, cell, "r:18")
+
+
 def test_payments_that_come_seldom_leave_rows_of_nothing():
     """Eight-hourly payments on hourly rows: a row without one pays 0, is kept, and names no source."""
     market = aligned(prices(2, HOUR_NS), rates(range(0, 48, 8), [0.001] * 6, every_ns=8 * HOUR_NS))
@@ -263,6 +270,21 @@ def test_a_missing_row_of_prices_is_refused_or_stands_at_the_last_close():
     assert market["low"][13:15].tolist() == [100.0, 100.0]
     assert market.coverage[0].filled == 2
     assert len(aligned(holed)) == 46
+
+
+def test_kept_duplicates_stay_beside_a_filled_gap():
+    """Rows that share their hour keep their halves when a rule makes the hour that is missing."""
+    whole = prices(2, HOUR_NS, missing=(13,))
+    times = np.insert(whole.time_ns, 6, whole.time_ns[5] + HOUR_NS // 2)
+    parts = np.ones(len(times), dtype=np.int64)
+    parts[5:7] = 2
+    columns = {name: np.insert(values, 6, 100.0) for name, values in whole.columns.items()}
+    rows = np.arange(1, len(times) + 1)
+    twice = evolve(whole, time_ns=times, row=rows, columns=columns, parts=parts, fill=Fill.PREVIOUS)
+    market = aligned(twice)
+    assert len(market) == 49
+    assert (np.diff(market.open_ns) / HOUR_NS).tolist() == [1.0] * 5 + [0.5] * 2 + [1.0] * 41
+    assert market.at_ns[5] < market.open_ns[6]
 
 
 def test_effective_rates_grow_to_their_yearly_figure():
@@ -364,6 +386,13 @@ def files(path, hours):
     lines = [f"2025-01-{1 + hour // 24:02}T{hour % 24:02}:00:00Z,0.0001" for hour in hours]
     (path / "paid.csv").write_text("\n".join(["time,rate", *lines]))
     return {"reader": "table", "file": "paid.csv", "columns": {"x_funding_rate": "rate"}, "joining": "sum"}
+
+
+def test_series_that_are_named_go_before_embedded_data(store):
+    """A scenario with both reads the store."""
+    fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
+    market = load_market(spec(embedded="sol_daily"), None)
+    assert (len(market), market.label) == (10, "")
 
 
 def test_files_stand_beside_series_of_the_store(store, tmp_path):
@@ -552,8 +581,9 @@ BAD_MARKETS = {
         {"prices": None, "end": "2025-01-01", "funding": {"x": "somewhere:SOL:funding"}},
         "market.prices: missing; expected a series of the store such as hyperliquid:SOL:1h",
     ),
+    "funding that is a number": ({"funding": 3}, "market.funding: 3; expected text or a table"),
     "a negative lag": ({"prices": {"series": "a:b", "lag_s": -1}}, "market.prices.lag_s: -1.0; expected >= 0"),
-    "a number": ({"prices": 3}, "market.prices: 3; expected a table"),
+    "a number": ({"prices": 3}, "market.prices: 3; expected text or a table"),
 }
 
 

@@ -9,13 +9,14 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
 from attrs import define, field, frozen
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from framework.errors import FetchError
+from framework.logs import log
 
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may pass."""
@@ -82,6 +83,9 @@ class Client:
     _http: httpx2.Client = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        parts = urlsplit(self.host)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise FetchError(f"{self.host!r} is not a host; expected one such as https://api.hyperliquid.xyz")
         self._budget, self._at = self.pace.burst, time.monotonic()
         self._http = httpx2.Client(
             headers={"User-Agent": f"carrybook/{version('carrybook')}", "Accept": "application/json"},
@@ -111,6 +115,7 @@ class Client:
             stop=stop_after_attempt(self.attempts),
             wait=self._wait_s,
             retry=retry_if_exception_type(_Passing),
+            before_sleep=lambda state: _log_wait(request, state),
             reraise=True,
         )
         try:
@@ -180,6 +185,11 @@ class Client:
             time.sleep(short_s)
             self._at, self._budget = time.monotonic(), weight
         self._budget -= weight
+
+
+def _log_wait(request: str, state: RetryCallState) -> None:
+    failure = state.outcome.exception() if state.outcome else None
+    log.warning("asking again", request=request, because=str(failure), wait_s=round(state.upcoming_sleep, 1))
 
 
 def _start(content: bytes) -> str:

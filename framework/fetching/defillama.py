@@ -46,7 +46,7 @@ class Lending(Feed):
         rows = rows_of(reply, reply.json(), "data")
         keys = {"lending_apy": "apyBase", "borrowing_apy": "apyBaseBorrow"}
         columns = {name: numbers(reply, rows, key) / 100 for name, key in keys.items()}
-        return Page(reply, Samples(iso_times(reply, rows, "timestamp"), columns), end_ns)
+        return Page(reply, Samples(iso_times(reply, rows, "timestamp"), columns), end_ns, whole=True)
 
     def check_units(self, samples: Samples, request: str) -> None:
         """Percent, not fractions: over a month and more borrowing has cost something."""

@@ -22,11 +22,15 @@ NS_PER_MS = 1_000_000
 
 @frozen(eq=False)
 class Page:
-    """One reply: its samples in the order in which they came, and the instant up to which it answers, without it."""
+    """One reply: its samples in the order in which they came, and the instant up to which it answers, without it.
+
+    A `whole` reply has the source's whole history, whatever was asked.
+    """
 
     reply: Reply
     samples: Samples
     until_ns: int
+    whole: bool = False
 
 
 class Feed(ABC):
@@ -111,13 +115,14 @@ class Fetch:
                     if self._ends(kind, page, until_ns):
                         break
             self.progress(1.0)
-            left = tuple(_holes(kind, store, self.start_ns, end_ns))
+            left = tuple(_holes(kind, _times(kind, store, self.start_ns, end_ns), self.start_ns, end_ns))
         return Fetched(kind.series, added, client.requests - made, left, feed.note if left else "")
 
     def _lacking(self, kind: Kind, store: Store, end_ns: int) -> Iterator[tuple[int, int]]:
         """The spans of time of which samples are missing."""
-        for hole in _holes(kind, store, self.start_ns, end_ns):
-            known = hole.after_ns > self.start_ns or _has(store, kind.series, hole.after_ns)
+        times = _times(kind, store, self.start_ns, end_ns)
+        for hole in _holes(kind, times, self.start_ns, end_ns):
+            known = len(times) and hole.after_ns >= times[0]
             yield hole.after_ns + ((kind.span_ns or 1) if known else 0), hole.before_ns
 
     def _page(self, feed: Feed, client: Client, at_ns: int, until_ns: int) -> Page:
@@ -127,7 +132,7 @@ class Fetch:
         samples = distinct(page.samples, series, request)
         kept = samples.within(at_ns, min(until_ns, page.until_ns))
         near = samples.within(at_ns - feed.kind.every_ns, until_ns + feed.kind.every_ns)
-        if len(samples) > len(near) and not len(kept):
+        if len(samples) > len(near) and not len(kept) and not page.whole:
             first, last = (utc(int(samples.time_ns[index])).isoformat() for index in (0, -1))
             raise FetchError(
                 f"{request}: the reply has {len(samples)} rows of {first} to {last}, and none from "
@@ -155,15 +160,15 @@ class Fetch:
         return bool(len(times)) and not kind.changing and not holes(times[-1:], kind.every_ns, end_ns=until_ns)
 
 
-def _holes(kind: Kind, store: Store, start_ns: int, end_ns: int) -> list[Hole]:
-    times: Ints = np.zeros(0, dtype=np.int64)
-    if store.has(kind.series):
-        times = store.read(kind.series)[1].within(start_ns, end_ns).time_ns
+def _times(kind: Kind, store: Store, start_ns: int, end_ns: int) -> Ints:
+    """The times of what the store has of a window."""
+    if not store.has(kind.series):
+        return np.zeros(0, dtype=np.int64)
+    return store.read(kind.series)[1].within(start_ns, end_ns).time_ns
+
+
+def _holes(kind: Kind, times: Ints, start_ns: int, end_ns: int) -> list[Hole]:
     return holes(times, kind.every_ns, start_ns=start_ns, end_ns=end_ns, changing=kind.changing)
-
-
-def _has(store: Store, series: str, at_ns: int) -> bool:
-    return store.has(series) and len(store.read(series)[1].within(at_ns, at_ns + 1)) > 0
 
 
 def distinct(samples: Samples, series: str, request: str) -> Samples:
