@@ -22,7 +22,7 @@ from framework.assembly import Assembly
 from framework.errors import RunError
 from framework.eventlog import EventLog, Settlements
 from framework.events import Event
-from framework.market import Ints, Market
+from framework.market import Ints, Market, Source
 from framework.rollforward import ROLL_COLUMNS, roll_forward
 from framework.run import Run
 from framework.summary import Summary
@@ -172,7 +172,7 @@ def _parquet(path: Path, tables: Iterable[pa.Table]) -> None:
 
 def _inputs(market: Market) -> dict[str, str]:
     """Input file -> SHA-256, in the order of the table's columns."""
-    return {source.file: source.digest for source in market.sources.values()}
+    return {file: digest for source in market.sources.values() for file, digest in source.digests().items()}
 
 
 def _ledger_tables(run: Run) -> Iterator[pa.Table]:
@@ -225,7 +225,7 @@ def _single_row(event: Event, market: Market) -> dict[str, object]:
         values["condition"] = str(values["condition"])
     close = market.sources.get("close")
     if close and values.get("price") is not None:
-        values |= {"price_source": close.file, "price_source_row": int(close.first_row[row])}
+        values |= {"price_source": close.file_of(row), "price_source_row": int(close.first_row[row])}
     return values | {"kind": event.kind, "row": row}
 
 
@@ -258,7 +258,7 @@ def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> p
         ("rate_source", [accrual.rate_column for accrual in accruals]),
     ):
         known = [market.sources.get(column) for column in behind]
-        columns[name] = by_accrual([source.file if source else None for source in known])
+        columns[name] = _files(known, at, part.columns)
         columns[f"{name}_row"] = _cells([source.first_row if source else None for source in known], at, part.columns)
         columns[f"{name}_rows"] = _cells([source.rows if source else None for source in known], at, part.columns)
     arrays = [
@@ -266,6 +266,19 @@ def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> p
         for each in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _files(sources: Sequence[Source | None], rows: Ints, columns: Ints) -> pa.Array:
+    """The file behind the cell of each row and column, null in a column without a source."""
+    names: list[str | None] = []
+    codes = np.zeros(len(rows), dtype=np.int64)
+    for column, source in enumerate(sources):
+        codes[columns == column] = len(names)
+        names.append(source.file if source else None)
+        if source and source.earlier:
+            codes[(columns == column) & (rows < source.since)] = len(names)
+            names.append(source.earlier[0])
+    return pa.array(names, type=pa.string()).take(pa.array(codes))
 
 
 def _cells(sources: Sequence[Ints | None], rows: Ints, columns: Ints) -> pa.Array:

@@ -6,26 +6,31 @@ import pkgutil
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
 from attrs import evolve, frozen
 
 from framework.alignment import FUNDING_RATE, align
+from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND
 from framework.embedded import EMBEDDED, NO_FUNDING
 from framework.errors import MarketError, ScenarioError
-from framework.market import Market
-from framework.readers import READERS, Raw
+from framework.market import PRICES, Market
+from framework.raw import Raw
+from framework.readers import READERS
 from framework.rulebook import Rulebook
-from framework.scenario import Entry, MarketSpec, Scenario, SourceSpec
-from framework.series import Series
+from framework.scenario import Entry, MarketSpec, Scenario, SourceSpec, StoredSpec
+from framework.series import Fill, Joining, Series, spliced
 from framework.simulation import Simulation
+from framework.store import Kind, Store
 from framework.strategy import Strategy
 from framework.structuring import structure
 from framework.venue import Venue
 
 Part = TypeVar("Part")
 
+CANDLES = "hyperliquid:SOL:1h"
 OUR_PACKAGES = ("framework", "strategies", "venues")
 
 
@@ -85,8 +90,12 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
 
 
 def load_market(spec: MarketSpec, data: Path | None) -> Market:
-    """The market of a scenario, from the sources in a directory or from its embedded data set."""
-    if data is None:
+    """The market of a scenario: the series that it names in the store and the sources in a directory, or the embedded.
+
+    The embedded data set is read where there is neither.
+    """
+    stored = [_stored(key, each, spec) for key, each in spec.stored.items()]
+    if data is None and not stored:
         if spec.embedded is None:
             files = ", ".join(dict.fromkeys(source.file for source in spec.sources.values()))
             needed = f"--data DIR with {files}" if files else "a data directory to read the sources from"
@@ -96,15 +105,64 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
                 f"market.embedded: unknown data set {spec.embedded!r}; expected one of {', '.join(EMBEDDED)}"
             )
         embedded = EMBEDDED[spec.embedded]
-        return align([embedded.series(spec.funding)], start=spec.start, end=spec.end, label=embedded.label)
+        chosen = spec.funding if isinstance(spec.funding, str) else None
+        return align([embedded.series(chosen)], start=spec.start, end=spec.end, label=embedded.label)
+    if data is None and spec.prices is None:
+        raise ScenarioError(f"market.prices: missing; expected a series of the store such as {CANDLES}")
+    series = stored + (_files(spec, data) if data else [])
+    return align(series, start=spec.start, end=spec.end, without_funding=spec.funding == NO_FUNDING)
+
+
+def _files(spec: MarketSpec, data: Path) -> list[Series]:
+    """The series of the sources in a directory."""
     if not data.is_dir():
         raise MarketError(f"{data}: no such directory; expected one with the files of market.sources")
-    if not spec.sources:
+    if not spec.sources and not spec.stored:
         raise ScenarioError("market.sources: none; expected at least a source of prices")
     series = [_read(f"market.sources.{key}", source, data) for key, source in spec.sources.items()]
-    if spec.funding not in (None, NO_FUNDING):
-        series.append(_read_funding(spec, str(spec.funding), data))
-    return align(series, start=spec.start, end=spec.end, without_funding=spec.funding == NO_FUNDING)
+    if isinstance(spec.funding, str) and spec.funding != NO_FUNDING:
+        series.append(_read_funding(spec, spec.funding, data))
+    return series
+
+
+def _stored(key: str, stored: StoredSpec, market: MarketSpec) -> Series:
+    """A series of the store as a scenario names it, under the columns of the market that it becomes."""
+    store = Store.default()
+    kind = store.kind(stored.series)
+    group, _, name = key.partition(".")
+    if group == "prices":
+        if kind.span_ns is None:
+            raise ScenarioError(f"market.{key}: {stored.series} has no rows of prices; expected one such as {CANDLES}")
+        columns = {price: price for price in PRICES}
+    else:
+        column = f"{name}_{FUNDING_RATE}" if group == "funding" else name
+        columns = {column: _column(key, column, stored, kind)}
+    midnight_ns = [(day - date(1970, 1, 1)).days * NS_PER_DAY for day in (market.start, market.end)]
+    return store.series(
+        stored.series,
+        start_ns=midnight_ns[0],
+        end_ns=midnight_ns[1] + NS_PER_DAY,
+        columns=columns,
+        rows=group == "prices",
+        joining=Joining(stored.joining) if stored.joining else None,
+        fill=Fill(stored.fill),
+        lag_ns=None if stored.lag_s is None else round(stored.lag_s * NS_PER_SECOND),
+        effective=stored.rates == "effective",
+    )
+
+
+def _column(key: str, column: str, stored: StoredSpec, kind: Kind) -> str:
+    """The stored column for a market's: the one that is named, or the one with which the market's name ends."""
+    wanted = stored.column
+    fitting = [name for name in kind.units if name == wanted or (wanted is None and column.endswith(name))]
+    if len(kind.units) == 1 and wanted is None:
+        fitting = list(kind.units)
+    if len(fitting) != 1:
+        raise ScenarioError(
+            f"market.{key}.column: {stored.column or column!r} fits no one column of {stored.series}; "
+            f"expected one of {', '.join(kind.units)}"
+        )
+    return fitting[0]
 
 
 def _read_funding(spec: MarketSpec, name: str, data: Path) -> Series:
@@ -130,7 +188,12 @@ def _read(key: str, source: SourceSpec, data: Path) -> Series:
     options = {name: value for name, value in source.options().items() if value is not None}
     if options and source.reader != "table":
         raise ScenarioError(f"{key}.{next(iter(options))}: reader {source.reader!r} takes no options; only table does")
-    return reader(Raw.read(data / source.file), **options)
+    series = reader(Raw.read(data / source.file), **options)
+    if source.before:
+        earlier = SourceSpec(reader=source.before.reader, file=source.before.file)
+        series = spliced(_read(f"{key}.before", earlier, data), series)
+    every_ns = INTERVALS_NS[source.every] if source.every else series.every_ns
+    return evolve(series, fill=Fill(source.fill or Fill.DROP), every_ns=every_ns)
 
 
 def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | None) -> Venue:

@@ -9,9 +9,26 @@ import simpy
 from framework.errors import CarrybookError
 
 NS_PER_SECOND = 1_000_000_000
+NS_PER_HOUR = 3_600 * NS_PER_SECOND
 NS_PER_DAY = 86_400 * NS_PER_SECOND
 NS_PER_YEAR = 365 * NS_PER_DAY
 """Rates per year are spread over 365 days, as lenders and the funding tables do."""
+
+
+INTERVALS_NS = {
+    "1m": 60 * NS_PER_SECOND,
+    "3m": 180 * NS_PER_SECOND,
+    "5m": 300 * NS_PER_SECOND,
+    "15m": 900 * NS_PER_SECOND,
+    "30m": 1800 * NS_PER_SECOND,
+    "1h": NS_PER_HOUR,
+    "2h": 2 * NS_PER_HOUR,
+    "4h": 4 * NS_PER_HOUR,
+    "8h": 8 * NS_PER_HOUR,
+    "12h": 12 * NS_PER_HOUR,
+    "1d": NS_PER_DAY,
+}
+"""Length of an interval by its name."""
 
 
 class Phase(IntEnum):

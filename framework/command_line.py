@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from framework import audit_commands, export_commands, logs, new_commands
+from framework import audit_commands, data_commands, export_commands, logs, new_commands
 from framework.errors import CarrybookError
 
 
@@ -38,6 +38,7 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     """Run a SCENARIO (TOML), write its run folder, and print a report."""
     from framework.archive import save  # noqa: PLC0415  (the rest of the command line starts without them)
     from framework.assembly import assemble  # noqa: PLC0415
+    from framework.coarser import cells  # noqa: PLC0415
     from framework.published import check, compare  # noqa: PLC0415
     from framework.scenario import Scenario  # noqa: PLC0415
     from framework.summary import summarize  # noqa: PLC0415
@@ -48,6 +49,7 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     summary = summarize(assembly, finished)
     check(assembly.scenario, summary)
     comparison = None if as_json else compare(assembly.scenario, data)
+    beside = () if as_json else cells(assembly)
     folder = save(assembly, finished, summary, out)
     logs.log.info("saved", folder=str(folder), transfers=len(finished.ledger))
     if as_json:
@@ -60,7 +62,7 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     if finished.market.label:
         console.print(f"{finished.market.label}\n", style="bold yellow", markup=False)
-    for grid in report(assembly, finished, summary, comparison):
+    for grid in report(assembly, finished, summary, comparison, beside):
         console.print(grid.rich())
     console.print(f"Run {folder}", markup=False, soft_wrap=True)
 
@@ -138,8 +140,9 @@ def sweep(
     console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
 
 
-for command in (*audit_commands.COMMANDS, *export_commands.COMMANDS, *new_commands.COMMANDS):
-    carrybook.add_command(command)
+for module in (audit_commands, data_commands, export_commands, new_commands):
+    for command in module.COMMANDS:
+        carrybook.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

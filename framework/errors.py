@@ -35,3 +35,11 @@ class SqlError(CarrybookError):
 
 class TemplateError(CarrybookError):
     """Something new that cannot be written: no file was made or changed."""
+
+
+class StoreError(CarrybookError):
+    """The store of data lacks what was asked for, or refuses what it was given: the message names the series."""
+
+
+class FetchError(CarrybookError):
+    """A source that did not give what was asked for: the message names the request and the reply."""

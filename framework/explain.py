@@ -169,7 +169,7 @@ def _source(row: Mapping[str, Any]) -> str:
     words = f"event {row['event']} {row['kind']}"
     if row["rate"] is not None:
         first, count = row["rate_source_row"], row["rate_source_rows"]
-        rows = f"{first}" if count in (None, 1) else f"{first}-{first + count - 1}"
+        rows = f"{first}" if count in (None, 1) else f"{first}-{first + count - 1}" if count else "none"
         words += f", rate {row['rate']:.10g}" + (f" ({row['rate_source']}:{rows})" if row["rate_source"] else "")
     if row["price"] is not None:
         words += f", price {row['price']:.10g}"

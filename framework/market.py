@@ -24,7 +24,7 @@ At = Literal["open", "close"]
 
 @frozen(eq=False)
 class Source:
-    """Where a column came from: rows `first_row` to `first_row + rows - 1` of `file` made each of its cells.
+    """Where a column came from: rows `first_row` to `first_row + rows - 1` of a file made each of its cells.
 
     Rows are counted as a person would: elements of a JSON array from 1, lines of a CSV file from 1 with its header.
     """
@@ -33,11 +33,24 @@ class Source:
     digest: str
     first_row: Ints
     rows: Ints
+    earlier: tuple[str, str] | None = None
+    """Name and digest of the file of the first `since` rows of the table, if it is another."""
+    since: int = 0
+
+    def file_of(self, index: int) -> str:
+        """The file behind one cell."""
+        return self.earlier[0] if self.earlier and index < self.since else self.file
+
+    def digests(self) -> dict[str, str]:
+        """File -> SHA-256 of each file behind the column."""
+        return dict([self.earlier] if self.earlier else []) | {self.file: self.digest}
 
     def cell(self, index: int) -> str:
         """The source of one cell, such as `candles.json:17` or `funding.json:5-28`."""
-        first, count = int(self.first_row[index]), int(self.rows[index])
-        return f"{self.file}:{first}" if count == 1 else f"{self.file}:{first}-{first + count - 1}"
+        file, first, count = self.file_of(index), int(self.first_row[index]), int(self.rows[index])
+        if not count:
+            return f"{file}:none"
+        return f"{file}:{first}" if count == 1 else f"{file}:{first}-{first + count - 1}"
 
 
 @frozen
@@ -52,6 +65,10 @@ class Coverage:
     """Samples before or after the rows that were asked for."""
     dropped: int
     """Samples of rows that were left out because another series lacks them."""
+    fill: str = "drop"
+    """The rule for what is missing."""
+    filled: int = 0
+    """Samples that the rule made; they are in no other count."""
 
 
 def _frozen_array(values: object, dtype: type) -> NDArray[np.generic]:

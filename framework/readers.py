@@ -1,143 +1,19 @@
 """Readers of raw files: each turns one venue's own format into a `Series`, and refuses what it does not understand."""
 
 import csv
-import hashlib
 import io
-import json
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve
 
-from framework.clock import NS_PER_DAY, NS_PER_SECOND
+from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_HOUR
 from framework.duplicates import Duplicates, settle
 from framework.errors import MarketError
+from framework.raw import NS_PER_MS, YEARS, Raw, finite, instant_ns, milliseconds, numbers, time_ns
 from framework.series import Joining, Series
-
-NS_PER_MS = 1_000_000
-NS_PER_HOUR = 3_600 * NS_PER_SECOND
-INTERVALS_NS = {
-    "1m": 60 * NS_PER_SECOND,
-    "5m": 300 * NS_PER_SECOND,
-    "15m": 900 * NS_PER_SECOND,
-    "1h": NS_PER_HOUR,
-    "4h": 4 * NS_PER_HOUR,
-    "8h": 8 * NS_PER_HOUR,
-    "1d": NS_PER_DAY,
-}
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-PLAIN = {int, float, str}
-"""What a number may be in JSON; venues quote prices as text."""
-YEARS = range(2010, 2100)
-"""Years of market data: a time outside was given in another unit or form."""
-MS_RANGE = range(1_262_304_000_000, 4_102_444_800_000)
-"""2010 to 2100 in milliseconds: a time outside was given in another unit."""
-
-
-@frozen(eq=False)
-class Raw:
-    """A file as read: its name, its digest and its bytes; `file` is the name by which errors speak of it."""
-
-    file: str
-    digest: str
-    content: bytes
-
-    @classmethod
-    def read(cls, path: Path) -> "Raw":
-        """Read a file whole; raises `MarketError` where that fails."""
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise MarketError(f"{path}: not readable ({error.strerror}); expected a data file") from None
-        return cls(path.name, hashlib.sha256(content).hexdigest(), content)
-
-    def text(self) -> str:
-        """The content as UTF-8."""
-        try:
-            return self.content.decode()
-        except UnicodeDecodeError as error:
-            raise MarketError(f"{self.file}: not text, byte {error.start} is not UTF-8") from None
-
-    def objects(self) -> list[Mapping[str, Any]]:
-        """The content as a JSON array of objects."""
-        try:
-            rows = json.loads(self.text())
-        except json.JSONDecodeError as error:
-            raise MarketError(f"{self.file}: not JSON, line {error.lineno}: {error.msg}; expected an array") from None
-        except (ValueError, RecursionError) as error:
-            raise MarketError(f"{self.file}: not readable as JSON ({error}); expected an array of objects") from None
-        if isinstance(rows, dict) and isinstance(rows.get("data"), list):
-            rows = rows["data"]
-        if not isinstance(rows, list):
-            raise MarketError(f"{self.file}: a JSON {type(rows).__name__}; expected an array of objects")
-        for number, row in enumerate(rows, start=1):
-            if not isinstance(row, dict):
-                raise MarketError(f"{self.file}, row {number}: {row!r}; expected an object")
-        return rows
-
-
-def _number(value: object, place: str) -> float:
-    if value is None or value == "":
-        raise MarketError(f"{place}: missing; expected a number")
-    try:
-        number = float(value) if type(value) in PLAIN else math.nan  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise MarketError(f"{place}: {value!r}; expected a number") from None
-    if not math.isfinite(number):
-        raise MarketError(f"{place}: {value!r}; expected a finite number")
-    return number
-
-
-def _numbers(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """One key of all rows as floats; the place of a bad one is only put into words when it is met."""
-    try:
-        cells = [row[key] for row in rows]
-        values = np.array(cells, dtype=np.float64)
-        if np.isfinite(values).all() and {type(cell) for cell in cells} <= PLAIN:
-            return values
-    except (KeyError, TypeError, ValueError, OverflowError):
-        pass
-    label = key if key == name else f"{key} ({name})"
-    places = (f"{raw.file}, row {number}, column {label}" for number in range(1, len(rows) + 1))
-    return np.array([_number(row.get(key), place) for row, place in zip(rows, places, strict=True)])
-
-
-def _milliseconds(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-    times = _numbers(raw, rows, key, "time")
-    for index in np.flatnonzero((times < MS_RANGE.start) | (times >= MS_RANGE.stop))[:1]:
-        raise MarketError(
-            f"{raw.file}, row {index + 1}, column {key}: {rows[index][key]} is not a time in milliseconds since 1970"
-        )
-    return times.astype(np.int64) * NS_PER_MS
-
-
-def _instant_ns(text: object, place: str) -> int:
-    """An ISO 8601 time with its offset as nanoseconds in UTC."""
-    try:
-        instant = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise MarketError(f"{place}: {text!r}; expected a time such as 2025-01-31T00:00:00Z") from None
-    if instant.tzinfo is None:
-        raise MarketError(f"{place}: {text!r} is naive; expected a time with its offset, such as 2025-01-31T00:00:00Z")
-    if instant.year not in YEARS:
-        raise MarketError(f"{place}: {text!r}; expected a time between {YEARS.start} and {YEARS.stop}")
-    since = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1000
-
-
-def _time_ns(text: str, place: str) -> int:
-    """A time with its offset, or a date for the midnight in UTC at which it begins."""
-    if not DATE.fullmatch(text):
-        return _instant_ns(text, place)
-    try:
-        return _instant_ns(f"{date.fromisoformat(text)}T00:00:00Z", place)
-    except ValueError:
-        raise MarketError(f"{place}: {text!r}; expected a date such as 2025-01-31") from None
 
 
 def _numbered(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -147,8 +23,8 @@ def _numbered(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 def hyperliquid_candles(raw: Raw) -> Series:
     """Hyperliquid `candleSnapshot`: `t` and `T` in ms, prices as strings; gives open, high, low, close in USD."""
     rows = raw.objects()
-    opens = _milliseconds(raw, rows, "t")
-    spans = _milliseconds(raw, rows, "T") + NS_PER_MS - opens
+    opens = milliseconds(raw, rows, "t")
+    spans = milliseconds(raw, rows, "T") + NS_PER_MS - opens
     for index in np.flatnonzero((spans != spans[:1]) | (spans <= 0))[:1]:
         raise MarketError(
             f"{raw.file}, row {index + 1}, column T: a candle of {spans[index] // NS_PER_MS} ms; "
@@ -161,7 +37,7 @@ def hyperliquid_candles(raw: Raw) -> Series:
         digest=raw.digest,
         time_ns=opens,
         row=_numbered(len(rows)),
-        columns={name: _numbers(raw, rows, key, name) for name, key in labels.items()},
+        columns={name: numbers(raw, rows, key, name) for name, key in labels.items()},
         span_ns=int(spans[0]) if len(rows) else None,
         labels=labels,
     )
@@ -174,9 +50,9 @@ def hyperliquid_funding(raw: Raw) -> Series:
         name="hyperliquid_funding_rate",
         file=raw.file,
         digest=raw.digest,
-        time_ns=_milliseconds(raw, rows, "time") // NS_PER_HOUR * NS_PER_HOUR,
+        time_ns=milliseconds(raw, rows, "time") // NS_PER_HOUR * NS_PER_HOUR,
         row=_numbered(len(rows)),
-        columns={"hyperliquid_funding_rate": _numbers(raw, rows, "fundingRate", "hyperliquid_funding_rate")},
+        columns={"hyperliquid_funding_rate": numbers(raw, rows, "fundingRate", "hyperliquid_funding_rate")},
         joining=Joining.SUM,
         labels={"hyperliquid_funding_rate": "fundingRate"},
     )
@@ -201,7 +77,7 @@ def drift_daily_funding(raw: Raw) -> Series:
         digest=raw.digest,
         time_ns=np.array(times, dtype=np.int64),
         row=_numbered(len(rows)),
-        columns={"drift_funding_rate": _numbers(raw, rows, "rate", "drift_funding_rate")},
+        columns={"drift_funding_rate": numbers(raw, rows, "rate", "drift_funding_rate")},
         joining=Joining.SUM,
         labels={"drift_funding_rate": "rate"},
     )
@@ -210,7 +86,7 @@ def drift_daily_funding(raw: Raw) -> Series:
 def _defillama(raw: Raw, key: str, name: str) -> Series:
     rows = raw.objects()
     times = [
-        _instant_ns(row.get("timestamp"), f"{raw.file}, row {number}, column timestamp")
+        instant_ns(row.get("timestamp"), f"{raw.file}, row {number}, column timestamp")
         for number, row in enumerate(rows, start=1)
     ]
     return Series(
@@ -219,7 +95,7 @@ def _defillama(raw: Raw, key: str, name: str) -> Series:
         digest=raw.digest,
         time_ns=np.array(times, dtype=np.int64),
         row=_numbered(len(rows)),
-        columns={name: _numbers(raw, rows, key, name) / 100},
+        columns={name: numbers(raw, rows, key, name) / 100},
         labels={name: key},
     )
 
@@ -232,6 +108,33 @@ def defillama_lending(raw: Raw) -> Series:
 def defillama_borrowing(raw: Raw) -> Series:
     """DefiLlama `chartLendBorrow`: `apyBaseBorrow` in percent a year, one sample a day; gives a fraction per year."""
     return _defillama(raw, "apyBaseBorrow", "usdc_borrowing_apy")
+
+
+def _asgard(raw: Raw, key: str, name: str) -> Series:
+    rows = raw.objects()
+    times = [
+        instant_ns(row.get("hourBucket"), f"{raw.file}, row {number}, column hourBucket")
+        for number, row in enumerate(rows, start=1)
+    ]
+    return Series(
+        name=name,
+        file=raw.file,
+        digest=raw.digest,
+        time_ns=np.array(times[::-1], dtype=np.int64),
+        row=_numbered(len(rows))[::-1],
+        columns={name: numbers(raw, rows, key, name)[::-1] / 100},
+        labels={name: key},
+    )
+
+
+def asgard_lending(raw: Raw) -> Series:
+    """Asgard's hourly means, newest first: `avgLendingRate` in percent a year; gives a fraction per year."""
+    return _asgard(raw, "avgLendingRate", "sol_lending_apy")
+
+
+def asgard_borrowing(raw: Raw) -> Series:
+    """Asgard's hourly means, newest first: `avgBorrowingRate` in percent a year; gives a fraction per year."""
+    return _asgard(raw, "avgBorrowingRate", "usdc_borrowing_apy")
 
 
 def table(
@@ -268,8 +171,8 @@ def table(
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):
             raise MarketError(f"{raw.file}, row {number}: {len(line)} cells; expected {len(header)}")
-        times.append(_time_ns(line[time_at], f"{raw.file}, row {number}, column {time}"))
-        cells.append([_number(line[index], f"{raw.file}, row {number}, column {header[index]}") for index in at])
+        times.append(time_ns(line[time_at], f"{raw.file}, row {number}, column {time}"))
+        cells.append([finite(line[index], f"{raw.file}, row {number}, column {header[index]}") for index in at])
     span_ns = INTERVALS_NS[interval] if interval else None
     settled = settle(
         raw.file,
@@ -309,6 +212,8 @@ def jito_pool_rate(raw: Raw) -> Series:
 
 
 READERS: Mapping[str, Callable[..., Series]] = {
+    "asgard_borrowing": asgard_borrowing,
+    "asgard_lending": asgard_lending,
     "defillama_borrowing": defillama_borrowing,
     "defillama_lending": defillama_lending,
     "drift_daily_funding": drift_daily_funding,

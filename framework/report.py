@@ -1,6 +1,6 @@
 """The printed report of a run: tables for people, the place where numbers are rounded."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -8,6 +8,7 @@ from attrs import AttrsInstance, asdict
 
 from framework.assembly import Assembly
 from framework.chronicle import Line, chronicle
+from framework.coarser import Cell
 from framework.conditions import MarginBelow
 from framework.daybook import Daybook, daybook
 from framework.grid import Grid
@@ -32,8 +33,14 @@ WATERFALL_WORDS = {
 }
 
 
-def report(assembly: Assembly, run: Run, summary: Summary, comparison: Comparison | None = None) -> Iterator[Grid]:
-    """The tables of a report, in the order in which they are printed."""
+def report(
+    assembly: Assembly,
+    run: Run,
+    summary: Summary,
+    comparison: Comparison | None = None,
+    beside: Sequence[Cell] = (),
+) -> Iterator[Grid]:
+    """The tables of a report, in the order in which they are printed; the last two of what is given beside the run."""
     yield _market(run)
     yield _rules(assembly)
     yield _performance(summary)
@@ -47,6 +54,8 @@ def report(assembly: Assembly, run: Run, summary: Summary, comparison: Compariso
     if comparison is not None:
         yield _published(comparison)
         yield _readings(comparison)
+    if beside and assembly.scenario.coarser:
+        yield _coarser(assembly.scenario.coarser.interval, beside)
 
 
 def _grid(title: str, *columns: str) -> Grid:
@@ -55,12 +64,14 @@ def _grid(title: str, *columns: str) -> Grid:
 
 def _market(run: Run) -> Grid:
     market = run.market
+    ruled = any(each.fill != "drop" for each in market.coverage)
     grid = _grid(
         f"Market: {len(market)} rows, {market.date(0)} to {market.date(len(market) - 1)}",
-        "series", "<file", "samples", "used", "outside", "dropped",
+        "series", "<file", "samples", "used", "outside", "dropped", *(("<where missing", "filled") if ruled else ()),
     )  # fmt: skip
     for each in market.coverage:
-        grid.add(each.series, each.file, *map(str, (each.samples, each.used, each.outside, each.dropped)))
+        rule = (each.fill, str(each.filled)) if ruled else ()
+        grid.add(each.series, each.file, *map(str, (each.samples, each.used, each.outside, each.dropped)), *rule)
     dropped = market.dropped_rows
     notes = [f"{len(dropped)} rows dropped, which not all series have"]
     notes += [f"first {dropped[0]}"] if dropped else []
@@ -190,6 +201,27 @@ def _readings(comparison: Comparison) -> Grid:
         amounts = [column[bucket] for column in columns]
         amounts += [column[bucket] - columns[0][bucket] for column in columns[1:]]
         grid.add(words, *(f"{round(amount, 2) + 0:+,.2f}" for amount in amounts))
+    return grid
+
+
+def _coarser(interval: str, cells: Sequence[Cell]) -> Grid:
+    """Returns and liquidations by leverage and trigger or whatever the grid is over, and how the two differ."""
+    names = [key.rpartition(".")[2] for key in cells[0].settings]
+    both = f"on {interval}"
+    grid = _grid(
+        f"What rows of {interval} hide", *names, "return, %", both, "liquidations", both, "missed", "invented",
+        "rebalances", both, "<first missed or invented",
+    )  # fmt: skip
+    for cell in cells:
+        pairs = [(each["liquidations"], each["capital_rebalances"]) for each in (cell.fine, cell.coarse)]
+        liquidations, rebalances = zip(*pairs, strict=True)
+        grid.add(
+            *(str(value) for value in cell.settings.values()),
+            *(f"{float(each['return_pct']):+.2f}" for each in (cell.fine, cell.coarse)),
+            *map(str, (*liquidations, len(cell.missed), len(cell.invented), *rebalances)),
+            min((*cell.missed, *cell.invented), default=""),
+        )
+    grid.note = f"missed: liquidations on days on which rows of {interval} have none there; invented: the reverse"
     return grid
 
 

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tomli_w
 from attrs import asdict, field, frozen, validators
@@ -24,8 +24,20 @@ The last is the study's: positions are opened at the price of the first close an
 
 
 @frozen(kw_only=True)
+class EarlierSpec:
+    """A file with the same columns as a source, and its reader: what stands before the source's first sample."""
+
+    reader: str
+    file: str
+
+
+@frozen(kw_only=True)
 class SourceSpec:
     """One input file and the reader that understands it; the rest says how the reader `table` takes its columns.
+
+    `fill` says what happens where samples are missing, as for `StoredSpec`; without it rows that lack them are dropped.
+    `every` is how often samples come, such as `8h`, which a rule for payments has to know; `before` is another file,
+    for the time before this one's first sample.
 
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
     `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what
@@ -37,33 +49,68 @@ class SourceSpec:
     interval: str | None = None
     time: str | None = None
     columns: dict[str, str] | None = None
-    joining: Literal["last", "sum", "hold"] | None = None
+    joining: Literal["last", "mean", "sum", "hold"] | None = None
     duplicates: Literal["refuse", "once", "keep"] | None = None
+    fill: Literal["refuse", "zero", "previous", "drop"] | None = None
+    every: Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"] | None = None
+    before: EarlierSpec | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""
-        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file"))
+        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every", "before"))
+
+
+@frozen(kw_only=True)
+class StoredSpec:
+    """A series of the store, by its id, and the rules by which it falls into the rows of the market.
+
+    `column` is the stored column, where the market's own name does not end with it. `joining` says how several samples
+    of one row become one, `fill` what happens where samples are missing, `lag_s` how far times may lag behind the hour
+    that they stand for. `rates` are yearly: `simple` ones a row takes as rate x years, `effective` ones as
+    (1 + rate) ** years - 1.
+    """
+
+    named_by_text: ClassVar[bool] = True
+
+    series: str
+    column: str | None = None
+    joining: Literal["last", "mean", "sum", "hold"] | None = None
+    fill: Literal["refuse", "zero", "previous", "drop"] = "refuse"
+    lag_s: float | None = field(default=None, validator=validators.optional(validators.ge(0)))
+    rates: Literal["simple", "effective"] = "simple"
 
 
 @frozen(kw_only=True)
 class MarketSpec:
     """Which rows of which data: dates are UTC and both included.
 
-    `sources` are read from the data directory of the run; without one, the `embedded` data set is read instead.
-    `funding` picks one of `funding_sources`, or `none`, as the column `funding_rate`.
+    `prices` names a series of the store, `series` further ones by the market column that they become. `funding` is a
+    table of them by venue, for columns such as `hyperliquid_funding_rate`; or the name of one of `funding_sources`, or
+    `none`, for the column `funding_rate`. `sources` are files in the data directory of the run. Without either, the
+    `embedded` data set is read.
     """
 
     start: date
     end: date = field()
     embedded: str | None = None
-    funding: str | None = None
+    funding: str | dict[str, StoredSpec] | None = None
     funding_sources: dict[str, SourceSpec] = field(factory=dict)
     sources: dict[str, SourceSpec] = field(factory=dict)
+    prices: StoredSpec | None = None
+    series: dict[str, StoredSpec] = field(factory=dict)
 
     @end.validator
     def _after_start(self, _: object, end: date) -> None:
         if end < self.start:
             raise ValueError(f"'end' must be on or after market.start, {self.start}: {end}")
+
+    @property
+    def stored(self) -> dict[str, StoredSpec]:
+        """The series of the store by the key that names them."""
+        funding = self.funding if isinstance(self.funding, dict) else {}
+        named = {f"series.{name}": spec for name, spec in self.series.items()}
+        named |= {f"funding.{name}": spec for name, spec in funding.items()}
+        return ({"prices": self.prices} if self.prices else {}) | named
 
 
 @frozen(kw_only=True)
@@ -81,12 +128,20 @@ class Published:
 
 
 @frozen(kw_only=True)
+class Coarser:
+    """Rows of an interval, to show beside a scenario's own what they hide: over a grid of keys and their values."""
+
+    interval: Literal["1h", "2h", "4h", "8h", "12h", "1d"]
+    grid: dict[str, list[object]]
+
+
+@frozen(kw_only=True)
 class Scenario:
     """A run to be: capital, market, strategy, venues and the rulebook that completes them.
 
     `strategy`, `venues` and `rulebook` are tables of the fields of the classes that they name; `fees` are those of the
     class `venues.issuer:Issuer`, who stands behind the venues of a synthetic dollar. `published` are figures that a
-    publication gives, to be shown beside the run's.
+    publication gives, to be shown beside the run's; `coarser` are rows to be shown beside its own.
     """
 
     name: str
@@ -99,6 +154,7 @@ class Scenario:
     rulebook: dict[str, object] = field(factory=dict)
     fees: dict[str, object] = field(factory=dict)
     published: Published | None = None
+    coarser: Coarser | None = None
 
     @classmethod
     def load(cls, path: Path, settings: Sequence[str] = ()) -> "Scenario":
@@ -115,7 +171,12 @@ class Scenario:
 
     def table(self) -> Table:
         """The scenario as plain tables, without what was left out."""
-        return _said(asdict(self))
+        said = _said(asdict(self))
+        market = said["market"]
+        assert isinstance(market, dict)
+        if not market["series"]:
+            del market["series"]
+        return said
 
     def toml(self) -> str:
         """The scenario as a TOML file that loads as an equal one."""

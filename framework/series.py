@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from framework.duplicates import refuse_repeated
@@ -21,8 +21,32 @@ class Joining(StrEnum):
     """Payments: the row pays all of them."""
     LAST = "last"
     """Levels: the row has the latest of them."""
+    MEAN = "mean"
+    """Levels: the row has their mean."""
     HOLD = "hold"
     """Levels that stay until the next sample: a column `x` becomes `x_open` and `x_close` of every row."""
+
+
+class Fill(StrEnum):
+    """What happens where a series lacks samples."""
+
+    REFUSE = "refuse"
+    """The series is refused."""
+    ZERO = "zero"
+    """A missing payment pays nothing, a missing rate is 0."""
+    PREVIOUS = "previous"
+    """The last sample before holds on; a missing row of prices stands at the last close."""
+    DROP = "drop"
+    """Rows without any sample are left out, and rows with fewer than they should have are taken as they are."""
+
+
+@frozen
+class Earlier:
+    """Another file from which the samples before an instant come."""
+
+    file: str
+    digest: str
+    until_ns: int
 
 
 @frozen(eq=False, kw_only=True)
@@ -49,6 +73,14 @@ class Series:
     """Whether a time may come more than once."""
     note: str = ""
     """What a reader of any result must know of the series."""
+    earlier: Earlier | None = None
+    """The file of the samples before this file's first, if they come from another."""
+    fill: Fill = Fill.DROP
+    every_ns: int | None = None
+    """How often samples come, if that is known; with `changing` they may come more often for a while."""
+    changing: bool = False
+    effective: bool = False
+    """Whether rates per year are effective ones, which a row takes as (1 + rate) ** years - 1, and not rate x years."""
 
     def __attrs_post_init__(self) -> None:
         if not len(self.time_ns):
@@ -70,9 +102,34 @@ class Series:
 
     def place(self, index: int) -> str:
         """Where a sample stands, as `file, row N`."""
-        return f"{self.file}, row {self.row[index]}"
+        earlier = self.earlier
+        file = earlier.file if earlier and self.time_ns[index] < earlier.until_ns else self.file
+        return f"{file}, row {self.row[index]}"
 
     def label(self, column: str) -> str:
         """A column as a reader of the file knows it, with our name beside it where that differs."""
         own = self.labels.get(column, column)
         return own if own == column else f"{own} ({column})"
+
+
+def spliced(early: Series, late: Series) -> Series:
+    """The samples of `late`, and those of `early` before the first of them; raises `MarketError` for other columns.
+
+    Only levels can be spliced: a row that sums payments could take some from each file.
+    """
+    if early.columns.keys() != late.columns.keys():
+        raise MarketError(
+            f"{early.file}: gives {', '.join(early.columns)}; expected {', '.join(late.columns)}, as {late.file} does"
+        )
+    if {early.joining, late.joining} - {Joining.LAST, Joining.MEAN} or late.span_ns is not None:
+        raise MarketError(f"{early.file}: cannot stand before {late.file}; expected levels, no payments and no prices")
+    until_ns = int(late.time_ns[0])
+    count = int(early.time_ns.searchsorted(until_ns))
+    return evolve(
+        late,
+        time_ns=np.concatenate((early.time_ns[:count], late.time_ns)),
+        row=np.concatenate((early.row[:count], late.row)),
+        columns={name: np.concatenate((early.columns[name][:count], late.columns[name])) for name in late.columns},
+        parts=None,
+        earlier=Earlier(early.file, early.digest, until_ns),
+    )

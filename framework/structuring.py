@@ -121,6 +121,30 @@ def _number_or_choice(value: object, kind: Any) -> object:
         raise ValueError(f"{value!r}; expected a number or {' or '.join(words)}") from None
 
 
+def _named(value: object, kind: Any) -> object:
+    """A table, or the text that stands for a table of nothing but its first key."""
+    if isinstance(value, str):
+        return kind(**{next(iter(fields_dict(kind))): value})
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r}; expected text or a table")
+    return _CONVERTER.gen_structure_attrs_fromdict(kind)(value, kind)
+
+
+def _text_or_tables(value: object, kind: Any) -> object:
+    if not isinstance(value, dict):
+        if value is None or isinstance(value, str):
+            return value
+        raise ValueError(f"{value!r}; expected text or a table")
+    tables = next(part for part in typing.get_args(kind) if typing.get_origin(part) is dict)
+    return _CONVERTER.structure(value, tables)
+
+
+def _is_text_or_tables(kind: Any) -> bool:
+    parts = typing.get_args(kind)
+    union = typing.get_origin(kind) in (Union, types.UnionType)
+    return union and str in parts and any(typing.get_origin(part) is dict for part in parts)
+
+
 def _is_choice(kind: Any) -> bool:
     origin: object = typing.get_origin(kind)
     return origin is Literal
@@ -143,6 +167,8 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(lambda kind: kind == dict[str, object], _table)
     converter.register_structure_hook_func(_is_choice, _choice)
     converter.register_structure_hook_func(_is_number_or_choice, _number_or_choice)
+    converter.register_structure_hook_func(_is_text_or_tables, _text_or_tables)
+    converter.register_structure_hook_func(lambda kind: getattr(kind, "named_by_text", False) is True, _named)
     return converter
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/scenario.toml"))
 DATA = Path(os.environ.get("CARRYBOOK_DATA", ROOT.parent / "shared" / "data"))
 """Where data are that are not ours to ship."""
-WITHOUT_EMBEDDED = {"basis": "market"}
+WITHOUT_EMBEDDED = {"basis": "market", "hourly": "."}
 """Example that ships no data -> the directory of its data, below `DATA`."""
 
 
@@ -33,8 +33,11 @@ def data_of(example: str) -> Path | None:
     return None if place is None else there(DATA / place, "finer market rows")
 
 
-def run_and_save(example: str, parent: Path, settings: Sequence[str] = ()) -> tuple[Run, Path]:
-    """Run an example and return the run and its folder below `parent`."""
-    assembly = assemble(Scenario.load(ROOT / "examples" / example / "scenario.toml", settings), data_of(example))
+def run_and_save(
+    example: str, parent: Path, settings: Sequence[str] = (), data: Path | None = None
+) -> tuple[Run, Path]:
+    """Run an example, on its own data if none are given, and return the run and its folder below `parent`."""
+    scenario = Scenario.load(ROOT / "examples" / example / "scenario.toml", settings)
+    assembly = assemble(scenario, data or data_of(example))
     run = assembly.simulation().run()
     return run, save(assembly, run, summarize(assembly, run), parent)

@@ -11,7 +11,7 @@ from framework.errors import RunError
 from framework.folder import Folder
 from framework.run import Run
 from tests.forgery import Forgery, Row
-from tests.runs import EXAMPLES, data_of, run_and_save
+from tests.runs import DATA, EXAMPLES, data_of, run_and_save, there
 
 RUNS = {
     "rebalance": ("capital_rebalance", ("strategy.leverage=4.0",)),
@@ -580,6 +580,17 @@ def test_a_check_that_cannot_go_on_says_so(runs: dict[str, Path], tmp_path: Path
     assert "ledger.parquet: not readable" in results["balances"].findings[0].words
     assert results["trial balance"].count == 0
     assert results["event log"].count == 0
+
+
+def test_a_run_on_files_cannot_be_audited_thoroughly_without_them(tmp_path: Path) -> None:
+    """The embedded data are not taken in the place of files that the run was made with."""
+    folder = run_and_save("uss", tmp_path, data=there(DATA / "uss", "the prices of 2022 to 2024"))[1]
+    last = audit(Folder(folder), thorough=True)[-1]
+    assert last.check == "thorough"
+    assert last.findings[0].words == (
+        "was read from jitosol_usd_daily_derived.csv, sol_usd_daily_yahoo.csv; "
+        "expected the directory that has them (--data)"
+    )
 
 
 def test_a_scenario_that_cannot_be_assembled_is_a_finding(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -33,12 +33,13 @@ from framework import (
 from framework.alignment import align
 from framework.archive import save
 from framework.audit import audit
-from framework.clock import NS_PER_SECOND
+from framework.clock import NS_PER_HOUR, NS_PER_SECOND
 from framework.command_line import main
 from framework.duplicates import settle
 from framework.errors import MarketError, OrderRefused, ScenarioError
 from framework.folder import Folder
-from framework.readers import NS_PER_HOUR, Raw, table
+from framework.raw import Raw
+from framework.readers import table
 from framework.summary import summarize
 from framework.venue import Leg
 from tests.markets import Script, balance, flat, happened, hyperliquid, market, play

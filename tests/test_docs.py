@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FOLLOWED = ["docs/tutorial.md", "docs/exports.md", "README.md"]
+FOLLOWED = ["docs/tutorial.md", "docs/auditing.md", "docs/exports.md", "README.md"]
+EXIT_CODES = {"error": 2, "finding": 1}
+"""What a console block is marked with -> the exit code of its commands, else 0."""
 
 
 def commands(block):
@@ -45,7 +47,7 @@ def test_a_page_can_be_followed_from_top_to_bottom(page, tmp_path):
                     check=False,
                     env=os.environ | {"PATH": path},
                 )
-                assert done.returncode == (2 if info == "error" else 0), done.stderr
+                assert done.returncode == EXIT_CODES.get(info, 0), done.stderr
                 for line in shown:
                     assert line in done.stdout + done.stderr
         elif language == "python" and not block.startswith("@"):

@@ -9,8 +9,8 @@ import pytest
 from framework import Market
 from framework.alignment import align
 from framework.errors import MarketError
+from framework.raw import Raw
 from framework.readers import (
-    Raw,
     defillama_borrowing,
     defillama_lending,
     drift_daily_funding,

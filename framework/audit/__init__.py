@@ -86,12 +86,23 @@ def audit(
             assembly = assemble(folder.scenario, data)
             history = History(folder, folder.market)
         except CarrybookError as error:
-            failed = Finding("scenario.toml", f"cannot be assembled: {error}")
-            return [*results, Result("thorough", "The scenario can be assembled again.", (failed,), 1)]
+            return [*results, _not_again(Finding("scenario.toml", f"cannot be assembled: {error}"))]
+        files, read = (
+            set(folder.manifest["inputs"]),
+            {name for each in assembly.market.sources.values() for name in each.digests()},
+        )
+        if files and not files & read:
+            words = f"was read from {', '.join(sorted(files))}; expected the directory that has them (--data)"
+            return [*results, _not_again(Finding("the market", words))]
         results += [
             _result(result_name(check), check.__doc__, partial(check, assembly, history)) for check in thorough_checks
         ]
     return results
+
+
+def _not_again(finding: Finding) -> Result:
+    """What stands in the place of the thorough checks where they cannot be made."""
+    return Result("thorough", "The scenario can be assembled again.", (finding,), 1)
 
 
 def result_name(check: Callable[..., object]) -> str:

@@ -29,7 +29,8 @@ def market(assembly: Assembly, history: History) -> Findings:
 
 def inputs(assembly: Assembly, history: History) -> Findings:
     """The source files and a user's own code are those that the run was made with."""
-    read = {source.file: source.digest for source in assembly.market.sources.values()} | assembly.own_code()
+    sources = assembly.market.sources.values()
+    read = {file: digest for source in sources for file, digest in source.digests().items()} | assembly.own_code()
     kept = {**history.folder.manifest["inputs"], **history.folder.manifest["code"]}
     for name in sorted(kept.keys() | read.keys()):
         if kept.get(name) != read.get(name):

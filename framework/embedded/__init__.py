@@ -6,7 +6,8 @@ import numpy as np
 from attrs import evolve, frozen
 
 from framework.errors import MarketError
-from framework.readers import Raw, table
+from framework.raw import Raw
+from framework.readers import table
 from framework.series import Series
 
 HERE = Path(__file__).parent

@@ -1,0 +1,96 @@
+"""Coarser rows: the same market in fewer rows, and what a scenario on those misses or invents beside its own."""
+
+from collections.abc import Mapping
+from itertools import product
+
+import numpy as np
+from attrs import frozen
+
+from framework.assembly import Assembly, assemble
+from framework.clock import INTERVALS_NS
+from framework.errors import ScenarioError
+from framework.events import Liquidated
+from framework.market import TICK_NS, Floats, Market
+from framework.run import Run
+from framework.scenario import Coarser, Scenario, place
+from framework.valuation import metrics
+
+
+@frozen(kw_only=True, eq=False)
+class Cell:
+    """A scenario under some settings, on its own rows and on coarser ones; liquidations as `date venue`."""
+
+    settings: Mapping[str, object]
+    fine: Mapping[str, float | int | str]
+    coarse: Mapping[str, float | int | str]
+    missed: tuple[str, ...]
+    """Liquidations on days on which the coarser rows have none at that venue."""
+    invented: tuple[str, ...]
+    """Those of the coarser rows on days on which the scenario's own have none."""
+
+
+def cells(assembly: Assembly) -> tuple[Cell, ...]:
+    """Every cell of a scenario's grid, on both; raises `ScenarioError` for rows that are no coarser."""
+    spec = assembly.scenario.coarser
+    if spec is None:
+        return ()
+    market = coarser(assembly.market, spec)
+    return tuple(
+        _cell(assembly, market, dict(zip(spec.grid, values, strict=True))) for values in product(*spec.grid.values())
+    )
+
+
+def coarser(market: Market, spec: Coarser) -> Market:
+    """The market in rows of an interval: opened by the first row in it, closed by the last, between high and low.
+
+    Funding is the sum of its rows; a rate per year is the mean over their time, so that interest is the same.
+    """
+    span_ns = INTERVALS_NS[spec.interval]
+    slot = market.open_ns // span_ns
+    first = np.flatnonzero(np.diff(slot, prepend=-1))
+    last = np.append(first[1:], len(market)) - 1
+    if len(first) == len(market):
+        raise ScenarioError(f"coarser.interval: {spec.interval} is no coarser than the rows of the market")
+    lengths = (market.at_ns + TICK_NS - market.open_ns).astype(np.float64)
+
+    def made(name: str, column: Floats) -> Floats:
+        if name.endswith(("open", "close")):
+            ends: Floats = column[first if name.endswith("open") else last]
+            return ends
+        if name in ("high", "low"):
+            extremes: Floats = (np.maximum if name == "high" else np.minimum).reduceat(column, first)
+            return extremes
+        if name.endswith("funding_rate"):
+            sums: Floats = np.add.reduceat(column, first)
+            return sums
+        means: Floats = np.add.reduceat(column * lengths, first) / np.add.reduceat(lengths, first)
+        return means
+
+    return Market(
+        open_ns=market.open_ns[first],
+        at_ns=market.at_ns[last],
+        columns={name: made(name, column) for name, column in market.columns.items()},
+        label=market.label,
+    )
+
+
+def _cell(assembly: Assembly, market: Market, settings: Mapping[str, object]) -> Cell:
+    table = assembly.scenario.table()
+    for key, value in settings.items():
+        place(table, key, value)
+    scenario = Scenario.of(table)
+    fine, coarse = (assemble(scenario, market=each).simulation().run() for each in (assembly.market, market))
+    mine, theirs = _liquidations(fine), _liquidations(coarse)
+    return Cell(
+        settings=settings,
+        fine=metrics(fine),
+        coarse=metrics(coarse),
+        missed=tuple(each for each in mine if each not in theirs),
+        invented=tuple(each for each in theirs if each not in mine),
+    )
+
+
+def _liquidations(run: Run) -> tuple[str, ...]:
+    """Each day and venue of a liquidation once, in order."""
+    happened = [each for each in run.events.single() if isinstance(each, Liquidated)]
+    return tuple(dict.fromkeys(f"{run.market.date(run.mark(each.at_ns).row)} {each.venue}" for each in happened))

@@ -1,0 +1,1 @@
+"""Sources of market data on the web, one module each, and the client that asks them."""

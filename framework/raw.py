@@ -1,0 +1,128 @@
+"""Raw files: bytes with a name and a digest; cells become numbers and instants, or are refused at their place."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from framework.clock import NS_PER_SECOND
+from framework.errors import MarketError
+
+NS_PER_MS = 1_000_000
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+PLAIN = {int, float, str}
+"""What a number may be in JSON; venues quote prices as text."""
+YEARS = range(2010, 2100)
+"""Years of market data: a time outside was given in another unit or form."""
+MS_RANGE = range(1_262_304_000_000, 4_102_444_800_000)
+"""2010 to 2100 in milliseconds: a time outside was given in another unit."""
+
+
+@frozen(eq=False)
+class Raw:
+    """A file as read: its name, its digest and its bytes; `file` is the name by which errors speak of it."""
+
+    file: str
+    digest: str
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> "Raw":
+        """Read a file whole; raises `MarketError` where that fails."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise MarketError(f"{path}: not readable ({error.strerror}); expected a data file") from None
+        return cls(path.name, hashlib.sha256(content).hexdigest(), content)
+
+    def text(self) -> str:
+        """The content as UTF-8."""
+        try:
+            return self.content.decode()
+        except UnicodeDecodeError as error:
+            raise MarketError(f"{self.file}: not text, byte {error.start} is not UTF-8") from None
+
+    def objects(self) -> list[Mapping[str, Any]]:
+        """The content as a JSON array of objects."""
+        try:
+            rows = json.loads(self.text())
+        except json.JSONDecodeError as error:
+            raise MarketError(f"{self.file}: not JSON, line {error.lineno}: {error.msg}; expected an array") from None
+        except (ValueError, RecursionError) as error:
+            raise MarketError(f"{self.file}: not readable as JSON ({error}); expected an array of objects") from None
+        if isinstance(rows, dict) and isinstance(rows.get("data"), list):
+            rows = rows["data"]
+        if not isinstance(rows, list):
+            raise MarketError(f"{self.file}: a JSON {type(rows).__name__}; expected an array of objects")
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict):
+                raise MarketError(f"{self.file}, row {number}: {row!r}; expected an object")
+        return rows
+
+
+def finite(value: object, place: str) -> float:
+    """A cell as a finite float; raises `MarketError` with its place."""
+    if value is None or value == "":
+        raise MarketError(f"{place}: missing; expected a number")
+    try:
+        number = float(value) if type(value) in PLAIN else math.nan  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise MarketError(f"{place}: {value!r}; expected a number") from None
+    if not math.isfinite(number):
+        raise MarketError(f"{place}: {value!r}; expected a finite number")
+    return number
+
+
+def numbers(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """One key of all rows as floats; the place of a bad one is only put into words when it is met."""
+    try:
+        cells = [row[key] for row in rows]
+        values = np.array(cells, dtype=np.float64)
+        if np.isfinite(values).all() and {type(cell) for cell in cells} <= PLAIN:
+            return values
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    label = key if key == name else f"{key} ({name})"
+    places = (f"{raw.file}, row {number}, column {label}" for number in range(1, len(rows) + 1))
+    return np.array([finite(row.get(key), place) for row, place in zip(rows, places, strict=True)])
+
+
+def milliseconds(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """One key of all rows, milliseconds since 1970, as nanoseconds."""
+    times = numbers(raw, rows, key, "time")
+    for index in np.flatnonzero((times < MS_RANGE.start) | (times >= MS_RANGE.stop))[:1]:
+        raise MarketError(
+            f"{raw.file}, row {index + 1}, column {key}: {rows[index][key]} is not a time in milliseconds since 1970"
+        )
+    return times.astype(np.int64) * NS_PER_MS
+
+
+def instant_ns(text: object, place: str) -> int:
+    """An ISO 8601 time with its offset as nanoseconds in UTC."""
+    try:
+        instant = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise MarketError(f"{place}: {text!r}; expected a time such as 2025-01-31T00:00:00Z") from None
+    if instant.tzinfo is None:
+        raise MarketError(f"{place}: {text!r} is naive; expected a time with its offset, such as 2025-01-31T00:00:00Z")
+    if instant.year not in YEARS:
+        raise MarketError(f"{place}: {text!r}; expected a time between {YEARS.start} and {YEARS.stop}")
+    since = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1000
+
+
+def time_ns(text: str, place: str) -> int:
+    """A time with its offset, or a date for the midnight in UTC at which it begins."""
+    if not DATE.fullmatch(text):
+        return instant_ns(text, place)
+    try:
+        return instant_ns(f"{date.fromisoformat(text)}T00:00:00Z", place)
+    except ValueError:
+        raise MarketError(f"{place}: {text!r}; expected a date such as 2025-01-31") from None

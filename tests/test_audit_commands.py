@@ -1,0 +1,102 @@
+"""The commands that read a run again, as a user meets them: tables, JSON, exit codes, and one line for a mistake."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from framework.command_line import main
+from tests.forgery import Forgery
+
+
+def carrybook(capsys, *arguments):
+    """Run the command in this process; returns (exit code, stdout, stderr)."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    return exit_.value.code or 0, printed.out, printed.err
+
+
+@pytest.fixture
+def run(saved):
+    """The folder of a finished run, to be left as it is."""
+    return saved("capital_rebalance")[1]
+
+
+def test_audit_prints_a_line_for_every_check(capsys, run):
+    code, printed, complaint = carrybook(capsys, "audit", run)
+    assert (code, complaint) == (0, "")
+    assert printed.count(" passed ") == 16
+    code, printed, _ = carrybook(capsys, "audit", run, "--thorough")
+    assert code == 0
+    assert printed.count(" passed ") == 28
+
+
+def test_audit_ends_with_one_on_any_finding(capsys, run, tmp_path):
+    forgery = Forgery(run, tmp_path / "forged")
+    forgery.change("ledger", 700, amount=lambda amount: amount + 1)
+    forgery.seal()
+    code, printed, _ = carrybook(capsys, "audit", forgery.path)
+    assert code == 1
+    assert "1 found" in printed
+    assert "entry 701: moves" in printed
+    code, printed, _ = carrybook(capsys, "audit", forgery.path, "--json")
+    assert code == 1
+    found = {result["check"]: result for result in json.loads(printed) if result["count"]}
+    assert found["settlements"]["findings"][0]["place"] == "entry 701"
+    assert set(found) == {"settlements", "summary"}
+
+
+def test_audit_reads_the_sources_that_it_is_given(capsys, run, tmp_path):
+    """With a directory of sources the checks are the thorough ones; sources that are not there are a finding."""
+    code, printed, _ = carrybook(capsys, "audit", run, "--data", tmp_path)
+    assert code == 1
+    assert "scenario.toml: cannot be assembled: " in printed
+    assert "sol_daily_candles.json" in printed
+
+
+def test_explain_prints_a_tree_and_json(capsys, run):
+    code, printed, _ = carrybook(capsys, "explain", run, "funding_usd", "--entries", "0")
+    assert code == 0
+    assert "Income:Hyperliquid:Funding (USDC)" in printed
+    assert " event " not in printed
+    code, printed, _ = carrybook(
+        capsys, "explain", run, "funding", "--json", "--from", "2025-01-01", "--to", "2025-01-31"
+    )
+    node = json.loads(printed)
+    (account,) = node["children"]
+    (month,) = account["children"]
+    assert (month["label"], month["entries"]) == ("2025-01", 31)
+    assert Decimal(node["usd"]) == sum(Decimal(entry["usd"]) for entry in month["children"])
+
+
+def test_ledger_prints_a_register_and_json(capsys, run):
+    code, printed, _ = carrybook(capsys, "ledger", run, "--account", "Income:Hyperliquid", "--limit", "2")
+    assert code == 0
+    assert len(printed.splitlines()) == 2
+    code, printed, _ = carrybook(capsys, "ledger", run, "--event", "2", "--json")
+    lines = [json.loads(line) for line in printed.splitlines()]
+    assert {line["event"] for line in lines} == {2}
+    assert {line["balance"] for line in lines} == {None}
+    code, printed, _ = carrybook(capsys, "ledger", run, "--from", "2030-01-01")
+    assert (code, printed) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("audit", "NOWHERE"), "nowhere: not a finished run (No such file or directory); expected a folder"),
+        (("explain", "RUN", "profit"), "nothing to explain as 'profit'; expected one of carry, funding"),
+        (("explain", "RUN", "funding", "--from", "yesterday"), "'yesterday' does not match the format '%Y-%m-%d'"),
+        (("ledger", "RUN", "--account", "Assets:Bank"), "no account 'Assets:Bank'; expected one of Assets:Wallet:Cash"),
+        (("ledger", "RUN", "--kind", "gift"), "no transfers of kind 'gift'; expected one of capital"),
+        (("ledger", "RUN", "--event", "two"), "'two' is not a valid integer"),
+        (("ledger", "RUN", "--limit", "0"), "0 is not in the range x>=1"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, run, tmp_path, arguments, complaint):
+    places = {"RUN": run, "NOWHERE": tmp_path / "nowhere"}
+    code, printed, told = carrybook(capsys, *(places.get(word, word) for word in arguments))
+    assert (code, printed) == (2, "")
+    assert complaint in told
+    assert told.count("\n") == 1

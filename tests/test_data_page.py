@@ -1,0 +1,41 @@
+"""The page on real data, followed from top to bottom against sources on the loopback."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import sources
+from tests.sources import Host
+from tests.test_docs import BLOCK, ROOT, commands
+
+
+def test_the_page_on_data_can_be_followed(tmp_path):
+    """Every command runs as it stands and prints what is shown."""
+    speaks = {
+        "HYPERLIQUID": sources.hyperliquid(sources.candles(10, "1h"), sources.payments(10)),
+        "KAMINO": sources.kamino([sources.reserve_sample(hour) for hour in range(240)]),
+    }
+    ran = 0
+    with Host(speaks["HYPERLIQUID"]) as first, Host(speaks["KAMINO"]) as second:
+        environment = os.environ | {
+            "CARRYBOOK_BASE_URL_HYPERLIQUID": first.url,
+            "CARRYBOOK_BASE_URL_KAMINO": second.url,
+            "CARRYBOOK_DATA": str(tmp_path / "data"),
+            "COLUMNS": "200",
+        }
+        for language, info, block in BLOCK.findall((ROOT / "docs" / "data.md").read_text()):
+            if info.startswith("file="):
+                (tmp_path / info.removeprefix("file=")).write_text(block)
+            elif language == "console":
+                for command, shown in commands(block):
+                    ran += 1
+                    words = shlex.split(f"{Path(sys.executable).parent}/{command}")
+                    done = subprocess.run(
+                        words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+                    )
+                    assert done.returncode == (2 if info == "error" else 0), done.stderr
+                    for line in shown:
+                        assert line in done.stdout + done.stderr, command
+    assert ran == 9
