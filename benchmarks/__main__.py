@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import BENCHMARKS
+from benchmarks.table import BENCHMARKS
 from framework.grid import Grid
 
 

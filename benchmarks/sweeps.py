@@ -16,6 +16,7 @@ GRIDS = (
     "venues.asgard.open_fee_bps=" + ",".join(str(fee) for fee in range(10)),
 )
 """A thousand cells."""
+FEW = ("strategy.leverage=2,3",)
 
 
 def sweeps(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: ARG001
@@ -24,11 +25,12 @@ def sweeps(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa
     Where other programs keep the cores busy, the processor time says more than the clock: the work of one process over
     what the parent of two does and half of what its workers do.
     """
-    grids, days = (("strategy.leverage=2,3",), 3) if tiny else (GRIDS, 410)
+    grids, days = (FEW, 3) if tiny else (GRIDS, 410)
     seconds: dict[int, float] = {}
     worked: dict[int, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as parent:
         scenario = inputs.write_hourly(Path(parent), days)
+        sweep(Sweep.of(scenario, FEW, data=Path(parent)), Path(parent) / "warm", jobs=1)
         for jobs in (1, 2):
             plan = Sweep.of(scenario, grids, data=Path(parent))
             before, began = _worked(), perf_counter()
