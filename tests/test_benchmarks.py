@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import inputs
 from benchmarks.figures import Figure, medians
+from benchmarks.long_ledger import SMALLER, STEPS, one
 from benchmarks.plain_loop import capital_rebalance
 from benchmarks.table import BENCHMARKS
 from tests.conftest import ROOT
@@ -30,12 +31,13 @@ def test_the_table_is_printed():
     assert "ledger as Parquet" in done.stdout
 
 
-def test_the_long_ledger_goes_through_all_its_steps():
-    """Posting, saving, loading, auditing and exporting a few thousand transfers, in processes of their own."""
-    command = [sys.executable, "benchmarks/long_ledger.py", "9000"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    for step in ("posting", "loading", "audit, cheap", "export, beancount"):
-        assert step in done.stdout
+@pytest.mark.parametrize("steps", [STEPS, SMALLER], ids=["whole", "smaller"])
+def test_the_long_ledger_goes_through_its_steps(steps, tmp_path, capsys):
+    """Posting, saving, loading, auditing and exporting a few thousand transfers."""
+    for step in ("", *steps):
+        one(9_000, tmp_path, step)
+    printed = capsys.readouterr().out
+    assert all(step in printed for step in ("posting", "saving", *steps) if step != "check by check")
 
 
 @pytest.mark.parametrize(
