@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from time import perf_counter
 
 from benchmarks import inputs
 from benchmarks.figures import Figure, medians
@@ -21,7 +22,7 @@ def cold(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: 
             "import": _process("import framework"),
             "run": _process(COMMAND, "run", str(inputs.DAILY), "--out", runs),
         }
-        found = medians(1 if tiny else 7, actions)
+        found = medians(1 if tiny else 7, actions, perf_counter)
     words = f"of which {found['python']:.2f} s are Python's own"
     yield Figure(name="carrybook run from a cold start", value=found["run"], unit="s", target=1.0, words=words)
     yield Figure(name="import of framework, whole process", value=found["import"], unit="s", target=0.4)
