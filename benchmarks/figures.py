@@ -1,6 +1,7 @@
 """A figure: one measured value with its target, and how times are taken so that they can be compared."""
 
 from collections.abc import Callable, Mapping
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from time import process_time
 
@@ -52,6 +53,12 @@ def medians(
             action()
             found[name].append(clock() - began)
     return {name: median(each) for name, each in found.items()}
+
+
+def children_time() -> float:
+    """Seconds of processor time of all processes that this one has started and seen end."""
+    usage = getrusage(RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def milliseconds(seconds: float) -> str:

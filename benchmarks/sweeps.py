@@ -3,11 +3,10 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
-from time import perf_counter
+from time import perf_counter, process_time
 
 from benchmarks import inputs
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, children_time
 from framework.sweep import Sweep, sweep
 
 GRIDS = (
@@ -49,6 +48,4 @@ def sweeps(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa
 
 def _worked() -> tuple[float, float]:
     """Seconds of processor time of this process and of its finished children."""
-    both = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)
-    mine, theirs = (usage.ru_utime + usage.ru_stime for usage in both)
-    return mine, theirs
+    return process_time(), children_time()
