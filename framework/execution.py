@@ -121,10 +121,10 @@ class Execution:
         present = self._present
         source, target = present.venue(order.source), present.venue(order.target)
         amount = self._payable(order, order.source, order.amount_usd, moment)
-        bridges = (source.bridge, target.bridge)
-        leaving = sum(USDC.nearest(bridge.fee_usd * bridge.sender_share) for bridge in bridges)
-        arriving = sum(USDC.nearest(bridge.fee_usd) for bridge in bridges) - leaving
-        latency_ns = round(sum(bridge.latency_s for bridge in bridges) * NS_PER_SECOND)
+        near, far = source.bridge, target.bridge
+        leaving = USDC.nearest(near.fee_usd * near.sender_share) + USDC.nearest(far.fee_usd * far.sender_share)
+        arriving = USDC.nearest(near.fee_usd) + USDC.nearest(far.fee_usd) - leaving
+        latency_ns = round((near.latency_s + far.latency_s) * NS_PER_SECOND)
         if source is target:
             raise OrderRefused(refusal(order.source, moment, order, "expected another venue as its target"))
         target.receive(Draft(present.books.ledger), IN_TRANSIT, amount, moment, "transfer")

@@ -277,9 +277,9 @@ class Asgard(Venue):
     def _net(self, draft: Draft) -> None:
         """A deposit first repays the loan beside it."""
         chart = self._chart
-        draft.transfer(
-            chart.loan, chart.deposit, min(draft.balance(chart.deposit), -draft.balance(chart.loan)), "netting"
-        )
+        deposit = draft.balance(chart.deposit)
+        if deposit:
+            draft.transfer(chart.loan, chart.deposit, min(deposit, -draft.balance(chart.loan)), "netting")
 
     def _price(self, book: Book, moment: Moment) -> float:
         """The price at which the position is valued and traded now: a first opening is always at the row's."""
