@@ -438,6 +438,14 @@ def a_penalty_lowered_in_entry_and_event(forgery: Forgery) -> str:
 
 
 @found_by("fills")
+def coins_of_a_trade_off_by_one_unit(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=1, kind="trade", debit="Assets:Asgard:Collateral")
+    event = forgery.change("ledger", at, amount=lambda amount: amount + 1)["event"]
+    forgery.seal()
+    return f"entry {forgery.find('ledger', event=event) + 1}"
+
+
+@found_by("fills")
 def a_penalty_smaller_than_its_event_says(forgery: Forgery) -> str:
     at = forgery.find("ledger", kind="liquidation_penalty")
     event = forgery.change("ledger", at, amount=lambda amount: amount - 1)["event"]

@@ -194,7 +194,7 @@ def fills(folder: Folder) -> Findings:
             mine = records[low:high]
             mine = mine[(mine["debit"] < len(usdc)) & (mine["credit"] < len(usdc))]
             for name, moved in _moved(event, mine, charged, usdc, codes):
-                if moved != event[name]:
+                if moved != abs(event[name]):
                     words = f"its {name} is {moved}, its event {event['event']} says {event[name]}"
                     yield Finding(entry(first + int(low)), words.replace("_", " "))
 
@@ -202,7 +202,7 @@ def fills(folder: Folder) -> Findings:
 def _moved(
     event: Mapping[str, object], mine: Records, charged: Values, usdc: Values, codes: Mapping[str, int]
 ) -> Iterator[tuple[str, int]]:
-    """The fees, the amount where it is a sum of transfers, and the losses that an entry moved, by their names."""
+    """Fees, losses, and amount and size where they are what transfers move, of one entry, by their names."""
 
     def total(kind: str) -> int:
         return int(mine["amount"][(mine["kind"] == codes.get(kind, -1)) & usdc[mine["debit"]]].sum())
@@ -224,6 +224,10 @@ def _moved(
     }.get(str(event["order"]), "" if event["kind"] == "OrderFilled" else "transfer")
     if kind:
         yield "amount", total(kind)
+    traded = [codes.get(name, -1) for name in ("trade", "transfer")]
+    pieces = mine["amount"][np.isin(mine["kind"], traded) & ~usdc[mine["debit"]]]
+    if event["kind"] == "OrderFilled" and len(pieces) == 1:
+        yield "size", int(pieces[0])
 
 
 def transit(folder: Folder) -> Findings:
