@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from framework.accounts import Account
+from framework.archive import EVENT_COLUMNS
 from framework.chain import RECORD, Records
 from framework.errors import CarrybookError, RunError
 from framework.market import At, Flags, Ints, Market, price_column
@@ -34,6 +35,8 @@ LEDGER: Mapping[str, pa.DataType] = {
     "amount": pa.int64(),
 }
 """Columns of `ledger.parquet`."""
+TYPES: Mapping[str, Mapping[str, pa.DataType]] = {"ledger": LEDGER, "events": EVENT_COLUMNS}
+"""Types of the columns of the tables that are read in batches."""
 TEXTS = tuple(name for name, kind in LEDGER.items() if kind == pa.string())
 """Those of them that are text."""
 
@@ -123,7 +126,8 @@ class Folder:
         try:
             with pq.ParquetFile(self.path / f"{name}.parquet", read_dictionary=list(coded)) as file:
                 self._check(name, file.schema_arrow, columns)
-                yield from file.iter_batches(ROWS_AT_ONCE, columns=list(columns))
+                for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
+                    yield self._conform(name, batch)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(name, error) from None
 
@@ -151,15 +155,24 @@ class Folder:
             yield records
 
     def _check(self, name: str, schema: pa.Schema, columns: Iterable[str]) -> None:
-        """Refuse a table that lacks a column, or whose ledger holds something else than it should."""
+        """Refuse a table that lacks a column."""
         for column in columns:
-            place = f"{self.path / name}.parquet"
             if column not in schema.names:
-                raise RunError(f"{place}: no column {column!r}; expected one")
-            kind = schema.field(column).type
-            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if name == "ledger" and kind != LEDGER[column]:
-                raise RunError(f"{place}, column {column}: holds {kind}; expected {LEDGER[column]}")
+                raise RunError(f"{self.path / name}.parquet: no column {column!r}; expected one")
+
+    def _conform(self, name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """A batch with the types as saved: other programs write whole numbers as floats, and text in other widths."""
+        kinds = TYPES.get(name, {})
+        for index, (column, kind) in enumerate(zip(batch.schema.names, batch.schema.types, strict=True)):
+            expected = kinds.get(column, kind)
+            if kind == expected or (pa.types.is_dictionary(kind) and kind.value_type == expected):
+                continue
+            try:
+                batch = batch.set_column(index, column, batch[column].cast(expected))
+            except pa.ArrowException:
+                place = f"{self.path / name}.parquet, column {column}"
+                raise RunError(f"{place}: holds {kind}; expected {expected}") from None
+        return batch
 
     def _unreadable(self, name: str, error: Exception) -> RunError:
         words = " ".join(str(error).split())
