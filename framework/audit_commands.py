@@ -65,7 +65,7 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole tree as JSON.")
 def explain(run: Path, what: str, since: object, until: object, entries: int, as_json: bool) -> None:
-    """Where a number of a RUN comes from: a bucket of the waterfall or a figure of the summary, such as funding."""
+    """Where a number of a RUN comes from: a bucket of the waterfall, a figure of the summary or an account."""
     from rich.console import Console  # noqa: PLC0415
 
     from framework.explain import explain as make  # noqa: PLC0415

@@ -22,6 +22,10 @@ SOURCES = (
 )  # fmt: skip
 
 
+ACCOUNTS = {"bridge_usd": "Expenses:Bridge:Fee", "maintenance_fee_usd": "Expenses:Issuer:MaintenanceFee"}
+"""Figure of the summary that is one account -> the account."""
+
+
 @frozen(kw_only=True)
 class Node:
     """A number and the parts that it is the sum of; `usd` is exact, `entries` counts the transfers behind it."""
@@ -99,6 +103,11 @@ class _Explainer:
         accounts = [account for account in self.folder.accounts if bucket_of(account) == name]
         return _sum(name, [self._account(account, sign) for account in accounts])
 
+    def accounts(self, label: str, accounts: Sequence[Account]) -> Node:
+        """Some accounts: income as gain, expenses as cost, money as what it grew by, and what has a price as its P&L."""
+        gains = [each.name.startswith("Income:") or revalued(each) for each in accounts]
+        return _sum(label, [self._account(each, 1 if gain else -1) for each, gain in zip(accounts, gains, strict=True)])
+
     def equity(self) -> Node:
         """What is left at the end on every account that counts for the equity."""
         left = [account for account in self.folder.accounts if account.name.startswith(("Assets:", "Liabilities:"))]
@@ -141,11 +150,20 @@ class _Explainer:
 
 
 def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
-    """The tree of a bucket of the waterfall or a figure of the summary; raises `RunError` for what is neither."""
+    """The tree of a bucket of the waterfall, a figure of the summary, or an account and all below it.
+
+    Income is explained as a gain and an expense as a cost, both above 0; money as what it grew by, and coins, contracts
+    and tokens as the profit that their price made. Raises `RunError` for what is none of these.
+    """
     explainer = _Explainer(folder, chosen or Selection(), folder.book)
     name = FIGURES.get(what, what)
+    below = ACCOUNTS.get(what, what)
+    accounts = [each for each in folder.accounts if f"{each.name}:".startswith(f"{below}:")]
+    if accounts:
+        explainer.read()
+        return explainer.accounts(what, accounts)
     if name not in (*WATERFALL_BUCKETS, "result", "final_equity_usd"):
-        known = ", ".join([*WATERFALL_BUCKETS, "result", "final_equity_usd", *FIGURES])
+        known = ", ".join([*WATERFALL_BUCKETS, "result", "final_equity_usd", *FIGURES, *ACCOUNTS, "an account"])
         raise RunError(f"{folder.path}: nothing to explain as {what!r}; expected one of {known}")
     explainer.read()
     if name == "result":
