@@ -104,7 +104,7 @@ class _Explainer:
         return _sum(name, [self._account(account, sign) for account in accounts])
 
     def accounts(self, label: str, accounts: Sequence[Account]) -> Node:
-        """Some accounts: income as a gain, an expense as a cost, money as its growth, what has a price as its profit."""
+        """Some accounts: income as a gain, an expense as a cost, money as growth, what has a price as its profit."""
         gains = [each.name.startswith("Income:") or revalued(each) for each in accounts]
         return _sum(label, [self._account(each, 1 if gain else -1) for each, gain in zip(accounts, gains, strict=True)])
 
