@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from attrs import frozen
 
-from framework.audit import CHECKS, THOROUGH, audit, result_name
 from framework.errors import RunError
-from framework.folder import Folder
 from framework.run import Run
+from framework.saved.audit import CHECKS, THOROUGH, audit, result_name
+from framework.saved.folder import Folder
 from tests.forgery import Forgery, Row
 from tests.runs import DATA, EXAMPLES, data_of, run_and_save, there
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.audit.worth import COSTS, FIGURES
 from framework.errors import RunError
-from framework.explain import ACCOUNTS, explain, sources
-from framework.folder import Folder
 from framework.frames import explain_frame, read_frame, register_frame
-from framework.register import Selection, register
 from framework.run import Run
+from framework.saved.audit.worth import COSTS, FIGURES
+from framework.saved.explain import ACCOUNTS, explain, sources
+from framework.saved.folder import Folder
+from framework.saved.register import Selection, register
 from framework.units import USDC
 from framework.valuation import WATERFALL_BUCKETS, waterfall_of
 from framework.worth import PricedBook

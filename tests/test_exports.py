@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from framework import folder as folder_module
 from framework.command_line import main
-from framework.entries import fixed
 from framework.errors import RunError
-from framework.folder import Folder
-from framework.journal import beancount_commodity, commodities, export, hledger_commodity
 from framework.market import utc
+from framework.saved import folder as folder_module
+from framework.saved.entries import fixed
+from framework.saved.folder import Folder
+from framework.saved.journal import beancount_commodity, commodities, export, hledger_commodity
 from framework.units import USDC, Asset
 from framework.valuation import equity
 from framework.worth import Prices
