@@ -10,6 +10,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -67,10 +68,16 @@ EVENT_COLUMNS: Mapping[str, pa.DataType] = {
 """Columns of `events.parquet`: amounts in atomic units, `row` the market row from 0, sources as file and rows in it."""
 
 
+@cache
+def _our_version() -> str:
+    """The version of the project, which a process looks up once."""
+    return version("carrybook")
+
+
 def identity(assembly: Assembly) -> str:
     """The name of a run: SHA-256 over the scenario, every input, a user's own code, and the version of the project."""
     inputs, code = _inputs(assembly.market), assembly.own_code()
-    parts = [version("carrybook"), assembly.scenario.digest, *inputs.values(), *code.values()]
+    parts = [_our_version(), assembly.scenario.digest, *inputs.values(), *code.values()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

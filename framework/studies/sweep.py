@@ -73,7 +73,7 @@ class Sweep:
                 self._markets[spec] = error
         market = self._markets[spec]
         if isinstance(market, MarketError):
-            raise market
+            raise market.with_traceback(None)
         return assemble(scenario, market=market)
 
     def check(self) -> str:
