@@ -1,7 +1,7 @@
 .PHONY: test bench
 
 test:
-	python -m pytest
+	python -m pytest -n auto
 
 bench:
 	python -m benchmarks

@@ -9,8 +9,8 @@ import pytest
 
 from framework import Scenario, assemble, waterfall
 from framework.command_line import main
+from framework.commands.templates import FIRST, LAST, LONGS, SHORTS, Pages, new_scenario, new_strategy, write
 from framework.errors import TemplateError
-from framework.templates import FIRST, LAST, LONGS, SHORTS, Pages, new_scenario, new_strategy, write
 
 BIN = Path(sys.executable).parent
 DAY_MS = 86_400_000
