@@ -6,9 +6,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.runs import DATA, ROOT, run_and_save, there
 
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # a busy machine is no fault
 SHARED = ROOT.parent / "shared"
 
 
