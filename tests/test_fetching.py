@@ -544,6 +544,17 @@ def test_a_day_of_drift_may_come_in_parts(store):
         refuses(drift.Funding(market="SOL-PERP"), Store(store.root / "other"), host, 1, words)
 
 
+def test_a_fetch_of_drift_goes_on_within_a_day(store):
+    """What is missing may begin within a day, which can only be asked for whole: what is there stays as it is."""
+    feed, records = drift.Funding(market="SOL-PERP"), [sources.drift_record(hour) for hour in range(96)]
+    with Host(sources.drift([*records[:30], *records[40:72]])) as host:
+        assert [hole.missing for hole in fetch(feed, store, host, 3).holes] == [10]
+    with Host(sources.drift(records)) as host:
+        done = fetch(feed, store, host, 4)
+    assert (done.added, done.holes) == (34, ())
+    assert [asked.path[-1] for asked in host.asked] == ["2", "3", "4"]
+
+
 def test_drift_has_an_end_and_a_beginning(store):
     """Days after the venue was drained are refused with the reason, and so are those before it began."""
     feed = drift.Funding(market="SOL-PERP")
