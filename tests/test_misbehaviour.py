@@ -18,8 +18,7 @@ from tests.sources import Answer, Asked, Host
 
 START_NS = sources.START_MS * 10**6
 PACE = Pace(per_minute=60_000, burst=1000)
-BEFORE, DAYS = 20, 36
-"""Days that the store has already, and days that are asked for then."""
+DAYS = 36
 LIMIT = 200_000
 
 
@@ -35,6 +34,9 @@ class Source:
     """Whether any reply is the whole history."""
     sorts: bool = False
     """Whether the order of a reply does not matter."""
+    before: int = 20
+    days: int = DAYS
+    """Days that the store has already, and days that are asked for then."""
 
 
 def scaled(*keys, by):
@@ -83,6 +85,8 @@ SOURCES = {
         at("records"),
         scaled("fundingRateShort", by=1e9),
         sorts=True,
+        before=2,
+        days=5,
     ),
     "defillama": Source(
         defillama.Lending(pool="kamino-sol"),
@@ -233,23 +237,23 @@ def contents(store):
 
 def refuses(source, store, speak, words):
     """The fetch says one line, and the store is as it was, to the byte and with its provenance."""
-    fetch(source, store, source.speak, BEFORE)
+    fetch(source, store, source.speak, source.before)
     before = contents(store)
     with pytest.raises(CarrybookError, match=words) as refused:
-        fetch(source, store, speak, DAYS, timeout_s=0.1 if "within" in words else 30.0)
+        fetch(source, store, speak, source.days, timeout_s=0.1 if "within" in words else 30.0)
     assert "\n" not in str(refused.value)
     assert contents(store) == before
 
 
 def completes(source, store, speak, timeout_s=30.0):
     """The fetch ends with the bytes of an undisturbed one."""
-    fetch(source, store, source.speak, BEFORE)
-    done = fetch(source, store, speak, DAYS, timeout_s)
+    fetch(source, store, source.speak, source.before)
+    done = fetch(source, store, speak, source.days, timeout_s)
     other, series = Store(store.root / "undisturbed"), source.feed.kind.series
-    whole = fetch(source, other, source.speak, DAYS)
+    whole = fetch(source, other, source.speak, source.days)
     assert (done.holes, whole.holes) == ((), ())
     assert store.path(series).read_bytes() == other.path(series).read_bytes()
-    assert len(store.read(series)[1]) >= DAYS
+    assert len(store.read(series)[1]) >= source.days
 
 
 @pytest.mark.parametrize("misbehaviour", PASSES.values(), ids=PASSES)
@@ -299,13 +303,13 @@ def test_duplicated_rows_that_differ_are_refused(store, source):
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_an_empty_reply_is_a_hole_and_no_sample(store, source):
     """The samples stay as they were, the hole is told with its length, and the next fetch fills it."""
-    fetch(source, store, source.speak, BEFORE)
+    fetch(source, store, source.speak, source.before)
     series = source.feed.kind.series
     before = store.path(series).read_bytes()
-    done = fetch(source, store, changed(source, lambda _: []), DAYS)
+    done = fetch(source, store, changed(source, lambda _: []), source.days)
     assert done.added == 0
     per_day = NS_PER_DAY // source.feed.kind.every_ns
-    assert [hole.missing for hole in done.holes] == [per_day * (DAYS - BEFORE)]
+    assert [hole.missing for hole in done.holes] == [per_day * (source.days - source.before)]
     assert store.path(series).read_bytes() == before
     completes(source, store, source.speak)
 
@@ -316,5 +320,5 @@ def test_an_empty_reply_is_a_hole_and_no_sample(store, source):
 def test_a_page_that_repeats_for_ever_is_refused(store, source):
     """A host that does not heed what is asked for: it is said after one request."""
     refuses(
-        source, store, first_for_ever(source), "rows of 2025-01-01.*, and none from 2025-01-2.* on; expected the rows"
+        source, store, first_for_ever(source), "rows of 2025-01-01.*, and none from 2025-01-.* on; expected the rows"
     )
