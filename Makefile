@@ -4,6 +4,5 @@ test:
 	python -m pytest -n auto
 
 bench:
-	python benchmarks/daily.py
-	python benchmarks/stretches.py
-	python benchmarks/long_ledger.py
+	python -m benchmarks
+	python benchmarks/long_ledger.py 1000000

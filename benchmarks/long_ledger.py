@@ -17,14 +17,14 @@ from time import perf_counter
 
 import numpy as np
 
-from framework.archive import save
 from framework.assembly import assemble
-from framework.audit import CHECKS, audit
-from framework.folder import Folder
-from framework.journal import export
 from framework.market import TICK_NS, Market
+from framework.saved.archive import save
+from framework.saved.audit import CHECKS, audit
+from framework.saved.folder import Folder
+from framework.saved.journal import export
+from framework.saved.sql import ask
 from framework.scenario import Scenario
-from framework.sql import ask
 from framework.summary import summarize
 
 ROOT = Path(__file__).parent.parent

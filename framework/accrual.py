@@ -17,16 +17,17 @@ from framework.market import Floats, Ints, Market
 class Accrual:
     """What one stream of settlements posts over the rows of a stretch.
 
-    `amounts` are signed atomic units, shape (rows,); `rate`, `price` and `size` say what each came from: a fraction of
-    the row, USD, and atomic units of `asset`. `rate_column` and `price_column` name the market columns behind the two;
-    they are empty where a rule of the venue or a cost is.
+    `path` is a balance in atomic units before the first row and after each, shape (rows + 1,): its steps are posted,
+    forward where it rises. `rate`, `price` and `size` say what each came from: a fraction of the row, USD, and atomic
+    units of `asset`. `rate_column` and `price_column` name the market columns behind the two; they are empty where a
+    rule of the venue or a cost is.
     """
 
     event: type[Event]
     venue: str
     stream: Stream
     asset: str
-    amounts: Ints
+    path: Ints
     rate: Floats
     price: Floats
     size: Ints
@@ -35,8 +36,12 @@ class Accrual:
 
     def cut(self, rows: slice) -> "Accrual":
         """The same on some of the rows."""
-        arrays = {name: getattr(self, name)[rows] for name in ("amounts", "rate", "price", "size")}
-        return evolve(self, **arrays)
+        arrays = {name: getattr(self, name)[rows] for name in ("rate", "price", "size")}
+        return evolve(self, path=self.path[rows.start : rows.stop + 1], **arrays)
+
+    def moved(self, rows: int) -> int:
+        """What the first `rows` rows post together."""
+        return int(self.path[rows] - self.path[0])
 
 
 def growth_index(market: Market, column: str) -> Floats:
@@ -126,11 +131,6 @@ def received_path(since_ns: int, index: Floats, market: Market, factor: float, s
     """
     since = rows_until(market, since_ns)
     return _rounded(factor * (index[start : stop + 1] - index[since]))
-
-
-def steps(path: Ints) -> Ints:
-    """What a path gains in each row, shape (rows,)."""
-    return path[1:] - path[:-1]
 
 
 def _rounded(path: Floats) -> Ints:

@@ -12,18 +12,18 @@ from typing import TypeVar
 
 from attrs import evolve, frozen
 
-from framework.alignment import FUNDING_RATE, align
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND
-from framework.embedded import EMBEDDED, NO_FUNDING
+from framework.data.alignment import FUNDING_RATE, align
+from framework.data.embedded import EMBEDDED, NO_FUNDING
+from framework.data.raw import Raw
+from framework.data.readers import READERS
+from framework.data.series import Fill, Joining, Series, spliced
+from framework.data.store import Kind, Store
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
-from framework.raw import Raw
-from framework.readers import READERS
 from framework.rulebook import Rulebook
 from framework.scenario import Entry, MarketSpec, Scenario, SourceSpec, StoredSpec
-from framework.series import Fill, Joining, Series, spliced
 from framework.simulation import Simulation
-from framework.store import Kind, Store
 from framework.strategy import Strategy
 from framework.structuring import structure
 from framework.venue import Venue

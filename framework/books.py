@@ -50,7 +50,10 @@ class Books:
         accruals = [accrual for projection in stretch.projections.values() for accrual in projection.accruals]
         if accruals:
             count = stop - stretch.start
-            amounts = np.array([accrual.amounts[:count] for accrual in accruals]).T
+            steps = np.empty((len(accruals), count), dtype=np.int64)
+            for accrual, row in zip(accruals, steps, strict=True):
+                np.subtract(accrual.path[1 : count + 1], accrual.path[:count], out=row)
+            amounts = steps.T
             streams = [accrual.stream for accrual in accruals]
             first = self.events.next_id
             settled = self.ledger.post_series(self._market.at_ns[stretch.start : stop], first, streams, amounts)

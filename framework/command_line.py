@@ -8,7 +8,11 @@ from typing import Literal
 
 import click
 
-from framework import audit_commands, data_commands, export_commands, logs, new_commands
+from framework import logs
+from framework.commands import audit as audit_commands
+from framework.commands import data as data_commands
+from framework.commands import export as export_commands
+from framework.commands import new as new_commands
 from framework.errors import CarrybookError
 
 
@@ -36,11 +40,11 @@ def carrybook(form: Literal["console", "json"] | None, log_level: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object and nothing else.")
 def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path, as_json: bool) -> None:
     """Run a SCENARIO (TOML), write its run folder, and print a report."""
-    from framework.archive import save  # noqa: PLC0415  (the rest of the command line starts without them)
     from framework.assembly import assemble  # noqa: PLC0415
-    from framework.coarser import cells  # noqa: PLC0415
-    from framework.published import check, compare  # noqa: PLC0415
+    from framework.saved.archive import save  # noqa: PLC0415  (the rest of the command line starts without them)
     from framework.scenario import Scenario  # noqa: PLC0415
+    from framework.studies.coarser import cells  # noqa: PLC0415
+    from framework.studies.published import check, compare  # noqa: PLC0415
     from framework.summary import summarize  # noqa: PLC0415
 
     assembly = assemble(Scenario.load(scenario, settings), data)
@@ -79,8 +83,8 @@ def study(data: Path | None, settings: tuple[str, ...], markdown: Path | None) -
     """Compare the three models on both venues: the whole report of the study."""
     from rich.console import Console  # noqa: PLC0415
 
-    from framework.study import Study  # noqa: PLC0415
-    from framework.study_report import tables, write_markdown  # noqa: PLC0415
+    from framework.studies.study import Study  # noqa: PLC0415
+    from framework.studies.study_report import tables, write_markdown  # noqa: PLC0415
 
     comparison = Study(data, settings)
     grids = list(tables(comparison))
@@ -124,8 +128,8 @@ def sweep(
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
-    from framework.sweep import Sweep, overview  # noqa: PLC0415
-    from framework.sweep import sweep as run_sweep  # noqa: PLC0415
+    from framework.studies.sweep import Sweep, overview  # noqa: PLC0415
+    from framework.studies.sweep import sweep as run_sweep  # noqa: PLC0415
 
     plan = Sweep.of(scenario, grids, settings, data)
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:

@@ -57,8 +57,8 @@ class Settlements:
 
     def gains(self, column: int) -> Ints:
         """What one accrual brought us over the stretch, < 0 where it cost: atomic units, shape (rows,)."""
-        accrual = self.accruals[column]
-        return -accrual.amounts if accrual.stream.debit.name.startswith("Expenses:") else accrual.amounts
+        amounts, debit = self.amounts[:, column], self.accruals[column].stream.debit
+        return -amounts if debit.name.startswith("Expenses:") else amounts
 
 
 class EventLog:

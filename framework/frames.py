@@ -8,11 +8,11 @@ from attrs import asdict, fields
 from framework.conditions import MarginBelow
 from framework.daybook import daybook
 from framework.errors import RunError
-from framework.explain import explain
-from framework.folder import Folder
 from framework.ledger import Ledger
-from framework.register import Line, Selection, register
 from framework.run import Run
+from framework.saved.explain import explain
+from framework.saved.folder import Folder
+from framework.saved.register import Line, Selection, register
 
 
 def ledger_frame(ledger: Ledger) -> pd.DataFrame:

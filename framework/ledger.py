@@ -13,6 +13,12 @@ from framework.units import Asset
 
 LIMIT = 2**63
 """Where the integers of a record end."""
+Route = tuple[int, int, int]
+"""Codes of the debit account, the credit account and the asset of a transfer."""
+Codes = tuple[int, int, int, int]
+"""The same with the kind before them, as they stand at the end of a record: four of type `CODE`, or one `WORD`."""
+CODE, WORD = np.dtype("<u2"), np.dtype("<i8")
+"""A record is four words: its time, event and amount, and its codes."""
 
 
 class Ledger:
@@ -24,6 +30,7 @@ class Ledger:
 
     def __init__(self, accounts: Sequence[Account] = ()) -> None:
         self._codes: dict[Account, int] = {}
+        self._routes: dict[tuple[Account, Account], Route] = {}
         self._names: dict[tuple[str, str], Account] = {}
         self._assets: dict[Asset, int] = {}
         self._kinds: dict[str, int] = {}
@@ -122,10 +129,10 @@ class Ledger:
             raise LedgerError(f"{event} is not the id of an event; expected an int above 0")
         known = self._balances
         balances: dict[Account, int] = {}
-        sides = []
+        routes = []
         for transfer in transfers:
             debit, credit, amount = transfer.debit, transfer.credit, transfer.amount
-            sides.append(self._sides(debit, credit))
+            routes.append(self._route(debit, credit))
             if type(amount) is not int or not 0 < amount < LIMIT:
                 raise LedgerError(f"{transfer.kind} of {amount!r} {debit.asset.code}: expected a positive int")
             balances[debit] = balances.get(debit, known[debit]) + amount
@@ -133,13 +140,13 @@ class Ledger:
         for account, balance in balances.items():
             if account.floor and balance * account.sign < 0:
                 raise self._below(account, balance)
-        for account, balance in balances.items():
-            known[account] = balance
-            self._principals[account] = (balance, at_ns)
-        for transfer, (debit_code, credit_code, asset) in zip(transfers, sides, strict=True):
-            kind = self._kind(transfer.kind)
-            self._pending.append((at_ns, event, transfer.amount, kind, debit_code, credit_code, asset))
-        self._length += len(sides)
+        kinds = self._kinds
+        for transfer, route in zip(transfers, routes, strict=True):
+            kind = kinds.setdefault(transfer.kind, len(kinds))
+            self._pending.append((at_ns, event, transfer.amount, kind, *route))
+        known.update(balances)
+        self._principals.update({account: (balance, at_ns) for account, balance in balances.items()})
+        self._length += len(routes)
         self._last_ns = at_ns
 
     def post_series(
@@ -153,21 +160,32 @@ class Ledger:
         count = int(np.count_nonzero(amounts))
         if not count:
             return 0
-        moving = np.flatnonzero(amounts.any(axis=1)) if not (amounts[0].any() and amounts[-1].any()) else (0, -1)
-        self._advance(int(at_ns[moving[0]]))
+        first, last = 0, -1
+        if count < amounts.size:
+            first, last = np.flatnonzero(amounts.any(axis=1))[[0, -1]].tolist()
+        self._advance(int(at_ns[first]))
         if (at_ns[1:] < at_ns[:-1]).any():
             raise LedgerError("a series runs back in time; expected its rows in time order")
-        most = LIMIT // len(at_ns)
-        if amounts.dtype.kind != "i" or not -most < amounts.min() <= amounts.max() < most:
+        lows, highs, most = amounts.min(axis=0).tolist(), amounts.max(axis=0).tolist(), LIMIT // len(at_ns)
+        if amounts.dtype.kind != "i" or not -most < min(lows) <= max(highs) < most:
             raise LedgerError("amounts of a series are not ints that can be summed; expected int64 atomic units")
-        sides = [self._sides(stream.debit, stream.credit) for stream in streams]
-        for account, total in self._series_totals(streams, amounts).items():
-            self._balances[account] += total
+        routes = [self._route(stream.debit, stream.credit) for stream in streams]
+        for stream, low, high in zip(streams, lows, highs, strict=True):
+            for account, sign in ((stream.debit, 1), (stream.credit, -1)):
+                if account.floor and (low < 0 if sign == account.sign else high > 0):
+                    self._check_floor(account, streams, amounts)
+        for stream, total in zip(streams, amounts.sum(axis=0).tolist(), strict=True):
+            self._balances[stream.debit] += total
+            self._balances[stream.credit] -= total
         kinds = self._series_kinds(streams, amounts)
+        codes = [
+            ((kind, debit, credit, asset), (kind, credit, debit, asset))
+            for kind, (debit, credit, asset) in zip(kinds, routes, strict=True)
+        ]
         self._flush_entries()
-        self._parts.append(_Series(at_ns, first_event, np.array(sides, dtype=np.uint16), kinds, amounts, count))
+        self._parts.append(_Series(at_ns, first_event, codes, amounts, count))
         self._length += count
-        self._last_ns = int(at_ns[moving[-1]])
+        self._last_ns = int(at_ns[last])
         return count
 
     def records(self) -> Records:
@@ -215,47 +233,41 @@ class Ledger:
         if at_ns < self._last_ns:
             raise LedgerError(f"an entry at {at_ns} ns is before the last one at {self._last_ns} ns")
 
-    def _sides(self, debit: Account, credit: Account) -> tuple[int, int, int]:
-        if debit.asset is not credit.asset and debit.asset != credit.asset:
-            raise LedgerError(
-                f"a transfer moves one asset: {debit.name} holds {debit.asset.code}, "
-                f"{credit.name} holds {credit.asset.code}"
-            )
-        if debit is credit:
-            raise LedgerError(f"a transfer needs two accounts, not {debit.name} twice")
-        codes = self._codes
-        if debit not in codes or credit not in codes:
-            raise _closed(credit if debit in codes else debit)
-        return codes[debit], codes[credit], self._assets[debit.asset]
+    def _route(self, debit: Account, credit: Account) -> Route:
+        """The codes of a transfer between two accounts; refuses one that cannot be."""
+        route = self._routes.get((debit, credit))
+        if route is None:
+            if debit.asset != credit.asset:
+                raise LedgerError(
+                    f"a transfer moves one asset: {debit.name} holds {debit.asset.code}, "
+                    f"{credit.name} holds {credit.asset.code}"
+                )
+            if debit is credit:
+                raise LedgerError(f"a transfer needs two accounts, not {debit.name} twice")
+            codes = self._codes
+            if debit not in codes or credit not in codes:
+                raise _closed(credit if debit in codes else debit)
+            route = self._routes[debit, credit] = (codes[debit], codes[credit], self._assets[debit.asset])
+        return route
 
-    def _kind(self, kind: str) -> int:
-        return self._kinds.setdefault(kind, len(self._kinds))
-
-    def _series_kinds(self, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> NDArray[np.uint16]:
+    def _series_kinds(self, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> Sequence[int]:
         """Codes of the streams' kinds; new ones are numbered as they first appear, however the rows are cut."""
-        if any(stream.kind not in self._kinds for stream in streams):
+        kinds = self._kinds
+        if any(stream.kind not in kinds for stream in streams):
             present, first = np.unique(amounts.nonzero()[1], return_index=True)
             for column in present[np.argsort(first)]:
-                self._kind(streams[column].kind)
-        return np.array([self._kinds.get(stream.kind, 0) for stream in streams], dtype=np.uint16)
+                kinds.setdefault(streams[column].kind, len(kinds))
+        return [kinds.get(stream.kind, 0) for stream in streams]
 
-    def _series_totals(self, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> dict[Account, int]:
-        """Account -> sum of its changes; refuses a path that would take an account below its floor."""
-        totals: dict[Account, int] = {}
-        floored: dict[Account, NDArray[np.int64]] = {}
-        sums = amounts.sum(axis=0).tolist()
-        for column, (stream, total) in enumerate(zip(streams, sums, strict=True)):
-            for account, sign in ((stream.debit, 1), (stream.credit, -1)):
-                totals[account] = totals.get(account, 0) + sign * total
-                if account.floor:
-                    towards = amounts[:, column] if sign == account.sign else -amounts[:, column]
-                    floored[account] = floored[account] + towards if account in floored else towards
-        for account, change in floored.items():
-            if change.min() < 0:
-                path = self.balance(account) * account.sign + change.cumsum()
-                if path.min() < 0:
-                    raise self._below(account, int(path[path < 0][0]) * account.sign)
-        return totals
+    def _check_floor(self, account: Account, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> None:
+        """Refuse a series that would take an account below its floor on the way."""
+        path = np.full(len(amounts), self.balance(account) * account.sign)
+        for column, stream in enumerate(streams):
+            for side, sign in ((stream.debit, account.sign), (stream.credit, -account.sign)):
+                if side is account:
+                    path += sign * amounts[:, column].cumsum()
+        if path.min() < 0:
+            raise self._below(account, int(path[path < 0][0]) * account.sign)
 
     def _below(self, account: Account, balance: int) -> LedgerError:
         units = account.asset.decimal(balance * account.sign)
@@ -269,12 +281,11 @@ class Ledger:
 
 @frozen(eq=False)
 class _Series:
-    """Settlements as they were posted; `sides` are codes of debit, credit and asset of each stream."""
+    """Settlements as they were posted; `codes` are those of each stream's transfers, forward and back."""
 
     at_ns: NDArray[np.int64]
     first_event: int
-    sides: NDArray[np.uint16]
-    kinds: NDArray[np.uint16]
+    codes: Sequence[tuple[Codes, Codes]]
     amounts: NDArray[np.int64]
     count: int
 
@@ -284,17 +295,14 @@ class _Series:
     def write(self, records: Records) -> None:
         """The transfers of the series, row by row, into an array of as many records."""
         whole = self.count == self.amounts.size
-        cells = records.reshape(self.amounts.shape) if whole else np.empty(self.amounts.shape, dtype=RECORD)
-        debit, credit, asset = self.sides.T
-        forward = self.amounts > 0
-        cells["at_ns"] = self.at_ns[:, np.newaxis]
-        cells["amount"] = np.abs(self.amounts)
-        cells["kind"] = self.kinds
-        cells["debit"] = np.where(forward, debit, credit)
-        cells["credit"] = np.where(forward, credit, debit)
-        cells["asset"] = asset
+        cells = records if whole else np.empty(self.amounts.size, dtype=RECORD)
+        words = cells.view(WORD).reshape(*self.amounts.shape, -1)
+        forward, back = (np.array(codes, dtype=CODE).view(WORD).T for codes in zip(*self.codes, strict=True))
+        words[..., 0] = self.at_ns[:, np.newaxis]
+        words[..., 2] = np.abs(self.amounts)
+        words[..., 3] = np.where(self.amounts > 0, forward, back)
         if not whole:
-            records[:] = cells[self.amounts != 0]
+            records[:] = cells[words[..., 2].ravel() != 0]
         records["event"] = np.arange(self.first_event, self.first_event + self.count)
 
 

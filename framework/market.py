@@ -166,10 +166,11 @@ class Mark:
     market: Market
     row: int
     at: At = "close"
+    price: float = field(init=False, repr=False, eq=False)
+    """The coin's price in USD."""
 
-    @property
-    def price(self) -> float:
-        """The coin's price in USD."""
+    @price.default
+    def _price(self) -> float:
         return float(self.market.columns[self.at][self.row])
 
     def of(self, asset: Asset) -> float:

@@ -27,6 +27,7 @@ class Present:
         self.row = 0
         self.at: At = "close"
         self.stretch: Stretch | None = None
+        self._mark = Mark(market, self.row, self.at)
         self._now: tuple[object, ...] = ()
         self._book: Book = books.ledger
         self._legs: dict[str, Leg] = {}
@@ -42,7 +43,9 @@ class Present:
     @property
     def mark(self) -> Mark:
         """The prices that hold."""
-        return Mark(self.market, self.row, self.at)
+        if self._mark.row != self.row or self._mark.at != self.at:
+            self._mark = Mark(self.market, self.row, self.at)
+        return self._mark
 
     def price_of(self, token: str) -> float:
         if token not in TOKENS:
@@ -90,20 +93,27 @@ class Present:
         """The present as venues need it, for an event that `cause` provoked."""
         return Moment(self.books.events.next_id, cause, self.clock.now_ns, self.mark)
 
+    def settle(self) -> None:
+        """Bring the books up to the present row: what was projected has happened, and the legs are what they were."""
+        if self.stretch is not None:
+            seen = self._now == self._instant()
+            stretch, self.stretch = self.stretch, None
+            self.books.settle(stretch, self.row + 1)
+            if seen:
+                self._book, self._now = self.books.ledger, self._instant()
+
     def _present_book(self) -> Book:
         """The ledger as of the present row: as it is, or with what is projected up to here."""
-        now = (self.row, self.at, self.stretch, self.books.events.next_id)
+        now = self._instant()
         if now != self._now:
             ledger, stretch = self.books.ledger, self.stretch
             self._book = ledger if stretch is None else _Projected(ledger, stretch, self.row - stretch.start + 1)
             self._now, self._legs = now, {}
         return self._book
 
-    def settle(self) -> None:
-        """Bring the books up to the present row: what was projected has happened."""
-        if self.stretch is not None:
-            stretch, self.stretch = self.stretch, None
-            self.books.settle(stretch, self.row + 1)
+    def _instant(self) -> tuple[object, ...]:
+        """What balances and prices depend on: the same as long as they are."""
+        return self.row, self.at, self.stretch, len(self.books.ledger)
 
 
 class _Projected:
@@ -114,7 +124,7 @@ class _Projected:
         self._moved: dict[Account, int] = {}
         for projection in stretch.projections.values():
             for accrual in projection.accruals:
-                amount, stream = int(accrual.amounts[:count].sum()), accrual.stream
+                amount, stream = accrual.moved(count), accrual.stream
                 self._moved[stream.debit] = self._moved.get(stream.debit, 0) + amount
                 self._moved[stream.credit] = self._moved.get(stream.credit, 0) - amount
 

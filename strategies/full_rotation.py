@@ -85,7 +85,7 @@ class FullRotation(Strategy):
                 reasons.append(f"{side} liquidated")
             elif distance / extreme < self.liquidation_buffer:
                 reasons.append(f"{side} near")
-        if self._minimum().missed(view):
+        if self.min_apy_pct and self._minimum().missed(view):
             reasons.append(MINIMUM_APY)
         return reasons
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from framework.chain import links
-from framework.folder import Folder
-from framework.rollforward import ROLL_COLUMNS, roll_forward
+from framework.saved.folder import Folder
+from framework.saved.rollforward import ROLL_COLUMNS, roll_forward
 
 Row = dict[str, Any]
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from attrs import frozen
 
-from framework.audit import CHECKS, THOROUGH, audit, result_name
 from framework.errors import RunError
-from framework.folder import Folder
 from framework.run import Run
+from framework.saved.audit import CHECKS, THOROUGH, audit, result_name
+from framework.saved.folder import Folder
 from tests.forgery import Forgery, Row
 from tests.runs import DATA, EXAMPLES, data_of, run_and_save, there
 
@@ -438,6 +439,14 @@ def a_penalty_lowered_in_entry_and_event(forgery: Forgery) -> str:
 
 
 @found_by("fills")
+def coins_of_a_trade_off_by_one_unit(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=1, kind="trade", debit="Assets:Asgard:Collateral")
+    event = forgery.change("ledger", at, amount=lambda amount: amount + 1)["event"]
+    forgery.seal()
+    return f"entry {forgery.find('ledger', event=event) + 1}"
+
+
+@found_by("fills")
 def a_penalty_smaller_than_its_event_says(forgery: Forgery) -> str:
     at = forgery.find("ledger", kind="liquidation_penalty")
     event = forgery.change("ledger", at, amount=lambda amount: amount - 1)["event"]
@@ -565,6 +574,35 @@ def test_there_are_forgeries_for_every_check() -> None:
 def test_without_a_check_a_forgery_is_missed(check: str, runs: dict[str, Path], tmp_path: Path) -> None:
     case = next(case for case in CASES if case.check == check)
     assert not _found(case, runs[case.run], tmp_path / "copy", without=check)
+
+
+def _rewritten(folder: Path, table: str, edit: Callable[[pd.DataFrame], None] | None = None) -> None:
+    """A table read and written by pandas, which makes whole numbers beside gaps floats, and widens text."""
+    path = folder / f"{table}.parquet"
+    frame = pd.read_parquet(path)
+    if edit:
+        edit(frame)
+    frame.to_parquet(path)
+
+
+def test_tables_rewritten_by_other_programs_are_read_as_they_are(runs: dict[str, Path], tmp_path: Path) -> None:
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    for table in ("ledger", "events", "equity", "market", "balances"):
+        _rewritten(forgery.path, table)
+    found = {result.check: result.count for result in audit(Folder(forgery.path), thorough=True) if result.count}
+    assert set(found) == {"files"}
+
+
+def test_an_edit_with_pandas_is_found_at_its_entry(runs: dict[str, Path], tmp_path: Path) -> None:
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+
+    def edit(frame: pd.DataFrame) -> None:
+        frame.loc[700, "amount"] += 1
+
+    _rewritten(forgery.path, "ledger", edit)
+    results = {result.check: result for result in audit(Folder(forgery.path)) if result.count}
+    assert set(results) == {"files", "chain", "balances", "rolled forward", "settlements", "summary"}
+    assert results["settlements"].findings[0].place == "entry 701"
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

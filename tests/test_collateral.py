@@ -23,11 +23,11 @@ from framework import (
     metrics,
     waterfall,
 )
-from framework.archive import save
-from framework.audit import audit
-from framework.folder import Folder
 from framework.frames import ledger_frame
 from framework.market import Mark
+from framework.saved.archive import save
+from framework.saved.audit import audit
+from framework.saved.folder import Folder
 from framework.summary import summarize
 from tests.markets import Script, balance, collateral, dollar_market, happened, jito, play
 

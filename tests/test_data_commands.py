@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from framework.store import Store
+from framework.data.store import Store
 from tests import sources
 from tests.sources import Host
 from tests.test_command_line import carrybook
@@ -233,6 +233,6 @@ def test_check_names_the_hole_of_marginfis_rates(study_data, capsys):
 def test_the_intervals_of_the_command_are_those_of_the_readers():
     """The command names them without loading the readers."""
     from framework.clock import INTERVALS_NS
-    from framework.data_commands import INTERVALS
+    from framework.commands.data import INTERVALS
 
     assert tuple(INTERVALS_NS) == INTERVALS

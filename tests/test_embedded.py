@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from framework.alignment import align
-from framework.embedded import EMBEDDED, HERE, reconstruct_sol, reconstruct_uss
+from framework.data.alignment import align
+from framework.data.embedded import EMBEDDED, HERE, reconstruct_sol, reconstruct_uss
 from framework.errors import MarketError
 
 

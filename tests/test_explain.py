@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.audit.worth import COSTS, FIGURES
 from framework.errors import RunError
-from framework.explain import explain, sources
-from framework.folder import Folder
 from framework.frames import explain_frame, read_frame, register_frame
-from framework.register import Selection, register
 from framework.run import Run
+from framework.saved.audit.worth import COSTS, FIGURES
+from framework.saved.explain import ACCOUNTS, explain, sources
+from framework.saved.folder import Folder
+from framework.saved.register import Selection, register
+from framework.units import USDC
 from framework.valuation import WATERFALL_BUCKETS, waterfall_of
 from framework.worth import PricedBook
 from tests.runs import EXAMPLES
@@ -55,6 +56,19 @@ def test_figures_of_the_summary_are_explained_with_their_sign(example: str, fold
             usd = explain(folder, figure).usd
             assert float(usd) == folder.summary[figure]
             assert usd == explain(folder, bucket).usd * (-1 if figure in COSTS else 1)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_accounts_are_explained_as_what_they_gained_or_cost(example: str, folders: Callable[[str], Folder]) -> None:
+    folder = folders(example)
+    for account, balance in zip(folder.accounts, folder.manifest["ledger"]["balances"], strict=True):
+        alone = [each for each in folder.accounts if f"{each.name}:".startswith(f"{account.name}:")] == [account]
+        if alone and account.asset == USDC:
+            sign = -1 if account.name.startswith("Income:") else 1
+            assert explain(folder, account.name).usd == account.asset.decimal(sign * balance)
+    for figure, name in ACCOUNTS.items():
+        if any(account.name == name for account in folder.accounts):
+            assert float(explain(folder, figure).usd) == folder.summary[figure]
 
 
 @pytest.mark.parametrize("example", ["capital_rebalance", "euss"])

@@ -11,16 +11,17 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from framework import folder as folder_module
 from framework.command_line import main
-from framework.entries import fixed
 from framework.errors import RunError
-from framework.folder import Folder
-from framework.journal import beancount_commodity, commodities, export, hledger_commodity
 from framework.market import utc
+from framework.saved import folder as folder_module
+from framework.saved.entries import fixed
+from framework.saved.folder import Folder
+from framework.saved.journal import beancount_commodity, commodities, export, hledger_commodity
 from framework.units import USDC, Asset
 from framework.valuation import equity
 from framework.worth import Prices
@@ -493,7 +494,8 @@ def test_files_that_cannot_be_read_are_named(copied, tmp_path, capsys):
     arguments = ("--format", "hledger", "--out", tmp_path / "out")
     path = copied / "ledger.parquet"
     table = pq.read_table(path)
-    pq.write_table(table.set_column(7, "amount", table["amount"].cast(pa.float64())), path)
+    halves = pc.add(table["amount"].cast(pa.float64()), 0.5)
+    pq.write_table(table.set_column(7, "amount", halves), path)
     assert "ledger.parquet, column amount: holds double; expected int64" in refused(
         capsys, "export", copied, *arguments
     )

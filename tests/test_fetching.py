@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
+from framework.data.fetching import binance, defillama, drift, hyperliquid, jito, kamino
+from framework.data.fetching.client import Client, Pace
+from framework.data.fetching.feed import Fetch
+from framework.data.store import Store
 from framework.errors import FetchError, MarketError, StoreError
-from framework.fetching import binance, defillama, drift, hyperliquid, jito, kamino
-from framework.fetching.client import Client, Pace
-from framework.fetching.feed import Fetch
-from framework.store import Store
 from tests import sources
 from tests.sources import Answer, Host
 

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from framework import Market
-from framework.alignment import align
-from framework.errors import MarketError
-from framework.raw import Raw
-from framework.readers import (
+from framework.data.alignment import align
+from framework.data.raw import Raw
+from framework.data.readers import (
     defillama_borrowing,
     defillama_lending,
     drift_daily_funding,
@@ -18,6 +17,7 @@ from framework.readers import (
     hyperliquid_funding,
     table,
 )
+from framework.errors import MarketError
 
 DAY_MS = 86_400_000
 START_MS = 1_735_689_600_000

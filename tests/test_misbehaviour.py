@@ -8,11 +8,11 @@ import pytest
 from attrs import frozen
 
 from framework.clock import NS_PER_DAY
+from framework.data.fetching import binance, defillama, drift, hyperliquid, jito, kamino
+from framework.data.fetching.client import Client, Pace
+from framework.data.fetching.feed import Feed, Fetch
+from framework.data.store import Store
 from framework.errors import CarrybookError
-from framework.fetching import binance, defillama, drift, hyperliquid, jito, kamino
-from framework.fetching.client import Client, Pace
-from framework.fetching.feed import Feed, Fetch
-from framework.store import Store
 from tests import sources
 from tests.sources import Answer, Asked, Host
 

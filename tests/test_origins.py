@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from framework.origins import commands
+from framework.data.origins import commands
 
 DAYS = (date(2025, 1, 1), date(2025, 1, 10))
 SERIES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from framework.store import Store
+from framework.data.store import Store
 from tests import sources
 from tests.sources import Host
 from tests.test_command_line import carrybook

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framework.archive import EVENT_COLUMNS
 from framework.command_line import main
-from framework.folder import Folder
-from framework.sql import ask, views
+from framework.saved.archive import EVENT_COLUMNS
+from framework.saved.folder import Folder
+from framework.saved.sql import ask, views
 from framework.valuation import WATERFALL_BUCKETS, bucket_of, equity, waterfall, waterfall_of
 from framework.worth import decimal
 from tests.runs import EXAMPLES

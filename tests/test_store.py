@@ -11,17 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from framework import FundingSettled, InterestAccrued, Open, RewardAccrued, Side, Swap
-from framework.alignment import align
 from framework.assembly import load_market
 from framework.clock import NS_PER_DAY
+from framework.data.alignment import align
+from framework.data.fetching import binance, defillama, drift, hyperliquid, jito, kamino
+from framework.data.fetching.client import Client, Pace
+from framework.data.fetching.feed import Fetch
+from framework.data.gaps import holes
+from framework.data.series import Fill, Joining, Series
+from framework.data.store import Asked, Kind, Samples, Store
 from framework.errors import CarrybookError, MarketError, StoreError
-from framework.fetching import binance, defillama, drift, hyperliquid, jito, kamino
-from framework.fetching.client import Client, Pace
-from framework.fetching.feed import Fetch
-from framework.gaps import holes
 from framework.scenario import MarketSpec, Scenario
-from framework.series import Fill, Joining, Series
-from framework.store import Asked, Kind, Samples, Store
 from framework.structuring import structure
 from tests import markets, sources
 from tests.sources import Host

@@ -8,8 +8,8 @@ import pytest
 
 from framework import Scenario
 from framework.command_line import main
-from framework.study import MODELS, Study
-from framework.study_report import tables
+from framework.studies.study import MODELS, Study
+from framework.studies.study_report import tables
 from tests.conftest import ROOT
 
 

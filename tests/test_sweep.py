@@ -14,7 +14,7 @@ import pytest
 
 from framework import Scenario, assemble, metrics
 from framework.command_line import main
-from framework.sweep import Sweep, sweep
+from framework.studies.sweep import Sweep, sweep
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

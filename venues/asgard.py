@@ -6,10 +6,10 @@ import numpy as np
 from attrs import field, frozen
 
 from framework.accounts import Account, Book, Draft
-from framework.accrual import Accrual, compounding_path, row_rate, simple_path, steps
+from framework.accrual import Accrual, compounding_path, row_rate, simple_path
 from framework.errors import OrderRefused
 from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
-from framework.market import Ints, Mark, Market
+from framework.market import Ints, Mark
 from framework.orders import Close, Open, Resize, Trade
 from framework.units import USDC, Asset
 from framework.venue import (
@@ -70,37 +70,37 @@ class Asgard(Venue):
         return ("close", "low", self.lending_rate, self.borrowing_rate)
 
     def project(self, book: Book, stretch: Stretch) -> Projection | None:
-        market, start, stop = stretch.market, stretch.start, stretch.stop
-        chart = self._chart
+        chart, rows = self._chart, len(stretch)
         held = (chart.collateral, chart.loan, chart.deposit)
         if not any(book.balance(account) or book.principal(account)[0] for account in held):
             return None
-        rows = slice(start, stop)
-        accruals = self._accruals(book, market, start, stop)
         coins: Ints | int = book.balance(chart.collateral)
         debt: Ints | int = self._debt(book)
+        accruals = self._accruals(book, stretch)
         for accrual in accruals:
-            gained = accrual.amounts.cumsum()
+            gained = accrual.path[1:] - accrual.path[0]
             if accrual.stream.debit is chart.collateral:
                 coins = coins + gained
             else:
                 debt = debt + gained if accrual.stream.credit is chart.loan else debt - gained
-        size = coins / chart.collateral.asset.scale + np.zeros(stop - start)
+        size = coins / chart.collateral.asset.scale + np.zeros(rows)
         debt_usd = debt / USDC.scale
-        close, low = market["close"][rows], market["low"][rows]
-        if self.valuation == "cost":
-            close = low_value = np.full(stop - start, self._cost(book))
-        else:
-            low_value = low
-        if self.liquidation_distance is None:
-            short_of = size * low_value - debt_usd <= self.maintenance_margin * (size * low_value)
-        else:
+        low = stretch.column("low")
+        close = stretch.column("close") if self.valuation == "market" else np.full(rows, self._cost(book))
+        notional_usd = size * close
+        equity_usd = notional_usd - debt_usd
+        if self.liquidation_distance is not None:
             short_of = low <= self._cost(book) * (1 - self.liquidation_distance)
+        elif self.valuation == "cost":
+            short_of = equity_usd <= self.maintenance_margin * notional_usd
+        else:
+            at_low_usd = size * low
+            short_of = at_low_usd - debt_usd <= self.maintenance_margin * at_low_usd
         return Projection(
             accruals=accruals,
             size=size,
-            equity_usd=size * close - debt_usd,
-            notional_usd=size * close,
+            equity_usd=equity_usd,
+            notional_usd=notional_usd,
             liquidated=short_of & (size > 0),
         )
 
@@ -246,33 +246,32 @@ class Asgard(Venue):
             self.receive(draft, chart.trading_usdc, notional, moment, "trade")
         return filled(self.name, "resize", moment, price=price, size=atoms - coins, amount=notional, fee=fee)
 
-    def _accruals(self, book: Book, market: Market, start: int, stop: int) -> tuple[Accrual, ...]:
+    def _accruals(self, book: Book, stretch: Stretch) -> tuple[Accrual, ...]:
         """Lending on the coins, interest on the loan, and on a deposit beside it, where there is any."""
         chart, at_cost = self._chart, self.valuation == "cost"
-        path = simple_path if at_cost else compounding_path
-        rows, accruals = slice(start, stop), []
+        market, start, stop, accruals = stretch.market, stretch.start, stretch.stop, []
         for earning, stream, column in (
             (chart.trading_usdc, chart.usdc_lending, self.lending_rate) if at_cost else
             (chart.collateral, chart.coin_lending, self.lending_rate),
             (chart.loan, chart.loan_interest, self.borrowing_rate),
             (chart.deposit, chart.deposit_interest, self.borrowing_rate),
         ):  # fmt: skip
-            if book.principal(earning)[0]:
-                balances = path(book, earning, market, column, start, stop)
-                accruals.append(
-                    Accrual(
-                        event=InterestAccrued,
-                        venue=self.name,
-                        stream=stream,
-                        asset=earning.asset.code,
-                        amounts=steps(balances),
-                        rate=row_rate(market, column)[rows],
-                        price=market["close"][rows],
-                        size=np.full(stop - start, abs(book.principal(earning)[0])) if at_cost else balances[:-1],
-                        rate_column=column,
-                        price_column="close",
-                    )
+            principal = abs(book.principal(earning)[0])
+            if principal:
+                path = (simple_path if at_cost else compounding_path)(book, earning, market, column, start, stop)
+                accrual = Accrual(
+                    event=InterestAccrued,
+                    venue=self.name,
+                    stream=stream,
+                    asset=earning.asset.code,
+                    path=path,
+                    rate=row_rate(market, column)[start:stop],
+                    price=stretch.column("close"),
+                    size=np.full(stop - start, principal) if at_cost else path[:-1],
+                    rate_column=column,
+                    price_column="close",
                 )
+                accruals.append(accrual)
         return tuple(accruals)
 
     def _net(self, draft: Draft) -> None:

@@ -46,6 +46,8 @@ class Drift(Perpetual):
             ("_apart_stream", Stream(apart, self._chart.funding, "funding")),
         ):
             object.__setattr__(self, name, value)
+        beside = tuple(each for each in self.accounts() if each is self._tokens or each is self._apart)
+        object.__setattr__(self, "_held", self._held + beside)
 
     def accounts(self) -> tuple[Account, ...]:
         tokens = (self._tokens, self._tokens_traded) if self.collateral else ()
@@ -57,9 +59,6 @@ class Drift(Perpetual):
 
     def token_account(self, code: str) -> Account | None:
         return self._tokens if code == self.collateral else None
-
-    def _held(self) -> tuple[Account, ...]:
-        return (*super()._held(), *(each for each in self.accounts() if each is self._tokens or each is self._apart))
 
     def _beside(self, book: Book, received: Ints | int, token_price: Floats | float) -> tuple[Any, Any, float]:
         money = book.balance(self._chart.margin) + book.balance(self._chart.quote)

@@ -85,24 +85,24 @@ class Issuer(Venue):
             value += each.equity_usd * USDC.scale
         rate = self.maintenance_per_year * stretch.market.years[stretch.start : stretch.stop]
         fees = _running_fee(value, owed, rate)
-        path = owed + fees.cumsum()
+        path = np.concatenate(([owed], owed + fees.cumsum()))
         flat = np.zeros(len(stretch))
         accrual = Accrual(
             event=FeeAccrued,
             venue=self.name,
             stream=self._chart.running,
             asset=USDC.code,
-            amounts=fees,
+            path=path,
             rate=rate,
             price=np.ones(len(stretch)),
-            size=np.rint(value - (path - fees)).astype(np.int64),
+            size=np.rint(value - path[:-1]).astype(np.int64),
             rate_column="",
             price_column="",
         )
         return Projection(
             accruals=(accrual,) if self.maintenance_per_year else (),
             size=flat,
-            equity_usd=-path / USDC.scale,
+            equity_usd=-path[1:] / USDC.scale,
             notional_usd=flat,
             liquidated=np.zeros(len(stretch), dtype=bool),
         )

@@ -6,7 +6,7 @@ import numpy as np
 from attrs import field, fields, frozen, validators
 
 from framework.accounts import Account, Book, Draft, Stream
-from framework.accrual import Accrual, level_index, received_path, rise_index, steps
+from framework.accrual import Accrual, level_index, received_path, rise_index
 from framework.clock import NS_PER_SECOND
 from framework.errors import MarketError, OrderRefused
 from framework.events import FeeAccrued, OrderFilled, RewardAccrued, Unstaked
@@ -235,7 +235,7 @@ class Jito(Venue):
                 venue=self.name,
                 stream=stream,
                 asset=JITOSOL.code,
-                amounts=steps(path),
+                path=path,
                 rate=rate,
                 price=stretch.column("close"),
                 size=np.full(len(stretch), held),

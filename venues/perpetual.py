@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from framework.accounts import Account, Book, Draft, Stream
-from framework.accrual import Accrual, funding_index, received_path, steps, total_index
+from framework.accrual import Accrual, funding_index, received_path, total_index
 from framework.errors import OrderRefused
 from framework.events import FundingSettled, Liquidated, OrderFilled, Side
 from framework.market import Floats, Ints, Mark
@@ -60,10 +60,12 @@ class Perpetual(Venue):
     bridge: Bridge = field(factory=Bridge)
     contract: Asset = field(init=False, repr=False, eq=False)
     _chart: PerpetualAccounts = field(init=False, repr=False, eq=False)
+    _held: tuple[Account, ...] = field(init=False, repr=False, eq=False)  # one is not empty while anything is held
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "contract", perpetual(self.coin))
         object.__setattr__(self, "_chart", PerpetualAccounts.of(self.name, self.contract))
+        object.__setattr__(self, "_held", (self._chart.position, self._chart.margin, self._chart.quote))
 
     def accounts(self) -> tuple[Account, ...]:
         return self._chart.all()
@@ -73,7 +75,7 @@ class Perpetual(Venue):
 
     def project(self, book: Book, stretch: Stretch) -> Projection | None:
         """Funding is received on the position as it stands; the mark is the row's close, or the cost."""
-        if not any(book.balance(account) for account in self._held()):
+        if not any(map(book.balance, self._held)):
             return None
         position = book.balance(self._chart.position)
         size = self.contract.units(position)
@@ -83,13 +85,14 @@ class Perpetual(Venue):
             close = np.full(len(stretch), self._cost(book))
         path = self._funding_path(book, stretch)
         received = path[1:] - path[0]
-        equity_usd, margin_usd, tokens = self._beside(book, received, self._token_prices(stretch, close))
-        notional_usd = abs(size) * close
-        margin_usd = margin_usd + size * close
+        beside_usd, margin_usd, tokens = self._beside(book, received, self._token_prices(stretch, close))
+        worth_usd = size * close
+        equity_usd, notional_usd = beside_usd + worth_usd, np.abs(worth_usd)
+        margin_usd = equity_usd if margin_usd is beside_usd else margin_usd + worth_usd
         if not position:
             liquidated = np.zeros(len(stretch), dtype=bool)
         elif self.liquidation_distance is not None:
-            trigger = self._distant_price(book)
+            trigger = self._distant_price(self._cost(book), position)
             liquidated = adverse <= trigger if position > 0 else adverse >= trigger
         elif self.valuation == "cost":
             liquidated = margin_usd <= self.maintenance_margin * notional_usd
@@ -100,7 +103,7 @@ class Perpetual(Venue):
         return Projection(
             accruals=(self._accrual(path, stretch, position, close),) if position else (),
             size=sizes,
-            equity_usd=equity_usd + size * close,
+            equity_usd=equity_usd,
             notional_usd=notional_usd,
             liquidated=liquidated,
             margin_usd=margin_usd,
@@ -119,9 +122,12 @@ class Perpetual(Venue):
         cost = self._cost(book)
         price = cost if self.valuation == "cost" else mark.price
         if self.liquidation_distance is not None:
-            trigger = self._distant_price(book)
+            trigger = self._distant_price(cost, position)
+        elif self.valuation == "cost":
+            trigger = float("nan")
         else:
-            trigger = float("nan") if self.valuation == "cost" else self._liquidation_price(book, mark, size)
+            money_usd = self._beside(book, 0, 0.0)[1] if tokens else margin_usd
+            trigger = self._liquidation_price(size, money_usd, (margin_usd - money_usd) / mark.price)
         return Leg(
             size=size,
             equity_usd=equity_usd + size * price,
@@ -238,10 +244,6 @@ class Perpetual(Venue):
         self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
         return filled(self.name, "resize", moment, price=price, size=change, amount=notional, fee=fee)
 
-    def _held(self) -> tuple[Account, ...]:
-        """The accounts of which one is not empty while anything is held."""
-        return self._chart.position, self._chart.margin, self._chart.quote
-
     def _beside(self, book: Book, received: Ints | int, token_price: Floats | float) -> tuple[Any, Any, float]:
         """What stands beside the position once `received` of funding has come in.
 
@@ -258,12 +260,10 @@ class Perpetual(Venue):
         """The price of such a token at a mark."""
         return mark.price
 
-    def _liquidation_price(self, book: Book, mark: Mark, size: float) -> float:
-        """The coin's price at which margin and maintenance margin meet, USD."""
-        _, margin_usd, _ = self._beside(book, 0, 0.0)
-        _, with_tokens_usd, _ = self._beside(book, 0, self._token_price(mark))
-        slope = size + (with_tokens_usd - margin_usd) / mark.price - self.maintenance_margin * abs(size)
-        return float(-margin_usd / slope) if slope * margin_usd < 0 else float("nan")
+    def _liquidation_price(self, size: float, money_usd: float, token_coins: float) -> float:
+        """The coin's price at which margin, money and tokens that move like so many coins, meets its maintenance."""
+        slope = size + token_coins - self.maintenance_margin * abs(size)
+        return float(-money_usd / slope) if slope * money_usd < 0 else float("nan")
 
     def _funding_stream(self) -> Stream:
         """From whom and to where funding comes."""
@@ -286,7 +286,7 @@ class Perpetual(Venue):
             venue=self.name,
             stream=self._funding_stream(),
             asset=self.contract.code,
-            amounts=steps(path),
+            path=path,
             rate=stretch.column(self.funding_rate),
             price=close if self.valuation == "cost" else stretch.column(self.funding_price),
             size=np.full(len(stretch), position),
@@ -330,10 +330,10 @@ class Perpetual(Venue):
         position = book.balance(self._chart.position)
         return USDC.units(book.balance(self._chart.quote)) / -self.contract.units(position) if position else np.nan
 
-    def _distant_price(self, book: Book) -> float:
+    def _distant_price(self, cost: float, position: int) -> float:
         """The price a fixed share away from the cost, on the side that hurts."""
         away = self.liquidation_distance or 0.0
-        return self._cost(book) * (1 - away if book.balance(self._chart.position) > 0 else 1 + away)
+        return cost * (1 - away if position > 0 else 1 + away)
 
     def _equity(self, draft: Draft, price: float, moment: Moment) -> int:
         """What the account is worth to its holder, atomic units of USDC."""

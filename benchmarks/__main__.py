@@ -1,0 +1,26 @@
+"""All benchmarks as one table: `python -m benchmarks [NAME...] [--data DIR] [--tiny]`."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from benchmarks.table import BENCHMARKS
+from framework.grid import Grid
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
+@click.option("--data", type=click.Path(path_type=Path, exists=True), help="Where examples/hourly finds its files.")
+@click.option("--tiny", is_flag=True, help="Small inputs, once: shows that the benchmarks work, and nothing else.")
+def main(names: tuple[str, ...], data: Path | None, *, tiny: bool) -> None:
+    """Print the figures of some benchmarks, or of all."""
+    grid = Grid("Benchmarks", ("figure", "measured", "target", "<met", "<"))
+    for name in names or BENCHMARKS:
+        for figure in BENCHMARKS[name](tiny=tiny, data=data):
+            grid.add(*figure.cells())
+    Console(width=200).print(grid.rich())
+
+
+if __name__ == "__main__":
+    main()

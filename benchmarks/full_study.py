@@ -1,0 +1,40 @@
+"""The full study: every cell of every table of the comparison, in a warm process on one core."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from framework.study import Study
+from framework.study_report import costs, tables
+
+from benchmarks.figures import Figure, medians
+from framework.assembly import assemble
+from framework.run import Run
+from framework.scenario import Table
+
+AT_MARKET: Table = {"rulebook": {"class": "study"}, "strategy.compounding": False, "strategy.capital_penalty": 0.0}
+MODELS: dict[str, tuple[str, Table]] = {
+    "rotation that compounds": ("full_rotation", {}),
+    "rotation": ("full_rotation", AT_MARKET),
+    "capital rebalance": ("capital_rebalance", {}),
+    "static": ("static", {}),
+}
+"""Models of the study by the time that one run takes: the first acts after every row, the last never."""
+
+
+def full_study(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: ARG001
+    """All tables, each run with its metrics, and one run of each model without them."""
+    if tiny:
+        seconds = medians(1, {"": lambda: costs(Study())})[""]
+        yield Figure(name="one table of the study", value=seconds, unit="s")
+    else:
+        seconds = medians(3, {"": lambda: list(tables(Study()))})[""]
+        yield Figure(name="full study, all tables", value=seconds, unit="s", target=0.5)
+    study = Study()
+    runs = {model: _run(study, name, settings) for model, (name, settings) in MODELS.items()}
+    for model, found in medians(1 if tiny else 9, runs).items():
+        yield Figure(name=f"  a run of {model}", value=found * 1e3, unit="ms")
+
+
+def _run(study: Study, name: str, settings: Table) -> Callable[[], Run]:
+    assembly = assemble(study.scenario(name, settings), market=study.market)
+    return lambda: assembly.simulation().run()

@@ -1,0 +1,52 @@
+"""A sweep of hourly runs on one process and on two: how much of the second core is put to use."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter, process_time
+
+from framework.sweep import Sweep, sweep
+
+from benchmarks import inputs
+from benchmarks.figures import Figure, children_time
+
+GRIDS = (
+    "strategy.leverage=" + ",".join(f"{2 + step / 5:g}" for step in range(10)),
+    "strategy.trigger=" + ",".join(f"{6 + step / 2:g}" for step in range(10)),
+    "venues.asgard.open_fee_bps=" + ",".join(str(fee) for fee in range(10)),
+)
+"""A thousand cells."""
+FEW = ("strategy.leverage=2,3",)
+
+
+def sweeps(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: ARG001
+    """Time of whole sweeps, from the check of the grid to the tables.
+
+    Where other programs keep the cores busy, the processor time says more than the clock: the work of one process over
+    what the parent of two does and half of what its workers do.
+    """
+    grids, days = (FEW, 3) if tiny else (GRIDS, 410)
+    seconds: dict[int, float] = {}
+    worked: dict[int, tuple[float, float]] = {}
+    with tempfile.TemporaryDirectory() as parent:
+        scenario = inputs.write_hourly(Path(parent), days)
+        sweep(Sweep.of(scenario, FEW, data=Path(parent)), Path(parent) / "warm", jobs=1)
+        for jobs in (1, 2):
+            plan = Sweep.of(scenario, grids, data=Path(parent))
+            before, began = _worked(), perf_counter()
+            swept = sweep(plan, Path(parent) / str(jobs), jobs=jobs)
+            seconds[jobs] = perf_counter() - began
+            worked[jobs] = tuple(after - then for after, then in zip(_worked(), before, strict=True))
+            assert not swept.failed
+    cells = len(swept.rows)
+    (alone, _), (parent_s, workers_s) = worked[1], worked[2]
+    idle = alone / (parent_s + workers_s / 2)
+    clock = f"{seconds[1]:.1f} s, then {seconds[2]:.1f} s"
+    words = f"{cells:,} runs of {24 * days:,} rows: {clock}; by processor time {idle:.2f} x"
+    name = "sweep, two processes / one"
+    yield Figure(name=name, value=seconds[1] / seconds[2], target=1.9, at_least=True, words=words)
+
+
+def _worked() -> tuple[float, float]:
+    """Seconds of processor time of this process and of its finished children."""
+    return process_time(), children_time()

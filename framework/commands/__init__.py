@@ -1,0 +1,1 @@
+"""The subcommands of `carrybook`, by what they are about; `framework.command_line` has the first of them."""

@@ -1,0 +1,171 @@
+"""The commands that read a run's folder again: audit, explain and ledger."""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from framework.saved.explain import Node
+
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Directory of the scenario's sources, for --thorough.")
+@click.option(
+    "--thorough", is_flag=True, help="Also compute everything again from the market, and run the scenario again."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
+    """Check the folder of a finished RUN; exit code 1 if anything is found."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from framework.grid import Grid  # noqa: PLC0415
+    from framework.saved.audit import audit as make  # noqa: PLC0415
+    from framework.saved.folder import Folder  # noqa: PLC0415
+
+    results = make(Folder(run), data, thorough=thorough or data is not None)
+    if as_json:
+        click.echo(
+            json.dumps(
+                [
+                    {
+                        "check": each.check,
+                        "count": each.count,
+                        "findings": [{"place": one.place, "words": one.words} for one in each.findings],
+                    }
+                    for each in results
+                ]
+            )
+        )
+    else:
+        grid = Grid(f"Audit of {run}", ("<check", "<result", "<what must hold, or the first finding"))
+        for each in results:
+            words = f"{each.findings[0].place}: {each.findings[0].words}" if each.findings else each.holds
+            grid.add(each.check, f"{each.count} found" if each.count else "passed", words)
+        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(grid.rich())
+    sys.exit(1 if any(each.count for each in results) else 0)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("what")
+@click.option("--from", "since", type=DAY, help="First day.")
+@click.option("--to", "until", type=DAY, help="Last day.")
+@click.option(
+    "--entries", type=click.IntRange(min=0), default=3, show_default=True, help="Entries shown of each month."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole tree as JSON.")
+def explain(run: Path, what: str, since: object, until: object, entries: int, as_json: bool) -> None:
+    """Where a number of a RUN comes from: a bucket of the waterfall, a figure of the summary or an account."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from framework.saved.explain import explain as make  # noqa: PLC0415
+    from framework.saved.explain import sources  # noqa: PLC0415
+    from framework.saved.folder import Folder  # noqa: PLC0415
+    from framework.saved.register import Selection  # noqa: PLC0415
+
+    folder = Folder(run)
+    node = make(folder, what, Selection(since=_day(since), until=_day(until)))
+    if as_json:
+        click.echo(json.dumps(_plain(node)))
+        return
+    shown = [leaf.event for leaf in _leaves(node, entries) if leaf.event is not None]
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
+    console.print(_tree(node, entries, sources(folder, shown)))
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--account", help="An account, or what several begin with, such as Assets:Drift.")
+@click.option("--kind", help="A kind of transfer, such as funding.")
+@click.option("--event", type=int, help="The id of an event.")
+@click.option("--from", "since", type=DAY, help="First day.")
+@click.option("--to", "until", type=DAY, help="Last day.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+def ledger(
+    run: Path,
+    account: str | None,
+    kind: str | None,
+    event: int | None,
+    since: object,
+    until: object,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """The transfers of a RUN as a register, with the running balance of the accounts that are asked for."""
+    from itertools import islice  # noqa: PLC0415
+
+    from attrs import asdict  # noqa: PLC0415
+
+    from framework.saved.folder import Folder  # noqa: PLC0415
+    from framework.saved.register import Selection, register  # noqa: PLC0415
+
+    chosen = Selection(account=account, kind=kind, event=event, since=_day(since), until=_day(until))
+    for line in islice(register(Folder(run), chosen), limit):
+        if as_json:
+            values = {name: value if isinstance(value, int) else str(value) for name, value in asdict(line).items()}
+            click.echo(json.dumps({name: None if value == "None" else value for name, value in values.items()}))
+        else:
+            amount = line.amount if line.change is None else line.change
+            balance = "" if line.balance is None else f"{line.balance:>24,}"
+            click.echo(
+                f"{line.seq:>8}  {line.at:%Y-%m-%d %H:%M:%S}  {line.event:>8}  {line.kind:<20} {line.debit:<34} "
+                f"{line.credit:<34} {amount:>24,} {line.asset:<9}{balance}".rstrip()
+            )
+
+
+COMMANDS = (audit, explain, ledger)
+
+
+def _day(value: object) -> date | None:
+    return value.date() if hasattr(value, "date") else None  # click gives a datetime
+
+
+def _plain(node: "Node") -> dict[str, object]:
+    plain: dict[str, object] = {"label": node.label, "usd": str(node.usd), "entries": node.entries}
+    if node.event is not None:
+        plain["event"] = node.event
+    return plain | ({"children": [_plain(child) for child in node.children]} if node.children else {})
+
+
+def _leaves(node: "Node", entries: int) -> list["Node"]:
+    """The entries that are shown: the first of each month."""
+    if any(child.event is not None for child in node.children):
+        return list(node.children[:entries])
+    return [leaf for child in node.children for leaf in _leaves(child, entries)]
+
+
+def _tree(node: "Node", entries: int, sources: dict[int, str] | object) -> "Tree":
+    from rich.text import Text  # noqa: PLC0415
+    from rich.tree import Tree  # noqa: PLC0415
+
+    known = sources if isinstance(sources, dict) else {}
+
+    def grow(tree: Tree, children: Sequence["Node"]) -> None:
+        told = children[:entries] if children and children[0].event is not None else children
+        for child in told:
+            if child.event is not None:
+                tree.add(Text(f"{child.usd:+,.6f} USD  {child.label}  <- {known.get(child.event, child.event)}"))
+            else:
+                grow(tree.add(Text(_words(child))), child.children)
+        if len(told) < len(children):
+            rest = children[len(told) :]
+            tree.add(Text(f"{sum(each.usd for each in rest):+,.6f} USD  {len(rest)} more entries"))
+
+    root = Tree(Text(_words(node)))
+    grow(root, node.children)
+    return root
+
+
+def _words(node: "Node") -> str:
+    return f"{node.usd:+,.6f} USD  {node.label}" + (f"  ({node.entries:,} entries)" if node.entries else "")

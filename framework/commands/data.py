@@ -1,0 +1,307 @@
+"""The commands for market data: fetch it into the store, and list, show and check what is there."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from framework.data.fetching.feed import Feed, Fetched
+    from framework.data.inspection import Rows
+
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
+NS_PER_DAY = 86_400 * 10**9
+HOLES_TOLD = 3
+
+
+@click.group()
+def fetch() -> None:
+    """Fetch market data into the store; started again, it asks only for what is missing."""
+    try:
+        import filelock  # noqa: F401, PLC0415
+        import httpx2  # noqa: F401, PLC0415
+        import tenacity  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise click.ClickException(
+            f"fetching needs {error.name}; install it with pip install 'carrybook[fetch]'"
+        ) from None
+
+
+def _window(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that all sources share."""
+    for option in reversed(
+        (
+            click.option("--from", "since", type=DAY, required=True, help="First day, in UTC."),
+            click.option("--to", "until", type=DAY, help="Last day, in UTC; without it, until now."),
+            click.option("--base-url", help="Another host; or set CARRYBOOK_BASE_URL_<SOURCE>."),
+            click.option("--again", is_flag=True, help="Ask for everything again, and compare."),
+            click.option("--as-given", is_flag=True, help="Take values whose units or signs look wrong."),
+            click.option(
+                "--wait-scale",
+                type=click.FloatRange(min=0.0),
+                default=1.0,
+                help="Scale of waits; less than 1 for a host of one's own.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@fetch.command()
+@click.option("--coin", default="SOL", show_default=True)
+@click.option("--interval", type=click.Choice(INTERVALS), default="1h", show_default=True, help="Length of a candle.")
+@_window
+def hyperliquid(coin: str, interval: str, **window: Any) -> None:  # noqa: ANN401  (what _window adds)
+    """Candles and hourly funding of a COIN's perpetual."""
+    from framework.data.fetching.hyperliquid import Candles, Funding  # noqa: PLC0415
+
+    _fetch("hyperliquid", (Candles(coin=coin, interval=interval), Funding(coin=coin)), **window)
+
+
+@fetch.command()
+@click.option("--market", default="SOL-PERP", show_default=True)
+@_window
+def drift(market: str, **window: Any) -> None:  # noqa: ANN401
+    """Hourly funding of a perpetual MARKET, up to 2026-04-01, when the venue was drained."""
+    from framework.data.fetching.drift import Funding  # noqa: PLC0415
+
+    _fetch("drift", (Funding(market=market),), **window)
+
+
+@fetch.command()
+@click.option("--pool", "pools", multiple=True, default=("kamino-sol", "kamino-usdc"), show_default=True)
+@_window
+def defillama(pools: tuple[str, ...], **window: Any) -> None:  # noqa: ANN401
+    """Lending and borrowing rates of POOLs, one sample a day."""
+    from framework.data.fetching.defillama import Lending  # noqa: PLC0415
+
+    _fetch("defillama", [Lending(pool=pool) for pool in pools], **window)
+
+
+@fetch.command()
+@click.option("--reserve", "reserves", multiple=True, default=("SOL", "USDC"), show_default=True)
+@click.option("--market", help="Address of a lending market; without it, the main one.")
+@_window
+def kamino(reserves: tuple[str, ...], market: str | None, **window: Any) -> None:  # noqa: ANN401
+    """Hourly lending and borrowing rates of RESERVEs, by token or address."""
+    from framework.data.fetching.kamino import MARKET, Reserve  # noqa: PLC0415
+
+    _fetch("kamino", [Reserve(reserve=reserve, market=market or MARKET) for reserve in reserves], **window)
+
+
+@fetch.command()
+@_window
+def jito(**window: Any) -> None:  # noqa: ANN401
+    """The stake pool's rate, SOL per jitoSOL."""
+    from framework.data.fetching.jito import PoolRate  # noqa: PLC0415
+
+    _fetch("jito", (PoolRate(),), **window)
+
+
+@fetch.command()
+@click.option("--symbol", default="SOLUSDT", show_default=True)
+@click.option("--interval", type=click.Choice(INTERVALS), default="1h", show_default=True, help="Length of a candle.")
+@_window
+def binance(symbol: str, interval: str, **window: Any) -> None:  # noqa: ANN401
+    """Candles and every payment of funding of a perpetual."""
+    from framework.data.fetching.binance import Candles, Funding  # noqa: PLC0415
+
+    _fetch("binance", (Candles(symbol=symbol, interval=interval), Funding(symbol=symbol)), **window)
+
+
+@click.group()
+def data() -> None:
+    """What is in the store of market data; `check` and `gaps` take files as well."""
+
+
+@data.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series.")
+def list_(as_json: bool) -> None:
+    """All series of the store."""
+    from framework.data.store import Store  # noqa: PLC0415
+    from framework.grid import Grid  # noqa: PLC0415
+    from framework.market import utc  # noqa: PLC0415
+
+    store = Store.default()
+    grid = Grid(f"Series in {store.root}", ("<series", "samples", "<first", "<last", "<columns"))
+    for series in store.ids():
+        kind, samples = store.read(series)
+        first, last = (utc(int(samples.time_ns[index])) for index in (0, -1))
+        if as_json:
+            ends = {"first": first.isoformat(), "last": last.isoformat()}
+            click.echo(json.dumps({"series": series, "samples": len(samples), **ends, "units": kind.units}))
+        columns = ", ".join(f"{name} ({unit})" for name, unit in kind.units.items())
+        grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", columns)
+    if not as_json:
+        _console(wide=True).print(grid.rich())
+
+
+@data.command()
+@click.argument("series")
+@click.option("--from", "since", type=DAY, help="First day; rows are counted from it, as a scenario counts them.")
+@click.option("--to", "until", type=DAY, help="Last day.")
+@click.option("--rows", type=click.IntRange(min=1), default=3, show_default=True, help="Rows of head and tail.")
+def show(series: str, since: datetime | None, until: datetime | None, rows: int) -> None:
+    """What a SERIES is, where it came from, and its first and last rows."""
+    from framework.data.store import Store  # noqa: PLC0415
+    from framework.grid import Grid  # noqa: PLC0415
+    from framework.market import utc  # noqa: PLC0415
+
+    store = Store.default()
+    kind, samples = store.read(series)
+    first_ns = _midnight_ns(since.date()) if since else int(samples.time_ns[0])
+    last_ns = _midnight_ns(until.date()) + NS_PER_DAY if until else int(samples.time_ns[-1]) + 1
+    chosen = samples.within(first_ns, last_ns)
+    click.echo(f"{series}: {kind.what}")
+    click.echo(f"{len(chosen):,} samples, digest {chosen.digest}")
+    grid = Grid("Samples", ("row", "<time", *(f"{name}, {unit}" for name, unit in kind.units.items())))
+    count = len(chosen)
+    for index in range(count):
+        if index < rows or index >= count - rows:
+            cells = (f"{chosen.columns[name][index]:.10g}" for name in kind.units)
+            grid.add(str(index + 1), utc(int(chosen.time_ns[index])).isoformat(), *cells)
+    _console().print(grid.rich())
+    asked = Grid("Requests", ("<at", "samples", "<first", "<last", "<digest of the reply", "<request"))
+    lines = store.asked(series)
+    for each in lines if len(lines) <= 2 * rows else [*lines[:rows], *lines[-rows:]]:
+        asked.add(each.at, str(each.samples), each.first or "", each.last or "", each.sha256[:16], each.request)
+    if len(lines) > 2 * rows:
+        asked.note = f"{len(lines) - 2 * rows} more between them"
+    _console(wide=True).print(asked.rich())
+
+
+@data.command()
+@click.argument("what")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Findings told of each check.")
+def check(what: str, as_json: bool, limit: int) -> None:
+    """Everything wrong with a series of the store or a file; exit code 1 if anything is found."""
+    from framework.data.inspection import findings  # noqa: PLC0415
+
+    samples = _samples(what)
+    found: dict[str, list[str]] = {}
+    for each in findings(samples):
+        found.setdefault(each.check, []).append(each.words)
+        if as_json:
+            click.echo(json.dumps({"check": each.check, "finding": each.words}))
+    if not as_json:
+        click.echo(f"{samples.name}: {len(samples.time_ns):,} samples, {sum(map(len, found.values())):,} findings")
+        for name, words in found.items():
+            for line in words[:limit]:
+                click.echo(f"  {name}: {line}")
+            if len(words) > limit:
+                click.echo(f"  {name}: {len(words) - limit:,} more")
+    sys.exit(1 if found else 0)
+
+
+@data.command()
+@click.argument("what")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per hole.")
+def gaps(what: str, as_json: bool) -> None:
+    """The holes of a series of the store or a file, the longest first."""
+    from framework.market import utc  # noqa: PLC0415
+
+    samples = _samples(what)
+    holes = sorted(samples.holes(), key=lambda hole: (hole.after_ns - hole.before_ns, hole.after_ns))
+    if not as_json:
+        missing = sum(hole.missing for hole in holes)
+        click.echo(f"{samples.name}: {len(samples.time_ns):,} samples, {len(holes):,} holes, {missing:,} missing")
+    for hole in holes:
+        if as_json:
+            ends = {"after": utc(hole.after_ns).isoformat(), "before": utc(hole.before_ns).isoformat()}
+            click.echo(json.dumps(ends | {"missing": hole.missing}))
+        else:
+            click.echo(f"  {hole}")
+
+
+def _samples(what: str) -> "Rows":
+    """A series of the store, or a file, by what it looks like."""
+    from framework.data.inspection import of_file, of_store  # noqa: PLC0415
+    from framework.data.store import Store  # noqa: PLC0415
+
+    return of_file(Path(what)) if what.endswith((".csv", ".json")) else of_store(Store.default(), what)
+
+
+def _console(*, wide: bool = False) -> "Console":
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 400 if wide else 180)
+
+
+def _fetch(
+    source: str,
+    feeds: "Sequence[Feed]",
+    *,
+    since: datetime,
+    until: datetime | None,
+    base_url: str | None,
+    again: bool,
+    as_given: bool,
+    wait_scale: float,
+    as_json: bool,
+) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from framework.data.fetching.client import Client  # noqa: PLC0415
+    from framework.data.fetching.feed import Fetch  # noqa: PLC0415
+    from framework.data.store import Store  # noqa: PLC0415
+
+    host = base_url or os.environ.get(f"CARRYBOOK_BASE_URL_{source.upper()}")
+    if wait_scale < 1 and not host:
+        words = f"--wait-scale {wait_scale:g}: {source}'s own limits hold; expected 1 or more, or --base-url"
+        raise click.ClickException(words)
+    store, now_ns = Store.default(), time.time_ns()
+    first_ns = _midnight_ns(since.date())
+    end_ns = _midnight_ns(until.date()) + NS_PER_DAY if until else now_ns
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        for feed in feeds:
+            bar = progress.add_task(feed.kind.series, total=1.0)
+            with Client(host=(host or feed.host).rstrip("/"), pace=feed.pace, wait_scale=wait_scale) as client:
+                done = Fetch(
+                    start_ns=first_ns,
+                    end_ns=end_ns,
+                    now_ns=now_ns,
+                    again=again,
+                    as_given=as_given,
+                    progress=partial(_advance, progress, bar),
+                ).run(feed, store, client)
+            _tell(done, as_json)
+
+
+def _advance(progress: "Progress", bar: "TaskID", share: float) -> None:
+    progress.update(bar, completed=share)
+
+
+def _tell(done: "Fetched", as_json: bool) -> None:
+    if as_json:
+        counts = {"series": done.series, "added": done.added, "requests": done.requests}
+        click.echo(json.dumps(counts | {"holes": [str(hole) for hole in done.holes], "note": done.note}))
+        return
+    click.echo(f"{done.series}: {done.added:,} new samples, {done.requests:,} requests")
+    for hole in done.holes[:HOLES_TOLD]:
+        click.echo(f"  missing: {hole}")
+    if done.note:
+        click.echo(f"  {done.note}")
+    if len(done.holes) > HOLES_TOLD:
+        click.echo(f"  {len(done.holes) - HOLES_TOLD} more holes; carrybook data gaps {done.series} names them")
+
+
+def _midnight_ns(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
+
+
+COMMANDS = (data, fetch)

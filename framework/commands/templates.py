@@ -1,0 +1,309 @@
+"""Templates: the text of a new scenario for a coin, and of a new strategy with its test and a scenario that uses it.
+
+A scenario names series of the store, and the commands that fetch them; for `EMBEDDED` it reads the data that ship.
+"""
+
+import builtins
+import importlib.util
+import keyword
+import re
+from collections.abc import Mapping
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from string import Template
+
+from attrs import frozen
+
+import framework
+from framework.data.origins import commands
+from framework.errors import TemplateError
+
+LONGS = ("asgard",)
+"""Venues that can hold the long leg of a new scenario."""
+SHORTS = ("drift", "hyperliquid")
+"""Venues that can hold the short one."""
+COIN = re.compile(r"k?[A-Z][A-Z0-9]{0,9}")
+"""Codes of coins as Hyperliquid writes them: `ETH`, or `kBONK` for a thousand of them."""
+MODULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+"""Names of modules as everybody writes them."""
+EMBEDDED = "SOL"
+"""The coin of which data ship with the project, and the days that they cover."""
+FIRST, LAST = date(2024, 12, 31), date(2026, 2, 13)
+
+
+RESERVES = {"BTC": "CBBTC", "ETH": "ETH", "SOL": "SOL"}
+"""Coin -> Kamino's reserve in which it is lent, by a name that `carrybook fetch kamino` knows."""
+LENDING = re.compile(r"(kamino(:[A-Za-z0-9]+)?|defillama):[A-Za-z0-9-]+")
+"""Ids of series that have a lending rate."""
+
+STORED = Template(
+    """\
+[market]
+start = $first                # first and last day in UTC, both included
+end = $last
+prices = "hyperliquid:$coin:1d"     # its candles are the rows of the market
+
+# All series are of the store (see docs/data.md), into which these commands fetch what it lacks:
+$commands
+[market.funding]
+$short = "$funding"  # paid every hour; a row takes all that falls into it
+
+[market.series]
+${small}_lending_apy = { series = "$lending", joining = "mean", rates = "effective" }  # what the coin earns
+usdc_borrowing_apy = { series = "kamino:USDC", joining = "mean", rates = "effective" }  # what the loan costs
+"""
+)
+
+SHIPPED = f"""\
+[market]
+start = {FIRST}                # first and last day in UTC, both included
+end = {LAST}
+embedded = "sol_daily"            # a reconstruction, which ships with the project
+"""
+
+SCENARIO = Template(
+    """\
+# $coin long on $Long against a short on $Short; equity is levelled when a leg's effective leverage passes the trigger.
+# Any key can be changed here, or for one run with --set KEY=VALUE.
+name = "$name"
+capital_usd = 10_000
+
+$market
+[rulebook]
+class = "study"                   # simplified fees, margins and penalties; the keys of a venue go first
+
+[strategy]
+class = "capital_rebalance"
+long = "$long"
+short = "$short"
+leverage = 2.0                    # notional over equity of each leg at entry, above 1
+trigger = 5.0                     # effective leverage that starts a transfer, or "never"
+
+[venues.$long]
+coin = "$coin"
+lending_rate = "${small}_lending_apy"
+
+[venues.$short]
+coin = "$coin"
+"""
+)
+
+STRATEGY = Template(
+    '''\
+"""$Title: a coin held long and sold short, both anew when the short's leverage has passed a limit."""
+
+from attrs import field, frozen, validators
+
+from framework import Close, ConditionMet, Ended, LeverageAbove, Liquidated, Strategy
+from strategies.pair import open_pair
+
+
+@frozen(kw_only=True)
+class $Class(Strategy):
+    """Half of the equity behind each leg at `leverage`; closed and opened anew when the short passes `limit`.
+
+    The fields are the keys of `[strategy]` in a scenario.
+    """
+
+    long: str
+    short: str
+    leverage: float = field(validator=validators.gt(1))
+    limit: float = field(validator=validators.gt(1))
+
+    def conditions(self):
+        """What wakes the strategy besides what venues do."""
+        return (LeverageAbove(self.short, self.limit),)
+
+    def on_start(self, view):
+        """The first orders: all the capital is in the wallet."""
+        yield from open_pair(view, self.long, self.short, self.leverage)
+
+    def on_event(self, event, view):
+        """The orders that an event provokes; `view` shows the effect of each before the next line runs."""
+        if isinstance(event, ConditionMet | Liquidated | Ended):
+            yield Close(self.long)
+            yield Close(self.short)
+        if isinstance(event, ConditionMet | Liquidated):
+            yield from open_pair(view, self.long, self.short, self.leverage)
+'''
+)
+
+STRATEGY_TEST = Template(
+    '''\
+"""$Title: one event and one view for its hooks, and its scenario for the books."""
+
+from pathlib import Path
+
+from framework import Close, ConditionMet, Ended, LeverageAbove, Open, Scenario, Side, StillView, assemble, waterfall
+from $name import $Class
+
+STRATEGY = $Class(long="asgard", short="hyperliquid", leverage=2.0, limit=4.0)
+VIEW = StillView(price=100.0, cash_usd=10_000.0)
+
+
+def test_it_opens_both_legs():
+    """Half of the cash behind the long; the short is offered what is left, which in a view that stands still is all."""
+    assert list(STRATEGY.on_start(VIEW)) == [
+        Open("asgard", Side.LONG, 100.0, 5_000.0),
+        Open("hyperliquid", Side.SHORT, 100.0, 10_000.0),
+    ]
+
+
+def test_past_the_limit_it_closes_both_and_opens_them_anew():
+    """Two closings, then the orders of the start."""
+    met = ConditionMet(event=1, at_ns=0, venue="hyperliquid", condition=LeverageAbove("hyperliquid", 4.0))
+    closed = [Close("asgard"), Close("hyperliquid")]
+    assert list(STRATEGY.on_event(met, VIEW)) == closed + list(STRATEGY.on_start(VIEW))
+
+
+def test_at_the_end_it_closes_both():
+    """And opens nothing."""
+    ended = Ended(event=1, at_ns=0, venue="")
+    assert list(STRATEGY.on_event(ended, VIEW)) == [Close("asgard"), Close("hyperliquid")]
+
+
+def test_its_books_add_up():
+    """Nothing is unexplained, and settled row by row the ledger is the same."""
+    assembly = assemble(Scenario.load(Path(__file__).with_name("$name.toml")))
+    run = assembly.simulation().run()
+    assert waterfall(run).unexplained == 0
+    assert assembly.simulation(rows_at_once=1).run().ledger.digest == run.ledger.digest
+'''
+)
+
+STRATEGY_SCENARIO = Template(
+    """\
+# A scenario for $Class, which is found in the directory in which the command is started.
+name = "$name"
+capital_usd = 10_000
+
+$market
+[rulebook]
+class = "study"                   # simplified fees, margins and penalties; the keys of a venue go first
+
+[strategy]
+class = "$name:$Class"
+long = "asgard"
+short = "hyperliquid"
+leverage = 2.0                    # notional over equity of each leg at entry, above 1
+limit = 4.0                       # effective leverage of the short at which both legs are opened anew
+
+[venues.asgard]
+
+[venues.hyperliquid]
+"""
+)
+
+
+@frozen(kw_only=True)
+class Pages:
+    """What is to be written: name of a file -> its text; `fetches` are the commands that fetch a scenario's data."""
+
+    texts: Mapping[str, str]
+    fetches: tuple[str, ...] = ()
+
+
+def new_scenario(
+    coin: str, long: str, short: str, *, first: date | None = None, last: date | None = None, lending: str | None = None
+) -> Pages:
+    """A scenario that is long of `coin` at one venue and short of it at another; raises `TemplateError`.
+
+    It names series of the store: `lending` where the project does not know that of the coin. For the coin of which data
+    ship with the project it runs at once on those, unless days or a series are given.
+    """
+    if not COIN.fullmatch(coin):
+        hint = f"; did you mean {coin.upper()}?" if COIN.fullmatch(coin.upper()) else ""
+        raise TemplateError(f"--coin {coin}: expected the code of a coin in capitals, such as ETH{hint}")
+    for option, venue, known in (("--long", long, LONGS), ("--short", short, SHORTS)):
+        if venue not in known:
+            raise TemplateError(f"{option} {venue}: expected {' or '.join(known)}{_close(venue, known)}")
+    name = f"{coin.lower()}_{long}_{short}"
+    words = {"coin": coin, "small": coin.lower(), "long": long, "short": short, "name": name}
+    words |= {"Long": long.capitalize(), "Short": short.capitalize()}
+    fetches: tuple[str, ...] = ()
+    if coin == EMBEDDED and not (first or last or lending):
+        market = SHIPPED
+    else:
+        days = first or FIRST, last or LAST
+        if days[1] < days[0]:
+            raise TemplateError(f"--to {days[1]}: before --from {days[0]}; expected a day on or after it")
+        words |= {"lending": _lending(coin, lending), "funding": _funding(coin, short)}
+        series = (f"hyperliquid:{coin}:1d", words["funding"], words["lending"], "kamino:USDC")
+        fetches = tuple(commands(series, days=days))
+        said = "".join(f"#   {line}\n" for line in fetches)
+        market = STORED.substitute(words, first=days[0], last=days[1], commands=said.rstrip())
+    return Pages(texts={f"{name}.toml": SCENARIO.substitute(words, market=market)}, fetches=fetches)
+
+
+def new_strategy(name: str) -> Pages:
+    """A strategy as module `name`, with a test and a scenario; raises `TemplateError` for a name that cannot be one."""
+    if not MODULE.fullmatch(name) or keyword.iskeyword(name):
+        near = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).strip("_").lower()
+        hint = f"; did you mean {near}?" if MODULE.fullmatch(near) and near != name else ""
+        raise TemplateError(f"{name!r} is no name of a module; expected words such as funding_watch{hint}")
+    cls = "".join(word.capitalize() for word in name.split("_"))
+    if cls in framework.__all__ or hasattr(builtins, cls):
+        raise TemplateError(f"{name!r} makes a class {cls}, which is there already; expected another name")
+    words = {"name": name, "Class": cls, "Title": name.replace("_", " ").capitalize(), "market": SHIPPED}
+    return Pages(
+        texts={
+            f"{name}.py": STRATEGY.substitute(words),
+            f"test_{name}.py": STRATEGY_TEST.substitute(words),
+            f"{name}.toml": STRATEGY_SCENARIO.substitute(words),
+        }
+    )
+
+
+def write(pages: Pages, directory: Path) -> list[Path]:
+    """Write all pages, or none: nothing that is there is ever replaced. Raises `TemplateError`."""
+    paths = [directory / name for name in pages.texts]
+    for path in paths:
+        if path.exists() or path.is_symlink():
+            raise TemplateError(f"{path}: there already; expected a name that is free")
+        module = path.stem
+        if path.suffix == ".py" and importlib.util.find_spec(module) is not None:
+            raise TemplateError(f"{path}: {module} is the name of another module already; expected one that is free")
+    written: list[Path] = []
+    made = not directory.exists()
+    try:
+        if made:
+            directory.mkdir()
+        for path, text in zip(paths, pages.texts.values(), strict=True):
+            with path.open("x") as file:
+                written.append(path)
+                file.write(text)
+    except OSError as error:
+        for path in written:
+            path.unlink(missing_ok=True)
+        if made and directory.is_dir():
+            directory.rmdir()
+        raise TemplateError(f"{error.filename or directory}: not writable ({error.strerror})") from None
+    return paths
+
+
+def _lending(coin: str, given: str | None) -> str:
+    """The series of what the coin earns: the one that was given, or the one that the project knows."""
+    if given is None:
+        if coin not in RESERVES:
+            raise TemplateError(
+                f"--coin {coin}: its lending rate is not known here, as are those of {', '.join(RESERVES)}; "
+                "expected --lending with a series such as kamino:RESERVE or defillama:POOL"
+            )
+        return f"kamino:{RESERVES[coin]}"
+    if not LENDING.fullmatch(given):
+        raise TemplateError(f"--lending {given}: expected a series such as kamino:RESERVE or defillama:POOL")
+    return given
+
+
+def _funding(coin: str, short: str) -> str:
+    """The series of what the short is paid; Drift counts in millions what Hyperliquid counts in thousands."""
+    if short == "hyperliquid":
+        return f"hyperliquid:{coin}:funding"
+    market = f"1M{coin[1:]}" if coin.startswith("k") else coin
+    return f"drift:{market}-PERP:funding"
+
+
+def _close(word: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""

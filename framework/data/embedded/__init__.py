@@ -1,0 +1,61 @@
+"""Data sets that ship with the project: reconstructions through published figures, never the original files."""
+
+from pathlib import Path
+
+import numpy as np
+from attrs import evolve, frozen
+
+from framework.data.raw import Raw
+from framework.data.readers import table
+from framework.data.series import Series
+from framework.errors import MarketError
+
+HERE = Path(__file__).parent
+NO_FUNDING = "none"
+"""What a scenario calls a market in which nobody pays funding."""
+FUNDING = "_funding_rate"
+
+
+@frozen
+class Embedded:
+    """A data set of the project, with the words that go wherever its results are shown."""
+
+    file: str
+    interval: str
+    label: str
+
+    def series(self, funding: str | None = None) -> Series:
+        """The data set as read from its file, with one of its fundings, or none, as the column `funding_rate`."""
+        series = table(Raw.read(HERE / self.file), interval=self.interval)
+        if funding is None:
+            return series
+        own = {name.removesuffix(FUNDING): column for name, column in series.columns.items() if name.endswith(FUNDING)}
+        if funding == NO_FUNDING:
+            chosen = np.zeros(len(series.time_ns))
+        elif funding in own:
+            chosen = own[funding]
+        else:
+            known = ", ".join([NO_FUNDING, *own])
+            raise MarketError(f"market.funding: the embedded data have no {funding!r}; expected one of {known}")
+        return evolve(series, columns={**series.columns, "funding_rate": chosen})
+
+
+EMBEDDED = {
+    "sol_daily": Embedded(
+        file="sol_daily.csv",
+        interval="1d",
+        label=(
+            "RECONSTRUCTION: SOL daily rows rebuilt through the study's printed prices and monthly mean rates; "
+            "results resemble the study's and are not equal to them"
+        ),
+    ),
+    "uss_daily": Embedded(
+        file="uss_daily.csv",
+        interval="1d",
+        label=(
+            "RECONSTRUCTION: SOL and jitoSOL daily rows drawn through the USS page's worked numbers, prices on Drift's "
+            "chain and the stake pool's published rates; results show how the rules work and are no history"
+        ),
+    ),
+}
+"""Data set by the name that a scenario calls it."""

@@ -1,0 +1,122 @@
+"""Binance's public API of USD-margined futures: candles, and every payment of funding, both paged by time.
+
+Funding is a fraction of the notional for its own interval, eight hours and at times four, two or one; positive where
+longs pay shorts. It is stamped some milliseconds late.
+"""
+
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from framework.clock import INTERVALS_NS, NS_PER_HOUR
+from framework.data.fetching.client import Client, Pace, Reply
+from framework.data.fetching.feed import (
+    NS_PER_MS,
+    Feed,
+    Page,
+    after_last,
+    ascending,
+    milliseconds,
+    numbers,
+    refuse_units,
+    rows_of,
+)
+from framework.data.series import Joining
+from framework.data.store import Kind, Samples
+from framework.errors import FetchError
+
+HOST = "https://fapi.binance.com"
+PACE = Pace(per_minute=1200, burst=60, rest_s=30)
+"""Half of what is allowed by address."""
+FUNDING_ROWS, CANDLE_ROWS = 1000, 1500
+CANDLE_WEIGHT = 10
+CAP, USUAL = 0.05, 0.003
+"""What no payment goes beyond, and what a month of them does not go beyond in the middle."""
+CANDLE = ("t", "open", "high", "low", "close", "volume", "T")
+"""The first cells of a candle."""
+
+
+@frozen(kw_only=True)
+class Candles(Feed):
+    """Candles of a perpetual: open, high, low, close in USDT and the traded volume in coins."""
+
+    symbol: str
+    interval: str
+    host: str = HOST
+    pace: Pace = PACE
+
+    @property
+    def kind(self) -> Kind:
+        every_ns = INTERVALS_NS[self.interval]
+        return Kind(
+            series=f"binance:{self.symbol}:{self.interval}",
+            what=f"Binance, trades of the {self.symbol} perpetual in candles of {self.interval}",
+            units=dict.fromkeys(("open", "high", "low", "close"), "USD") | {"volume": "coins"},
+            joining=Joining.LAST,
+            every_ns=every_ns,
+            span_ns=every_ns,
+        )
+
+    def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
+        asked = _window(self.symbol, start_ns, end_ns, CANDLE_ROWS) | {"interval": self.interval}
+        reply = client.get("/fapi/v1/klines", asked, CANDLE_WEIGHT)
+        rows = _candles(reply)
+        times = milliseconds(reply, rows, "t")
+        ascending(reply, times)
+        spans = milliseconds(reply, rows, "T") + NS_PER_MS - times
+        for index in np.flatnonzero(spans != INTERVALS_NS[self.interval])[:1]:
+            said = f"row {index + 1} is a candle of {spans[index] / 1e9:g} s"
+            raise refuse_units(reply.request, said, f"candles of {self.interval}")
+        columns = {name: numbers(reply, rows, name) for name in self.kind.units}
+        return Page(reply, Samples(times, columns), after_last(times, end_ns, INTERVALS_NS[self.interval]))
+
+
+@frozen(kw_only=True)
+class Funding(Feed):
+    """Every payment of a perpetual, as a fraction of the notional for its own interval."""
+
+    symbol: str
+    host: str = HOST
+    pace: Pace = PACE
+
+    @property
+    def kind(self) -> Kind:
+        return Kind(
+            series=f"binance:{self.symbol}:funding",
+            what=f"Binance, funding of the {self.symbol} perpetual, positive: longs pay shorts",
+            units={"funding_rate": "fraction of notional per payment"},
+            joining=Joining.SUM,
+            every_ns=8 * NS_PER_HOUR,
+            changing=True,
+            grid_ns=NS_PER_HOUR,
+            lag_ns=60 * 1_000_000_000,
+        )
+
+    def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
+        reply = client.get("/fapi/v1/fundingRate", _window(self.symbol, start_ns, end_ns, FUNDING_ROWS))
+        rows = rows_of(reply, reply.json())
+        times = milliseconds(reply, rows, "fundingTime")
+        ascending(reply, times)
+        samples = Samples(times, {"funding_rate": numbers(reply, rows, "fundingRate")})
+        return Page(reply, samples, after_last(times, end_ns))
+
+    def check_units(self, samples: Samples, request: str) -> None:
+        """Fractions, not percent."""
+        rate = np.abs(samples.columns["funding_rate"])
+        if rate.max() > CAP or (len(samples) > 30 and np.median(rate) > USUAL):
+            said = f"payments of up to {rate.max():.3g}, {np.median(rate):.3g} in the middle"
+            raise refuse_units(request, said, "fractions of the notional")
+
+
+def _window(symbol: str, start_ns: int, end_ns: int, rows: int) -> dict[str, object]:
+    first_ms, last_ms = -(-start_ns // NS_PER_MS), (end_ns - 1) // NS_PER_MS
+    return {"symbol": symbol, "startTime": first_ms, "endTime": last_ms, "limit": rows}
+
+
+def _candles(reply: Reply) -> list[dict[str, Any]]:
+    """Candles, which come as arrays, as objects."""
+    rows = reply.json()
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) >= len(CANDLE) for row in rows):
+        raise FetchError(f"{reply.request}: {reply.content[:80]!r}; expected an array of candles")
+    return [dict(zip(CANDLE, row, strict=False)) for row in rows]

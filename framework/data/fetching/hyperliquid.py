@@ -1,0 +1,117 @@
+"""Hyperliquid's info API: candles, and hourly funding with its premium, both by POST and paged by time.
+
+Funding is a fraction of the notional for the hour, positive where longs pay shorts; candles are trades in USD. The
+interface gives 500 rows of funding at most and only the latest 5,000 candles of an interval.
+"""
+
+import numpy as np
+from attrs import frozen
+
+from framework.clock import INTERVALS_NS, NS_PER_HOUR
+from framework.data.fetching.client import Client, Pace
+from framework.data.fetching.feed import (
+    NS_PER_MS,
+    Feed,
+    Page,
+    after_last,
+    ascending,
+    milliseconds,
+    numbers,
+    refuse_units,
+    rows_of,
+)
+from framework.data.series import Joining
+from framework.data.store import Kind, Samples
+
+HOST = "https://api.hyperliquid.xyz"
+PACE = Pace(per_minute=1200, burst=300, rest_s=10)
+"""The limit by address: 1,200 units of weight a minute."""
+FUNDING_WEIGHT, CANDLE_WEIGHT = 45, 103
+"""Weights of full pages: 20, and 1 for every 20 payments or 60 candles."""
+LAG_NS = 1_200 * 1_000_000_000
+"""Payments have been stamped up to 887 s after their hour."""
+CAP, INTEREST, CLAMP = 0.04, 0.0001, 0.0005
+"""Per hour, and per eight hours: the rate is (premium + the interest's distance from it, clamped) / 8."""
+
+
+@frozen(kw_only=True)
+class Candles(Feed):
+    """Candles of a coin: open, high, low, close in USD and the traded volume in coins."""
+
+    coin: str
+    interval: str
+    host: str = HOST
+    pace: Pace = PACE
+    note: str = "Hyperliquid keeps only the latest 5,000 candles of an interval"
+
+    @property
+    def kind(self) -> Kind:
+        every_ns = INTERVALS_NS[self.interval]
+        units = dict.fromkeys(("open", "high", "low", "close"), "USD") | {"volume": self.coin}
+        return Kind(
+            series=f"hyperliquid:{self.coin}:{self.interval}",
+            what=f"Hyperliquid, trades of {self.coin}-USD perpetuals in candles of {self.interval}",
+            units=units,
+            joining=Joining.LAST,
+            every_ns=every_ns,
+            span_ns=every_ns,
+        )
+
+    def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
+        asked = {"coin": self.coin, "interval": self.interval, "startTime": -(-start_ns // NS_PER_MS)}
+        asked["endTime"] = (end_ns - 1) // NS_PER_MS
+        reply = client.post("/info", {"type": "candleSnapshot", "req": asked}, CANDLE_WEIGHT)
+        rows = rows_of(reply, reply.json())
+        times = milliseconds(reply, rows, "t")
+        ascending(reply, times)
+        spans = milliseconds(reply, rows, "T") + NS_PER_MS - times
+        every_ns = INTERVALS_NS[self.interval]
+        for index in np.flatnonzero(spans != every_ns)[:1]:
+            said = f"row {index + 1} is a candle of {spans[index] / 1e9:g} s"
+            raise refuse_units(reply.request, said, f"candles of {self.interval}")
+        names = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
+        columns = {name: numbers(reply, rows, key) for name, key in names.items()}
+        return Page(reply, Samples(times, columns), after_last(times, end_ns, INTERVALS_NS[self.interval]))
+
+
+@frozen(kw_only=True)
+class Funding(Feed):
+    """Hourly funding of a coin: the rate as a fraction of the notional, and the premium that it comes from."""
+
+    coin: str
+    host: str = HOST
+    pace: Pace = PACE
+
+    @property
+    def kind(self) -> Kind:
+        return Kind(
+            series=f"hyperliquid:{self.coin}:funding",
+            what=f"Hyperliquid, funding of {self.coin}-USD perpetuals, positive: longs pay shorts",
+            units={"funding_rate": "fraction of notional per hour", "premium": "fraction"},
+            joining=Joining.SUM,
+            every_ns=NS_PER_HOUR,
+            grid_ns=NS_PER_HOUR,
+            lag_ns=LAG_NS,
+        )
+
+    def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
+        asked = {"type": "fundingHistory", "coin": self.coin, "startTime": -(-start_ns // NS_PER_MS)}
+        reply = client.post("/info", asked | {"endTime": (end_ns - 1) // NS_PER_MS}, FUNDING_WEIGHT)
+        rows = rows_of(reply, reply.json())
+        times = milliseconds(reply, rows, "time")
+        ascending(reply, times)
+        columns = {"funding_rate": numbers(reply, rows, "fundingRate"), "premium": numbers(reply, rows, "premium")}
+        return Page(reply, Samples(times, columns), after_last(times, end_ns))
+
+    def check_units(self, samples: Samples, request: str) -> None:
+        """The rate follows from the premium: it shows another unit, and another sign."""
+        rate, premium = samples.columns["funding_rate"], samples.columns["premium"]
+        due = np.clip((premium + np.clip(INTEREST - premium, -CLAMP, CLAMP)) / 8, -CAP, CAP)
+        said = (
+            f"funding rates of {np.median(np.abs(rate)):.3g} an hour where premiums give {np.median(np.abs(due)):.3g}"
+        )
+        size, expected = np.abs(rate).sum(), np.abs(due).sum()
+        if np.abs(rate).max() > CAP or not expected / 10 <= size <= expected * 10:
+            raise refuse_units(request, said, "fractions of the notional per hour")
+        if (rate * due).sum() < 0:
+            raise refuse_units(request, f"{said}, with the other sign", "rates above 0 where longs pay shorts")

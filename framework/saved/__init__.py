@@ -1,0 +1,1 @@
+"""A finished run's folder: written once, then read again by audit, register, explanation, exports and SQL."""

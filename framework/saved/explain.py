@@ -1,0 +1,209 @@
+"""Explain: a number of the report, down to accounts, months, entries, events and the market rows behind them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from framework.accounts import Account
+from framework.errors import RunError
+from framework.saved.audit.worth import COSTS, FIGURES
+from framework.saved.folder import Folder
+from framework.saved.register import Selection
+from framework.valuation import WATERFALL_BUCKETS, bucket_of, revalued
+from framework.worth import PricedBook, decimal, usdc
+
+SOURCES = (
+    "event", "kind", "row", "rate", "price", "size",
+    "price_source", "price_source_row", "rate_source", "rate_source_row", "rate_source_rows",
+)  # fmt: skip
+
+
+ACCOUNTS = {"bridge_usd": "Expenses:Bridge:Fee", "maintenance_fee_usd": "Expenses:Issuer:MaintenanceFee"}
+"""Figure of the summary that is one account -> the account."""
+
+
+@frozen(kw_only=True)
+class Node:
+    """A number and the parts that it is the sum of; `usd` is exact, `entries` counts the transfers behind it."""
+
+    label: str
+    amount: int
+    """Integer of 10^-PLACES USD."""
+    entries: int
+    children: Sequence["Node"] = ()
+    event: int | None = None
+    """The event of an entry; None for what is no entry."""
+
+    @property
+    def usd(self) -> Decimal:
+        """The number in USD."""
+        return decimal(self.amount)
+
+    def walk(self, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], "Node"]]:
+        """The node and all below it, each with the labels above it."""
+        yield above, self
+        for child in self.children:
+            yield from child.walk((*above, self.label))
+
+
+@frozen
+class _Entry:
+    seq: int
+    event: int
+    at_ns: int
+    atoms: int
+    amount: int
+
+
+@frozen(eq=False)
+class _Explainer:
+    """What went through every account in a period, entry by entry, valued; and what was held before and after."""
+
+    folder: Folder
+    chosen: Selection
+    book: PricedBook
+    entries: dict[Account, list[_Entry]] = field(factory=dict)
+    held: dict[Account, tuple[int, int]] = field(factory=dict)
+
+    def read(self) -> None:
+        """Read the ledger once."""
+        opening, closing = dict.fromkeys(self.folder.accounts, 0), dict.fromkeys(self.folder.accounts, 0)
+        seq = 1
+        for batch in self.folder.records():
+            for flow in self.book.flows(batch, seq):
+                inside = self.chosen.within(flow.at_ns)
+                values = self.book.usd(flow)
+                early = ~inside & (flow.at_ns < self._start_ns())
+                opening[flow.account] += int(flow.amounts[early].sum())
+                closing[flow.account] += int(flow.amounts[early | inside].sum())
+                entries = self.entries.setdefault(flow.account, [])
+                for index in np.flatnonzero(inside).tolist():
+                    entries.append(
+                        _Entry(
+                            int(flow.seq[index]),
+                            int(flow.event[index]),
+                            int(flow.at_ns[index]),
+                            int(flow.amounts[index]),
+                            values[index],
+                        )
+                    )
+            seq += len(batch)
+        first, last = self._rows()
+        for account in self.folder.accounts:
+            if revalued(account):
+                before, after = opening[account], closing[account]
+                self.held[account] = (self._worth(account, before, first), self._worth(account, after, last))
+
+    def bucket(self, name: str, sign: int) -> Node:
+        """A bucket of the waterfall: what went through its accounts, and the revaluation of what they hold."""
+        accounts = [account for account in self.folder.accounts if bucket_of(account) == name]
+        return _sum(name, [self._account(account, sign) for account in accounts])
+
+    def accounts(self, label: str, accounts: Sequence[Account]) -> Node:
+        """Some accounts: income as a gain, an expense as a cost, money as growth, what has a price as its profit."""
+        gains = [each.name.startswith("Income:") or revalued(each) for each in accounts]
+        return _sum(label, [self._account(each, 1 if gain else -1) for each, gain in zip(accounts, gains, strict=True)])
+
+    def equity(self) -> Node:
+        """What is left at the end on every account that counts for the equity."""
+        left = [account for account in self.folder.accounts if account.name.startswith(("Assets:", "Liabilities:"))]
+        nodes = []
+        for account in left:
+            entries = self.entries.get(account, [])
+            amount = self.held[account][1] if revalued(account) else usdc(sum(entry.atoms for entry in entries))
+            nodes.append(Node(label=_title(account), amount=amount, entries=len(entries)))
+        return _sum("equity at the end", nodes)
+
+    def _account(self, account: Account, sign: int) -> Node:
+        entries = self.entries.get(account, [])
+        months: dict[str, list[Node]] = {}
+        for entry in entries:
+            at = datetime.fromtimestamp(entry.at_ns // 1_000_000_000, UTC)
+            label = f"entry {entry.seq}, {at:%Y-%m-%d}: {account.asset.decimal(entry.atoms)} {account.asset.code}"
+            node = Node(label=label, amount=-sign * entry.amount, entries=1, event=entry.event)
+            months.setdefault(f"{at:%Y-%m}", []).append(node)
+        nodes = [_sum(month, children) for month, children in months.items()]
+        if account in self.held:
+            before, after = self.held[account]
+            if before:
+                nodes.insert(0, Node(label="held before, at its last close", amount=-sign * before, entries=0))
+            nodes.append(Node(label="held at the end, at the last close", amount=sign * after, entries=0))
+        return _sum(_title(account), nodes)
+
+    def _start_ns(self) -> int:
+        since = self.chosen.since
+        return int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()) * 10**9 if since else -1
+
+    def _rows(self) -> tuple[int, int]:
+        """Price rows, as in `Prices`, at which what was held before the period and at its end is valued."""
+        inside = np.flatnonzero(self.chosen.within(self.book.at_ns))
+        if not len(inside):
+            raise RunError(f"{self.folder.path}: no rows of the market are on the days that are asked for")
+        return int(inside[0]), int(inside[-1]) + 1
+
+    def _worth(self, account: Account, atoms: int, row: int) -> int:
+        return self.book.prices[account.asset].usd(account.asset, atoms, row)
+
+
+def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
+    """The tree of a bucket of the waterfall, a figure of the summary, or an account and all below it.
+
+    Income is explained as a gain and an expense as a cost, both above 0; money as what it grew by, and coins, contracts
+    and tokens as the profit that their price made. Raises `RunError` for what is none of these.
+    """
+    explainer = _Explainer(folder, chosen or Selection(), folder.book)
+    name = FIGURES.get(what, what)
+    below = ACCOUNTS.get(what, what)
+    accounts = [each for each in folder.accounts if f"{each.name}:".startswith(f"{below}:")]
+    if accounts:
+        explainer.read()
+        return explainer.accounts(what, accounts)
+    if name not in (*WATERFALL_BUCKETS, "result", "final_equity_usd"):
+        known = ", ".join([*WATERFALL_BUCKETS, "result", "final_equity_usd", *FIGURES, *ACCOUNTS, "an account"])
+        raise RunError(f"{folder.path}: nothing to explain as {what!r}; expected one of {known}")
+    explainer.read()
+    if name == "result":
+        return _sum("result", [explainer.bucket(bucket, 1) for bucket in WATERFALL_BUCKETS])
+    if name == "final_equity_usd":
+        return explainer.equity()
+    return explainer.bucket(name, -1 if what in COSTS else 1)
+
+
+def sources(folder: Folder, events: Sequence[int]) -> Mapping[int, str]:
+    """What each of these events came from, in words: rate, price and size, and the rows of the files behind them."""
+    wanted, found = np.array(sorted(set(events)), dtype=np.int64), {}
+    for batch in folder.batches("events", SOURCES):
+        for index in np.flatnonzero(np.isin(batch["event"].to_numpy(), wanted)).tolist():
+            row = {name: batch[name][index].as_py() for name in SOURCES}
+            found[row["event"]] = _source(row)
+    return found
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    words = f"event {row['event']} {row['kind']}"
+    if row["rate"] is not None:
+        first, count = row["rate_source_row"], row["rate_source_rows"]
+        rows = f"{first}" if count in (None, 1) else f"{first}-{first + count - 1}" if count else "none"
+        words += f", rate {row['rate']:.10g}" + (f" ({row['rate_source']}:{rows})" if row["rate_source"] else "")
+    if row["price"] is not None:
+        words += f", price {row['price']:.10g}"
+        words += f" ({row['price_source']}:{row['price_source_row']})" if row["price_source"] else ""
+    return words
+
+
+def _title(account: Account) -> str:
+    return f"{account.name} ({account.asset.code})"
+
+
+def _sum(label: str, children: Sequence[Node]) -> Node:
+    told = [child for child in children if child.amount or child.entries]
+    return Node(
+        label=label,
+        amount=sum(child.amount for child in told),
+        entries=sum(child.entries for child in told),
+        children=tuple(told),
+    )

@@ -1,0 +1,218 @@
+"""A saved run as views for SQL, in DuckDB: exact amounts, exact prices, read-only, and no file but the run's own.
+
+Amounts are integers of atomic units; `units`, prices and dollars are DECIMALs, so that sums are exact.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from framework.errors import RunError, SqlError
+from framework.saved.folder import Folder
+from framework.units import Asset
+from framework.valuation import bucket_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+TABLES = ("ledger", "events", "market", "equity", "balances")
+"""Parquet files of a run's folder."""
+WIDTH = 38
+"""Digits of a DECIMAL."""
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FLOAT", "DOUBLE")
+"""How the types of numbers begin."""
+FETCHED = 4096
+"""Rows of an answer that are in memory at a time."""
+
+VIEWS = """
+-- every account of the chart in each of its assets, and the bucket of the waterfall that it feeds
+CREATE VIEW accounts AS
+SELECT * FROM (VALUES
+{chart}
+) AS chart(number, account, asset, type, decimals, bucket);
+
+-- one row per transfer: amount in atomic units, units of the asset as a DECIMAL; times in UTC
+CREATE VIEW transfers AS
+SELECT seq, make_timestamp(at_ns // 1000) AS time, at_ns, event, kind, debit, credit, asset, amount,
+    CAST(amount AS DECIMAL({width}, 0)) * CASE asset {atoms} END AS units
+FROM {ledger};
+
+-- two rows per transfer: the debit side above zero, the credit side below
+CREATE VIEW postings AS
+SELECT seq, time, at_ns, event, kind, debit AS account, asset, CAST(amount AS HUGEINT) AS amount, units FROM transfers
+UNION ALL
+SELECT seq, time, at_ns, event, kind, credit, asset, -CAST(amount AS HUGEINT), -units FROM transfers;
+
+CREATE VIEW events AS SELECT make_timestamp(at_ns // 1000) AS time, * FROM {events};
+
+CREATE VIEW market AS SELECT make_timestamp(at_ns // 1000) AS time, * FROM {market};
+
+CREATE VIEW equity AS SELECT make_timestamp(at_ns // 1000) AS time, * FROM {equity};
+
+-- every account by month, in atomic units: opening balance, debits, credits, closing balance
+CREATE VIEW roll_forward AS SELECT * FROM {balances};
+
+-- the close of each asset in each row of the market, the very decimals that were read
+CREATE VIEW prices AS
+{prices};
+
+-- every account at the end: debits less credits, valued at the last close
+CREATE VIEW balances AS
+SELECT account, asset, type, coalesce(transfers, 0) AS transfers, coalesce(amount, 0) AS amount,
+    coalesce(units, 0) AS units, price_usd, coalesce(units, 0) * price_usd AS value_usd
+FROM accounts
+LEFT JOIN (
+    SELECT account, asset, count(*) AS transfers, sum(amount) AS amount, sum(units) AS units
+    FROM postings GROUP BY account, asset
+) USING (account, asset)
+LEFT JOIN (
+    SELECT asset, price_usd FROM prices WHERE row = (SELECT max(row) FROM market)
+    UNION ALL SELECT 'USDC', CAST(1 AS DECIMAL({width}, {places}))
+) USING (asset)
+ORDER BY number;
+
+-- what each account adds to its bucket, in USD: gains are positive, and all of it sums to the result of the run.
+-- What moved is valued at the last close before it, or at the prices at which the run was opened.
+CREATE VIEW waterfall AS
+WITH quotes AS (
+    SELECT at_ns, asset, price_usd FROM prices
+    UNION ALL
+    SELECT at_ns, asset, price_usd FROM ({opened})
+), flows AS (
+    SELECT account, asset, units * CAST(1 AS DECIMAL({width}, {places})) AS usd FROM postings WHERE asset = 'USDC'
+    UNION ALL
+    SELECT moved.account, moved.asset, moved.units * quotes.price_usd
+    FROM (SELECT * FROM postings WHERE asset <> 'USDC') AS moved
+    ASOF JOIN quotes ON moved.asset = quotes.asset AND moved.at_ns >= quotes.at_ns
+)
+SELECT bucket, account, asset,
+    CASE WHEN type IN ('Assets', 'Liabilities') THEN value_usd - flow_usd ELSE -flow_usd END AS usd
+FROM accounts
+JOIN (SELECT account, asset, sum(usd) AS flow_usd FROM flows GROUP BY account, asset) USING (account, asset)
+JOIN (SELECT account, asset, value_usd FROM balances) USING (account, asset)
+WHERE bucket IS NOT NULL
+ORDER BY number;
+"""
+
+QUOTES = """
+SELECT row, {at_ns} AS at_ns, {asset} AS asset,
+    CAST(CAST({column} AS VARCHAR) AS DECIMAL(38, {places})) AS price_usd
+FROM market"""
+"""The prices of one asset, out of the column of the market that has them."""
+
+
+@frozen
+class Answer:
+    """What a query gave: names of the columns, which of them are numbers, and the rows, once, as they are fetched.
+
+    `label` is what a reader of any result must know about the data, or nothing.
+    """
+
+    columns: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: Iterator[tuple[object, ...]]
+    label: str
+
+
+@contextmanager
+def ask(folder: Folder, statement: str) -> Iterator[Answer]:
+    """The answer to one SELECT over the views of a saved run; raises `SqlError` for what DuckDB cannot answer.
+
+    The statement sees the tables of the run's folder and no other file, and can change nothing.
+    """
+    duckdb = _duckdb()
+    script = views(folder)
+    with TemporaryDirectory(prefix="carrybook.") as spill, duckdb.connect(":memory:") as connection:
+        connection.execute(f"SET temp_directory = {_text(spill)}")
+        connection.execute(f"SET allowed_paths = [{', '.join(_text(path) for path in _files(folder).values())}]")
+        try:
+            connection.execute(script)
+        except duckdb.Error as error:
+            raise RunError(f"{folder.path}: {_words(error)}; expected the tables as they were saved") from None
+        for setting in ("python_enable_replacements", "enable_external_access"):
+            connection.execute(f"SET {setting} = false")
+        connection.execute("SET lock_configuration = true")
+        try:
+            _refuse_all_but_select(connection, statement)
+            answer = connection.execute(statement)
+            names = tuple(column[0] for column in answer.description)
+            numeric = tuple(str(column[1]).startswith(NUMBERS) for column in answer.description)
+            yield Answer(names, numeric, _fetched(answer), folder.label)
+        except duckdb.Error as error:
+            raise SqlError(f"SQL: {_words(error)}") from None
+
+
+def views(folder: Folder) -> str:
+    """The statements that make the views, for DuckDB alone: they read the folder's files where they lie."""
+    most = max(asset.decimals for asset in folder.assets)
+    places = min(max((prices.decimals for prices in folder.book.prices.values()), default=0), WIDTH - most)
+    atoms = " ".join(
+        f"WHEN {_text(asset.code)} THEN CAST({10**-asset.decimals:.{asset.decimals}f} AS DECIMAL({most + 1}, {most}))"
+        for asset in folder.assets
+    )
+    rows = [
+        f"    ({number}, {_text(account.name)}, {_text(account.asset.code)}, {_text(account.name.partition(':')[0])}, "
+        f"{account.asset.decimals}, {_text(bucket_of(account))})"
+        for number, account in enumerate(folder.accounts)
+    ]
+    closes = {asset: folder.price_column(asset) for asset in folder.book.prices}
+    opens = {asset: folder.price_column(asset, folder.opened_at) for asset in folder.book.prices}
+
+    def quoted(at_ns: str, columns: dict[Asset, str], rows: str) -> str:
+        selected = [
+            QUOTES.format(at_ns=at_ns, asset=_text(asset.code), column=_name(column), places=places) + rows
+            for asset, column in columns.items()
+        ]
+        return " UNION ALL ".join(selected) or QUOTES.format(at_ns=0, asset="''", column=0, places=0) + " LIMIT 0"
+
+    return VIEWS.format(
+        chart=",\n".join(rows),
+        width=WIDTH,
+        places=places,
+        atoms=atoms,
+        prices=quoted("at_ns", closes, ""),
+        opened=quoted("0", opens, " WHERE row = 0"),
+        **{table: f"read_parquet({_text(path)})" for table, path in _files(folder).items()},
+    )
+
+
+def _files(folder: Folder) -> dict[str, str]:
+    return {table: str((folder.path / f"{table}.parquet").resolve()) for table in TABLES}
+
+
+def _duckdb() -> ModuleType:
+    try:
+        import duckdb  # noqa: PLC0415  (an extra, and nothing else needs it)
+    except ImportError:
+        raise SqlError("SQL needs DuckDB, which is not installed; expected pip install 'carrybook[sql]'") from None
+    return duckdb
+
+
+def _refuse_all_but_select(connection: "duckdb.DuckDBPyConnection", statement: str) -> None:
+    statements = connection.extract_statements(statement)
+    kinds = [each.type.name for each in statements]
+    if len(kinds) != 1 or kinds[0] not in ("SELECT", "EXPLAIN"):
+        found = f"{len(kinds)} statements" if len(kinds) != 1 else kinds[0]
+        raise SqlError(f"SQL: {found}; expected one SELECT")
+
+
+def _fetched(answer: "duckdb.DuckDBPyConnection") -> Iterator[tuple[object, ...]]:
+    while rows := answer.fetchmany(FETCHED):
+        yield from rows
+
+
+def _words(error: Exception) -> str:
+    words, _, _ = str(error).partition("\n\nLINE ")
+    return " ".join(words.split())
+
+
+def _text(value: str | None) -> str:
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'

@@ -1,0 +1,288 @@
+"""A sweep: one scenario over a grid of its keys, in parallel, resumable, as one tidy table."""
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import version
+from itertools import islice, product
+from pathlib import Path
+
+from attrs import field, frozen
+
+from framework.assembly import Assembly, assemble, load_market
+from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
+from framework.grid import Grid
+from framework.market import Market
+from framework.saved.archive import identity, replace_file
+from framework.scenario import Scenario, Table, place, put, read_table, value_of
+from framework.valuation import metrics
+
+Row = dict[str, object]
+CHUNK = 8
+"""Cells that a worker runs at a time, and that are stored together."""
+AHEAD = 4
+"""Chunks per worker that are handed out before their results are in."""
+
+
+@frozen(kw_only=True)
+class Sweep:
+    """A scenario as its table, the grid over it, and where its sources are."""
+
+    table: Table
+    grid: tuple[tuple[str, tuple[object, ...]], ...]
+    data: Path | None = None
+    _markets: dict[str, Market | MarketError] = field(init=False, factory=dict, repr=False, eq=False)
+
+    @classmethod
+    def of(
+        cls, scenario: Path, grids: Sequence[str], settings: Sequence[str] = (), data: Path | None = None
+    ) -> "Sweep":
+        """A sweep from a scenario file, `KEY=V1,V2,...` grids and `KEY=VALUE` settings; raises `ScenarioError`."""
+        table = read_table(scenario)
+        for setting in settings:
+            put(table, setting)
+        sweep = cls(table=table, grid=tuple(map(_axis, grids)), data=data)
+        keys = [key for key, _ in sweep.grid]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ScenarioError(f"--grid {key}: given twice; expected each key once")
+        if not keys:
+            raise ScenarioError("--grid: none; expected at least one, such as strategy.leverage=2,3,4")
+        return sweep
+
+    def cells(self) -> list[Row]:
+        """Every combination of the grid's values, the last key varying fastest."""
+        keys = [key for key, _ in self.grid]
+        return [dict(zip(keys, values, strict=True)) for values in product(*(values for _, values in self.grid))]
+
+    def assembly(self, cell: Mapping[str, object]) -> Assembly:
+        """The cell's scenario, ready to run; each market is loaded once."""
+        table = _copy(self.table)
+        for key, value in cell.items():
+            place(table, key, value)
+        scenario = Scenario.of(table)
+        spec = repr(scenario.market)
+        if spec not in self._markets:
+            try:
+                self._markets[spec] = load_market(scenario.market, self.data)
+            except MarketError as error:
+                self._markets[spec] = error
+        market = self._markets[spec]
+        if isinstance(market, MarketError):
+            raise market.with_traceback(None)
+        return assemble(scenario, market=market)
+
+    def check(self) -> str:
+        """Refuse a value that no cell can have; returns the digest that names the sweep. Raises `CarrybookError`."""
+        complaints: dict[tuple[str, str], CarrybookError | None] = {}
+        inputs: set[str] = set()
+        for cell in self.cells():
+            found: CarrybookError | None = None
+            try:
+                assembly = self.assembly(cell)
+                inputs.update(source.digest for source in assembly.market.sources.values())
+                inputs.update(assembly.own_code().values())
+            except CarrybookError as error:
+                found = error
+            for key, value in cell.items():
+                known = complaints.setdefault((key, repr(value)), found)
+                complaints[key, repr(value)] = known and found and known
+        for complaint in complaints.values():
+            if complaint:
+                raise complaint
+        parts = [version("carrybook"), json.dumps(self.table, default=str), json.dumps(self.grid, default=str)]
+        return hashlib.sha256("\n".join([*parts, *sorted(inputs)]).encode()).hexdigest()
+
+    def run(self, cell: Row) -> Row:
+        """One row: the cell's keys, its metrics and the name of its run, or the error that ended it."""
+        try:
+            assembly = self.assembly(cell)
+            return {**cell, **metrics(assembly.simulation().run()), "run": identity(assembly), "error": ""}
+        except CarrybookError as error:
+            words = str(error)
+        except Exception as error:
+            words = f"{type(error).__name__}: {error}"
+        return {**cell, "error": " ".join(words.split())}
+
+
+@frozen(kw_only=True)
+class Swept:
+    """What came of a sweep: its folder, its rows in the order of the cells, and how many were run just now."""
+
+    folder: Path
+    rows: list[Row]
+    ran: int
+
+    @property
+    def failed(self) -> int:
+        """Rows that carry an error."""
+        return sum(bool(row["error"]) for row in self.rows)
+
+
+def sweep(plan: Sweep, out: Path, jobs: int | None = None, on_progress: Callable[[int], None] | None = None) -> Swept:
+    """Run the cells that are missing, and write all of them as `results.parquet` and `results.csv` below `out`.
+
+    `on_progress` is told how many cells are done. Raises `CarrybookError` for a bad grid, before anything is written,
+    and `RunError` if a worker dies or the folder cannot be written; what is finished is kept and not run again.
+    """
+    folder = out / plan.check()
+    cells = plan.cells()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        store = _Store(folder / "cells.jsonl", cells)
+        missing = [index for index in range(len(cells)) if index not in store.rows]
+        chunks = (missing[start : start + CHUNK] for start in range(0, len(missing), CHUNK))
+        for indices, rows in _run(plan, cells, chunks, jobs or os.cpu_count() or 1):
+            store.add(indices, rows)
+            if on_progress:
+                on_progress(len(store.rows))
+        rows = [store.rows[index] for index in range(len(cells))]
+        _write(folder, rows)
+    except OSError as error:
+        raise RunError(f"{folder}: not writable ({error.strerror}); expected a directory for sweeps") from None
+    except BrokenProcessPool:
+        raise RunError(f"{folder}: a worker process died; what is finished is kept, start again for the rest") from None
+    return Swept(folder=folder, rows=rows, ran=len(missing))
+
+
+class _Store:
+    """Finished cells, one line each with its checksum; what a crash has left half-written is cut off."""
+
+    def __init__(self, path: Path, cells: Sequence[Row]) -> None:
+        self._path = path
+        self.rows: dict[int, Row] = {}
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        kept = [line for line in lines if self._trusted(line, cells)]
+        if kept != lines:
+            replace_file(path, b"".join(kept))
+
+    def add(self, indices: Sequence[int], rows: Sequence[Row]) -> None:
+        """Keep finished cells: on disk before they count."""
+        with self._path.open("ab") as file:
+            file.write(b"".join(_line(index, row) for index, row in zip(indices, rows, strict=True)))
+            file.flush()
+            os.fsync(file.fileno())
+        self.rows.update(zip(indices, rows, strict=True))
+
+    def _trusted(self, line: bytes, cells: Sequence[Row]) -> bool:
+        try:
+            kept = json.loads(line)
+            index, row = kept["cell"], kept["row"]
+        except (ValueError, KeyError, TypeError):
+            return False
+        if not isinstance(index, int) or not 0 <= index < len(cells) or line != _line(index, row):
+            return False
+        ours = json.loads(json.dumps(cells[index], default=str))
+        if index in self.rows or any(row.get(key) != value for key, value in ours.items()):
+            return False
+        self.rows[index] = row
+        return True
+
+
+def _line(index: int, row: Row) -> bytes:
+    content = json.dumps(row, default=str)
+    checksum = hashlib.sha256(f"{index} {content}".encode()).hexdigest()
+    return f'{{"cell": {index}, "sha256": "{checksum}", "row": {content}}}\n'.encode()
+
+
+_plan: Sweep | None = None
+"""The sweep of a worker process."""
+
+
+def _prepare(plan: Sweep) -> None:
+    global _plan  # noqa: PLW0603  (a worker process has one sweep for its life)
+    _plan = plan
+
+
+def _work(cells: Sequence[Row]) -> list[Row]:
+    assert _plan is not None
+    return [_plan.run(cell) for cell in cells]
+
+
+def _run(
+    plan: Sweep, cells: Sequence[Row], chunks: Iterable[list[int]], jobs: int
+) -> Iterator[tuple[list[int], list[Row]]]:
+    """Chunks of rows as they are finished; at most a few chunks per worker are under way."""
+    if jobs == 1:
+        for chunk in chunks:
+            yield chunk, _plain([plan.run(cells[index]) for index in chunk])
+        return
+    pending = iter(chunks)
+    with ProcessPoolExecutor(jobs, initializer=_prepare, initargs=(plan,)) as pool:
+        running: dict[Future[list[Row]], list[int]] = {}
+        try:
+            while True:
+                for chunk in islice(pending, jobs * AHEAD - len(running)):
+                    running[pool.submit(_work, [cells[index] for index in chunk])] = chunk
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), _plain(future.result())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _plain(rows: list[Row]) -> list[Row]:
+    """Rows as they come back from disk, so that a resumed sweep and an undisturbed one hold the same values."""
+    return [json.loads(json.dumps(row, default=str)) for row in rows]
+
+
+def _write(folder: Path, rows: list[Row]) -> None:
+    from pandas import DataFrame  # noqa: PLC0415  (loaded once, when a table is written)
+
+    names = list(dict.fromkeys(name for row in rows for name in row if name != "error"))
+    frame = DataFrame({name: _tidy([row.get(name) for row in rows]) for name in [*names, "error"]})
+    replace_file(folder / "results.csv", frame.to_csv(index=False, lineterminator="\n").encode())
+    replace_file(folder / "results.parquet", frame.to_parquet(index=False))
+
+
+def _tidy(values: list[object]) -> list[object]:
+    """A column of one kind: numbers stay numbers, and whatever is mixed becomes text."""
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) <= 1 or kinds == {int, float}:
+        return values
+    return [None if value is None else str(value) for value in values]
+
+
+def _axis(text: str) -> tuple[str, tuple[object, ...]]:
+    """`KEY=V1,V2,...` as a key and its values: TOML values, or text where they are not."""
+    key, equals, values = text.partition("=")
+    if not equals or not key.strip() or not values.strip():
+        raise ScenarioError(f"--grid {text}: expected KEY=V1,V2,..., such as strategy.leverage=2,3,4")
+    try:
+        found = tuple(tomllib.loads(f"values = [{values}]")["values"])
+    except tomllib.TOMLDecodeError:
+        found = tuple(value_of(each.strip()) for each in values.split(","))
+    if "" in found or len(found) != len({repr(each) for each in found}):
+        raise ScenarioError(f"--grid {text}: expected distinct values, none of them empty")
+    return key.strip(), found
+
+
+def _copy(table: Table) -> Table:
+    return {key: _copy(value) if isinstance(value, dict) else value for key, value in table.items()}
+
+
+def overview(plan: Sweep, swept: Swept, most: int = 40) -> Grid:
+    """The first rows as a grid: keys, return, equity, drawdown, liquidations and errors."""
+    keys = [key for key, _ in plan.grid]
+    grid = Grid("Sweep", (*keys, "annualised", "final equity", "drawdown", "liquidations", "<error"))
+    for row in swept.rows[:most]:
+        found = (
+            ["", "", "", ""]
+            if row["error"]
+            else [
+                f"{row['annualized_return_pct']:+.2f} %",
+                f"{row['final_equity_usd']:,.2f}",
+                f"{row['max_drawdown_pct']:.2f} %",
+                f"{row['liquidations']}",
+            ]
+        )
+        grid.add(*(str(row[key]) for key in keys), *found, str(row["error"]))
+    left = f", the first {most} shown" if len(swept.rows) > most else ""
+    grid.note = f"{len(swept.rows)} cells{left}, {swept.failed} failed, {swept.ran} run now"
+    return grid
