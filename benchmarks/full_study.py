@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from framework.study import Study
-from framework.study_report import costs, tables
-
 from benchmarks.figures import Figure, medians
 from framework.assembly import assemble
 from framework.run import Run
 from framework.scenario import Table
+from framework.studies.study import Study
+from framework.studies.study_report import costs, tables
 
 AT_MARKET: Table = {"rulebook": {"class": "study"}, "strategy.compounding": False, "strategy.capital_penalty": 0.0}
 MODELS: dict[str, tuple[str, Table]] = {

@@ -6,10 +6,9 @@ import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
-from framework.archive import save
-
 from benchmarks import inputs
 from benchmarks.figures import Figure
+from framework.saved.archive import save
 from framework.summary import summarize
 
 

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter, process_time
 
-from framework.sweep import Sweep, sweep
-
 from benchmarks import inputs
 from benchmarks.figures import Figure, children_time
+from framework.studies.sweep import Sweep, sweep
 
 GRIDS = (
     "strategy.leverage=" + ",".join(f"{2 + step / 5:g}" for step in range(10)),
