@@ -94,6 +94,8 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
 
     The embedded data set is read where there is neither.
     """
+    if spec.stored:
+        Store.default().require([each.series for each in spec.stored.values()], spec.start, spec.end)
     stored = [_stored(key, each, spec) for key, each in spec.stored.items()]
     if data is None and not stored:
         if spec.embedded is None:

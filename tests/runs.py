@@ -14,7 +14,7 @@ from framework.summary import summarize
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/scenario.toml"))
-DATA = Path(os.environ.get("CARRYBOOK_DATA", ROOT.parent / "shared" / "data"))
+DATA = Path(os.environ.get("CARRYBOOK_TEST_DATA", ROOT.parent / "shared" / "data"))
 """Where data are that are not ours to ship."""
 WITHOUT_EMBEDDED = {"basis": "market", "hourly": "."}
 """Example that ships no data -> the directory of its data, below `DATA`."""
@@ -23,7 +23,9 @@ WITHOUT_EMBEDDED = {"basis": "market", "hourly": "."}
 def there(path: Path, what: str) -> Path:
     """The path; skips the test where it is no directory."""
     if not path.is_dir():
-        pytest.skip(f"needs {what}, which are not ours to ship: set CARRYBOOK_DATA to the directory that holds them")
+        pytest.skip(
+            f"needs {what}, which are not ours to ship: set CARRYBOOK_TEST_DATA to the directory that holds them"
+        )
     return path
 
 

@@ -9,19 +9,10 @@ import pytest
 
 from framework.data.store import Store
 from tests import sources
-from tests.conftest import SHARED
 from tests.sources import Host
 from tests.test_command_line import carrybook
 
 FUNDING = "hyperliquid:SOL:funding"
-
-
-@pytest.fixture
-def market_data():
-    """Finer market data, which are not ours to ship."""
-    if not (SHARED / "data" / "market").is_dir():
-        pytest.skip("needs market data that are not ours to ship")
-    return SHARED / "data" / "market"
 
 
 @pytest.fixture

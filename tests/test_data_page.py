@@ -14,7 +14,7 @@ from tests.test_docs import BLOCK, ROOT, commands
 def test_the_page_on_data_can_be_followed(tmp_path):
     """Every command runs as it stands and prints what is shown."""
     speaks = {
-        "HYPERLIQUID": sources.hyperliquid(sources.candles(10, "1h"), sources.payments(10)),
+        "HYPERLIQUID": sources.hyperliquid(sources.candles(10, "1h") + sources.candles(10), sources.payments(10)),
         "KAMINO": sources.kamino([sources.reserve_sample(hour) for hour in range(240)]),
     }
     ran = 0
@@ -38,4 +38,4 @@ def test_the_page_on_data_can_be_followed(tmp_path):
                     assert done.returncode == (2 if info == "error" else 0), done.stderr
                     for line in shown:
                         assert line in done.stdout + done.stderr, command
-    assert ran == 9
+    assert ran == 14

@@ -417,6 +417,47 @@ def test_pages_that_a_killed_fetch_stored_stay_and_the_rest_is_fetched(tmp_path)
     assert [path.name for path in (tmp_path / "killed").rglob("*.part")] == []
 
 
+KILLED = {
+    "drift": (sources.drift([sources.drift_record(hour) for hour in range(120)]), "2025-01-05", 3),
+    "kamino": (sources.kamino([sources.reserve_sample(hour) for hour in range(100 * 24)]), "2025-04-10", 6),
+    "binance": (
+        sources.binance(sources.candles(3, "1h"), [sources.binance_payment(hour) for hour in range(0, 72, 8)], page=20),
+        "2025-01-03",
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "speak", "last", "killed_at"), [(key, *each) for key, each in KILLED.items()])
+def test_a_killed_fetch_of_any_source_ends_as_an_undisturbed_one(tmp_path, source, speak, last, killed_at):
+    """SIGKILL between pages of the others as well: started again, every file of samples has the same bytes."""
+    carrybook = str(Path(sys.executable).parent / "carrybook")
+    command = [carrybook, "fetch", source, "--from", "2025-01-01", "--to", last, "--wait-scale", "0.001"]
+
+    def run(host, data):
+        place = {"CARRYBOOK_DATA": str(data), f"CARRYBOOK_BASE_URL_{source.upper()}": host.url}
+        return subprocess.Popen(command, env=os.environ | place, stdout=subprocess.DEVNULL)
+
+    def stall(asked):
+        if len(host.asked) == killed_at:
+            fetching.kill()
+            time.sleep(0.2)
+        return speak(asked)
+
+    with Host(stall) as host:
+        fetching = run(host, tmp_path / "killed")
+        assert fetching.wait(60) == -9
+    killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
+    assert killed.ids()
+    with Host(speak) as host:
+        for store in (killed, whole):
+            assert run(host, store.root).wait(60) == 0
+    assert killed.ids() == whole.ids()
+    for series in whole.ids():
+        assert killed.path(series).read_bytes() == whole.path(series).read_bytes()
+    assert not list(killed.root.rglob("*.part"))
+
+
 @settings(max_examples=8, deadline=None)
 @given(
     page=st.integers(3, 60),
@@ -542,6 +583,17 @@ def test_a_day_of_drift_may_come_in_parts(store):
     with Host(lambda _: {"records": [], "meta": {"nextPage": 2}}) as host:
         words = "still not the last part of a day; expected 5 at most"
         refuses(drift.Funding(market="SOL-PERP"), Store(store.root / "other"), host, 1, words)
+
+
+def test_a_fetch_of_drift_goes_on_within_a_day(store):
+    """What is missing may begin within a day, which can only be asked for whole: what is there stays as it is."""
+    feed, records = drift.Funding(market="SOL-PERP"), [sources.drift_record(hour) for hour in range(96)]
+    with Host(sources.drift([*records[:30], *records[40:72]])) as host:
+        assert [hole.missing for hole in fetch(feed, store, host, 3).holes] == [10]
+    with Host(sources.drift(records)) as host:
+        done = fetch(feed, store, host, 4)
+    assert (done.added, done.holes) == (34, ())
+    assert [asked.path[-1] for asked in host.asked] == ["2", "3", "4"]
 
 
 def test_drift_has_an_end_and_a_beginning(store):

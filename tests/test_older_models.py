@@ -176,3 +176,27 @@ def test_minimum_apy_asks_only_for_rows_held():
     assert not policy.missed(short_of)
     assert not MinimumApy(apy_pct=8.6, leverage=2.0, venue="perp", funding_rate="funding").missed(held)
     assert MinimumApy(apy_pct=8.7, leverage=2.0, venue="perp", funding_rate="funding").missed(held)
+
+
+@pytest.mark.parametrize(("lending", "reasons"), [(0.01, ["minimum APY"] * 2), (0.09, [])])
+def test_the_minimum_apy_of_another_coin_takes_its_own_rate(lending, reasons):
+    """The columns of the yield are the ones that the scenario names."""
+    import numpy as np
+
+    strategy = FullRotation(
+        long="asgard",
+        short="perp",
+        leverage=2.0,
+        liquidation_buffer=0.0,
+        min_apy_pct=8.6,
+        lending_rate="eth_lending_apy",
+    )
+    columns = {"low": [100.0], "high": [100.0], "perp_funding_rate": np.full(10, 1e-4)}
+    view = StillView(
+        price=100.0,
+        legs={"asgard": Leg(1.0, 50.0, 100.0, 100.0, 60.0), "perp": Leg(-1.0, 50.0, 100.0, 100.0, 140.0)},
+        columns=columns | {"eth_lending_apy": np.full(10, lending), "usdc_borrowing_apy": np.zeros(10)},
+        past_sizes={"perp": np.full(9, -1.0)},
+    )
+    met = ConditionMet(event=1, at_ns=0, venue="", condition=EveryRow())
+    assert [order.reason for order in strategy.on_event(met, view)] == reasons

@@ -1,57 +1,56 @@
 """What `carrybook new` writes runs as it stands, and it never writes over anything."""
 
 import json
+import shlex
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from framework import Scenario, assemble, waterfall
-from framework.command_line import main
-from framework.commands.templates import FIRST, LAST, LONGS, SHORTS, Pages, new_scenario, new_strategy, write
+from framework.commands.templates import FIRST, LAST, LONGS, RESERVES, SHORTS, Pages, new_scenario, new_strategy, write
+from framework.data.fetching import kamino
+from framework.data.store import Store
 from framework.errors import TemplateError
+from tests import sources
+from tests.sources import Host
+from tests.test_command_line import carrybook
 
 BIN = Path(sys.executable).parent
-DAY_MS = 86_400_000
-DAYS = 12
-START_MS = 1_735_603_200_000
-"""2024-12-31, the first day of every new scenario."""
+DAYS = 8
+WINDOW = ("--from", "2025-01-01", "--to", f"2025-01-{DAYS:02}")
 
 
-def carrybook(capsys, *arguments):
-    """Run the command in this process; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    return exit_.value.code or 0, printed.out, printed.err
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """An empty store, which the commands use."""
+    monkeypatch.setenv("CARRYBOOK_DATA", str(tmp_path / "data"))
+    return Store.default()
 
 
-def raw_files(directory, coin):
-    """Twelve days of made-up market in the formats of the sources."""
-    days = [START_MS + day * DAY_MS for day in range(DAYS)]
-    candles = [
-        {"t": at, "T": at + DAY_MS - 1, "o": "3000", "h": "3200", "l": "2900", "c": str(3000 + 10 * day)}
-        for day, at in enumerate(days)
+def everything(monkeypatch):
+    """One host for all sources: ten days of a coin at 3,000 USD and more."""
+    prices = [
+        sources.candle(sources.START_MS + day * sources.DAY_MS, o="3000", h="3200", l="2900", c=str(3000 + 10 * day))
+        for day in range(10)
     ]
-    hours = [
-        {"coin": coin, "fundingRate": "0.00001", "premium": "0", "time": at + hour * 3_600_000 + 17}
-        for at in days
-        for hour in range(24)
-    ]
-    dates = [f"2024-12-31T{hour:02}:00:00.000Z" for hour in (1,)]
-    dates += [f"2025-01-{day:02}T01:00:00.000Z" for day in range(1, DAYS)]
-    apys = [{"timestamp": date, "apyBase": 2.0, "apyBaseBorrow": 6.0} for date in dates]
-    files = {
-        f"hyperliquid_{coin}_1d.json": candles,
-        f"hyperliquid_{coin}_funding.json": hours,
-        f"drift_{coin}_funding.json": [{"date": date[:10], "rate": 0.00024} for date in dates],
-        f"kamino_{coin}_lending.json": apys,
-        "kamino_USDC_borrowing.json": apys,
-    }
-    directory.mkdir()
-    for name, rows in files.items():
-        (directory / name).write_text(json.dumps(rows))
+    speak_hyperliquid = sources.hyperliquid(prices, sources.payments(10))
+    speak_drift = sources.drift([sources.drift_record(hour) for hour in range(240)])
+    speak_kamino = sources.kamino([sources.reserve_sample(hour) for hour in range(240)])
+    speak_defillama = sources.defillama([sources.pool_sample(day) for day in range(10)])
+
+    def speak(asked):
+        if asked.method == "POST":
+            return speak_hyperliquid(asked)
+        named = {"fundingRates": speak_drift, "kamino-market": speak_kamino, "chartLendBorrow": speak_defillama}
+        return next(said for part, said in named.items() if part in asked.path)(asked)
+
+    host = Host(speak)
+    for source in ("HYPERLIQUID", "DRIFT", "KAMINO", "DEFILLAMA"):
+        monkeypatch.setenv(f"CARRYBOOK_BASE_URL_{source}", host.url)
+    return host
 
 
 # Scenarios
@@ -72,35 +71,102 @@ def test_a_scenario_for_sol_runs_at_once(capsys, tmp_path, monkeypatch, long, sh
 
 
 @pytest.mark.parametrize("short", SHORTS)
-@pytest.mark.parametrize("coin", ["ETH", "SOL", "kBONK"])
-def test_a_scenario_runs_on_the_files_that_it_names(capsys, tmp_path, coin, short):
-    """With files of those names, in the sources' own formats, and the days that they have."""
-    raw_files(tmp_path / "data", coin)
-    out = tmp_path / "mine.toml"
-    carrybook(capsys, "new", "scenario", "--coin", coin, "--short", short, "--out", out)
-    scenario = Scenario.load(out, ["market.end=2025-01-11"])
-    run = assemble(scenario, tmp_path / "data").simulation().run()
-    assert len(run.market) == DAYS
+@pytest.mark.parametrize(
+    ("coin", "lending"),
+    [
+        ("BTC", None),
+        ("ETH", None),
+        ("SOL", None),
+        ("ETH", "defillama:a-pool"),
+        ("kBONK", "kamino:Gk2LmBpfzS9SEwCQGBJz8fjHT8xKvd4ck5hDANFoMWEe"),
+    ],
+)
+def test_fetched_written_and_run(capsys, tmp_path, monkeypatch, store, coin, short, lending):
+    """The commands that are printed fill the store, and the command that is printed runs on it."""
+    monkeypatch.chdir(tmp_path)
+    more = ("--lending", lending) if lending else ()
+    with everything(monkeypatch) as host:
+        _, said, _ = carrybook(capsys, "new", "scenario", "--coin", coin, "--short", short, *WINDOW, *more)
+        for line in said.splitlines()[1:-1]:
+            code, _, complaint = carrybook(capsys, *shlex.split(line.removeprefix("Fetch its data: carrybook ")))
+            assert (code, complaint) == (0, "")
+    asked = {asked.body["coin"] for asked in host.asked if "coin" in asked.body}
+    asked |= {asked.body["req"]["coin"] for asked in host.asked if "req" in asked.body}
+    assert asked == {coin}
+    code, printed, _ = carrybook(capsys, *shlex.split(said.splitlines()[-1])[3:], "--json")
+    summary = json.loads(printed)
+    assert (code, summary["rows"], summary["unexplained_usd"]) == (0, DAYS, 0)
+    run = assemble(Scenario.load(Path(f"{coin.lower()}_asgard_{short}.toml"))).simulation().run()
     assert {account.asset.code for account in run.ledger.accounts} == {"USDC", coin, f"{coin}-PERP"}
-    assert waterfall(run).unexplained == 0
-    received_usd = -run.curve.size_by_venue[short][0] * 0.00024 * run.market["close"][1:].sum()
+    (paid,) = (each for each in store.ids() if each.startswith(f"{short}:") and each.endswith("funding"))
+    daily = store.read(paid)[1].columns["funding_rate"].reshape(DAYS, 24).sum(axis=1)
+    received_usd = -run.curve.size_by_venue[short][0] * (daily * run.market["close"])[1:].sum()
     assert float(waterfall(run).funding) == pytest.approx(received_usd, abs=1e-4)
+    samples = store.read(lending or f"kamino:{RESERVES[coin]}")[1].columns["lending_apy"]
+    apy = samples.reshape(DAYS, -1).mean(axis=1)
+    assert run.market[f"{coin.lower()}_lending_apy"] == pytest.approx(365 * ((1 + apy) ** (1 / 365) - 1), rel=1e-12)
+    assert run.market["usdc_borrowing_apy"][3] == pytest.approx(365 * (1.08 ** (1 / 365) - 1), rel=1e-12)
 
 
-def test_a_scenario_for_another_coin_says_what_it_needs(capsys, tmp_path, monkeypatch):
-    """When it is written, and in one line when it is run without."""
+def test_a_scenario_for_another_coin_names_the_commands_that_fetch_its_data(capsys, tmp_path, monkeypatch, store):
+    """When it is written, in its comments, and in the one line of a run without them."""
     monkeypatch.chdir(tmp_path)
     _, said, _ = carrybook(capsys, "new", "scenario", "--coin", "ETH", "--short", "hyperliquid")
-    files = "hyperliquid_ETH_1d.json, hyperliquid_ETH_funding.json, kamino_ETH_lending.json, kamino_USDC_borrowing.json"
+    fetches = [
+        "carrybook fetch hyperliquid --coin ETH --interval 1d --from 2024-12-31 --to 2026-02-13",
+        "carrybook fetch kamino --reserve ETH --reserve USDC --from 2024-12-31 --to 2026-02-13",
+    ]
     assert said.splitlines() == [
         "Wrote eth_asgard_hyperliquid.toml",
-        f"Its data do not ship with the project. It needs a directory with {files}",
-        "Run it: carrybook run eth_asgard_hyperliquid.toml --data DIR",
+        *(f"Fetch its data: {command}" for command in fetches),
+        "Run it: carrybook run eth_asgard_hyperliquid.toml",
     ]
+    text = Path("eth_asgard_hyperliquid.toml").read_text()
+    assert "".join(f"#   {command}\n" for command in fetches) in text
     code, said, complaint = carrybook(capsys, "run", "eth_asgard_hyperliquid.toml")
     assert (code, said) == (2, "")
-    assert complaint == f"carrybook: market.embedded: missing; expected one, or --data DIR with {files}\n"
+    assert complaint == (
+        "carrybook: hyperliquid:ETH:1d, kamino:ETH, kamino:USDC, hyperliquid:ETH:funding: not in the store "
+        f"{store.root}, which has nothing yet; expected them fetched: {' && '.join(fetches)}\n"
+    )
     assert not Path("runs").exists()
+
+
+def test_a_run_that_lacks_one_series_names_its_command_alone(capsys, tmp_path, monkeypatch, store):
+    """With the scenario's own days and the interval of its candles."""
+    monkeypatch.chdir(tmp_path)
+    with everything(monkeypatch):
+        carrybook(capsys, "new", "scenario", "--coin", "ETH", "--short", "hyperliquid", *WINDOW)
+        for source in (("hyperliquid", "--coin", "ETH", "--interval", "1d"), ("kamino", "--reserve", "ETH")):
+            carrybook(capsys, "fetch", *source, *WINDOW)
+    for path in store.path("hyperliquid:ETH:funding").parent.glob("funding*"):
+        path.unlink()
+    _, _, complaint = carrybook(capsys, "run", "eth_asgard_hyperliquid.toml")
+    assert complaint == (
+        f"carrybook: kamino:USDC, hyperliquid:ETH:funding: not in the store {store.root}, "
+        "which has hyperliquid:ETH:1d, kamino:ETH; expected them fetched: "
+        "carrybook fetch kamino --reserve USDC --from 2025-01-01 --to 2025-01-08 && "
+        "carrybook fetch hyperliquid --coin ETH --interval 1d --from 2025-01-01 --to 2025-01-08\n"
+    )
+
+
+def test_the_reserves_are_known_to_the_command_that_fetches_them():
+    """Templates name them without loading the feed."""
+    assert set(RESERVES.values()) <= kamino.RESERVES.keys()
+
+
+def test_a_coin_counted_in_thousands_is_counted_in_millions_by_drift():
+    """kBONK of Hyperliquid is 1MBONK-PERP there; a rate is a fraction in both."""
+    pages = new_scenario("kBONK", "asgard", "drift", lending="kamino:x")
+    assert "carrybook fetch drift --market 1MBONK-PERP --from 2024-12-31 --to 2026-02-13" in pages.fetches
+
+
+def test_one_day_given_leaves_the_other_as_it_is():
+    """Days make series of the store for SOL as well."""
+    ((_, text),) = new_scenario("SOL", "asgard", "drift", last=date(2025, 3, 1)).texts.items()
+    assert "embedded" not in text
+    assert f"start = {FIRST} " in text
+    assert "end = 2025-03-01\n" in text
 
 
 def test_the_days_are_those_that_ship():
@@ -175,6 +241,23 @@ WRONG = {
         ["scenario", "--coin", "ETH", "--short", "drift", "--long", "kraken"],
         "--long kraken: expected asgard",
     ),
+    "a coin that nobody is known to lend": (
+        ["scenario", "--coin", "HYPE", "--short", "hyperliquid"],
+        "--coin HYPE: its lending rate is not known here, as are those of BTC, ETH, SOL; expected --lending with a",
+    ),
+    "a series of no lending": (
+        ["scenario", "--coin", "HYPE", "--short", "hyperliquid", "--lending", "hyperliquid:HYPE:1d"],
+        "--lending hyperliquid:HYPE:1d: expected a series such as kamino:RESERVE or defillama:POOL",
+    ),
+    "a series that would be another key": (
+        ["scenario", "--coin", "HYPE", "--short", "hyperliquid", "--lending", 'kamino:"x'],
+        '--lending kamino:"x: expected a series such as kamino:RESERVE',
+    ),
+    "days the wrong way round": (
+        ["scenario", "--coin", "ETH", "--short", "drift", "--from", "2025-02-01", "--to", "2025-01-01"],
+        "--to 2025-01-01: before --from 2025-02-01; expected a day on or after it",
+    ),
+    "no day": (["scenario", "--coin", "ETH", "--short", "drift", "--from", "soon"], "'soon' does not match"),
     "a name of a class": (
         ["strategy", "FundingWatch"],
         "'FundingWatch' is no name of a module; expected words such as funding_watch; did you mean funding_watch?",

@@ -1,8 +1,11 @@
 """The commands that write something to begin with: a scenario for a coin, a strategy with its test."""
 
+from datetime import datetime
 from pathlib import Path
 
 import click
+
+DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.group()
@@ -14,22 +17,34 @@ def new() -> None:
 @click.option("--coin", required=True, help="Code of the coin, such as SOL or ETH.")
 @click.option("--short", required=True, help="Venue that sells it short: hyperliquid or drift.")
 @click.option("--long", default="asgard", show_default=True, help="Venue that holds it.")
+@click.option("--from", "first", type=DAY, help="First day, in UTC; data of the days are fetched, for SOL too.")
+@click.option("--to", "last", type=DAY, help="Last day, in UTC.")
+@click.option("--lending", help="Series of the coin's lending rate, where the project knows none: kamino:RESERVE.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write, or the directory for it.")
-def scenario(coin: str, short: str, long: str, out: Path | None) -> None:
+def scenario(
+    coin: str,
+    short: str,
+    long: str,
+    first: datetime | None,
+    last: datetime | None,
+    lending: str | None,
+    out: Path | None,
+) -> None:
     """Write a scenario that is long of a coin at one venue and short of it at another."""
     from framework.commands.templates import Pages, new_scenario, write  # noqa: PLC0415
 
-    pages = new_scenario(coin, long, short)
+    days = {"first": first.date() if first else None, "last": last.date() if last else None}
+    pages = new_scenario(coin, long, short, **days, lending=lending)
     directory = out or Path()
     if not directory.is_dir():
         ((_, text),) = pages.texts.items()
-        pages = Pages(texts={directory.name: text}, needs=pages.needs)
+        pages = Pages(texts={directory.name: text}, fetches=pages.fetches)
         directory = directory.parent
     (path,) = write(pages, directory)
     _say(f"Wrote {path}")
-    if pages.needs:
-        _say(f"Its data do not ship with the project. It needs a directory with {', '.join(pages.needs)}")
-    _say(f"Run it: carrybook run {path}{' --data DIR' if pages.needs else ''}")
+    for command in pages.fetches:
+        _say(f"Fetch its data: {command}")
+    _say(f"Run it: carrybook run {path}")
 
 
 @new.command()

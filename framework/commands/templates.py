@@ -1,24 +1,23 @@
 """Templates: the text of a new scenario for a coin, and of a new strategy with its test and a scenario that uses it.
 
-What a scenario says of its market comes from `SOURCES` alone; the rest is one text each, with `$names` in it.
+A scenario names series of the store, and the commands that fetch them; for `EMBEDDED` it reads the data that ship.
 """
 
 import builtins
 import importlib.util
 import keyword
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from string import Template
 
-from attrs import field, frozen
+from attrs import frozen
 
 import framework
+from framework.data.origins import commands
 from framework.errors import TemplateError
-from framework.scenario import Scenario
 
 LONGS = ("asgard",)
 """Venues that can hold the long leg of a new scenario."""
@@ -33,14 +32,35 @@ EMBEDDED = "SOL"
 FIRST, LAST = date(2024, 12, 31), date(2026, 2, 13)
 
 
-SOURCES = {
-    "prices": ("hyperliquid_candles", "hyperliquid_${coin}_1d.json", "candleSnapshot of Hyperliquid, a candle a day"),
-    "funding_hyperliquid": ("hyperliquid_funding", "hyperliquid_${coin}_funding.json", "fundingHistory of Hyperliquid"),
-    "funding_drift": ("drift_daily_funding", "drift_${coin}_funding.json", "funding of Drift, `rate` summed by `date`"),
-    "lending": ("defillama_lending", "kamino_${coin}_lending.json", "chartLendBorrow of DefiLlama, $coin on Kamino"),
-    "borrowing": ("defillama_borrowing", "kamino_USDC_borrowing.json", "chartLendBorrow of DefiLlama, USDC on Kamino"),
-}
-"""Series -> reader, file, and what the file is: the reply of a public source, as it came."""
+RESERVES = {"BTC": "CBBTC", "ETH": "ETH", "SOL": "SOL"}
+"""Coin -> Kamino's reserve in which it is lent, by a name that `carrybook fetch kamino` knows."""
+LENDING = re.compile(r"(kamino(:[A-Za-z0-9]+)?|defillama):[A-Za-z0-9-]+")
+"""Ids of series that have a lending rate."""
+
+STORED = Template(
+    """\
+[market]
+start = $first                # first and last day in UTC, both included
+end = $last
+prices = "hyperliquid:$coin:1d"     # its candles are the rows of the market
+
+# All series are of the store (see docs/data.md), into which these commands fetch what it lacks:
+$commands
+[market.funding]
+$short = "$funding"  # paid every hour; a row takes all that falls into it
+
+[market.series]
+${small}_lending_apy = { series = "$lending", joining = "mean", rates = "effective" }  # what the coin earns
+usdc_borrowing_apy = { series = "kamino:USDC", joining = "mean", rates = "effective" }  # what the loan costs
+"""
+)
+
+SHIPPED = f"""\
+[market]
+start = {FIRST}                # first and last day in UTC, both included
+end = {LAST}
+embedded = "sol_daily"            # a reconstruction, which ships with the project
+"""
 
 SCENARIO = Template(
     """\
@@ -62,6 +82,7 @@ trigger = 5.0                     # effective leverage that starts a transfer, o
 
 [venues.$long]
 coin = "$coin"
+lending_rate = "${small}_lending_apy"
 
 [venues.$short]
 coin = "$coin"
@@ -177,16 +198,19 @@ limit = 4.0                       # effective leverage of the short at which bot
 
 @frozen(kw_only=True)
 class Pages:
-    """What is to be written: name of a file -> its text; `needs` are files that its scenario reads from elsewhere."""
+    """What is to be written: name of a file -> its text; `fetches` are the commands that fetch a scenario's data."""
 
     texts: Mapping[str, str]
-    needs: tuple[str, ...] = field(default=())
+    fetches: tuple[str, ...] = ()
 
 
-def new_scenario(coin: str, long: str, short: str) -> Pages:
+def new_scenario(
+    coin: str, long: str, short: str, *, first: date | None = None, last: date | None = None, lending: str | None = None
+) -> Pages:
     """A scenario that is long of `coin` at one venue and short of it at another; raises `TemplateError`.
 
-    For the coin of which data ship with the project it runs at once, for others with the files that it needs.
+    It names series of the store: `lending` where the project does not know that of the coin. For the coin of which data
+    ship with the project it runs at once on those, unless days or a series are given.
     """
     if not COIN.fullmatch(coin):
         hint = f"; did you mean {coin.upper()}?" if COIN.fullmatch(coin.upper()) else ""
@@ -195,12 +219,21 @@ def new_scenario(coin: str, long: str, short: str) -> Pages:
         if venue not in known:
             raise TemplateError(f"{option} {venue}: expected {' or '.join(known)}{_close(venue, known)}")
     name = f"{coin.lower()}_{long}_{short}"
-    words = {"coin": coin, "long": long, "short": short, "name": name}
-    words |= {"Long": long.capitalize(), "Short": short.capitalize(), "market": _market(coin, short)}
-    text = SCENARIO.substitute(words)
-    market = Scenario.of(tomllib.loads(text)).market
-    needs = () if market.embedded else tuple(source.file for source in market.sources.values())
-    return Pages(texts={f"{name}.toml": text}, needs=needs)
+    words = {"coin": coin, "small": coin.lower(), "long": long, "short": short, "name": name}
+    words |= {"Long": long.capitalize(), "Short": short.capitalize()}
+    fetches: tuple[str, ...] = ()
+    if coin == EMBEDDED and not (first or last or lending):
+        market = SHIPPED
+    else:
+        days = first or FIRST, last or LAST
+        if days[1] < days[0]:
+            raise TemplateError(f"--to {days[1]}: before --from {days[0]}; expected a day on or after it")
+        words |= {"lending": _lending(coin, lending), "funding": _funding(coin, short)}
+        series = (f"hyperliquid:{coin}:1d", words["funding"], words["lending"], "kamino:USDC")
+        fetches = tuple(commands(series, days=days))
+        said = "".join(f"#   {line}\n" for line in fetches)
+        market = STORED.substitute(words, first=days[0], last=days[1], commands=said.rstrip())
+    return Pages(texts={f"{name}.toml": SCENARIO.substitute(words, market=market)}, fetches=fetches)
 
 
 def new_strategy(name: str) -> Pages:
@@ -212,7 +245,7 @@ def new_strategy(name: str) -> Pages:
     cls = "".join(word.capitalize() for word in name.split("_"))
     if cls in framework.__all__ or hasattr(builtins, cls):
         raise TemplateError(f"{name!r} makes a class {cls}, which is there already; expected another name")
-    words = {"name": name, "Class": cls, "Title": name.replace("_", " ").capitalize(), "market": _days(EMBEDDED)}
+    words = {"name": name, "Class": cls, "Title": name.replace("_", " ").capitalize(), "market": SHIPPED}
     return Pages(
         texts={
             f"{name}.py": STRATEGY.substitute(words),
@@ -249,29 +282,26 @@ def write(pages: Pages, directory: Path) -> list[Path]:
     return paths
 
 
-def _market(coin: str, short: str) -> str:
-    """The tables `[market]` and `[market.sources]` of a new scenario."""
-    lines = [
-        "",
-        "# Files of the directory that --data names; a row of the market is a day that all of them have.",
-        "[market.sources]",
-    ]
-    for key in ("prices", f"funding_{short}", "lending", "borrowing"):
-        reader, file, words = (Template(each).substitute(coin=coin) for each in SOURCES[key])
-        lines.append(f'{key} = {{ reader = "{reader}", file = "{file}" }}  # {words}')
-    return _days(coin) + "\n".join(lines) + "\n"
+def _lending(coin: str, given: str | None) -> str:
+    """The series of what the coin earns: the one that was given, or the one that the project knows."""
+    if given is None:
+        if coin not in RESERVES:
+            raise TemplateError(
+                f"--coin {coin}: its lending rate is not known here, as are those of {', '.join(RESERVES)}; "
+                "expected --lending with a series such as kamino:RESERVE or defillama:POOL"
+            )
+        return f"kamino:{RESERVES[coin]}"
+    if not LENDING.fullmatch(given):
+        raise TemplateError(f"--lending {given}: expected a series such as kamino:RESERVE or defillama:POOL")
+    return given
 
 
-def _days(coin: str) -> str:
-    """The table `[market]`: its days, and the data that ship with the project where they are of this coin."""
-    lines = [
-        "[market]",
-        f"start = {FIRST}                # first and last day in UTC, both included",
-        f"end = {LAST}",
-    ]
-    if coin == EMBEDDED:
-        lines.append('embedded = "sol_daily"            # a reconstruction, which is read where no --data is given')
-    return "\n".join(lines) + "\n"
+def _funding(coin: str, short: str) -> str:
+    """The series of what the short is paid; Drift counts in millions what Hyperliquid counts in thousands."""
+    if short == "hyperliquid":
+        return f"hyperliquid:{coin}:funding"
+    market = f"1M{coin[1:]}" if coin.startswith("k") else coin
+    return f"drift:{market}-PERP:funding"
 
 
 def _close(word: str, known: tuple[str, ...]) -> str:

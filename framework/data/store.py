@@ -4,14 +4,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from attrs import asdict, field, frozen
 
+from framework.data.origins import commands
 from framework.data.series import Fill, Floats, Ints, Joining, Series
 from framework.errors import MarketError, StoreError
 from framework.market import utc
@@ -119,6 +121,11 @@ class Store:
         """Whether there is such a series."""
         return self.path(series).exists()
 
+    def require(self, series: Sequence[str], first: date, last: date) -> None:
+        """Refuse series that are not there, in one line with the commands that fetch them; raises `StoreError`."""
+        if missing := [each for each in dict.fromkeys(series) if not self.has(each)]:
+            raise self._absent(missing, commands(missing, series, (first, last)))
+
     def asked(self, series: str) -> list[Asked]:
         """The provenance of a series, a line per request, oldest first."""
         path = self.path(series).with_suffix(".jsonl")
@@ -214,9 +221,9 @@ class Store:
             from_ns = int(earlier[-1])
         samples = samples.within(from_ns, end_ns)
         if not len(samples):
-            raise StoreError(
-                f"{series}: nothing between {utc(start_ns).date()} and {utc(end_ns - 1).date()}; expected it fetched"
-            )
+            first, last = utc(start_ns).date(), utc(end_ns - 1).date()
+            by = _by(commands([series], days=(first, last)))
+            raise StoreError(f"{series}: nothing between {first} and {last}; expected it fetched{by}")
         time_ns = samples.time_ns
         if kind.grid_ns:
             time_ns = time_ns // kind.grid_ns * kind.grid_ns
@@ -255,12 +262,19 @@ class Store:
             time_ns = table["time"].cast(pa.int64()).to_numpy()
             columns = {name: table[name].to_numpy() for name in kind.units}
         except FileNotFoundError:
-            raise StoreError(f"{series}: not in the store {self.root}; expected it fetched, {_known(self)}") from None
+            raise self._absent([series], commands([series])) from None
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise StoreError(f"{path}: not a series of the store ({error})") from None
         if kind.series != series:
             raise StoreError(f"{path}: holds {kind.series}; expected {series}")
         return kind, Samples(time_ns, columns)
+
+    def _absent(self, missing: Sequence[str], fetches: Sequence[str]) -> StoreError:
+        """The refusal of series that are not there."""
+        there, them = ", ".join(self.ids()[:8]), "it" if len(missing) == 1 else "them"
+        has = f"which has {there}{' and others' if len(self.ids()) > 8 else ''}" if there else "which has nothing yet"
+        words = f"not in the store {self.root}, {has}; expected {them} fetched{_by(fetches)}"
+        return StoreError(f"{', '.join(missing)}: {words}")
 
     def _unknown(self, series: str, before: Samples, new: Samples) -> Samples:
         """The samples that are not there yet."""
@@ -287,9 +301,9 @@ def _steady(values: Floats, noise: float) -> Floats:
     return steady
 
 
-def _known(store: Store) -> str:
-    ids = store.ids()
-    return f"as are {', '.join(ids[:8])}{' and others' if len(ids) > 8 else ''}" if ids else "which has nothing yet"
+def _by(fetches: Sequence[str]) -> str:
+    """The commands that fetch what is missing, as the end of a sentence that can be copied from."""
+    return f": {' && '.join(fetches)}" if fetches else ""
 
 
 def _write(path: Path, kind: Kind, samples: Samples) -> None:

@@ -75,8 +75,8 @@ class Funding(Feed):
             raise FetchError(f"{reply.request}: an oraclePriceTwap of {price.min():g}; expected prices above 0")
         sides = {"funding_rate": "fundingRateShort", "long_rate": "fundingRateLong"}
         columns = {name: _scaled(reply, rows, key) / price for name, key in sides.items()} | {"oracle_price": price}
-        until_ns = min(end_ns, start_ns // NS_PER_DAY * NS_PER_DAY + NS_PER_DAY)
-        return Page(reply, Samples(times, columns), until_ns)
+        since_ns = start_ns // NS_PER_DAY * NS_PER_DAY
+        return Page(reply, Samples(times, columns), min(end_ns, since_ns + NS_PER_DAY), since_ns=since_ns)
 
     def check_units(self, samples: Samples, request: str) -> None:
         """Rates beyond what the venue's own clamp lets through, and prices in millionths."""

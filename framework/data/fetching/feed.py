@@ -24,13 +24,15 @@ NS_PER_MS = 1_000_000
 class Page:
     """One reply: its samples in the order in which they came, and the instant up to which it answers, without it.
 
-    A `whole` reply has the source's whole history, whatever was asked.
+    A `whole` reply has the source's whole history, whatever was asked; one of a source that cannot be asked from any
+    instant begins at `since_ns`.
     """
 
     reply: Reply
     samples: Samples
     until_ns: int
     whole: bool = False
+    since_ns: int | None = None
 
 
 class Feed(ABC):
@@ -131,7 +133,8 @@ class Fetch:
         series, request = feed.kind.series, page.reply.request
         samples = distinct(page.samples, series, request)
         kept = samples.within(at_ns, min(until_ns, page.until_ns))
-        near = samples.within(at_ns - feed.kind.every_ns, until_ns + feed.kind.every_ns)
+        since_ns = at_ns if page.since_ns is None else page.since_ns
+        near = samples.within(since_ns - feed.kind.every_ns, until_ns + feed.kind.every_ns)
         if len(samples) > len(near) and not len(kept) and not page.whole:
             first, last = (utc(int(samples.time_ns[index])).isoformat() for index in (0, -1))
             raise FetchError(

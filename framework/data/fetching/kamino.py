@@ -20,6 +20,8 @@ MARKET = "7u3HeHxYDLhnCoErrtycNokbQYbWGzLs6JSDqGAv5PfF"
 RESERVES = {
     "SOL": "d4A2prbA2whesmvHaL88BH6Ewn5N4bTSU2Ze8P6Bc4Q",
     "USDC": "D6q6wuQSrifJKZYpR1M8R4YawnLDtDsMmWM1NbBmgJ59",
+    "ETH": "febGYTnFX4GbSGoFHFeJXUHgNaK53fB23uDins9Jp1E",
+    "CBBTC": "37Jk2zkz23vkAYBT66HM2gaqJuNg2nYLsCreQAVt5MWK",
     "JITOSOL": "EVbyPKrHG6WBfm4dLxLMJpUDY43cCAcHSpV3KYjKsktW",
 }
 """Reserves of the main market by the token that they lend."""
