@@ -26,11 +26,9 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
     """Check the folder of a finished RUN; exit code 1 if anything is found."""
-    from rich.console import Console  # noqa: PLC0415
-
     from framework.audit import audit as make  # noqa: PLC0415
     from framework.folder import Folder  # noqa: PLC0415
-    from framework.grid import Grid  # noqa: PLC0415
+    from framework.grid import Grid, terminal  # noqa: PLC0415
 
     results = make(Folder(run), data, thorough=thorough or data is not None)
     if as_json:
@@ -47,11 +45,11 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
             )
         )
     else:
-        grid = Grid(f"Audit of {run}", ("<check", "<result", "<what must hold, or the first finding"))
+        grid = Grid(f"Audit of {run}", ("<check", "<result", "~what must hold, or the first finding"))
         for each in results:
             words = f"{each.findings[0].place}: {each.findings[0].words}" if each.findings else each.holds
             grid.add(each.check, f"{each.count} found" if each.count else "passed", words)
-        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(grid.rich())
+        grid.show(terminal(160))
     sys.exit(1 if any(each.count for each in results) else 0)
 
 
@@ -66,11 +64,10 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the whole tree as JSON.")
 def explain(run: Path, what: str, since: object, until: object, entries: int, as_json: bool) -> None:
     """Where a number of a RUN comes from: a bucket of the waterfall or a figure of the summary, such as funding."""
-    from rich.console import Console  # noqa: PLC0415
-
     from framework.explain import explain as make  # noqa: PLC0415
     from framework.explain import sources  # noqa: PLC0415
     from framework.folder import Folder  # noqa: PLC0415
+    from framework.grid import terminal  # noqa: PLC0415
     from framework.register import Selection  # noqa: PLC0415
 
     folder = Folder(run)
@@ -79,8 +76,7 @@ def explain(run: Path, what: str, since: object, until: object, entries: int, as
         click.echo(json.dumps(_plain(node)))
         return
     shown = [leaf.event for leaf in _leaves(node, entries) if leaf.event is not None]
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
-    console.print(_tree(node, entries, sources(folder, shown)))
+    terminal(240).print(_tree(node, entries, sources(folder, shown)))
 
 
 @click.command()

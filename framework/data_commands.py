@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress, TaskID
 
     from framework.fetching.feed import Feed, Fetched
@@ -131,7 +130,7 @@ def data() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series.")
 def list_(as_json: bool) -> None:
     """All series of the store."""
-    from framework.grid import Grid  # noqa: PLC0415
+    from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
     from framework.store import Store  # noqa: PLC0415
 
@@ -146,7 +145,7 @@ def list_(as_json: bool) -> None:
         columns = ", ".join(f"{name} ({unit})" for name, unit in kind.units.items())
         grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", columns)
     if not as_json:
-        _console(wide=True).print(grid.rich())
+        grid.show(terminal())
 
 
 @data.command()
@@ -156,7 +155,7 @@ def list_(as_json: bool) -> None:
 @click.option("--rows", type=click.IntRange(min=1), default=3, show_default=True, help="Rows of head and tail.")
 def show(series: str, since: datetime | None, until: datetime | None, rows: int) -> None:
     """What a SERIES is, where it came from, and its first and last rows."""
-    from framework.grid import Grid  # noqa: PLC0415
+    from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
     from framework.store import Store  # noqa: PLC0415
 
@@ -173,14 +172,14 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
         if index < rows or index >= count - rows:
             cells = (f"{chosen.columns[name][index]:.10g}" for name in kind.units)
             grid.add(str(index + 1), utc(int(chosen.time_ns[index])).isoformat(), *cells)
-    _console().print(grid.rich())
+    grid.show(terminal())
     asked = Grid("Requests", ("<at", "samples", "<first", "<last", "<digest of the reply", "<request"))
     lines = store.asked(series)
     for each in lines if len(lines) <= 2 * rows else [*lines[:rows], *lines[-rows:]]:
         asked.add(each.at, str(each.samples), each.first or "", each.last or "", each.sha256[:16], each.request)
     if len(lines) > 2 * rows:
         asked.note = f"{len(lines) - 2 * rows} more between them"
-    _console(wide=True).print(asked.rich())
+    asked.show(terminal())
 
 
 @data.command()
@@ -233,12 +232,6 @@ def _samples(what: str) -> "Rows":
     from framework.store import Store  # noqa: PLC0415
 
     return of_file(Path(what)) if what.endswith((".csv", ".json")) else of_store(Store.default(), what)
-
-
-def _console(*, wide: bool = False) -> "Console":
-    from rich.console import Console  # noqa: PLC0415
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 400 if wide else 180)
 
 
 def _fetch(

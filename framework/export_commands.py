@@ -1,7 +1,6 @@
 """The commands that hand a run's folder to other programs: export and sql."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -47,10 +46,10 @@ def sql(run: Path, select: str, as_json: bool, as_csv: bool, as_script: bool) ->
             for line in json_lines(answer) if as_json else csv_lines(answer):
                 click.echo(line, nl=False)
             return
-        from rich.console import Console  # noqa: PLC0415
+        from framework.grid import terminal  # noqa: PLC0415
 
         table, notes = grid(answer)
-        Console(highlight=False, width=None if sys.stdout.isatty() else 1_000).print(table.rich())
+        table.show(terminal())
         click.echo(notes)
 
 
