@@ -87,6 +87,7 @@ def test_an_entry_of_funding_leads_to_the_rows_that_made_it(example: str, folder
         assert float(leaf.usd) == pytest.approx(exact, abs=1.1e-6)
         words = sources(folder, [leaf.event])[leaf.event]
         assert f"rate {event['rate']:.10g} ({event['rate_source']}:{event['rate_source_row']:.0f}" in words
+        assert words.endswith(f", size {event['size'] / 1e9:.9f} {event['asset']}")
         if isinstance(event["price_source"], str):
             assert f"({event['price_source']}:{event['price_source_row']:.0f})" in words
             assert event["price"] in market.loc[int(event["row"])].to_numpy()
