@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from traceback import extract_tb
 from typing import TypeVar
 
 from attrs import evolve, frozen
@@ -221,18 +222,24 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         _import_from_here()
     else:
         module_name, class_name = f"{package}.{name}", _camel(name)
+    known = f"expected one of {', '.join(_known(kind, package))}, or package.module:Class"
     try:
-        cls = getattr(importlib.import_module(module_name), class_name)
+        module = importlib.import_module(module_name)
     except SyntaxError as error:
         place = f"{Path(error.filename or module_name).name}, line {error.lineno}"
         raise ScenarioError(f"{key}.class: {name!r} cannot be read: {place}: {error.msg}") from None
-    except (ImportError, AttributeError, ValueError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and not module_name.startswith(error.name):
+    except (ImportError, AttributeError, NameError, TypeError, ValueError) as error:
+        if not isinstance(error, ModuleNotFoundError):
+            frame = extract_tb(error.__traceback__)[-1]
+            words = f"{Path(frame.filename).name}, line {frame.lineno}: {type(error).__name__}: {error}"
+            raise ScenarioError(f"{key}.class: {name!r} cannot be imported: {words}") from None
+        if error.name and not module_name.startswith(error.name):
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
-        raise ScenarioError(
-            f"{key}.class: unknown {noun} {name!r}; expected one of {', '.join(_known(kind, package))}, "
-            "or package.module:Class"
-        ) from None
+        where = f"no module {module_name!r} in {Path.cwd()}, where the command was started; " if ":" in name else ""
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{known}") from None
+    cls = getattr(module, class_name, None)
+    if cls is None:
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {class_name!r}; {known}")
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
     return cls

@@ -25,7 +25,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
-    """Check the folder of a finished RUN; exit code 1 if anything is found."""
+    """Check the folder of a finished RUN. The exit code is 1 if anything is found."""
     from framework.audit import audit as make  # noqa: PLC0415
     from framework.folder import Folder  # noqa: PLC0415
     from framework.grid import Grid, terminal  # noqa: PLC0415
@@ -63,7 +63,7 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole tree as JSON.")
 def explain(run: Path, what: str, since: object, until: object, entries: int, as_json: bool) -> None:
-    """Where a number of a RUN comes from: a bucket of the waterfall or a figure of the summary, such as funding."""
+    """Say where a number of a RUN comes from. WHAT is a bucket of the waterfall or a figure of the summary."""
     from framework.explain import explain as make  # noqa: PLC0415
     from framework.explain import sources  # noqa: PLC0415
     from framework.folder import Folder  # noqa: PLC0415
@@ -98,7 +98,7 @@ def ledger(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """The transfers of a RUN as a register, with the running balance of the accounts that are asked for."""
+    """List the transfers of a RUN. With --account, each line has the running balance of what is asked for."""
     from itertools import islice  # noqa: PLC0415
 
     from attrs import asdict  # noqa: PLC0415
@@ -107,6 +107,7 @@ def ledger(
     from framework.register import Selection, register  # noqa: PLC0415
 
     chosen = Selection(account=account, kind=kind, event=event, since=_day(since), until=_day(until))
+    line = None
     for line in islice(register(Folder(run), chosen), limit):
         if as_json:
             values = {name: value if isinstance(value, int) else str(value) for name, value in asdict(line).items()}
@@ -118,6 +119,8 @@ def ledger(
                 f"{line.seq:>8}  {line.at:%Y-%m-%d %H:%M:%S}  {line.event:>8}  {line.kind:<20} {line.debit:<34} "
                 f"{line.credit:<34} {amount:>24,} {line.asset:<9}{balance}".rstrip()
             )
+    if line is None:
+        click.echo("No transfers.", err=True)
 
 
 COMMANDS = (audit, explain, ledger)

@@ -75,7 +75,7 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Put a value over a key of every scenario.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the report to this file as well.")
 def study(data: Path | None, settings: tuple[str, ...], markdown: Path | None) -> None:
-    """Compare the three models on both venues: the whole report of the study."""
+    """Make the study's whole report: its three models on both venues."""
     from framework.grid import terminal  # noqa: PLC0415
     from framework.study import Study  # noqa: PLC0415
     from framework.study_report import tables, write_markdown  # noqa: PLC0415
@@ -118,7 +118,7 @@ def sweep(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Run a SCENARIO over a grid of its keys; started again, it runs only what is missing."""
+    """Run a SCENARIO over a grid of its keys. Started again, it runs only what is missing."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 

@@ -26,7 +26,7 @@ HOLES_TOLD = 3
 
 @click.group()
 def fetch() -> None:
-    """Fetch market data into the store; started again, it asks only for what is missing."""
+    """Fetch market data into the store. Started again, it asks only for what is missing."""
     try:
         import filelock  # noqa: F401, PLC0415
         import httpx2  # noqa: F401, PLC0415
@@ -123,7 +123,7 @@ def binance(symbol: str, interval: str, **window: Any) -> None:  # noqa: ANN401
 
 @click.group()
 def data() -> None:
-    """What is in the store of market data; `check` and `gaps` take files as well."""
+    """Look at the store of market data. `check` and `gaps` take files as well."""
 
 
 @data.command(name="list")
@@ -187,7 +187,7 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Findings told of each check.")
 def check(what: str, as_json: bool, limit: int) -> None:
-    """Everything wrong with a series of the store or a file; exit code 1 if anything is found."""
+    """Everything wrong with a series of the store or a file. The exit code is 1 if anything is found."""
     from framework.inspection import findings  # noqa: PLC0415
 
     samples = _samples(what)

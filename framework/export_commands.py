@@ -28,7 +28,7 @@ def export(run: Path, form: Literal["beancount", "hledger", "csv"], out: Path, a
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--script", "as_script", is_flag=True, help="Print the views as a script for DuckDB alone.")
 def sql(run: Path, select: str, as_json: bool, as_csv: bool, as_script: bool) -> None:
-    """Answer a SELECT about a finished RUN; without one, show the balances.
+    """Answer a SELECT about a finished RUN. Without one, show the balances.
 
     Views: transfers, postings, events, balances, waterfall, accounts, roll_forward, prices, market, equity.
     """

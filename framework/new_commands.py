@@ -7,7 +7,7 @@ import click
 
 @click.group()
 def new() -> None:
-    """Write a new scenario or a new strategy; a file that is there is never replaced."""
+    """Write a new scenario or a new strategy. A file that is there is never replaced."""
 
 
 @new.command()

@@ -32,7 +32,12 @@ def own(start, more=HOOKS, decorator="@frozen\n"):
 MISTAKES = {
     "a syntax error": ("def x(:\n", "cannot be read: MODULE.py, line 1: invalid syntax"),
     "a missing import": ("import nothing_of_this_name\n", "imports 'nothing_of_this_name', which is not installed"),
-    "no such class": ("x = 1\n", "unknown strategy 'MODULE:Own'"),
+    "no such class": ("x = 1\n", "unknown strategy 'MODULE:Own'; the module has no 'Own'; expected one of"),
+    "a misspelt import": (
+        "\nfrom framework import Opne\n",
+        "MODULE.py, line 2: ImportError: cannot import name 'Opne'",
+    ),
+    "a misspelt name": ("x = Opne\n", "MODULE.py, line 1: NameError: name 'Opne' is not defined"),
     "no attrs class": (own("return ()", decorator=""), "Own is not an attrs class; decorate it with attrs.frozen"),
     "a missing hook": (own("return ()", more=""), "Can't instantiate abstract class Own with abstract method on_event"),
     "no answer": (own("return None"), "a hook of the strategy returned None; expected orders, an empty tuple for none"),
@@ -43,6 +48,18 @@ MISTAKES = {
     "a condition on no venue": (
         own("return ()", more=f"    def conditions(self):\n        return (LeverageAbove('kraken', 3.0),)\n\n{HOOKS}"),
         "unknown venue 'kraken'; expected one of asgard, hyperliquid",
+    ),
+    "conditions that are none": (
+        own("return ()", more=f"    def conditions(self):\n        return None\n\n{HOOKS}"),
+        "the strategy's conditions are None; expected a tuple, an empty one for none",
+    ),
+    "one condition": (
+        own("return ()", more=f"    def conditions(self):\n        return EveryRow()\n\n{HOOKS}"),
+        "the strategy's conditions are EveryRow(); expected a tuple",
+    ),
+    "a class for a condition": (
+        own("return ()", more=f"    def conditions(self):\n        return (EveryRow,)\n\n{HOOKS}"),
+        "the strategy names <class 'framework.conditions.EveryRow'> as a condition; expected an object",
     ),
     "no condition": (
         own("return ()", more=f"    def conditions(self):\n        return (3,)\n\n{HOOKS}"),
