@@ -255,7 +255,7 @@ class Store:
             time_ns = table["time"].cast(pa.int64()).to_numpy()
             columns = {name: table[name].to_numpy() for name in kind.units}
         except FileNotFoundError:
-            raise StoreError(f"{series}: not in the store {self.root}; expected it fetched, {_known(self)}") from None
+            raise StoreError(f"{series}: not in the store {self.root}, {_known(self)}; expected it fetched") from None
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise StoreError(f"{path}: not a series of the store ({error})") from None
         if kind.series != series:
@@ -289,7 +289,7 @@ def _steady(values: Floats, noise: float) -> Floats:
 
 def _known(store: Store) -> str:
     ids = store.ids()
-    return f"as are {', '.join(ids[:8])}{' and others' if len(ids) > 8 else ''}" if ids else "which has nothing yet"
+    return f"which has {', '.join(ids[:8])}{' and others' if len(ids) > 8 else ''}" if ids else "which has nothing yet"
 
 
 def _write(path: Path, kind: Kind, samples: Samples) -> None:

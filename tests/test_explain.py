@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.audit.worth import COSTS, FIGURES
@@ -58,6 +58,7 @@ def test_figures_of_the_summary_are_explained_with_their_sign(example: str, fold
 
 
 @pytest.mark.parametrize("example", ["capital_rebalance", "euss"])
+@settings(deadline=None)
 @given(data=st.data())
 def test_periods_add_up_to_the_whole(example: str, folders: Callable[[str], Folder], data: st.DataObject) -> None:
     folder = folders(example)

@@ -121,10 +121,10 @@ def test_what_cannot_be_a_file_is_no_id(store, series):
 
 def test_a_series_that_is_not_there_or_not_whole_is_refused(store):
     """The message says what is there."""
-    with pytest.raises(StoreError, match=r"a:b: not in the store .*; expected it fetched, which has nothing yet"):
+    with pytest.raises(StoreError, match=r"a:b: not in the store .*, which has nothing yet; expected it fetched"):
         store.read("a:b")
     put(store, KIND, [1], [0.1])
-    with pytest.raises(StoreError, match="expected it fetched, as are somewhere:SOL:funding"):
+    with pytest.raises(StoreError, match="which has somewhere:SOL:funding; expected it fetched"):
         store.read("a:b")
     path = store.path(KIND.series)
     moved = store.path("somewhere:SOL:other")
