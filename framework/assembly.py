@@ -100,7 +100,7 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
         if spec.embedded is None:
             files = ", ".join(dict.fromkeys(source.file for source in spec.sources.values()))
             needed = f"--data DIR with {files}" if files else "a data directory to read the sources from"
-            raise ScenarioError(f"market.embedded: missing; expected one, or {needed}")
+            raise ScenarioError(f"market.embedded: none; expected {needed}")
         if spec.embedded not in EMBEDDED:
             raise ScenarioError(
                 f"market.embedded: unknown data set {spec.embedded!r}; expected one of {', '.join(EMBEDDED)}"

@@ -99,7 +99,7 @@ def test_a_scenario_for_another_coin_says_what_it_needs(capsys, tmp_path, monkey
     ]
     code, said, complaint = carrybook(capsys, "run", "eth_asgard_hyperliquid.toml")
     assert (code, said) == (2, "")
-    assert complaint == f"carrybook: market.embedded: missing; expected one, or --data DIR with {files}\n"
+    assert complaint == f"carrybook: market.embedded: none; expected --data DIR with {files}\n"
     assert not Path("runs").exists()
 
 
