@@ -6,6 +6,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
 from traceback import extract_tb
@@ -53,11 +54,11 @@ class Assembly:
         return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
-        """A new simulation of the scenario."""
+        """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""
         return Simulation(
             market=self.market,
             venues=self.venues,
-            strategy=self.strategy,
+            strategy=deepcopy(self.strategy),
             capital_usd=self.scenario.capital_usd,
             entry=self.entry,
             rows_at_once=rows_at_once,

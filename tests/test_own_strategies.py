@@ -2,6 +2,7 @@
 
 import pytest
 
+from framework import Scenario, assemble
 from framework.command_line import main
 
 HEAD = "from attrs import frozen\nfrom framework import *\n\n\n"
@@ -94,3 +95,26 @@ def test_a_strategy_that_asks_for_nothing_keeps_its_cash(capsys, tmp_path, monke
         main(["run", "own.toml"])
     assert not exit_.value.code
     assert "$1,000.00" in capsys.readouterr().out
+
+
+def test_a_strategy_that_remembers_starts_anew_in_each_run(tmp_path, monkeypatch):
+    """One assembly runs any number of times, also where the class is not frozen and changes while it runs."""
+    more = """    bought: bool = False
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_event(self, event, view):
+        if not self.bought:
+            self.bought = True
+            yield Deposit(self.short, 100.0)
+"""
+    code = own("return ()", more=more, decorator="from attrs import define\n\n\n@define\n")
+    (tmp_path / "own_memory.py").write_text(code)
+    (tmp_path / "own.toml").write_text(SCENARIO.replace("MODULE", "own_memory"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assembly = assemble(Scenario.load(tmp_path / "own.toml"))
+    first, second = (assembly.simulation().run().ledger for _ in range(2))
+    assert len(first) > 1
+    assert first.digest == second.digest
