@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from benchmarks.table import BENCHMARKS
-from framework.grid import Grid
+from framework.grid import Grid, terminal
 
 
 @click.command()
@@ -19,7 +18,7 @@ def main(names: tuple[str, ...], data: Path | None, *, tiny: bool) -> None:
     for name in names or BENCHMARKS:
         for figure in BENCHMARKS[name](tiny=tiny, data=data):
             grid.add(*figure.cells())
-    Console(width=200).print(grid.rich())
+    grid.show(terminal(200))
 
 
 if __name__ == "__main__":

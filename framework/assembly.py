@@ -6,8 +6,10 @@ import pkgutil
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
+from traceback import extract_tb
 from typing import TypeVar
 
 from attrs import evolve, frozen
@@ -52,11 +54,11 @@ class Assembly:
         return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
-        """A new simulation of the scenario."""
+        """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""
         return Simulation(
             market=self.market,
             venues=self.venues,
-            strategy=self.strategy,
+            strategy=deepcopy(self.strategy),
             capital_usd=self.scenario.capital_usd,
             entry=self.entry,
             rows_at_once=rows_at_once,
@@ -101,7 +103,7 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
         if spec.embedded is None:
             files = ", ".join(dict.fromkeys(source.file for source in spec.sources.values()))
             needed = f"--data DIR with {files}" if files else "a data directory to read the sources from"
-            raise ScenarioError(f"market.embedded: missing; expected one, or {needed}")
+            raise ScenarioError(f"market.embedded: none; expected {needed}")
         if spec.embedded not in EMBEDDED:
             raise ScenarioError(
                 f"market.embedded: unknown data set {spec.embedded!r}; expected one of {', '.join(EMBEDDED)}"
@@ -223,18 +225,24 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         _import_from_here()
     else:
         module_name, class_name = f"{package}.{name}", _camel(name)
+    known = f"expected one of {', '.join(_known(kind, package))}, or package.module:Class"
     try:
-        cls = getattr(importlib.import_module(module_name), class_name)
+        module = importlib.import_module(module_name)
     except SyntaxError as error:
         place = f"{Path(error.filename or module_name).name}, line {error.lineno}"
         raise ScenarioError(f"{key}.class: {name!r} cannot be read: {place}: {error.msg}") from None
-    except (ImportError, AttributeError, ValueError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and not module_name.startswith(error.name):
+    except (ImportError, AttributeError, NameError, TypeError, ValueError) as error:
+        if not isinstance(error, ModuleNotFoundError):
+            frame = extract_tb(error.__traceback__)[-1]
+            words = f"{Path(frame.filename).name}, line {frame.lineno}: {type(error).__name__}: {error}"
+            raise ScenarioError(f"{key}.class: {name!r} cannot be imported: {words}") from None
+        if error.name and not module_name.startswith(error.name):
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
-        raise ScenarioError(
-            f"{key}.class: unknown {noun} {name!r}; expected one of {', '.join(_known(kind, package))}, "
-            "or package.module:Class"
-        ) from None
+        where = f"no module {module_name!r} in {Path.cwd()}, where the command was started; " if ":" in name else ""
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{known}") from None
+    cls = getattr(module, class_name, None)
+    if cls is None:
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {class_name!r}; {known}")
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
     return cls

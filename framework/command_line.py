@@ -59,15 +59,14 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     if as_json:
         click.echo(json.dumps({**summary, "run": str(folder)}))
         return
-    from rich.console import Console  # noqa: PLC0415
-
+    from framework.grid import terminal  # noqa: PLC0415
     from framework.report import report  # noqa: PLC0415
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    console = terminal()
     if finished.market.label:
         console.print(f"{finished.market.label}\n", style="bold yellow", markup=False)
     for grid in report(assembly, finished, summary, comparison, beside):
-        console.print(grid.rich())
+        grid.show(console)
     console.print(f"Run {folder}", markup=False, soft_wrap=True)
 
 
@@ -80,9 +79,8 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Put a value over a key of every scenario.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the report to this file as well.")
 def study(data: Path | None, settings: tuple[str, ...], markdown: Path | None) -> None:
-    """Compare the three models on both venues: the whole report of the study."""
-    from rich.console import Console  # noqa: PLC0415
-
+    """Make the study's whole report: its three models on both venues."""
+    from framework.grid import terminal  # noqa: PLC0415
     from framework.studies.study import Study  # noqa: PLC0415
     from framework.studies.study_report import tables, write_markdown  # noqa: PLC0415
 
@@ -90,11 +88,11 @@ def study(data: Path | None, settings: tuple[str, ...], markdown: Path | None) -
     grids = list(tables(comparison))
     if markdown:
         write_markdown(markdown, grids, comparison.market.label)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
+    console = terminal(180)
     if comparison.market.label:
         console.print(f"{comparison.market.label}\n", style="bold yellow", markup=False)
     for grid in grids:
-        console.print(grid.rich())
+        grid.show(console)
 
 
 @carrybook.command()
@@ -124,10 +122,11 @@ def sweep(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Run a SCENARIO over a grid of its keys; started again, it runs only what is missing."""
+    """Run a SCENARIO over a grid of its keys. Started again, it runs only what is missing."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
+    from framework.grid import terminal  # noqa: PLC0415
     from framework.studies.sweep import Sweep, overview  # noqa: PLC0415
     from framework.studies.sweep import sweep as run_sweep  # noqa: PLC0415
 
@@ -139,8 +138,8 @@ def sweep(
         counts = {"cells": len(swept.rows), "failed": swept.failed, "ran": swept.ran}
         click.echo(json.dumps({"sweep": str(swept.folder), **counts}))
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
-    console.print(overview(plan, swept).rich())
+    console = terminal()
+    overview(plan, swept).show(console)
     console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
 
 

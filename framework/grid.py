@@ -1,13 +1,30 @@
 """A grid of cells that people read: one form for the terminal and for Markdown."""
 
+import sys
+
 from attrs import Factory, define
 from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
+
+PROSE_WIDTH = 40
+"""The least width of a column of prose, below which lines of the terminal are broken instead."""
+
+
+def terminal(piped: int = 140) -> Console:
+    """Where people read: as wide as the terminal, or `piped` characters where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else piped)
 
 
 @define
 class Grid:
-    """A titled table of text; columns hold numbers, or text where their name begins with `<`; the first holds text."""
+    """A titled table of text; columns hold numbers, or text where their name begins with `<`; the first holds text.
+
+    A column whose name begins with `~` holds prose, which goes over several lines where there is too little room.
+    """
 
     title: str
     columns: tuple[str, ...]
@@ -18,17 +35,36 @@ class Grid:
         """Append a row."""
         self.rows.append(cells)
 
-    def rich(self) -> Table:
-        """The grid for the terminal."""
-        table = Table(
-            title=self.title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-        )
-        for name, left in self._sides():
-            table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    def show(self, console: Console) -> None:
+        """Print the grid. No cell is ever cut: prose is broken, and what is still too wide keeps its width."""
+        table = self._table()
+        natural = Measurement.get(console, console.options.update_width(1_000_000), table).maximum
+        excess = max(0, natural - console.width)
+        for column, (_, _, prose) in zip(table.columns, self._sides(), strict=True):
+            if prose and column.width is not None:
+                narrow = max(column.width - excess, min(column.width, PROSE_WIDTH))
+                excess -= column.width - narrow
+                natural -= column.width - narrow
+                column.width = narrow
+        table.width = natural if excess else None
+        console.print(table, crop=False)
+
+    def _table(self) -> Table:
+        """The grid for the terminal, as wide as its cells."""
+        title = Text(self.title, style="bold") if self.title else None
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for index, (name, left, prose) in enumerate(self._sides()):
+            table.add_column(
+                Text(name),
+                justify="left" if left else "right",
+                no_wrap=not prose,
+                overflow="fold",
+                width=max(cell_len(cell) for cell in (name, *(row[index] for row in self.rows))),
+            )
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         if self.note:
-            table.caption, table.caption_justify = self.note, "left"
+            table.caption, table.caption_justify = Text(self.note, style="table.caption"), "left"
         return table
 
     def markdown(self) -> str:
@@ -37,15 +73,18 @@ class Grid:
         lines = [
             f"## {self.title}",
             "",
-            _line([name for name, _ in sides]),
-            _line(["---" if left else "---:" for _, left in sides]),
+            _line([name for name, _, _ in sides]),
+            _line(["---" if left else "---:" for _, left, _ in sides]),
             *map(_line, self.rows),
         ]
         return "\n".join([*lines, *(["", self.note] if self.note else []), ""])
 
-    def _sides(self) -> list[tuple[str, bool]]:
-        """Each column's name, and whether it is set to the left."""
-        return [(name.removeprefix("<"), index == 0 or name.startswith("<")) for index, name in enumerate(self.columns)]
+    def _sides(self) -> list[tuple[str, bool, bool]]:
+        """Each column's name, whether it is set to the left, and whether it is prose."""
+        return [
+            (name.removeprefix(name[0] if name[0] in "<~" else ""), index == 0 or name[0] in "<~", name[0] == "~")
+            for index, name in enumerate(self.columns)
+        ]
 
 
 def _line(cells: list[str] | tuple[str, ...]) -> str:

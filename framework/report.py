@@ -25,7 +25,7 @@ WATERFALL_WORDS = {
     "fees": "Fees",
     "liquidation_penalty": "Liquidation penalty",
     "price_pnl": "Price P&L of both legs",
-    "execution": "Execution (rounding of trades)",
+    "execution": "Execution (rounding or at cost)",
     "bad_debt": "Bad debt (lost by the venues)",
     "other_income": "Other income",
     "unexplained": "Unexplained",
@@ -66,16 +66,15 @@ def _market(run: Run) -> Grid:
     market = run.market
     ruled = any(each.fill != "drop" for each in market.coverage)
     grid = _grid(
-        f"Market: {len(market)} rows, {market.date(0)} to {market.date(len(market) - 1)}",
+        f"Market: {len(market):,} rows, {market.date(0)} to {market.date(len(market) - 1)}",
         "series", "<file", "samples", "used", "outside", "dropped", *(("<where missing", "filled") if ruled else ()),
     )  # fmt: skip
     for each in market.coverage:
-        rule = (each.fill, str(each.filled)) if ruled else ()
-        grid.add(each.series, each.file, *map(str, (each.samples, each.used, each.outside, each.dropped)), *rule)
+        rule = (each.fill, f"{each.filled:,}") if ruled else ()
+        counts = (each.samples, each.used, each.outside, each.dropped)
+        grid.add(each.series, each.file, *(f"{count:,}" for count in counts), *rule)
     dropped = market.dropped_rows
-    notes = [f"{len(dropped)} rows dropped, which not all series have"]
-    notes += [f"first {dropped[0]}"] if dropped else []
-    grid.note = "; ".join([*notes, *([market.label] if market.label else [])])
+    grid.note = f"{len(dropped):,} rows dropped, which not all series have; first {dropped[0]}" if dropped else ""
     return grid
 
 

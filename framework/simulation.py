@@ -187,8 +187,10 @@ def _orders(answer: Iterable[Order]) -> Iterable[Order]:
 
 def _checked(conditions: Sequence[Condition], venues: Collection[str]) -> Sequence[Condition]:
     """Conditions that can be asked; one on a venue that is not there would never hold."""
+    if not isinstance(conditions, Sequence):
+        raise ScenarioError(f"the strategy's conditions are {conditions!r}; expected a tuple, an empty one for none")
     for condition in conditions:
-        if not callable(getattr(condition, "holds", None)):
+        if isinstance(condition, type) or not callable(getattr(condition, "holds", None)):
             raise ScenarioError(f"the strategy names {condition!r} as a condition; expected an object with `holds`")
         venue = getattr(condition, "venue", None)
         if venue is not None and venue not in venues:

@@ -255,4 +255,5 @@ def check_open(venue: str, order: Open, moment: Moment) -> None:
 
 def refusal(venue: str, moment: Moment, order: object, why: str) -> str:
     """The words of an `OrderRefused`: which order, where, when, and why."""
-    return f"{venue} refuses {order} in row {moment.row + 1} (event {moment.cause}): {why}"
+    day = moment.mark.market.date(moment.row)
+    return f"{venue} refuses {order} in row {moment.row + 1}, {day} (event {moment.cause}): {why}"

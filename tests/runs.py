@@ -14,8 +14,16 @@ from framework.summary import summarize
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/scenario.toml"))
-DATA = Path(os.environ.get("CARRYBOOK_TEST_DATA", ROOT.parent / "shared" / "data"))
-"""Where data are that are not ours to ship."""
+
+
+def _data() -> Path:
+    """Where data are that are not ours to ship; a `CARRYBOOK_DATA` with the study's in it serves as well."""
+    store = Path(os.environ.get("CARRYBOOK_DATA", ""))
+    beside = store if (store / "study").is_dir() else ROOT.parent / "shared" / "data"
+    return Path(os.environ.get("CARRYBOOK_TEST_DATA", beside))
+
+
+DATA = _data()
 WITHOUT_EMBEDDED = {"basis": "market", "hourly": "."}
 """Example that ships no data -> the directory of its data, below `DATA`."""
 

@@ -214,7 +214,7 @@ def test_without_data_the_example_says_what_it_needs(capsys, monkeypatch, tmp_pa
         main(["run", str(EXAMPLE), "--out", str(tmp_path / "runs")])
     said = capsys.readouterr()
     assert (exit_.value.code, said.out) == (2, "")
-    assert said.err == f"carrybook: market.embedded: missing; expected one, or --data DIR with {FILE}\n"
+    assert said.err == f"carrybook: market.embedded: none; expected --data DIR with {FILE}\n"
     assert not (tmp_path / "runs").exists()
 
 

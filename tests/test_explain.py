@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import RunError
@@ -72,6 +72,7 @@ def test_accounts_are_explained_as_what_they_gained_or_cost(example: str, folder
 
 
 @pytest.mark.parametrize("example", ["capital_rebalance", "euss"])
+@settings(deadline=None)
 @given(data=st.data())
 def test_periods_add_up_to_the_whole(example: str, folders: Callable[[str], Folder], data: st.DataObject) -> None:
     folder = folders(example)
@@ -101,6 +102,7 @@ def test_an_entry_of_funding_leads_to_the_rows_that_made_it(example: str, folder
         assert float(leaf.usd) == pytest.approx(exact, abs=1.1e-6)
         words = sources(folder, [leaf.event])[leaf.event]
         assert f"rate {event['rate']:.10g} ({event['rate_source']}:{event['rate_source_row']:.0f}" in words
+        assert words.endswith(f", size {event['size'] / 1e9:.9f} {event['asset']}")
         if isinstance(event["price_source"], str):
             assert f"({event['price_source']}:{event['price_source_row']:.0f})" in words
             assert event["price"] in market.loc[int(event["row"])].to_numpy()

@@ -421,9 +421,12 @@ def test_the_directory_of_one_run_is_as_good_as_its_folder(saved, tmp_path, caps
     both = tmp_path / "both"
     for example in ("static", "funding_gate"):
         shutil.copytree(saved(example)[1], both / example)
-    assert f"{both}: not a finished run but 2 of them; expected the folder of one" in refused(
+    assert f"{both}: not a finished run but 2 of them; expected the folder of one: funding_, static" in refused(
         capsys, "export", both, "--format", "csv", "--out", tmp_path / "other"
     )
+    with pytest.raises(SystemExit):
+        main(["export", str(both / "stat"), "--format", "csv", "--out", str(tmp_path / "begun")])
+    assert (tmp_path / "begun" / "about.csv").is_file()
 
 
 def test_a_place_that_cannot_be_written_is_refused(saved, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from framework import Scenario, assemble
 from framework.command_line import main
 
 HEAD = "from attrs import frozen\nfrom framework import *\n\n\n"
@@ -32,7 +33,12 @@ def own(start, more=HOOKS, decorator="@frozen\n"):
 MISTAKES = {
     "a syntax error": ("def x(:\n", "cannot be read: MODULE.py, line 1: invalid syntax"),
     "a missing import": ("import nothing_of_this_name\n", "imports 'nothing_of_this_name', which is not installed"),
-    "no such class": ("x = 1\n", "unknown strategy 'MODULE:Own'"),
+    "no such class": ("x = 1\n", "unknown strategy 'MODULE:Own'; the module has no 'Own'; expected one of"),
+    "a misspelt import": (
+        "\nfrom framework import Opne\n",
+        "MODULE.py, line 2: ImportError: cannot import name 'Opne'",
+    ),
+    "a misspelt name": ("x = Opne\n", "MODULE.py, line 1: NameError: name 'Opne' is not defined"),
     "no attrs class": (own("return ()", decorator=""), "Own is not an attrs class; decorate it with attrs.frozen"),
     "a missing hook": (own("return ()", more=""), "Can't instantiate abstract class Own with abstract method on_event"),
     "no answer": (own("return None"), "a hook of the strategy returned None; expected orders, an empty tuple for none"),
@@ -43,6 +49,18 @@ MISTAKES = {
     "a condition on no venue": (
         own("return ()", more=f"    def conditions(self):\n        return (LeverageAbove('kraken', 3.0),)\n\n{HOOKS}"),
         "unknown venue 'kraken'; expected one of asgard, hyperliquid",
+    ),
+    "conditions that are none": (
+        own("return ()", more=f"    def conditions(self):\n        return None\n\n{HOOKS}"),
+        "the strategy's conditions are None; expected a tuple, an empty one for none",
+    ),
+    "one condition": (
+        own("return ()", more=f"    def conditions(self):\n        return EveryRow()\n\n{HOOKS}"),
+        "the strategy's conditions are EveryRow(); expected a tuple",
+    ),
+    "a class for a condition": (
+        own("return ()", more=f"    def conditions(self):\n        return (EveryRow,)\n\n{HOOKS}"),
+        "the strategy names <class 'framework.conditions.EveryRow'> as a condition; expected an object",
     ),
     "no condition": (
         own("return ()", more=f"    def conditions(self):\n        return (3,)\n\n{HOOKS}"),
@@ -77,3 +95,26 @@ def test_a_strategy_that_asks_for_nothing_keeps_its_cash(capsys, tmp_path, monke
         main(["run", "own.toml"])
     assert not exit_.value.code
     assert "$1,000.00" in capsys.readouterr().out
+
+
+def test_a_strategy_that_remembers_starts_anew_in_each_run(tmp_path, monkeypatch):
+    """One assembly runs any number of times, also where the class is not frozen and changes while it runs."""
+    more = """    bought: bool = False
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_event(self, event, view):
+        if not self.bought:
+            self.bought = True
+            yield Deposit(self.short, 100.0)
+"""
+    code = own("return ()", more=more, decorator="from attrs import define\n\n\n@define\n")
+    (tmp_path / "own_memory.py").write_text(code)
+    (tmp_path / "own.toml").write_text(SCENARIO.replace("MODULE", "own_memory"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assembly = assemble(Scenario.load(tmp_path / "own.toml"))
+    first, second = (assembly.simulation().run().ledger for _ in range(2))
+    assert len(first) > 1
+    assert first.digest == second.digest

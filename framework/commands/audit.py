@@ -25,10 +25,8 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
-    """Check the folder of a finished RUN; exit code 1 if anything is found."""
-    from rich.console import Console  # noqa: PLC0415
-
-    from framework.grid import Grid  # noqa: PLC0415
+    """Check the folder of a finished RUN. The exit code is 1 if anything is found."""
+    from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.saved.audit import audit as make  # noqa: PLC0415
     from framework.saved.folder import Folder  # noqa: PLC0415
 
@@ -47,11 +45,11 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
             )
         )
     else:
-        grid = Grid(f"Audit of {run}", ("<check", "<result", "<what must hold, or the first finding"))
+        grid = Grid(f"Audit of {run}", ("<check", "<result", "~what must hold, or the first finding"))
         for each in results:
             words = f"{each.findings[0].place}: {each.findings[0].words}" if each.findings else each.holds
             grid.add(each.check, f"{each.count} found" if each.count else "passed", words)
-        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(grid.rich())
+        grid.show(terminal(160))
     sys.exit(1 if any(each.count for each in results) else 0)
 
 
@@ -65,9 +63,8 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole tree as JSON.")
 def explain(run: Path, what: str, since: object, until: object, entries: int, as_json: bool) -> None:
-    """Where a number of a RUN comes from: a bucket of the waterfall, a figure of the summary or an account."""
-    from rich.console import Console  # noqa: PLC0415
-
+    """Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account."""
+    from framework.grid import terminal  # noqa: PLC0415
     from framework.saved.explain import explain as make  # noqa: PLC0415
     from framework.saved.explain import sources  # noqa: PLC0415
     from framework.saved.folder import Folder  # noqa: PLC0415
@@ -79,8 +76,7 @@ def explain(run: Path, what: str, since: object, until: object, entries: int, as
         click.echo(json.dumps(_plain(node)))
         return
     shown = [leaf.event for leaf in _leaves(node, entries) if leaf.event is not None]
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
-    console.print(_tree(node, entries, sources(folder, shown)))
+    terminal(240).print(_tree(node, entries, sources(folder, shown)))
 
 
 @click.command()
@@ -102,7 +98,7 @@ def ledger(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """The transfers of a RUN as a register, with the running balance of the accounts that are asked for."""
+    """List the transfers of a RUN. With --account, each line has the running balance of what is asked for."""
     from itertools import islice  # noqa: PLC0415
 
     from attrs import asdict  # noqa: PLC0415
@@ -111,6 +107,7 @@ def ledger(
     from framework.saved.register import Selection, register  # noqa: PLC0415
 
     chosen = Selection(account=account, kind=kind, event=event, since=_day(since), until=_day(until))
+    line = None
     for line in islice(register(Folder(run), chosen), limit):
         if as_json:
             values = {name: value if isinstance(value, int) else str(value) for name, value in asdict(line).items()}
@@ -122,6 +119,8 @@ def ledger(
                 f"{line.seq:>8}  {line.at:%Y-%m-%d %H:%M:%S}  {line.event:>8}  {line.kind:<20} {line.debit:<34} "
                 f"{line.credit:<34} {amount:>24,} {line.asset:<9}{balance}".rstrip()
             )
+    if line is None:
+        click.echo("No transfers.", err=True)
 
 
 COMMANDS = (audit, explain, ledger)

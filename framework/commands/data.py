@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress, TaskID
 
     from framework.data.fetching.feed import Feed, Fetched
@@ -27,7 +26,7 @@ HOLES_TOLD = 3
 
 @click.group()
 def fetch() -> None:
-    """Fetch market data into the store; started again, it asks only for what is missing."""
+    """Fetch market data into the store. Started again, it asks only for what is missing."""
     try:
         import filelock  # noqa: F401, PLC0415
         import httpx2  # noqa: F401, PLC0415
@@ -124,7 +123,7 @@ def binance(symbol: str, interval: str, **window: Any) -> None:  # noqa: ANN401
 
 @click.group()
 def data() -> None:
-    """What is in the store of market data; `check` and `gaps` take files as well."""
+    """Look at the store of market data. `check` and `gaps` take files as well."""
 
 
 @data.command(name="list")
@@ -132,7 +131,7 @@ def data() -> None:
 def list_(as_json: bool) -> None:
     """All series of the store."""
     from framework.data.store import Store  # noqa: PLC0415
-    from framework.grid import Grid  # noqa: PLC0415
+    from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
 
     store = Store.default()
@@ -146,7 +145,7 @@ def list_(as_json: bool) -> None:
         columns = ", ".join(f"{name} ({unit})" for name, unit in kind.units.items())
         grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", columns)
     if not as_json:
-        _console(wide=True).print(grid.rich())
+        grid.show(terminal())
 
 
 @data.command()
@@ -157,7 +156,7 @@ def list_(as_json: bool) -> None:
 def show(series: str, since: datetime | None, until: datetime | None, rows: int) -> None:
     """What a SERIES is, where it came from, and its first and last rows."""
     from framework.data.store import Store  # noqa: PLC0415
-    from framework.grid import Grid  # noqa: PLC0415
+    from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
 
     store = Store.default()
@@ -173,14 +172,14 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
         if index < rows or index >= count - rows:
             cells = (f"{chosen.columns[name][index]:.10g}" for name in kind.units)
             grid.add(str(index + 1), utc(int(chosen.time_ns[index])).isoformat(), *cells)
-    _console().print(grid.rich())
+    grid.show(terminal())
     asked = Grid("Requests", ("<at", "samples", "<first", "<last", "<digest of the reply", "<request"))
     lines = store.asked(series)
     for each in lines if len(lines) <= 2 * rows else [*lines[:rows], *lines[-rows:]]:
         asked.add(each.at, str(each.samples), each.first or "", each.last or "", each.sha256[:16], each.request)
     if len(lines) > 2 * rows:
         asked.note = f"{len(lines) - 2 * rows} more between them"
-    _console(wide=True).print(asked.rich())
+    asked.show(terminal())
 
 
 @data.command()
@@ -188,7 +187,7 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Findings told of each check.")
 def check(what: str, as_json: bool, limit: int) -> None:
-    """Everything wrong with a series of the store or a file; exit code 1 if anything is found."""
+    """Everything wrong with a series of the store or a file. The exit code is 1 if anything is found."""
     from framework.data.inspection import findings  # noqa: PLC0415
 
     samples = _samples(what)
@@ -233,12 +232,6 @@ def _samples(what: str) -> "Rows":
     from framework.data.store import Store  # noqa: PLC0415
 
     return of_file(Path(what)) if what.endswith((".csv", ".json")) else of_store(Store.default(), what)
-
-
-def _console(*, wide: bool = False) -> "Console":
-    from rich.console import Console  # noqa: PLC0415
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 400 if wide else 180)
 
 
 def _fetch(

@@ -1,7 +1,6 @@
 """The commands that hand a run's folder to other programs: export and sql."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +28,7 @@ def export(run: Path, form: Literal["beancount", "hledger", "csv"], out: Path, a
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--script", "as_script", is_flag=True, help="Print the views as a script for DuckDB alone.")
 def sql(run: Path, select: str, as_json: bool, as_csv: bool, as_script: bool) -> None:
-    """Answer a SELECT about a finished RUN; without one, show the balances.
+    """Answer a SELECT about a finished RUN. Without one, show the balances.
 
     Views: transfers, postings, events, balances, waterfall, accounts, roll_forward, prices, market, equity.
     """
@@ -47,10 +46,10 @@ def sql(run: Path, select: str, as_json: bool, as_csv: bool, as_script: bool) ->
             for line in json_lines(answer) if as_json else csv_lines(answer):
                 click.echo(line, nl=False)
             return
-        from rich.console import Console  # noqa: PLC0415
+        from framework.grid import terminal  # noqa: PLC0415
 
         table, notes = grid(answer)
-        Console(highlight=False, width=None if sys.stdout.isatty() else 1_000).print(table.rich())
+        table.show(terminal())
         click.echo(notes)
 
 

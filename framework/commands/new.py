@@ -10,7 +10,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 @click.group()
 def new() -> None:
-    """Write a new scenario or a new strategy; a file that is there is never replaced."""
+    """Write a new scenario or a new strategy. A file that is there is never replaced."""
 
 
 @new.command()

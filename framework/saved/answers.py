@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
 
-from rich.markup import escape
-
 from framework.errors import SqlError
 from framework.grid import Grid
 from framework.saved.sql import Answer
@@ -21,9 +19,9 @@ ROWS = 1_000
 def grid(answer: Answer) -> tuple[Grid, str]:
     """The first rows of an answer for the terminal, and what must be known about them: a line each, or nothing."""
     names = zip(answer.columns, answer.numeric, strict=True)
-    table = Grid("", tuple(escape(name if number else f"<{name}") for name, number in names))
+    table = Grid("", tuple(name if number else f"<{name}" for name, number in names))
     for row in islice(answer.rows, ROWS):
-        table.add(*(escape(_text(value)) for value in row))
+        table.add(*map(_text, row))
     more = f"The first {ROWS:,} rows; --csv and --json print all." if next(answer.rows, None) else ""
     return table, "\n".join(filter(None, (more, answer.label)))
 

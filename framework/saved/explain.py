@@ -13,11 +13,12 @@ from framework.errors import RunError
 from framework.saved.audit.worth import COSTS, FIGURES
 from framework.saved.folder import Folder
 from framework.saved.register import Selection
+from framework.units import Asset
 from framework.valuation import WATERFALL_BUCKETS, bucket_of, revalued
 from framework.worth import PricedBook, decimal, usdc
 
 SOURCES = (
-    "event", "kind", "row", "rate", "price", "size",
+    "event", "kind", "asset", "rate", "price", "size",
     "price_source", "price_source_row", "rate_source", "rate_source_row", "rate_source_rows",
 )  # fmt: skip
 
@@ -176,14 +177,15 @@ def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
 def sources(folder: Folder, events: Sequence[int]) -> Mapping[int, str]:
     """What each of these events came from, in words: rate, price and size, and the rows of the files behind them."""
     wanted, found = np.array(sorted(set(events)), dtype=np.int64), {}
+    assets = {asset.code: asset for asset in folder.assets}
     for batch in folder.batches("events", SOURCES):
         for index in np.flatnonzero(np.isin(batch["event"].to_numpy(), wanted)).tolist():
             row = {name: batch[name][index].as_py() for name in SOURCES}
-            found[row["event"]] = _source(row)
+            found[row["event"]] = _source(row, assets)
     return found
 
 
-def _source(row: Mapping[str, Any]) -> str:
+def _source(row: Mapping[str, Any], assets: Mapping[str, Asset]) -> str:
     words = f"event {row['event']} {row['kind']}"
     if row["rate"] is not None:
         first, count = row["rate_source_row"], row["rate_source_rows"]
@@ -192,6 +194,9 @@ def _source(row: Mapping[str, Any]) -> str:
     if row["price"] is not None:
         words += f", price {row['price']:.10g}"
         words += f" ({row['price_source']}:{row['price_source_row']})" if row["price_source"] else ""
+    if row["size"] is not None and row["asset"] in assets:
+        asset = assets[row["asset"]]
+        words += f", size {asset.decimal(row['size'])} {asset.code}"
     return words
 
 

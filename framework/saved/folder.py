@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,9 @@ class Folder:
     def batches(self, name: str, columns: Collection[str], coded: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
         """A table in batches, with the columns that are asked for; `coded` text comes as it lies, as dictionaries."""
         try:
-            with pq.ParquetFile(self.path / f"{name}.parquet", read_dictionary=list(coded)) as file:
-                self._check(name, file.schema_arrow, columns)
+            path = self.path / f"{name}.parquet"
+            self._check(name, pq.read_schema(path), columns)
+            with pq.ParquetFile(path, read_dictionary=list(coded)) as file:
                 for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
                     yield self._conform(name, batch)
         except (OSError, pa.ArrowException) as error:
@@ -180,12 +182,14 @@ class Folder:
 
 
 def _only_run(path: Path) -> Path:
-    """The path itself, or the only run right below it."""
+    """The path itself, the only run right below it, or the only one whose name begins so."""
     if (path / "manifest.json").is_file():
         return path
-    runs = sorted(each.parent for each in path.glob("*/manifest.json") if not each.parent.name.startswith("."))
+    found = path.glob("*/manifest.json") if path.is_dir() else path.parent.glob(f"{escape(path.name)}*/manifest.json")
+    runs = sorted(each.parent for each in found if not each.parent.name.startswith("."))
     if len(runs) > 1:
-        raise RunError(f"{path}: not a finished run but {len(runs)} of them; expected the folder of one")
+        known = ", ".join(each.name[:8] for each in runs[:8]) + (", ..." if len(runs) > 8 else "")
+        raise RunError(f"{path}: not a finished run but {len(runs)} of them; expected the folder of one: {known}")
     return runs[0] if runs else path
 
 

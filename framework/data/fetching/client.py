@@ -189,7 +189,8 @@ class Client:
 
 def _log_wait(request: str, state: RetryCallState) -> None:
     failure = state.outcome.exception() if state.outcome else None
-    log.warning("asking again", request=request, because=str(failure), wait_s=round(state.upcoming_sleep, 1))
+    words = f"asking again in {state.upcoming_sleep:.1f} s: {failure}"
+    log.warning(words, request=request)  # without --log nothing but the words is shown
 
 
 def _start(content: bytes) -> str:
