@@ -40,13 +40,11 @@ def report(
     comparison: Comparison | None = None,
     beside: Sequence[Cell] = (),
 ) -> Iterator[Grid]:
-    """The tables of a report, in the order in which they are printed; the last two of what is given beside the run."""
-    yield _market(run)
-    yield _rules(assembly)
+    """The tables of a report in the order in which they are printed: what came out, why, and what it was made of."""
     yield _performance(summary)
-    yield _log(chronicle(run))
-    yield _fees(run)
     yield _waterfall(assembly, run)
+    yield _fees(run)
+    yield _log(chronicle(run))
     yield _neutrality(run)
     for condition in assembly.strategy.conditions():
         if isinstance(condition, MarginBelow):
@@ -56,6 +54,8 @@ def report(
         yield _readings(comparison)
     if beside and assembly.scenario.coarser:
         yield _coarser(assembly.scenario.coarser.interval, beside)
+    yield _market(run)
+    yield _rules(assembly)
 
 
 def _grid(title: str, *columns: str) -> Grid:

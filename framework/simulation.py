@@ -1,6 +1,6 @@
 """The loop: project a stretch of rows, find the first in which something happens, settle up to it, let it happen."""
 
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from functools import reduce
 
 import numpy as np
@@ -16,6 +16,7 @@ from framework.conditions import Condition, event_of
 from framework.errors import ScenarioError
 from framework.events import Ended, Event, Started, TransferArrived, Unstaked
 from framework.execution import Execution
+from framework.hooks import orders_of
 from framework.market import Market
 from framework.orders import Order
 from framework.present import Present
@@ -97,7 +98,7 @@ class Simulation:
         present.row = len(market) - 1
         ended = Ended(event=self._books.events.next_id, at_ns=clock.now_ns, venue="")
         self._books.post(ended)
-        self._obey(self._strategy.on_event(ended, present), ended)
+        self._obey(ended, self._strategy.on_event, ended, present)
 
     def _let_arrive(self, until_ns: int, row: int) -> Generator[simpy.Event, None, None]:
         """Let what is on its way arrive, `row` being next; at the close of the one before, its curve has it as well."""
@@ -125,7 +126,7 @@ class Simulation:
                 yield clock.until(at_ns, Phase.DECISION)
                 for event in events:
                     if not self._execution.acted_since(event):
-                        self._obey(self._strategy.on_event(event, present), event)
+                        self._obey(event, self._strategy.on_event, event, present)
                 acted = True
             else:
                 yield clock.until(at_ns, Phase.DECISION)
@@ -152,10 +153,10 @@ class Simulation:
         draft = Draft(books.ledger)
         draft.transfer(CASH, CAPITAL, self._capital, "capital")
         books.post(started, draft)
-        self._obey(self._strategy.on_start(present), started)
+        self._obey(started, self._strategy.on_start, present)
 
     def _arrived(self, event: TransferArrived | Unstaked) -> None:
-        self._obey(self._strategy.on_event(event, self._present), event)
+        self._obey(event, self._strategy.on_event, event, self._present)
 
     def _ask(self, indices: Iterable[int]) -> bool:
         """Tell the strategy of the conditions that hold; returns whether it acted. Unheeded ones leave no event."""
@@ -164,7 +165,7 @@ class Simulation:
             condition = self._conditions[index]
             met = event_of(condition, self._present)
             recorded: Event | None = None
-            for order in _orders(self._strategy.on_event(met, self._present)):
+            for order in self._orders(self._strategy.on_event, met, self._present):
                 if recorded is None:
                     self._present.settle()
                     recorded = evolve(met, event=self._books.events.next_id)
@@ -173,16 +174,12 @@ class Simulation:
             acted = acted or recorded is not None
         return acted
 
-    def _obey(self, orders: Iterable[Order], cause: Event) -> None:
-        for order in _orders(orders):
+    def _obey(self, cause: Event, hook: Callable[..., Iterable[Order]], *told: object) -> None:
+        for order in self._orders(hook, *told):
             self._execution.execute(order, cause.event)
 
-
-def _orders(answer: Iterable[Order]) -> Iterable[Order]:
-    """What a hook answered; a hook that forgets to answer is told so."""
-    if not isinstance(answer, Iterable):
-        raise ScenarioError(f"a hook of the strategy returned {answer!r}; expected orders, an empty tuple for none")
-    return answer
+    def _orders(self, hook: Callable[..., Iterable[Order]], *told: object) -> Iterator[Order]:
+        return orders_of(self._strategy, hook, *told, at=self._present)
 
 
 def _checked(conditions: Sequence[Condition], venues: Collection[str]) -> Sequence[Condition]:

@@ -78,7 +78,7 @@ def test_hours_are_the_days_cut_in_24():
 
 def test_the_compiled_loop_is_the_plain_one():
     """The floor follows the same rules: the same end and the same curve."""
-    pytest.importorskip("numba", reason="needs Numba: pip install 'carrybook[bench]'")
+    pytest.importorskip("numba", reason="needs Numba: pip install '.[bench]'")
     from benchmarks import numba_loop
 
     market = inputs.daily().market

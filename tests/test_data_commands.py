@@ -105,7 +105,10 @@ def test_without_the_extra_there_is_one_line():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "carrybook: fetching needs httpx2; install it with pip install 'carrybook[fetch]'\n"
+    assert (
+        done.stderr
+        == "carrybook: fetching needs httpx2; install it in the project's directory with pip install '.[fetch]'\n"
+    )
 
 
 HEADER = "time,open,high,low,close,funding_rate\n"

@@ -42,6 +42,18 @@ MISTAKES = {
     "no attrs class": (own("return ()", decorator=""), "Own is not an attrs class; decorate it with attrs.frozen"),
     "a missing hook": (own("return ()", more=""), "Can't instantiate abstract class Own with abstract method on_event"),
     "no answer": (own("return None"), "a hook of the strategy returned None; expected orders, an empty tuple for none"),
+    "a mistake in a hook": (
+        own("yield Open(view.shrt, Side.SHORT, 1.0, 5)"),
+        "MODULE.py, line 10, in on_start, row 1 (2025-01-01): AttributeError: 'Present' object has no attribute 'shrt'",
+    ),
+    "a mistake in a later hook": (
+        own(
+            "return ()",
+            more="    def conditions(self):\n        return (EveryRow(),)\n\n"
+            "    def on_event(self, event, view):\n        return 1 / 0\n",
+        ),
+        "MODULE.py, line 16, in on_event, row 2 (2025-01-02): ZeroDivisionError: division by zero",
+    ),
     "no order": (own("yield 5"), "the strategy yielded 5 in row 1; expected an order"),
     "text for a sum": (own("yield Open('hyperliquid', Side.SHORT, 1.0, 'all')"), "expected finite funds of 0 or more"),
     "text for a size": (own("yield Open('hyperliquid', Side.SHORT, '1', 5)"), "expected a side and a finite size"),

@@ -292,7 +292,5 @@ def test_a_folder_that_is_no_run_is_refused(saved, tmp_path, capsys):
 def test_without_duckdb_the_extra_is_named(static, capsys, monkeypatch):
     """Where DuckDB is not installed, one line says what to install; its script needs no DuckDB."""
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    assert refused(capsys, static) == (
-        "SQL needs DuckDB, which is not installed; expected pip install 'carrybook[sql]'"
-    )
+    assert refused(capsys, static) == ("SQL needs DuckDB, which is not installed; expected pip install '.[sql]'")
     assert carrybook(capsys, "sql", static, "--script")[1].count("CREATE VIEW") == len(VIEWS)

@@ -193,7 +193,11 @@ def raising(tmp_path, monkeypatch):
 def test_a_strategy_that_raises_costs_its_own_cell(raising, tmp_path):
     """Its error is in its row, on one line."""
     swept = sweep(Sweep.of(raising, ["strategy.size=1,2,4"]), tmp_path / "out", jobs=2)
-    assert [row["error"] for row in swept.rows] == ["", "RuntimeError: no way", ""]
+    assert [row["error"] for row in swept.rows] == [
+        "",
+        "raising_strategy.py, line 12, in on_start, row 1 (2024-12-31): RuntimeError: no way",
+        "",
+    ]
 
 
 def test_a_process_that_dies_is_told_and_what_is_finished_is_kept(raising, tmp_path, capsys):

@@ -33,7 +33,7 @@ def fetch() -> None:
         import tenacity  # noqa: F401, PLC0415
     except ImportError as error:
         raise click.ClickException(
-            f"fetching needs {error.name}; install it with pip install 'carrybook[fetch]'"
+            f"fetching needs {error.name}; install it in the project's directory with pip install '.[fetch]'"
         ) from None
 
 

@@ -188,7 +188,7 @@ def _duckdb() -> ModuleType:
     try:
         import duckdb  # noqa: PLC0415  (an extra, and nothing else needs it)
     except ImportError:
-        raise SqlError("SQL needs DuckDB, which is not installed; expected pip install 'carrybook[sql]'") from None
+        raise SqlError("SQL needs DuckDB, which is not installed; expected pip install '.[sql]'") from None
     return duckdb
 
 
