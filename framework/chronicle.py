@@ -117,7 +117,7 @@ def _fills(fills: list[OrderFilled], date: str, price: float, cause: Event | Non
         date=date,
         kind=kind + reason,
         price=price,
-        venue=", ".join(dict.fromkeys(fill.venue for fill in trades)),
+        venue=", ".join(dict.fromkeys(fill.venue for fill in fills if fill in trades or fill.order == "swap")),
         notional_usd=USDC.units((opened or trades)[-1].amount),
         penalty_usd=USDC.units(penalty) if penalty else None,
         fees_usd=sum(fill.fee_usd for fill in fills),
