@@ -1,0 +1,524 @@
+"""Ways to falsify a finished run: each edits a copy, names the check that must find it, and returns the place."""
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from framework.saved.folder import Folder
+from tests.forgery import Forgery, Row
+
+RUNS = {
+    "rebalance": ("capital_rebalance", ("strategy.leverage=4.0",)),
+    "transit": ("capital_rebalance", ("strategy.leverage=4.0", "venues.asgard.bridge.latency_s=172800")),
+    "euss": ("euss", ()),
+}
+"""Name of a run -> example and settings: 4x has liquidations, a bad debt and transfers; eUSS rewards and fees."""
+
+Edit = Callable[[Forgery], str]
+
+
+@frozen
+class Case:
+    """A way to falsify a run, and the check that must find it."""
+
+    check: str
+    edit: Edit
+    run: str
+
+
+CASES: list[Case] = []
+
+
+def found_by(check: str, run: str = "rebalance") -> Callable[[Edit], Edit]:
+    def register(edit: Edit) -> Edit:
+        CASES.append(Case(check, edit, run))
+        return edit
+
+    return register
+
+
+@found_by("files")
+def a_byte_changed(forgery: Forgery) -> str:
+    path = forgery.path / "equity.parquet"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    return "equity.parquet"
+
+
+@found_by("files")
+def a_file_truncated(forgery: Forgery) -> str:
+    path = forgery.path / "ledger.parquet"
+    path.write_bytes(path.read_bytes()[:-50])
+    return "ledger.parquet"
+
+
+@found_by("files")
+def a_file_gone(forgery: Forgery) -> str:
+    (forgery.path / "balances.parquet").unlink()
+    return "balances.parquet"
+
+
+@found_by("chain")
+def an_amount_off_by_one_unit(forgery: Forgery) -> str:
+    forgery.change("ledger", 700, amount=lambda amount: amount + 1)
+    forgery.seal_files()
+    return "entries 1 to 4096"
+
+
+@found_by("chain")
+def an_account_renamed_in_the_chart(forgery: Forgery) -> str:
+    rows = forgery.rows("ledger")
+    for row in rows:
+        for side in ("debit", "credit"):
+            row[side] = row[side].replace("Hyperliquid:TakerFee", "Hyperliquid:Rebate")
+    forgery.write("ledger", rows)
+
+    def edit(manifest: dict) -> None:
+        chart = manifest["ledger"]["chart"]
+        renamed = "Hyperliquid:TakerFee", "Hyperliquid:Rebate"
+        chart["accounts"] = [[name.replace(*renamed), asset] for name, asset in chart["accounts"]]
+
+    forgery.json("manifest", edit)
+    forgery.seal_files()
+    return "the chart of accounts"
+
+
+@found_by("chain")
+def a_link_of_the_chain_changed(forgery: Forgery) -> str:
+    def edit(manifest: dict) -> None:
+        manifest["ledger"]["chain"][-1] = "0" * 64
+        manifest["ledger"]["digest"] = "0" * 64
+
+    forgery.json("manifest", edit)
+    return "entries 1 to 4096"
+
+
+@found_by("transfers")
+def an_entry_removed(forgery: Forgery) -> str:
+    rows = forgery.rows("ledger")
+    forgery.write("ledger", rows[:700] + rows[701:])
+    return "entry 701"
+
+
+@found_by("transfers")
+def an_amount_turned_around(forgery: Forgery) -> str:
+    forgery.change("ledger", 700, amount=lambda amount: -amount)
+    forgery.seal()
+    return "entry 701"
+
+
+@found_by("transfers")
+def an_account_that_is_not_in_the_chart(forgery: Forgery) -> str:
+    forgery.change("ledger", 700, debit="Assets:Elsewhere")
+    forgery.seal_files()
+    return "entry 701"
+
+
+@found_by("trial balance")
+def a_balance_of_the_end_changed(forgery: Forgery) -> str:
+    forgery.json("manifest", lambda manifest: manifest["ledger"]["balances"].__setitem__(0, 5))
+    return "asset USDC"
+
+
+@found_by("balances")
+def money_moved_between_two_balances(forgery: Forgery) -> str:
+    accounts = Folder(forgery.path).accounts
+    first, second = [code for code, each in enumerate(accounts) if each.asset.code == "USDC"][1:3]
+
+    def edit(manifest: dict) -> None:
+        manifest["ledger"]["balances"][first] += 10**6
+        manifest["ledger"]["balances"][second] -= 10**6
+
+    forgery.json("manifest", edit)
+    return f"account {accounts[first].name}"
+
+
+@found_by("rolled forward")
+def a_month_of_the_roll_forward_changed(forgery: Forgery) -> str:
+    line = forgery.change("balances", 30, debits=lambda amount: amount + 1, closing=lambda amount: amount + 1)
+    forgery.seal_files()
+    return f"account {line['account']} in {line['month']}"
+
+
+@found_by("floors")
+def more_sent_than_there_was(forgery: Forgery) -> str:
+    at = forgery.find("ledger", debit="Assets:Bridge:InTransit")
+    forgery.change("ledger", at, credit="Assets:Wallet:Cash")
+    forgery.seal()
+    return f"entry {at + 1}"
+
+
+@found_by("time order")
+def an_entry_moved_in_time(forgery: Forgery) -> str:
+    forgery.change("ledger", 700, at_ns=lambda at_ns: at_ns - 30 * 86_400 * 10**9)
+    forgery.seal()
+    return "entry 701"
+
+
+@found_by("time order")
+def an_event_and_its_entry_after_the_end_of_the_scenario(forgery: Forgery) -> str:
+    event = forgery.rows("events")[-1]["event"]
+    at = forgery.find("ledger", event=event)
+    for table in ("ledger", "events"):
+        rows = forgery.rows(table)
+        late = [row | {"at_ns": row["at_ns"] + 2 * 86_400 * 10**9} if row["event"] == event else row for row in rows]
+        forgery.write(table, late)
+    forgery.seal()
+    return f"entry {at + 1}"
+
+
+@found_by("event log")
+def an_event_gone(forgery: Forgery) -> str:
+    rows = forgery.rows("events")
+    forgery.write("events", rows[:50] + rows[51:])
+    forgery.seal()
+    return f"event {rows[51]['event']}"
+
+
+@found_by("event log")
+def an_effect_before_its_cause(forgery: Forgery) -> str:
+    at = forgery.find("events", kind="TransferSent")
+    event = forgery.change("events", at, cause=10**6)
+    forgery.seal_files()
+    return f"event {event['event']}"
+
+
+@found_by("bijection")
+def an_entry_removed_and_the_rest_numbered_again(forgery: Forgery) -> str:
+    row = forgery.rows("ledger")[700]
+    forgery.entries(lambda rows: rows.pop(700))
+    forgery.seal()
+    return f"event {row['event']}"
+
+
+@found_by("bijection")
+def an_entry_doubled(forgery: Forgery) -> str:
+    row = forgery.rows("ledger")[700]
+    forgery.entries(lambda rows: rows.insert(700, row))
+    forgery.seal()
+    return f"event {row['event']}"
+
+
+@found_by("bijection")
+def two_entries_swapped(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=40, kind="funding")
+
+    def swap(rows: list[Row]) -> None:
+        rows[at], rows[at - 1] = (
+            rows[at - 1] | {"at_ns": rows[at]["at_ns"], "event": rows[at]["event"]},
+            rows[at] | {"at_ns": rows[at - 1]["at_ns"], "event": rows[at]["event"]},
+        )
+
+    forgery.entries(swap)
+    forgery.seal()
+    return f"event {forgery.rows('ledger')[at]['event']}"
+
+
+@found_by("bijection")
+def an_event_without_entry(forgery: Forgery) -> str:
+    rows = forgery.rows("events")
+    invented = next(row for row in rows if row["kind"] == "FundingSettled") | {
+        "event": len(rows) + 1,
+        "at_ns": rows[-1]["at_ns"],
+    }
+    forgery.write("events", [*rows, invented])
+    forgery.seal()
+    return f"event {invented['event']}"
+
+
+@found_by("bijection")
+def an_entry_without_event(forgery: Forgery) -> str:
+    rows = forgery.rows("ledger")
+    forgery.entries(lambda rows: rows.append(rows[-1] | {"event": rows[-1]["event"] + 1}))
+    forgery.seal()
+    return f"entry {len(rows) + 1}"
+
+
+@found_by("bijection")
+def an_entry_later_than_its_event(forgery: Forgery) -> str:
+    forgery.change("ledger", 700, at_ns=lambda at_ns: at_ns + 1)
+    forgery.seal()
+    return "entry 701"
+
+
+@found_by("kinds")
+def a_fee_booked_as_funding(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=1, kind="taker_fee")
+    forgery.change("ledger", at, debit="Income:Hyperliquid:Funding")
+    forgery.seal()
+    return f"entry {at + 1}"
+
+
+@found_by("kinds")
+def interest_called_lending(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=7, kind="interest")
+    forgery.change("ledger", at, kind="lending")
+    forgery.seal()
+    return f"entry {at + 1}"
+
+
+@found_by("settlements")
+def a_rate_changed_in_the_events(forgery: Forgery) -> str:
+    at = forgery.find("events", nth=20, kind="FundingSettled")
+    event = forgery.change("events", at, rate=lambda rate: rate * 1.001)
+    forgery.seal_files()
+    return f"entry {forgery.find('ledger', event=event['event']) + 1}"
+
+
+@found_by("settlements")
+def an_amount_off_by_one_unit_in_sealed_books(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=20, kind="funding")
+    forgery.change("ledger", at, amount=lambda amount: amount + 1)
+    forgery.seal()
+    return f"entry {at + 1}"
+
+
+@found_by("fills")
+def a_fee_larger_than_its_event_says(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=1, kind="taker_fee")
+    event = forgery.change("ledger", at, amount=lambda amount: amount + 1)["event"]
+    forgery.seal()
+    return f"entry {forgery.find('ledger', event=event) + 1}"
+
+
+@found_by("fills")
+def a_transfer_smaller_than_its_event_says(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=1, debit="Assets:Bridge:InTransit")
+    event = forgery.change("ledger", at, amount=lambda amount: amount - 1)["event"]
+    forgery.seal()
+    return f"entry {forgery.find('ledger', event=event) + 1}"
+
+
+@found_by("transit", run="transit")
+def an_arrival_suppressed(forgery: Forgery) -> str:
+    last = [row for row in forgery.rows("events") if row["kind"] == "TransferArrived"][-1]
+    at = forgery.find("events", event=last["event"])
+    forgery.change("events", at, kind="ConditionMet")
+    forgery.seal()
+    return "account Assets:Bridge:InTransit"
+
+
+@found_by("transit", run="transit")
+def an_arrival_invented(forgery: Forgery) -> str:
+    event = forgery.change("events", forgery.find("events", kind="TransferArrived"), cause=1)
+    forgery.seal_files()
+    return f"event {event['event']}"
+
+
+@found_by("waterfall")
+def another_capital(forgery: Forgery) -> str:
+    forgery.json("manifest", lambda manifest: manifest.update(capital=manifest["capital"] - 1))
+    return "the waterfall"
+
+
+@found_by("summary")
+def a_figure_of_the_summary_changed(forgery: Forgery) -> str:
+    forgery.json("summary", lambda summary: summary.update(return_pct=summary["return_pct"] + 0.01))
+    forgery.seal_files()
+    return "summary.json, return_pct"
+
+
+@found_by("summary")
+def funding_that_feeds_the_summary_alone(forgery: Forgery) -> str:
+    forgery.json("summary", lambda summary: summary.update(funding_usd=summary["funding_usd"] + 0.000001))
+    forgery.seal_files()
+    return "summary.json, funding_usd"
+
+
+@found_by("again: inputs")
+def another_input_named(forgery: Forgery) -> str:
+    forgery.json("manifest", lambda manifest: manifest["inputs"].update({"other.json": "0" * 64}))
+    return "other.json"
+
+
+@found_by("again: market")
+def a_row_of_the_market_changed(forgery: Forgery) -> str:
+    forgery.change("market", 100, usdc_borrowing_apy=lambda apy: apy + 1e-6)
+    forgery.seal_files()
+    return "row 101 ("
+
+
+def _everywhere(forgery: Forgery, at: int, more: int) -> str:
+    """One settlement larger by some units in entry and event alike, all sealed."""
+    entry = forgery.change("ledger", at, amount=lambda amount: amount + more)
+    event = forgery.find("events", event=entry["event"])
+    forgery.change("events", event, amount=lambda amount: amount + more if amount > 0 else amount - more)
+    forgery.seal()
+    return f"entry {at + 1}, "
+
+
+@found_by("again: market")
+def a_rate_of_the_market_that_nobody_used_changed(forgery: Forgery) -> str:
+    forgery.change("market", 100, drift_funding_rate=lambda rate: rate + 1e-6)
+    forgery.seal_files()
+    return "row 101 ("
+
+
+@found_by("funding")
+def funding_off_by_one_unit_in_entry_and_event(forgery: Forgery) -> str:
+    return _everywhere(forgery, forgery.find("ledger", nth=30, kind="funding"), 1)
+
+
+@found_by("funding", run="euss")
+def funding_with_the_other_sign(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=30, kind="funding")
+    row = forgery.rows("ledger")[at]
+    forgery.change("ledger", at, debit=row["credit"], credit=row["debit"])
+    forgery.seal()
+    return f"entry {at + 1}, "
+
+
+@found_by("interest")
+def interest_off_by_one_unit_in_entry_and_event(forgery: Forgery) -> str:
+    return _everywhere(forgery, forgery.find("ledger", nth=30, kind="interest"), 1)
+
+
+@found_by("interest")
+def lending_off_by_one_unit_in_entry_and_event(forgery: Forgery) -> str:
+    return _everywhere(forgery, forgery.find("ledger", nth=30, kind="lending"), 1)
+
+
+@found_by("rewards", run="euss")
+def a_reward_off_by_one_unit_in_entry_and_event(forgery: Forgery) -> str:
+    return _everywhere(forgery, forgery.find("ledger", nth=30, kind="staking_reward"), 1)
+
+
+@found_by("rewards", run="euss")
+def the_pool_s_fee_off_by_one_unit(forgery: Forgery) -> str:
+    return _everywhere(forgery, forgery.find("ledger", nth=30, kind="reward_fee"), 1)
+
+
+@found_by("running fees", run="euss")
+def the_issuer_s_fee_off_by_one_unit(forgery: Forgery) -> str:
+    return _everywhere(forgery, forgery.find("ledger", nth=30, kind="maintenance_fee"), 1)
+
+
+@found_by("fees")
+def a_fee_raised_in_entry_and_event(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=1, kind="taker_fee")
+    entry = forgery.change("ledger", at, amount=lambda amount: amount + 2)
+    forgery.change("events", forgery.find("events", event=entry["event"]), fee=lambda fee: fee + 2)
+    forgery.seal()
+    return f"event {entry['event']}"
+
+
+@found_by("fees", run="euss")
+def the_issuer_s_cut_forgotten(forgery: Forgery) -> str:
+    at = forgery.find("events", nth=1, order="charge_rebalance")
+    event = forgery.change("events", at, fee=0)
+    forgery.entries(lambda rows: rows.pop(forgery.find("ledger", event=event["event"])))
+    forgery.seal()
+    return f"event {event['event']}"
+
+
+@found_by("penalties")
+def a_penalty_lowered_in_entry_and_event(forgery: Forgery) -> str:
+    at = forgery.find("ledger", kind="liquidation_penalty")
+    entry = forgery.change("ledger", at, amount=lambda amount: amount - 2)
+    forgery.change("events", forgery.find("events", event=entry["event"]), penalty=lambda penalty: penalty - 2)
+    forgery.seal()
+    return f"event {entry['event']}"
+
+
+@found_by("fills")
+def coins_of_a_trade_off_by_one_unit(forgery: Forgery) -> str:
+    at = forgery.find("ledger", nth=1, kind="trade", debit="Assets:Asgard:Collateral")
+    event = forgery.change("ledger", at, amount=lambda amount: amount + 1)["event"]
+    forgery.seal()
+    return f"entry {forgery.find('ledger', event=event) + 1}"
+
+
+@found_by("fills")
+def a_penalty_smaller_than_its_event_says(forgery: Forgery) -> str:
+    at = forgery.find("ledger", kind="liquidation_penalty")
+    event = forgery.change("ledger", at, amount=lambda amount: amount - 1)["event"]
+    forgery.seal()
+    return f"entry {forgery.find('ledger', event=event) + 1}"
+
+
+@found_by("penalties")
+def an_equity_at_liquidation_that_the_books_did_not_have(forgery: Forgery) -> str:
+    at = forgery.find("events", kind="Liquidated")
+    event = forgery.change("events", at, equity=lambda equity: equity + 2)
+    forgery.seal_files()
+    return f"event {event['event']}"
+
+
+@found_by("penalties")
+def a_loss_forgiven(forgery: Forgery) -> str:
+    return _forgiven(forgery)
+
+
+@found_by("liquidations")
+def a_liquidation_that_did_not_have_to_be(forgery: Forgery) -> str:
+    at = forgery.find("events", kind="Liquidated")
+    event = forgery.change("events", at, row=lambda row: row - 1)
+    forgery.seal_files()
+    return f"row {event['row']} ("
+
+
+@found_by("liquidations")
+def a_liquidation_that_is_not_told(forgery: Forgery) -> str:
+    at = forgery.find("events", kind="Liquidated")
+    event = forgery.change("events", at, kind="ConditionMet")
+    forgery.seal_files()
+    return f"row {event['row'] + 1} ("
+
+
+@found_by("positions")
+def an_order_of_another_size(forgery: Forgery) -> str:
+    at = forgery.find("events", nth=1, kind="OrderFilled", venue="hyperliquid")
+    event = forgery.change("events", at, size=lambda size: size + 1)
+    forgery.seal_files()
+    return f"row {event['row'] + 1} ("
+
+
+@found_by("positions")
+def a_position_in_the_curve_changed(forgery: Forgery) -> str:
+    forgery.change("equity", 200, hyperliquid_size=lambda size: size * 1.001)
+    forgery.seal_files()
+    return "row 201 ("
+
+
+@found_by("again: equity")
+def a_point_of_the_curve_changed(forgery: Forgery) -> str:
+    forgery.change("equity", 200, equity_usd=lambda usd: usd + 0.01)
+    forgery.seal_files()
+    return "row 201 ("
+
+
+@found_by("again: run")
+def another_scenario(forgery: Forgery) -> str:
+    path = forgery.path / "scenario.toml"
+    path.write_text(path.read_text().replace("trigger = 6.0", "trigger = 6.5"))
+    forgery.seal_files()
+    return "scenario.toml"
+
+
+@found_by("again: run")
+def a_ledger_of_another_rule(forgery: Forgery) -> str:
+    at = forgery.find("ledger", kind="withdrawal")
+    forgery.change("ledger", at, kind="deposit")
+    forgery.seal()
+    return f"entry {at + 1}"
+
+
+def _forgiven(forgery: Forgery) -> str:
+    """Write a part of what was lost off: the margin gets it back as a bad debt that somebody else bears."""
+    at = forgery.find("events", kind="Liquidated", bad_debt=0)
+    event = forgery.rows("events")[at]
+    slot = forgery.find("ledger", event=event["event"])
+    margin, debts = "Assets:Hyperliquid:Margin", "Income:Hyperliquid:BadDebt"
+    template = forgery.rows("ledger")[slot]
+
+    def edit(rows: list[Row]) -> None:
+        rows.insert(
+            slot,
+            template | {"kind": "bad_debt", "debit": margin, "credit": debts, "amount": 10**6, "asset": "USDC"},
+        )
+
+    forgery.entries(edit)
+    forgery.change("events", at, bad_debt=10**6)
+    forgery.seal()
+    return f"entry {slot + 1}, event {event['event']}"
