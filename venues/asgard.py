@@ -30,7 +30,7 @@ from framework.venue import (
     refusal,
     unknown_order,
 )
-from venues.charts import LendingAccounts
+from venues.charts import LendingAccounts, accounts_of
 
 
 @frozen(kw_only=True)
@@ -64,7 +64,7 @@ class Asgard(Venue):
         object.__setattr__(self, "_chart", LendingAccounts.of(self.name, Asset(self.coin, 9)))
 
     def accounts(self) -> tuple[Account, ...]:
-        return self._chart.all()
+        return accounts_of(self._chart)
 
     def columns(self) -> tuple[str, ...]:
         return ("close", "low", self.lending_rate, self.borrowing_rate)

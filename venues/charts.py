@@ -1,10 +1,16 @@
 """Charts of accounts: what a perpetual account and a leveraged long on a lender keep, by the venue's name."""
 
-from attrs import field, fields, frozen
+from attrs import AttrsInstance, field, fields, frozen
 
 from framework.accounts import Account, Stream
 from framework.units import USDC, Asset
 from framework.venue import account_part
+
+
+def accounts_of(chart: AttrsInstance) -> tuple[Account, ...]:
+    """Every account of a chart, in its order."""
+    values = (getattr(chart, each.name) for each in fields(type(chart)))
+    return tuple(value for value in values if isinstance(value, Account))
 
 
 @frozen(cache_hash=True)
@@ -41,10 +47,6 @@ class PerpetualAccounts:
             penalty=Account(f"Expenses:{place}:LiquidationPenalty", USDC),
             bad_debt=Account(f"Income:{place}:BadDebt", USDC),
         )
-
-    def all(self) -> tuple[Account, ...]:
-        """Every account, in the order of the chart."""
-        return tuple(getattr(self, each.name) for each in fields(type(self)) if each.type is Account)
 
 
 @frozen
@@ -112,7 +114,3 @@ class LendingAccounts:
     @deposit_interest.default
     def _deposit_interest(self) -> Stream:
         return Stream(self.deposit, self.deposit_income, "interest")
-
-    def all(self) -> tuple[Account, ...]:
-        """Every account, in the order of the chart."""
-        return tuple(getattr(self, each.name) for each in fields(type(self)) if each.type is Account)

@@ -3,7 +3,7 @@
 from datetime import date
 
 import numpy as np
-from attrs import field, fields, frozen, validators
+from attrs import field, frozen, validators
 
 from framework.accounts import Account, Book, Draft, Stream
 from framework.accrual import Accrual, level_index, received_path, rise_index
@@ -29,6 +29,7 @@ from framework.venue import (
     refusal,
     unknown_order,
 )
+from venues.charts import accounts_of
 
 RATE = "jitosol_rate"
 """Column of the pool's rate, SOL per jitoSOL, as `jitosol_rate_open` and `jitosol_rate_close`."""
@@ -73,9 +74,6 @@ class _Chart:
             swap_fee_tokens=Account(f"Expenses:{place}:SwapFee", JITOSOL),
         )
 
-    def all(self) -> tuple[Account, ...]:
-        return tuple(getattr(self, each.name) for each in fields(type(self)))
-
 
 @frozen(kw_only=True)
 class Jito(Venue):
@@ -101,7 +99,7 @@ class Jito(Venue):
         object.__setattr__(self, "_chart", _Chart.of(self.name))
 
     def accounts(self) -> tuple[Account, ...]:
-        return self._chart.all()
+        return accounts_of(self._chart)
 
     def columns(self) -> tuple[str, ...]:
         return ("close", "jitosol_open", "jitosol_close", f"{RATE}_open", f"{RATE}_close")

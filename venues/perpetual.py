@@ -34,7 +34,7 @@ from framework.venue import (
     refusal,
     unknown_order,
 )
-from venues.charts import PerpetualAccounts
+from venues.charts import PerpetualAccounts, accounts_of
 
 
 @frozen(kw_only=True)
@@ -68,7 +68,7 @@ class Perpetual(Venue):
         object.__setattr__(self, "_held", (self._chart.position, self._chart.margin, self._chart.quote))
 
     def accounts(self) -> tuple[Account, ...]:
-        return self._chart.all()
+        return accounts_of(self._chart)
 
     def columns(self) -> tuple[str, ...]:
         return ("close", "high", "low", self.funding_rate, self.funding_price)

@@ -1,7 +1,7 @@
 """Spot: a venue where coins are bought and sold for the money of the wallet, and lie without earning or owing."""
 
 import numpy as np
-from attrs import field, fields, frozen
+from attrs import field, frozen
 
 from framework.accounts import Account, Book, Draft
 from framework.errors import OrderRefused
@@ -24,6 +24,7 @@ from framework.venue import (
     refusal,
     unknown_order,
 )
+from venues.charts import accounts_of
 
 
 @frozen
@@ -42,9 +43,6 @@ class _Chart:
             traded_usdc=Account(f"Equity:{place}:Trading", USDC),
             swap_fee=Account(f"Expenses:{place}:SwapFee", USDC),
         )
-
-    def all(self) -> tuple[Account, ...]:
-        return tuple(getattr(self, each.name) for each in fields(type(self)))
 
 
 @frozen(kw_only=True)
@@ -65,7 +63,7 @@ class Spot(Venue):
         object.__setattr__(self, "_chart", _Chart.of(self.name, Asset(self.coin, 9)))
 
     def accounts(self) -> tuple[Account, ...]:
-        return self._chart.all()
+        return accounts_of(self._chart)
 
     def columns(self) -> tuple[str, ...]:
         return ("close",)

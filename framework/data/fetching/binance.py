@@ -12,15 +12,16 @@ from attrs import frozen
 from framework.clock import INTERVALS_NS, NS_PER_HOUR
 from framework.data.fetching.client import Client, Pace, Reply
 from framework.data.fetching.feed import (
-    NS_PER_MS,
     Feed,
     Page,
     after_last,
     ascending,
+    candle_page,
     milliseconds,
     numbers,
     refuse_units,
     rows_of,
+    window_ms,
 )
 from framework.data.series import Joining
 from framework.data.store import Kind, Samples
@@ -61,15 +62,8 @@ class Candles(Feed):
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
         asked = _window(self.symbol, start_ns, end_ns, CANDLE_ROWS) | {"interval": self.interval}
         reply = client.get("/fapi/v1/klines", asked, CANDLE_WEIGHT)
-        rows = _candles(reply)
-        times = milliseconds(reply, rows, "t")
-        ascending(reply, times)
-        spans = milliseconds(reply, rows, "T") + NS_PER_MS - times
-        for index in np.flatnonzero(spans != INTERVALS_NS[self.interval])[:1]:
-            said = f"row {index + 1} is a candle of {spans[index] / 1e9:g} s"
-            raise refuse_units(reply.request, said, f"candles of {self.interval}")
-        columns = {name: numbers(reply, rows, name) for name in self.kind.units}
-        return Page(reply, Samples(times, columns), after_last(times, end_ns, INTERVALS_NS[self.interval]))
+        names = {name: name for name in self.kind.units}
+        return candle_page(reply, _candles(reply), names, self.interval, end_ns)
 
 
 @frozen(kw_only=True)
@@ -110,7 +104,7 @@ class Funding(Feed):
 
 
 def _window(symbol: str, start_ns: int, end_ns: int, rows: int) -> dict[str, object]:
-    first_ms, last_ms = -(-start_ns // NS_PER_MS), (end_ns - 1) // NS_PER_MS
+    first_ms, last_ms = window_ms(start_ns, end_ns)
     return {"symbol": symbol, "startTime": first_ms, "endTime": last_ms, "limit": rows}
 
 

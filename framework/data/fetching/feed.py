@@ -1,7 +1,7 @@
 """A feed is one series of one source: it says what the series is, and asks for it page by page."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
+from framework.clock import INTERVALS_NS
 from framework.data.fetching.client import Client, Pace, Reply
 from framework.data.gaps import Hole, holes
-from framework.data.raw import MS_RANGE
+from framework.data.raw import MS_RANGE, NS_PER_MS
 from framework.data.series import Floats, Ints, Joining
 from framework.data.store import Asked, Kind, Samples, Store
 from framework.errors import FetchError
 from framework.market import check_columns, utc
-
-NS_PER_MS = 1_000_000
 
 
 @frozen(eq=False)
@@ -251,6 +250,27 @@ def ascending(reply: Reply, times: Ints) -> None:
 def after_last(times: Ints, end_ns: int, span_ns: int = 1) -> int:
     """Where the next page begins: after the last sample and what it spans, or at the end where there is none."""
     return int(times[-1]) + span_ns if len(times) else end_ns
+
+
+def candle_page(reply: Reply, rows: list[dict[str, Any]], names: Mapping[str, str], interval: str, end_ns: int) -> Page:
+    """A page of candles, which open at `t` and close at `T`; `names` are our columns and the source's.
+
+    Raises `FetchError` for candles of another length.
+    """
+    times = milliseconds(reply, rows, "t")
+    ascending(reply, times)
+    span_ns = INTERVALS_NS[interval]
+    spans = milliseconds(reply, rows, "T") + NS_PER_MS - times
+    for index in np.flatnonzero(spans != span_ns)[:1]:
+        said = f"row {index + 1} is a candle of {spans[index] / 1e9:g} s"
+        raise refuse_units(reply.request, said, f"candles of {interval}")
+    columns = {name: numbers(reply, rows, key) for name, key in names.items()}
+    return Page(reply, Samples(times, columns), after_last(times, end_ns, span_ns))
+
+
+def window_ms(start_ns: int, end_ns: int) -> tuple[int, int]:
+    """The first and the last millisecond of a window, both included, as sources ask for them."""
+    return -(-start_ns // NS_PER_MS), (end_ns - 1) // NS_PER_MS
 
 
 def refuse_units(request: str, said: str, expected: str) -> FetchError:

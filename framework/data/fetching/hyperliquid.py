@@ -10,15 +10,16 @@ from attrs import frozen
 from framework.clock import INTERVALS_NS, NS_PER_HOUR
 from framework.data.fetching.client import Client, Pace
 from framework.data.fetching.feed import (
-    NS_PER_MS,
     Feed,
     Page,
     after_last,
     ascending,
+    candle_page,
     milliseconds,
     numbers,
     refuse_units,
     rows_of,
+    window_ms,
 )
 from framework.data.series import Joining
 from framework.data.store import Kind, Samples
@@ -58,20 +59,11 @@ class Candles(Feed):
         )
 
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
-        asked = {"coin": self.coin, "interval": self.interval, "startTime": -(-start_ns // NS_PER_MS)}
-        asked["endTime"] = (end_ns - 1) // NS_PER_MS
+        first_ms, last_ms = window_ms(start_ns, end_ns)
+        asked = {"coin": self.coin, "interval": self.interval, "startTime": first_ms, "endTime": last_ms}
         reply = client.post("/info", {"type": "candleSnapshot", "req": asked}, CANDLE_WEIGHT)
-        rows = rows_of(reply, reply.json())
-        times = milliseconds(reply, rows, "t")
-        ascending(reply, times)
-        spans = milliseconds(reply, rows, "T") + NS_PER_MS - times
-        every_ns = INTERVALS_NS[self.interval]
-        for index in np.flatnonzero(spans != every_ns)[:1]:
-            said = f"row {index + 1} is a candle of {spans[index] / 1e9:g} s"
-            raise refuse_units(reply.request, said, f"candles of {self.interval}")
         names = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
-        columns = {name: numbers(reply, rows, key) for name, key in names.items()}
-        return Page(reply, Samples(times, columns), after_last(times, end_ns, INTERVALS_NS[self.interval]))
+        return candle_page(reply, rows_of(reply, reply.json()), names, self.interval, end_ns)
 
 
 @frozen(kw_only=True)
@@ -95,8 +87,9 @@ class Funding(Feed):
         )
 
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
-        asked = {"type": "fundingHistory", "coin": self.coin, "startTime": -(-start_ns // NS_PER_MS)}
-        reply = client.post("/info", asked | {"endTime": (end_ns - 1) // NS_PER_MS}, FUNDING_WEIGHT)
+        first_ms, last_ms = window_ms(start_ns, end_ns)
+        asked = {"type": "fundingHistory", "coin": self.coin, "startTime": first_ms, "endTime": last_ms}
+        reply = client.post("/info", asked, FUNDING_WEIGHT)
         rows = rows_of(reply, reply.json())
         times = milliseconds(reply, rows, "time")
         ascending(reply, times)
