@@ -173,7 +173,7 @@ class PricedBook:
         debit, credit, amount = (np.ascontiguousarray(batch[name]) for name in ("debit", "credit", "amount"))
         for code, account in enumerate(self.accounts):
             received = debit == code
-            entries = np.flatnonzero(received | (credit == code))
+            (entries,) = (received | (credit == code)).nonzero()
             if len(entries):
                 amounts = np.where(received[entries], amount[entries], -amount[entries])
                 yield Flow(account=account, amounts=amounts, batch=batch, first_seq=first_seq, entries=entries)
