@@ -132,6 +132,8 @@ def test_a_combination_that_cannot_be_is_a_row_with_its_error(tmp_path):
     assert [(row["strategy.leverage"], row["strategy.trigger"]) for row in failed] == [(4, 3), (4, 3)]
     assert {row["error"] for row in failed} == {"strategy.trigger: 3; expected at least the leverage of 4, or never"}
     assert pd.read_parquet(swept.folder / "results.parquet")["error"].astype(bool).sum() == 2
+    with (swept.folder / "results.csv").open(newline="") as file:
+        assert [row["rows"] for row in csv.DictReader(file)] == ["" if row["error"] else "410" for row in swept.rows]
 
 
 def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
