@@ -225,7 +225,6 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         _import_from_here()
     else:
         module_name, class_name = f"{package}.{name}", _camel(name)
-    known = f"expected one of {', '.join(_known(kind, package))}, or package.module:Class"
     try:
         module = importlib.import_module(module_name)
     except SyntaxError as error:
@@ -239,23 +238,24 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         if error.name and not module_name.startswith(error.name):
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
         where = f"no module {module_name!r} in {Path.cwd()}, where the command was started; " if ":" in name else ""
-        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{known}") from None
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{_known(kind, package)}") from None
     cls = getattr(module, class_name, None)
     if cls is None:
+        known = _known(kind, package)
         raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {class_name!r}; {known}")
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
     return cls
 
 
-def _known(kind: type, package: str) -> list[str]:
-    """Short names of all classes of a kind that a package of ours has."""
+def _known(kind: type, package: str) -> str:
+    """What can be named: the short names of all classes of a kind that a package of ours has, or a user's own."""
     names = []
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         cls = getattr(importlib.import_module(f"{package}.{module.name}"), _camel(module.name), None)
         if isinstance(cls, type) and issubclass(cls, kind):
             names.append(module.name)
-    return names
+    return f"expected one of {', '.join(names)}, or package.module:Class"
 
 
 def _camel(name: str) -> str:
