@@ -33,6 +33,19 @@ def test_nothing_is_found_in_what_will_be_forged(name: str, runs: dict[str, Path
     assert [result for result in audit(Folder(runs[name]), thorough=True) if result.count] == []
 
 
+AT_COST = {
+    "one leg": ("capital_rebalance", ("strategy.leverage=4.0", "venues.hyperliquid.valuation=cost")),
+    "collateral and a running fee": ("euss", ("venues.drift.valuation=cost",)),
+    "liquidated": ("full_rotation", ("strategy.leverage=5.0", "strategy.liquidation_buffer=0.0")),
+}
+
+
+@pytest.mark.parametrize(("example", "settings"), AT_COST.values(), ids=AT_COST)
+def test_nothing_is_found_in_a_run_at_cost(example: str, settings: tuple[str, ...], tmp_path: Path) -> None:
+    folder = run_and_save(example, tmp_path, settings)[1]
+    assert [result for result in audit(Folder(folder), thorough=True) if result.count] == []
+
+
 NAMES = {result_name(check): check for check in (*CHECKS, *THOROUGH)}
 
 

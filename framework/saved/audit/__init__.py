@@ -13,7 +13,7 @@ from attrs import frozen
 
 from framework.assembly import Assembly, assemble
 from framework.errors import CarrybookError
-from framework.saved.audit import again, books, charges, events, recompute, worth
+from framework.saved.audit import again, books, charges, curve, events, recompute, worth
 from framework.saved.audit.finding import Check, Finding, Findings
 from framework.saved.audit.history import History
 from framework.saved.folder import Folder
@@ -51,7 +51,7 @@ THOROUGH: tuple[ThoroughCheck, ...] = (
     charges.penalties,
     recompute.liquidations,
     recompute.positions,
-    again.equity,
+    curve.equity,
     again.run,
 )
 """The checks that need the market's sources as well."""

@@ -50,11 +50,12 @@ class History:
             self._add(gains, account, np.minimum(self.rows + late, length), np.ones(len(self.records), dtype=bool))
         return gains.cumsum()[:length]
 
-    def after(self, account: Account) -> Ints:
+    def after(self, account: Account | None) -> Ints:
         """The balance after each row, with all that was done up to its close, but for what ended the run."""
         gains = np.zeros(len(self.market) + 1, dtype=np.int64)
-        in_time = self.records["event"] < (self.ended or np.iinfo(np.int64).max)
-        self._add(gains, account, self.rows, in_time)
+        if account is not None:
+            in_time = self.records["event"] < (self.ended or np.iinfo(np.int64).max)
+            self._add(gains, account, self.rows, in_time)
         return gains.cumsum()[:-1]
 
     def accrued(self, account: Account | None) -> Ints:
