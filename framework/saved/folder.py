@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 
 from framework.accounts import Account
 from framework.chain import RECORD, Records
-from framework.errors import CarrybookError, RunError
+from framework.errors import CarrybookError, RunError, ScenarioError
 from framework.market import At, Flags, Ints, Market, price_column
 from framework.saved.archive import EVENT_COLUMNS
-from framework.scenario import Scenario
+from framework.scenario import Scenario, read_table
 from framework.units import Asset
 from framework.worth import PricedBook, Prices, priced
 
@@ -69,8 +69,13 @@ class Folder:
 
     @cached_property
     def scenario(self) -> Scenario:
-        """The scenario that was run."""
-        return Scenario.load(self.path / "scenario.toml")
+        """The scenario that was run; raises `ScenarioError` or `RunError`."""
+        path = self.path / "scenario.toml"
+        table = read_table(path)
+        try:
+            return Scenario.of(table)
+        except ScenarioError as error:
+            raise RunError(f"{path}: {error}") from None
 
     @cached_property
     def summary(self) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from itertools import islice
 import numpy as np
 
 from framework.assembly import Assembly
+from framework.errors import CarrybookError
 from framework.saved.audit.finding import Finding, Findings
 from framework.saved.audit.history import History
 from framework.summary import summarize
@@ -42,7 +43,11 @@ def run(assembly: Assembly, history: History) -> Findings:
     folder = history.folder
     if assembly.scenario.digest != folder.manifest["scenario"]:
         yield Finding("scenario.toml", "is not the scenario that the manifest names")
-    finished = assembly.simulation().run()
+    try:
+        finished = assembly.simulation().run()
+    except CarrybookError as error:
+        yield Finding("scenario.toml", f"cannot be run again: {error}")
+        return
     if finished.ledger.digest != folder.manifest["ledger"]["digest"]:
         made = np.concatenate([finished.ledger.records()])
         kept = history.records

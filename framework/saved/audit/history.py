@@ -15,11 +15,15 @@ from framework.saved.folder import Folder
 class History:
     """The transfers of a folder, laid on the rows of a market. Arrays have shape (rows,), amounts in atomic units."""
 
-    def __init__(self, folder: Folder, market: Market) -> None:
+    def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self.market = market
         self._accounts = {(account.name, account.asset.code): account for account in folder.accounts}
         self._codes = {account: code for code, account in enumerate(folder.accounts)}
+
+    @cached_property
+    def market(self) -> Market:
+        """The market that the folder has."""
+        return self.folder.market
 
     @cached_property
     def records(self) -> Records:
