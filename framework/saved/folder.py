@@ -109,6 +109,12 @@ class Folder:
         at_ns = self.table("market", ["at_ns"])["at_ns"].to_numpy()
         return PricedBook(accounts=self.accounts, at_ns=at_ns, prices=prices)
 
+    def price_decimals(self, asset: Asset) -> int:
+        """How many decimals the prices of an asset are written with, at most; read in batches."""
+        names = list(dict.fromkeys((self.price_column(asset, self.opened_at), self.price_column(asset))))
+        batches = (batch[name].to_numpy() for batch in self.batches("market", names) for name in names)
+        return max((Prices.exact(prices[:0], prices).decimals for prices in batches), default=0)
+
     def price_column(self, asset: Asset, at: At = "close") -> str:
         """The column of the market table that has an asset's price."""
         return price_column(self._market_columns, asset, at)
