@@ -48,7 +48,7 @@ def sql(run: Path, select: str, memory_gb: float | None, as_json: bool, as_csv: 
     if as_script:
         click.echo(views(Folder(run)))
         return
-    with ask(Folder(run), select, memory_gb or MEMORY_GB) as answer:
+    with ask(Folder(run), select, MEMORY_GB if memory_gb is None else memory_gb) as answer:
         if as_json or as_csv:
             for line in json_lines(answer) if as_json else csv_lines(answer):
                 click.echo(line, nl=False)
