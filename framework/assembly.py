@@ -18,7 +18,7 @@ from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
 from framework.data.raw import Raw
-from framework.data.readers import READERS
+from framework.data.readers import READERS, options_of
 from framework.data.series import Fill, Joining, Series, spliced
 from framework.data.store import Kind, Store
 from framework.errors import MarketError, ScenarioError
@@ -190,11 +190,14 @@ def _read(key: str, source: SourceSpec, data: Path) -> Series:
     if reader is None:
         raise ScenarioError(f"{key}.reader: unknown reader {source.reader!r}; expected one of {', '.join(READERS)}")
     options = {name: value for name, value in source.options().items() if value is not None}
-    if options and source.reader != "table":
-        raise ScenarioError(f"{key}.{next(iter(options))}: reader {source.reader!r} takes no options; only table does")
+    for name in options:
+        if name not in options_of(source.reader):
+            fitting = ", ".join(each for each in READERS if name in options_of(each))
+            raise ScenarioError(f"{key}.{name}: reader {source.reader!r} takes no {name}; expected one of {fitting}")
     series = reader(Raw.read(data / source.file), **options)
     if source.before:
-        earlier = SourceSpec(reader=source.before.reader, file=source.before.file)
+        coin = source.coin if "coin" in options_of(source.before.reader) else None
+        earlier = SourceSpec(reader=source.before.reader, file=source.before.file, coin=coin)
         series = spliced(_read(f"{key}.before", earlier, data), series)
     every_ns = INTERVALS_NS[source.every] if source.every else series.every_ns
     return evolve(series, fill=Fill(source.fill or Fill.DROP), every_ns=every_ns)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
@@ -83,58 +84,45 @@ def drift_daily_funding(raw: Raw) -> Series:
     )
 
 
-def _defillama(raw: Raw, key: str, name: str) -> Series:
-    rows = raw.objects()
-    times = [
-        instant_ns(row.get("timestamp"), f"{raw.file}, row {number}, column timestamp")
+def _yearly(raw: Raw, key: str, what: str, coin: str, *, times: str, newest_first: bool = False) -> Series:
+    """A yearly rate in percent as the fraction `<coin>_<what>_apy`; `times` is the column of its times."""
+    if not re.fullmatch(r"[A-Za-z0-9]+", coin):
+        raise MarketError(f"{raw.file}: coin {coin!r}; expected letters and digits such as SOL")
+    rows, name = raw.objects(), f"{coin.lower()}_{what}_apy"
+    at = [
+        instant_ns(row.get(times), f"{raw.file}, row {number}, column {times}")
         for number, row in enumerate(rows, start=1)
     ]
+    order = slice(None, None, -1 if newest_first else 1)
     return Series(
         name=name,
         file=raw.file,
         digest=raw.digest,
-        time_ns=np.array(times, dtype=np.int64),
-        row=_numbered(len(rows)),
-        columns={name: numbers(raw, rows, key, name) / 100},
+        time_ns=np.array(at[order], dtype=np.int64),
+        row=_numbered(len(rows))[order],
+        columns={name: numbers(raw, rows, key, name)[order] / 100},
         labels={name: key},
     )
 
 
-def defillama_lending(raw: Raw) -> Series:
+def defillama_lending(raw: Raw, *, coin: str = "SOL") -> Series:
     """DefiLlama `chartLendBorrow`: `apyBase` in percent a year, one sample a day; gives a fraction per year."""
-    return _defillama(raw, "apyBase", "sol_lending_apy")
+    return _yearly(raw, "apyBase", "lending", coin, times="timestamp")
 
 
-def defillama_borrowing(raw: Raw) -> Series:
+def defillama_borrowing(raw: Raw, *, coin: str = "USDC") -> Series:
     """DefiLlama `chartLendBorrow`: `apyBaseBorrow` in percent a year, one sample a day; gives a fraction per year."""
-    return _defillama(raw, "apyBaseBorrow", "usdc_borrowing_apy")
+    return _yearly(raw, "apyBaseBorrow", "borrowing", coin, times="timestamp")
 
 
-def _asgard(raw: Raw, key: str, name: str) -> Series:
-    rows = raw.objects()
-    times = [
-        instant_ns(row.get("hourBucket"), f"{raw.file}, row {number}, column hourBucket")
-        for number, row in enumerate(rows, start=1)
-    ]
-    return Series(
-        name=name,
-        file=raw.file,
-        digest=raw.digest,
-        time_ns=np.array(times[::-1], dtype=np.int64),
-        row=_numbered(len(rows))[::-1],
-        columns={name: numbers(raw, rows, key, name)[::-1] / 100},
-        labels={name: key},
-    )
-
-
-def asgard_lending(raw: Raw) -> Series:
+def asgard_lending(raw: Raw, *, coin: str = "SOL") -> Series:
     """Asgard's hourly means, newest first: `avgLendingRate` in percent a year; gives a fraction per year."""
-    return _asgard(raw, "avgLendingRate", "sol_lending_apy")
+    return _yearly(raw, "avgLendingRate", "lending", coin, times="hourBucket", newest_first=True)
 
 
-def asgard_borrowing(raw: Raw) -> Series:
+def asgard_borrowing(raw: Raw, *, coin: str = "USDC") -> Series:
     """Asgard's hourly means, newest first: `avgBorrowingRate` in percent a year; gives a fraction per year."""
-    return _asgard(raw, "avgBorrowingRate", "usdc_borrowing_apy")
+    return _yearly(raw, "avgBorrowingRate", "borrowing", coin, times="hourBucket", newest_first=True)
 
 
 def table(
@@ -226,3 +214,12 @@ READERS: Mapping[str, Callable[..., Series]] = {
     "table": table,
 }
 """Reader by the name that a scenario calls it."""
+LENDERS = ("asgard_borrowing", "asgard_lending", "defillama_borrowing", "defillama_lending")
+"""Readers of a lender's rates, which take the coin that they are of."""
+
+
+def options_of(reader: str) -> tuple[str, ...]:
+    """The options that a reader takes beside its file."""
+    if reader == "table":
+        return ("interval", "time", "columns", "joining", "duplicates")
+    return ("coin",) if reader in LENDERS else ()
