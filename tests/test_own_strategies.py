@@ -55,9 +55,22 @@ MISTAKES = {
         "MODULE.py, line 16, in on_event, row 2 (2025-01-02): ZeroDivisionError: division by zero",
     ),
     "no order": (own("yield 5"), "the strategy yielded 5 in row 1; expected an order"),
-    "text for a sum": (own("yield Open('hyperliquid', Side.SHORT, 1.0, 'all')"), "expected finite funds of 0 or more"),
-    "text for a size": (own("yield Open('hyperliquid', Side.SHORT, '1', 5)"), "expected a side and a finite size"),
-    "text for an amount": (own("yield Deposit('hyperliquid', 'all')"), "expected a finite amount above 0"),
+    "text for a sum": (
+        own("yield Open('hyperliquid', Side.SHORT, 1.0, 'all')"),
+        "funds_usd is 'all'; expected a finite number, 0 or more",
+    ),
+    "text for a size": (
+        own("yield Open('hyperliquid', Side.SHORT, '1', 5)"),
+        "size is '1'; expected a finite number above 0",
+    ),
+    "text for an amount": (
+        own("yield Deposit('hyperliquid', 'all')"),
+        "hyperliquid refuses a deposit of 'all' USD in row 1 (2025-01-01, event 1): amount_usd is 'all'; expected",
+    ),
+    "a quote of nothing": (
+        own("view.quote(Open('hyperliquid', Side.SHORT, 0.0, 5)); return ()"),
+        "hyperliquid refuses a short of 0 coins with 5 USD in row 1 (2025-01-01): size is 0; expected a finite number",
+    ),
     "a condition on no venue": (
         own("return ()", more=f"    def conditions(self):\n        return (LeverageAbove('kraken', 3.0),)\n\n{HOOKS}"),
         "unknown venue 'kraken'; expected one of asgard, hyperliquid",

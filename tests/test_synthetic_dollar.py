@@ -160,7 +160,7 @@ BAD_SETTINGS = {
     "strategy.short=binance": "strategy.short: unknown venue 'binance'; expected one of jito, drift",
     "strategy.pool=marinade": "unknown venue 'marinade'; expected one of jito, drift, issuer",
     "strategy.issuer=nobody": "unknown venue 'nobody'; expected one of jito, drift, issuer",
-    "strategy.pool=drift": "drift refuses Swap",
+    "strategy.pool=drift": "drift refuses a swap of 99500 USDC for JITOSOL in row 1 (2022-11-05, event 1): it is no",
     "fees.swap=1": "fees.swap: 1.0; expected < 1",
     "fees.swap=-0.1": "fees.swap: -0.1; expected >= 0",
     "fees.rebalance=free": "fees.rebalance: 'free'; expected a number",
