@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Literal
 
 import numpy as np
-from attrs import Factory, field, frozen, validators
+from attrs import Attribute, Factory, field, frozen, validators
 from numpy.typing import NDArray
 
 from framework.accounts import Account, Book, Draft
@@ -27,6 +27,12 @@ ABOVE_NOTHING = "a finite number above 0"
 
 not_negative = validators.ge(0.0)
 fraction = validators.and_(validators.ge(0.0), validators.lt(1.0))
+
+
+def basis_points(_: object, attribute: "Attribute[float]", bps: float) -> None:
+    """The validator of every fee in basis points: from nothing to the whole; raises `ValueError`."""
+    if not 0 <= bps <= 10_000:
+        raise ValueError(f"'{attribute.name}' must be 0 to 10000 basis points, of which 100 are 1 %: {bps}")
 
 
 @frozen

@@ -434,10 +434,11 @@ def test_refusals(order, words):
     assert "in row 1" in str(refused.value)
 
 
-def test_a_fee_below_zero_is_refused():
+@pytest.mark.parametrize("bps", [-1.0, 10_000.5])
+def test_a_fee_below_zero_or_above_the_whole_is_refused(bps):
     """The key is named."""
-    with pytest.raises(ScenarioError, match=r"venues.spot.swap_fee_bps: -1.0; expected >= 0"):
-        assemble(Scenario.load(EXAMPLE, ["venues.spot.swap_fee_bps=-1"]), market=flat(2))
+    with pytest.raises(ScenarioError, match=rf"venues.spot.swap_fee_bps: {bps}; expected 0 to 10000 basis points"):
+        assemble(Scenario.load(EXAMPLE, [f"venues.spot.swap_fee_bps={bps}"]), market=flat(2))
 
 
 # Rows that come twice

@@ -170,6 +170,7 @@ BAD_SETTINGS = {
     "venues.drift.collateral=MSOL": "venues.drift.collateral: 'MSOL'; expected one of SOL, JITOSOL",
     "venues.drift.collateral_weight=1.5": "venues.drift.collateral_weight: 1.5; expected <= 1.0",
     "venues.drift.funding_apart=1": "venues.drift.funding_apart: 1; expected true or false",
+    "venues.jito.swap_fee_bps=1e5": "venues.jito.swap_fee_bps: 100000.0; expected 0 to 10000 basis points",
     "venues.jito.reward_fee=1": "venues.jito.reward_fee: 1.0; expected < 1",
     "venues.jito.slashed_on=soon": "venues.jito.slashed_on",
     "published.figures.profit=3": "published.figures.profit: unknown figure; expected one of ",

@@ -22,6 +22,7 @@ from framework.venue import (
     Stretch,
     Valuation,
     Venue,
+    basis_points,
     check_open,
     filled,
     fraction,
@@ -45,7 +46,7 @@ class Asgard(Venue):
 
     name: str = "asgard"
     coin: str = "SOL"
-    open_fee_bps: float = field(validator=not_negative)
+    open_fee_bps: float = field(validator=basis_points)
     gas_usd: float = field(validator=not_negative)
     maintenance_margin: float = field(validator=fraction)
     liquidation_penalty: Penalty

@@ -22,10 +22,10 @@ from framework.venue import (
     Stretch,
     Venue,
     account_part,
+    basis_points,
     check_swap,
     filled,
     fraction,
-    not_negative,
     positive,
     unknown_order,
 )
@@ -87,7 +87,7 @@ class Jito(Venue):
     """
 
     name: str = "jito"
-    swap_fee_bps: float = field(default=0.0, validator=not_negative)
+    swap_fee_bps: float = field(default=0.0, validator=basis_points)
     reward_fee: float = field(default=0.04, validator=fraction)
     withdrawal_fee: float = field(default=0.001, validator=fraction)
     unstaking_s: float = field(default=EPOCH_S, validator=validators.ge(0.0))

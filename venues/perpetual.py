@@ -26,10 +26,10 @@ from framework.venue import (
     Stretch,
     Valuation,
     Venue,
+    basis_points,
     check_open,
     filled,
     fraction,
-    not_negative,
     positive,
     refusal,
     unknown_order,
@@ -47,7 +47,7 @@ class Perpetual(Venue):
 
     name: str
     coin: str = "SOL"
-    taker_fee_bps: float = field(validator=not_negative)
+    taker_fee_bps: float = field(validator=basis_points)
     maintenance_margin: float = field(validator=fraction)
     liquidation_penalty: Penalty
     liquidation_closes: bool = True

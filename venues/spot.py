@@ -17,9 +17,9 @@ from framework.venue import (
     Stretch,
     Venue,
     account_part,
+    basis_points,
     check_swap,
     filled,
-    not_negative,
     positive,
     unknown_order,
 )
@@ -54,7 +54,7 @@ class Spot(Venue):
 
     name: str = "spot"
     coin: str = "SOL"
-    swap_fee_bps: float = field(validator=not_negative)
+    swap_fee_bps: float = field(validator=basis_points)
     bridge: Bridge = field(factory=Bridge)
     _chart: _Chart = field(init=False, repr=False, eq=False)
 
