@@ -10,6 +10,7 @@ from copy import deepcopy
 from datetime import date
 from pathlib import Path
 from traceback import extract_tb
+from types import ModuleType
 from typing import TypeVar
 
 from attrs import evolve, frozen
@@ -78,7 +79,8 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     if not venues:
         raise ScenarioError("venues: none; expected at least one table such as [venues.hyperliquid]")
     if scenario.fees:
-        venues += (_build({"class": "issuer", **scenario.fees}, "fees", Venue, "venues"),)  # type: ignore[type-abstract]
+        issuer = {"class": "issuer", **scenario.fees}
+        venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)  # type: ignore[type-abstract]
     market = market or load_market(scenario.market, data)
     for venue in venues:
         for column in venue.columns():
@@ -207,13 +209,15 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
         raise ScenarioError(f"{key}: expected a table under a name of lower-case letters")
     kind = table.get("class", name)
     terms = rulebook.terms(str(kind), strategy) if rulebook else {}
-    return _build({"class": name, "name": name} | _merged(terms, table), key, Venue, "venues")  # type: ignore[type-abstract]
+    return _build({"class": name} | _merged(terms, table), key, Venue, "venues", {"name": name})  # type: ignore[type-abstract]
 
 
-def _build(table: Mapping[str, object], key: str, kind: type[Part], package: str) -> Part:
+def _build(
+    table: Mapping[str, object], key: str, kind: type[Part], package: str, given: Mapping[str, object] | None = None
+) -> Part:
     options = dict(table)
     cls = _find(options.pop("class", None), key, kind, package)
-    return structure(options, cls, key)
+    return structure(options, cls, key, given)
 
 
 def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
@@ -225,7 +229,7 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         module_name, _, class_name = name.partition(":")
         _import_from_here()
     else:
-        module_name, class_name = f"{package}.{name}", _camel(name)
+        module_name, class_name = f"{package}.{name}", ""
     known = f"expected one of {', '.join(_known(kind, package))}, or package.module:Class"
     try:
         module = importlib.import_module(module_name)
@@ -241,9 +245,10 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
         where = f"no module {module_name!r} in {Path.cwd()}, where the command was started; " if ":" in name else ""
         raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{known}") from None
-    cls = getattr(module, class_name, None)
+    cls = getattr(module, class_name, None) if class_name else _only(module, kind)
     if cls is None:
-        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {class_name!r}; {known}")
+        what = repr(class_name) if class_name else noun
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {what}; {known}")
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
     return cls
@@ -251,16 +256,14 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
 
 def _known(kind: type, package: str) -> list[str]:
     """Short names of all classes of a kind that a package of ours has."""
-    names = []
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        cls = getattr(importlib.import_module(f"{package}.{module.name}"), _camel(module.name), None)
-        if isinstance(cls, type) and issubclass(cls, kind):
-            names.append(module.name)
-    return names
+    modules = (each.name for each in pkgutil.iter_modules(importlib.import_module(package).__path__))
+    return [name for name in modules if _only(importlib.import_module(f"{package}.{name}"), kind)]
 
 
-def _camel(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
+def _only(module: ModuleType, kind: type) -> type | None:
+    """The class of a kind that a module of ours is about: it defines one, if any."""
+    classes = (each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__)
+    return next((each for each in classes if issubclass(each, kind)), None)
 
 
 def _import_from_here() -> None:
