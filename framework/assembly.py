@@ -24,6 +24,7 @@ from framework.data.series import Fill, Joining, Series, spliced
 from framework.data.store import Kind, Store
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
+from framework.mistakes import is_ours, mistakes_told
 from framework.rulebook import Rulebook
 from framework.scenario import Entry, MarketSpec, Scenario, SourceSpec, StoredSpec
 from framework.simulation import Simulation
@@ -34,7 +35,6 @@ from framework.venue import Venue
 Part = TypeVar("Part")
 
 CANDLES = "hyperliquid:SOL:1h"
-OUR_PACKAGES = ("framework", "strategies", "venues")
 
 
 @frozen(eq=False)
@@ -49,21 +49,21 @@ class Assembly:
 
     def own_code(self) -> dict[str, str]:
         """Module -> SHA-256 of its file, for strategies and venues that are not of this project's version."""
-        modules = {type(part).__module__ for part in (self.strategy, *self.venues)}
-        own = sorted(name for name in modules if name.partition(".")[0] not in OUR_PACKAGES)
+        own = sorted({type(part).__module__ for part in (self.strategy, *self.venues) if not is_ours(part)})
         files = {name: getattr(sys.modules[name], "__file__", None) for name in own}
         return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""
-        return Simulation(
-            market=self.market,
-            venues=self.venues,
-            strategy=deepcopy(self.strategy),
-            capital_usd=self.scenario.capital_usd,
-            entry=self.entry,
-            rows_at_once=rows_at_once,
-        )
+        with mistakes_told((self.strategy, *self.venues), self.market):
+            return Simulation(
+                market=self.market,
+                venues=self.venues,
+                strategy=deepcopy(self.strategy),
+                capital_usd=self.scenario.capital_usd,
+                entry=self.entry,
+                rows_at_once=rows_at_once,
+            )
 
 
 def assemble(scenario: Scenario, data: Path | None = None, market: Market | None = None) -> Assembly:
@@ -82,13 +82,10 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
         issuer = {"class": "issuer", **scenario.fees}
         venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)  # type: ignore[type-abstract]
     market = market or load_market(scenario.market, data)
-    for venue in venues:
-        for column in venue.columns():
-            if column not in market.columns:
-                raise MarketError(
-                    f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
-                )
-        venue.check(market)
+    with mistakes_told(venues, market):
+        for venue in venues:
+            _check_columns(venue, market)
+            venue.check(market)
     look_ahead = rulebook is not None and rulebook.look_ahead_at_entry
     return Assembly(scenario, market, strategy, venues, "look_ahead" if look_ahead else scenario.entry)
 
@@ -279,6 +276,15 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
         under = merged.get(key)
         merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _check_columns(venue: Venue, market: Market) -> None:
+    """Refuse a venue that reads what the market does not have."""
+    for column in venue.columns():
+        if column not in market.columns:
+            raise MarketError(
+                f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
+            )
 
 
 def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:

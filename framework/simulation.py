@@ -18,6 +18,7 @@ from framework.events import Ended, Event, Started, TransferArrived, Unstaked
 from framework.execution import Execution
 from framework.hooks import orders_of
 from framework.market import Market
+from framework.mistakes import asked, mistakes_told
 from framework.orders import Order
 from framework.present import Present
 from framework.run import Run
@@ -53,6 +54,7 @@ class Simulation:
         self._venues = {venue.name: venue for venue in venues}
         self._strategy = strategy
         self._conditions = _checked(strategy.conditions(), self._venues)
+        self._asked = [asked(condition) for condition in self._conditions]
         self._capital = USDC.nearest(capital_usd)
         self._entry = entry
         self._rows_at_once = rows_at_once
@@ -62,8 +64,10 @@ class Simulation:
         self._execution = Execution(self._present, self._arrived)
 
     def run(self) -> Run:
-        """Play the market to its end."""
-        self._clock.run(self._play())
+        """Play the market to its end; raises `CarrybookError`, also for a mistake in a user's own class."""
+        parts = (self._strategy, *self._conditions, *self._venues.values())
+        with mistakes_told(parts, self._market, lambda: self._present.row):
+            self._clock.run(self._play())
         return Run(
             market=self._market,
             ledger=self._books.ledger,
@@ -112,7 +116,7 @@ class Simulation:
         """Let the rows pass until somebody acts; returns the next row, and whether somebody did."""
         clock, present = self._clock, self._present
         stretch = present.stretch = self._project(start, stop)
-        holds = [condition.holds(stretch) for condition in self._conditions]
+        holds = [ask(stretch) for ask in self._asked]
         liquidated = [projection.liquidated for projection in stretch.projections.values()]
         for wake in _any_row([*holds, *liquidated]):
             offset = int(wake)

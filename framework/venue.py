@@ -149,7 +149,9 @@ class Venue(ABC):
     """A protocol with its rules. Subclasses are frozen values: name and rules in, outcomes out."""
 
     name: str
-    bridge: Bridge
+    """The name of its table in a scenario, which is given to it."""
+    bridge: Bridge = Bridge()
+    """A way without fee or delay, unless a subclass has a field for it."""
 
     @abstractmethod
     def accounts(self) -> tuple[Account, ...]:
