@@ -253,9 +253,9 @@ def is_number(value: object) -> bool:
 
 def check_open(venue: str, order: Open, moment: Moment, side: Side | None = None) -> None:
     """Refuse an opening whose fields cannot be, or that is not on the one `side` of a venue; raises `OrderRefused`."""
-    sides = tuple(Side) if side is None else (side,)
-    if not any(order.side is each for each in sides):
-        raise wrong(venue, moment, order, "side", " or ".join(f"Side.{each.name}" for each in sides))
+    if side not in (None, order.side) or not isinstance(order.side, Side):
+        expected = (side,) if side else tuple(Side)
+        raise wrong(venue, moment, order, "side", " or ".join(f"Side.{each.name}" for each in expected))
     if not (is_number(order.size) and order.size > 0):
         raise wrong(venue, moment, order, "size", ABOVE_NOTHING)
     if not is_number(order.funds_usd) or order.funds_usd < 0:
