@@ -228,6 +228,8 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
     else:
         module_name, class_name = f"{package}.{name}", ""
     known = f"expected one of {', '.join(_known(kind, package))}, or package.module:Class"
+    if ":" not in name and "." in name:
+        known = f"did you mean {':'.join(name.rsplit('.', 1))}?"
     try:
         module = importlib.import_module(module_name)
     except SyntaxError as error:

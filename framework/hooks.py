@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from framework.errors import CarrybookError, ScenarioError
-from framework.mistakes import mistake_behind
+from framework.mistakes import located, mistake_behind
 from framework.orders import Order
 from framework.present import Present
 from framework.strategy import Strategy
@@ -17,8 +17,8 @@ def orders_of(strategy: Strategy, hook: Callable[..., Iterable[Order]], *told: o
     """
     try:
         yield from _answer(hook, told)
-    except CarrybookError:
-        raise
+    except CarrybookError as error:
+        raise located(error, (strategy, *at.venues.values())) from error.__cause__
     except Exception as error:
         mistake = mistake_behind(error, (strategy, *at.venues.values()), at.market, at.row)
         if mistake is None:
@@ -30,5 +30,6 @@ def _answer(hook: Callable[..., Iterable[Order]], told: tuple[object, ...]) -> I
     """What a hook answers; one that forgets to answer is told so."""
     answer = hook(*told)
     if not isinstance(answer, Iterable):
-        raise ScenarioError(f"a hook of the strategy returned {answer!r}; expected orders, an empty tuple for none")
+        name = getattr(hook, "__qualname__", "a hook of the strategy")
+        raise ScenarioError(f"{name} returned {answer!r}; expected it to yield orders, or an empty tuple for none")
     return answer

@@ -4,17 +4,19 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
-from types import FunctionType, TracebackType
+from types import FunctionType, GeneratorType, TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from framework.accounts import Book
 from framework.conditions import Condition
 from framework.errors import CarrybookError, ScenarioError
 from framework.events import Event
 from framework.market import Market
-from framework.venue import Projection, Stretch
+from framework.venue import Projection, Stretch, Venue
 
 Frame = tuple[traceback.FrameSummary, dict[str, object]]
 OUR_PACKAGES = ("framework", "strategies", "venues")
@@ -35,7 +37,7 @@ def mistake_behind(error: Exception, parts: Iterable[object], market: Market, ro
     methods = [method for part in own for method in _methods(part)]
     files = {method.__code__.co_filename for method in methods}
     frames = list(_frames(error.__traceback__))
-    words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    words = f"{type(error).__name__}: {' '.join(str(error).split())}{_hint(error)}"
     within = [each for each in frames if each[0].filename in files]
     if within:
         place = within[-1][0]
@@ -46,7 +48,7 @@ def mistake_behind(error: Exception, parts: Iterable[object], market: Market, ro
         if str(error).startswith(f"{method.__qualname__}()"):
             code = method.__code__
             return ScenarioError(f"{_place(code.co_filename, code.co_firstlineno, method.__name__)}: {words}")
-    return _shapeless(frames, own) or _eventless(frames, own)
+    return _eventless(frames, own)
 
 
 @contextmanager
@@ -54,8 +56,8 @@ def mistakes_told(parts: Iterable[object], market: Market, row: Callable[[], int
     """Raises `ScenarioError` for what goes wrong meanwhile in a user's own class; `row` is asked for then."""
     try:
         yield
-    except CarrybookError:
-        raise
+    except CarrybookError as error:
+        raise located(error, parts) from error.__cause__
     except Exception as error:
         mistake = mistake_behind(error, parts, market, row())
         if mistake is None:
@@ -88,6 +90,50 @@ def asked(condition: Condition) -> Callable[[Stretch], NDArray[np.bool_]]:
     return ask
 
 
+def projecting(venue: Venue) -> Callable[[Book, Stretch], Projection | None]:
+    """What projects a venue: one of a user's own has to answer with one value per row."""
+    if is_ours(venue):
+        return venue.project
+
+    def project(book: Book, stretch: Stretch) -> Projection | None:
+        projection = venue.project(book, stretch)
+        wrong = None if projection is None else _wrong_field(projection, len(stretch))
+        if wrong:
+            rows = rows_of(stretch.market, stretch.start, stretch.start + len(stretch))
+            raise ScenarioError(f"{type(venue).__name__}.project answers with {wrong} for {rows}")
+        return projection
+
+    return project
+
+
+def located(error: CarrybookError, parts: Iterable[object], orders: Iterator[object] | None = None) -> CarrybookError:
+    """A complaint with the line of a user's own file that led to it, if one did.
+
+    It is a line of the traceback, or the one at which `orders` waits, which has made the order that was refused.
+    """
+    if getattr(error, "is_located", False):
+        return error
+    files = {method.__code__.co_filename for part in parts if not is_ours(part) for method in _methods(part)}
+    places = [each for each, _ in _frames(error.__traceback__)] if orders is None else list(_waiting(orders))
+    within = [each for each in places if each.filename in files]
+    if not within:
+        return error
+    place = within[-1]
+    told = type(error)(f"{error} ({_place(place.filename, place.lineno, place.name)})")
+    told.is_located = True  # type: ignore[attr-defined]
+    return told
+
+
+def _waiting(orders: Iterator[object]) -> Iterator[traceback.FrameSummary]:
+    """Where a generator waits, and the generators that it waits for, outermost first."""
+    waiting: object = orders
+    while isinstance(waiting, GeneratorType):
+        frame = waiting.gi_frame
+        if frame is not None:
+            yield traceback.FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+        waiting = waiting.gi_yieldfrom
+
+
 def _methods(part: object) -> Iterator[FunctionType]:
     """The methods that a user has written of a part."""
     for cls in type(part).__mro__:
@@ -107,28 +153,31 @@ def _frames(trace: TracebackType | None) -> Iterator[Frame]:
         yield summary, dict(frame.f_locals)
 
 
-def _shapeless(frames: Sequence[Frame], own: Sequence[object]) -> ScenarioError | None:
-    """The mistake of a user's own venue whose projection is none, or has not one value per row."""
-    kinds = {getattr(part, "name", None): type(part).__name__ for part in own}
-    stretches = [value for _, values in frames for value in values.values() if isinstance(value, Stretch)]
-    for stretch in stretches[-1:]:
-        rows = rows_of(stretch.market, stretch.start, stretch.start + len(stretch))
-        for name, projection in stretch.projections.items():
-            wrong = _wrong_field(projection, len(stretch)) if name in kinds else None
-            if wrong:
-                return ScenarioError(f"{kinds[name]}.project answers with {wrong} for {rows}")
-    return None
-
-
 def _wrong_field(projection: object, rows: int) -> str | None:
     """What of a projection has not one value per row; None where nothing is wrong."""
     if not isinstance(projection, Projection):
-        return f"{projection!r}; expected a Projection, or None where nothing is held"
-    for name in ("size", "equity_usd", "notional_usd", "liquidated", "margin_usd", "delta"):
-        shape = np.shape(getattr(projection, name))
-        if shape != (rows,):
-            return f"{name} of shape {shape}; expected ({rows},), one per row of the stretch"
+        return f"{projection!r}; expected a Projection, or None where nothing is held,"
+    fields: list[tuple[object, str, int]] = [
+        (projection, name, rows) for name in ("size", "equity_usd", "notional_usd", "liquidated", "margin_usd", "delta")
+    ]
+    for accrual in projection.accruals:
+        if not np.issubdtype(np.asarray(accrual.path).dtype, np.integer):
+            return f"a path of {np.asarray(accrual.path).dtype}; expected integers of atomic units"
+        fields += [(accrual, "path", rows + 1), *((accrual, name, rows) for name in ("rate", "price", "size"))]
+    for part, name, length in fields:
+        shape = np.shape(getattr(part, name))
+        if shape != (length,):
+            before = ", one before the first row and one after each," if name == "path" else ", one per row,"
+            return f"{name} of shape {shape}; expected ({length},){before}"
     return None
+
+
+def _hint(error: Exception) -> str:
+    """The name that was probably meant where an object has none of the name that was asked for."""
+    if not isinstance(error, AttributeError) or not error.name:
+        return ""
+    close = get_close_matches(error.name, [each for each in dir(error.obj) if not each.startswith("_")], n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _eventless(frames: Sequence[Frame], own: Sequence[object]) -> ScenarioError | None:

@@ -19,6 +19,8 @@ Structured = TypeVar("Structured")
 
 RULE = re.compile(r"'(\w+)' must be (.+): (.+)")
 """How a validator says what is wrong, those of attrs and ours alike: field, rule, value."""
+UNKNOWN = ": unknown key"
+"""What is told first: a key that is misspelt is missing as well."""
 
 
 def structure(table: object, cls: type[Structured], key: str, given: Mapping[str, object] | None = None) -> Structured:
@@ -39,7 +41,8 @@ def structure(table: object, cls: type[Structured], key: str, given: Mapping[str
     try:
         return _CONVERTER.structure({**table, **given}, cls)  # type: ignore[return-value]
     except ClassValidationError as error:
-        raise ScenarioError(next(_complaints(error, key, given))) from None
+        complaints = list(_complaints(error, key, given))
+        raise ScenarioError(next((each for each in complaints if UNKNOWN in each), complaints[0])) from None
 
 
 def _unknown(key: str, name: str, cls: type, given: Collection[str]) -> str:
@@ -47,22 +50,25 @@ def _unknown(key: str, name: str, cls: type, given: Collection[str]) -> str:
     known = [each for each, field in fields_dict(cls).items() if field.init and each not in given]
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}" if known else "expected none"
-    return f"{_below(key, name)}: unknown key; {hint}"
+    return f"{_below(key, name)}{UNKNOWN}; {hint}"
 
 
 def _complaints(error: BaseException, key: str, given: Collection[str] = ()) -> Iterator[str]:
     """The complaints within an error, each with the full key that it is about."""
     if isinstance(error, ClassValidationError | IterableValidationError):
         for each in error.exceptions:
-            below = key
+            below, kind = key, None
             for note in getattr(each, "__notes__", ()):
                 below = _below(below, str(getattr(note, "name", getattr(note, "index", ""))))
-            yield from _complaints(each, below, given if below == key else ())
+                kind = getattr(note, "type", None)
+            if isinstance(each, KeyError):
+                is_table = typing.get_origin(kind) is dict or (isinstance(kind, type) and has(kind))
+                yield f"{below}: missing; expected a {'table' if is_table else 'value'}"
+            else:
+                yield from _complaints(each, below, given if below == key else ())
     elif isinstance(error, ForbiddenExtraKeysError):
         for name in sorted(error.extra_fields):
             yield _unknown(key, name, error.cl, given)
-    elif isinstance(error, KeyError):
-        yield f"{key}: missing; expected a value"
     elif rule := RULE.fullmatch(_words(error)):
         name, expected, value = rule.groups()
         yield f"{_below(key, name)}: {value}; expected {expected}"

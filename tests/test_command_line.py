@@ -122,6 +122,8 @@ BAD_SETTINGS = {
     "strategy.class=moon": "'moon'; expected one of capital_rebalance, full_rotation, margin_call, static, or",
     "strategy.class=no_such.module:Thing": "unknown strategy 'no_such.module:Thing'; no module 'no_such.module' in",
     "strategy.class=json:JSONDecoder": "strategy.class: 'json:JSONDecoder' is not a strategy",
+    "strategy.class=my.module.Thing": "unknown strategy 'my.module.Thing'; did you mean my.module:Thing?",
+    "stratgy.leverage=3": "stratgy: unknown key; did you mean strategy?",
     "strategy.class=3": "strategy.class: 3; expected the name of a strategy",
     "strategy=3": "strategy: 3",
     "venues.kraken.coin=SOL": "venues.kraken.class: unknown venue 'kraken'; expected one of asgard, drift, hyperliquid",
@@ -161,6 +163,27 @@ def test_files_that_cannot_be_read_are_one_line(capsys, tmp_path):
     code, printed, complaint = carrybook(capsys, "run", SCENARIO, "--out", tmp_path / "file")
     assert (code, printed, complaint.count("\n")) == (2, "", 1)
     assert "expected a directory for runs" in complaint
+
+
+def test_a_misspelt_table_is_told_before_the_one_that_is_missing_for_it(capsys, tmp_path):
+    """And one that is missing alone is told to be a table."""
+    scenario = tmp_path / "scenario.toml"
+    text = SCENARIO.read_text()
+    scenario.write_text(text.replace("[strategy]", "[stratgy]"))
+    assert refused(capsys, tmp_path, scenario).endswith("stratgy: unknown key; did you mean strategy?\n")
+    scenario.write_text(text.partition("[strategy]")[0])
+    assert refused(capsys, tmp_path, scenario).endswith("strategy: missing; expected a table\n")
+    scenario.write_text(text.replace('name = "', 'title = "'))
+    assert "title: unknown key; expected one of name, capital_usd" in refused(capsys, tmp_path, scenario)
+
+
+def test_a_command_without_anything_shows_its_help_in_lines(capsys):
+    """It is no mistake that is squeezed into one."""
+    for arguments in ([], ["new"]):
+        code, printed, complaint = carrybook(capsys, *arguments)
+        assert (code, printed) == (2, "")
+        assert complaint.startswith("Usage: ")
+        assert "\n  -h, --help" in complaint
 
 
 def test_wrong_usage_is_one_line_too(capsys):

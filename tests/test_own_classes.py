@@ -11,7 +11,7 @@ from tests.markets import Script, flat, hyperliquid, play
 HEAD = """import numpy as np
 from attrs import frozen
 from framework import *
-from framework.venue import filled
+from framework.accrual import Accrual
 from venues.spot import Spot
 
 
@@ -57,6 +57,15 @@ class = "MODULE:Own"
 class = "MODULE:Market"
 swap_fee_bps = 0
 """
+PROJECTION = (
+    "rows = len(stretch); flat = np.zeros(rows); "
+    "return Projection(accruals=({accruals}), size=flat, equity_usd=np.ones({count}), "
+    "notional_usd=flat, liquidated=flat > 0)"
+)
+ACCRUAL = (
+    "Accrual(event=InterestAccrued, venue='own', stream=None, asset='USDC', path=np.full({}), rate=flat, price=flat, "
+    "size=flat, rate_column='', price_column=''),"
+)
 NOTHING = "return np.zeros(len(stretch), dtype=bool)"
 ALWAYS = "return np.ones(len(stretch), dtype=bool)"
 WHOLE = "rows 2 to 32 (2025-01-02 to 2025-02-01)"
@@ -79,7 +88,7 @@ MISTAKES = {
     ),
     "a misspelt method": (
         condition("return stretch.colum('close') > self.limit"),
-        f"MODULE.py, line 13, in holds, {WHOLE}: AttributeError: 'Stretch' object has no attribute 'colum'",
+        f"MODULE.py, line 13, in holds, {WHOLE}: AttributeError: 'Stretch' object has no attribute 'colum'; did",
     ),
     "a mistake in a helper": (
         condition(
@@ -133,7 +142,7 @@ MISTAKES = {
     ),
     "a projection that is none": (
         venue("project(self, book, stretch)", "return 5"),
-        f"Market.project answers with 5; expected a Projection, or None where nothing is held for {WHOLE}",
+        f"Market.project answers with 5; expected a Projection, or None where nothing is held, for {WHOLE}",
     ),
     "a projection of another shape": (
         venue(
@@ -141,7 +150,27 @@ MISTAKES = {
             "return Projection(accruals=(), size=np.ones(3), equity_usd=np.ones(3), notional_usd=np.ones(3), "
             "liquidated=np.zeros(3, dtype=bool))",
         ),
-        f"Market.project answers with size of shape (3,); expected (31,), one per row of the stretch for {WHOLE}",
+        f"Market.project answers with size of shape (3,); expected (31,), one per row, for {WHOLE}",
+    ),
+    "an equity of one row too many": (
+        venue("project(self, book, stretch)", PROJECTION.format(count="len(stretch) + 1", accruals="")),
+        f"Market.project answers with equity_usd of shape (32,); expected (31,), one per row, for {WHOLE}",
+    ),
+    "a path without its beginning": (
+        venue(
+            "project(self, book, stretch)", PROJECTION.format(count="len(stretch)", accruals=ACCRUAL.format("31, 0"))
+        ),
+        f"path of shape (31,); expected (32,), one before the first row and one after each, for {WHOLE}",
+    ),
+    "a path of floats": (
+        venue(
+            "project(self, book, stretch)", PROJECTION.format(count="len(stretch)", accruals=ACCRUAL.format("32, 0.0"))
+        ),
+        f"Market.project answers with a path of float64; expected integers of atomic units for {WHOLE}",
+    ),
+    "a misspelt column": (
+        condition("return stretch.column('clsoe') > 1.0"),
+        "usdc_borrowing_apy (MODULE.py, line 13, in holds)",
     ),
     "no fill": (
         venue("execute(self, order, draft, moment)", "super().execute(order, draft, moment)"),
