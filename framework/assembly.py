@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from attrs import evolve, frozen
 
+from framework.accounts import Account
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
@@ -84,7 +85,7 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     market = market or load_market(scenario.market, data)
     with mistakes_told(venues, market):
         for venue in venues:
-            _check_columns(venue, market)
+            _check_answers(venue, market)
             venue.check(market)
     look_ahead = rulebook is not None and rulebook.look_ahead_at_entry
     return Assembly(scenario, market, strategy, venues, "look_ahead" if look_ahead else scenario.entry)
@@ -280,8 +281,12 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
     return merged
 
 
-def _check_columns(venue: Venue, market: Market) -> None:
-    """Refuse a venue that reads what the market does not have."""
+def _check_answers(venue: Venue, market: Market) -> None:
+    """Refuse a venue that reads what the market does not have, or does not say so."""
+    for method, kind, noun in ((venue.columns, str, "names"), (venue.accounts, Account, "accounts")):
+        answer: object = method()
+        if not isinstance(answer, tuple | list) or not all(isinstance(each, kind) for each in answer):
+            raise ScenarioError(f"{method.__qualname__} answers with {answer!r}; expected a tuple of {noun}")
     for column in venue.columns():
         if column not in market.columns:
             raise MarketError(

@@ -85,6 +85,8 @@ class Execution:
             self._post(outcome, draft, order, moment)
             self._last_order[outcome.venue] = outcome.event
             self._await(order, outcome)
+        elif not isinstance(outcome, OrderFilled):
+            raise refusal(order.venue, moment, order, f"it answers with {outcome!r}; expected OrderFilled")
 
     def _await(self, order: Order, outcome: OrderFilled) -> None:
         """Let what an order leaves outstanding arrive in its time."""

@@ -312,4 +312,7 @@ class _Series:
 
 
 def _closed(account: Account) -> LedgerError:
-    return LedgerError(f"account {account.name} in {account.asset.code} is not open")
+    where = f"account {account.name} in {account.asset.code}"
+    return LedgerError(
+        f"{where} is not open; expected one that the `accounts` of a venue names, and no other of its name"
+    )

@@ -16,7 +16,7 @@ from framework.conditions import Condition
 from framework.errors import CarrybookError, ScenarioError
 from framework.events import Event
 from framework.market import Market
-from framework.venue import Projection, Stretch, Venue
+from framework.venue import Leg, Projection, Stretch, Venue
 
 Frame = tuple[traceback.FrameSummary, dict[str, object]]
 OUR_PACKAGES = ("framework", "strategies", "venues")
@@ -48,7 +48,7 @@ def mistake_behind(error: Exception, parts: Iterable[object], market: Market, ro
         if str(error).startswith(f"{method.__qualname__}()"):
             code = method.__code__
             return ScenarioError(f"{_place(code.co_filename, code.co_firstlineno, method.__name__)}: {words}")
-    return _eventless(frames, own)
+    return _mistyped(frames, own)
 
 
 @contextmanager
@@ -180,11 +180,12 @@ def _hint(error: Exception) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _eventless(frames: Sequence[Frame], own: Sequence[object]) -> ScenarioError | None:
-    """The mistake of a method that answers with something else where an event has to be posted."""
-    place, values = frames[-1]
-    event = values.get("event")
-    if not own or place.name != "post" or isinstance(event, Event):
-        return None
-    names = ", ".join(type(part).__name__ for part in own)
-    return ScenarioError(f"a method of {names} answers with {event!r}; expected an event, such as OrderFilled")
+def _mistyped(frames: Sequence[Frame], own: Sequence[object]) -> ScenarioError | None:
+    """The mistake of a method that answers with something else than the leg or the event that is needed."""
+    _, values = frames[-1]
+    names = ", ".join(type(part).__name__ for part in own if isinstance(part, Venue))
+    for name, kind in (("leg", Leg), ("event", Event)) if names else ():
+        if name in values and not isinstance(values[name], kind):
+            what = "a Leg" if kind is Leg else "an event, such as OrderFilled"
+            return ScenarioError(f"a method of {names} answers with {values[name]!r}; expected {what}")
+    return None

@@ -49,8 +49,8 @@ def _unknown(key: str, name: str, cls: type, given: Collection[str]) -> str:
     """The complaint about a key that no field has, or one that is not the table's to set."""
     known = [each for each, field in fields_dict(cls).items() if field.init and each not in given]
     close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}" if known else "expected none"
-    return f"{_below(key, name)}{UNKNOWN}; {hint}"
+    some = f"expected one of {', '.join(known)}" if known else f"{cls.__name__} has no fields; expected one with a type"
+    return f"{_below(key, name)}{UNKNOWN}; {f'did you mean {close[0]}?' if close else some}"
 
 
 def _complaints(error: BaseException, key: str, given: Collection[str] = ()) -> Iterator[str]:

@@ -12,6 +12,7 @@ HEAD = """import numpy as np
 from attrs import frozen
 from framework import *
 from framework.accrual import Accrual
+from framework.venue import unknown_order
 from venues.spot import Spot
 
 
@@ -72,29 +73,29 @@ WHOLE = "rows 2 to 32 (2025-01-02 to 2025-02-01)"
 
 
 def condition(holds=NOTHING, more=""):
-    """A module whose condition has this body, and whose venue is right; the body is line 13."""
+    """A module whose condition has this body, and whose venue is right; the body is line 14."""
     return HEAD + CONDITION.format(holds=holds, more=more) + VENUE.format(method="taken: int = 0", body="") + STRATEGY
 
 
 def venue(method, body="return 1 / 0"):
-    """A module whose venue has this method, and whose condition is right; the body is line 19."""
+    """A module whose venue has this method, and whose condition is right; the body is line 20."""
     return HEAD + CONDITION.format(holds=NOTHING, more="") + VENUE.format(method=f"def {method}:", body=body) + STRATEGY
 
 
 MISTAKES = {
     "a mistake in holds": (
         condition("return 1 / 0"),
-        f"MODULE.py, line 13, in holds, {WHOLE}: ZeroDivisionError: division by zero",
+        f"MODULE.py, line 14, in holds, {WHOLE}: ZeroDivisionError: division by zero",
     ),
     "a misspelt method": (
         condition("return stretch.colum('close') > self.limit"),
-        f"MODULE.py, line 13, in holds, {WHOLE}: AttributeError: 'Stretch' object has no attribute 'colum'; did",
+        f"MODULE.py, line 14, in holds, {WHOLE}: AttributeError: 'Stretch' object has no attribute 'colum'; did",
     ),
     "a mistake in a helper": (
         condition(
             "return self.found(stretch.column('close'))", "\n    def found(self, close):\n        return clse > 1"
         ),
-        f"MODULE.py, line 16, in found, {WHOLE}: NameError: name 'clse' is not defined",
+        f"MODULE.py, line 17, in found, {WHOLE}: NameError: name 'clse' is not defined",
     ),
     "no answer": (
         condition("return None"),
@@ -111,11 +112,11 @@ MISTAKES = {
     ),
     "holds without its stretch": (
         condition(NOTHING).replace("holds(self, stretch)", "holds(self)"),
-        "MODULE.py, line 12, in holds: TypeError: Above.holds() takes 1 positional argument but 2 were given",
+        "MODULE.py, line 13, in holds: TypeError: Above.holds() takes 1 positional argument but 2 were given",
     ),
     "a mistake in met": (
         condition(ALWAYS, "\n    def met(self, view):\n        return view.nothing"),
-        "MODULE.py, line 16, in met, row 2 (2025-01-02): AttributeError: 'Present' object has no attribute 'nothing'",
+        "MODULE.py, line 17, in met, row 2 (2025-01-02): AttributeError: 'Present' object has no attribute 'nothing'",
     ),
     "met without an event": (
         condition(ALWAYS, "\n    def met(self, view):\n        return 'now'"),
@@ -123,22 +124,22 @@ MISTAKES = {
     ),
     "a mistake in project": (
         venue("project(self, book, stretch)"),
-        f"MODULE.py, line 19, in project, {WHOLE}: ZeroDivisionError: division by zero",
+        f"MODULE.py, line 20, in project, {WHOLE}: ZeroDivisionError: division by zero",
     ),
     "a mistake in leg": (
         venue("leg(self, book, mark)"),
-        "MODULE.py, line 19, in leg, row 1 (2025-01-01): ZeroDivisionError: division by zero",
+        "MODULE.py, line 20, in leg, row 1 (2025-01-01): ZeroDivisionError: division by zero",
     ),
     "a mistake in execute": (
         venue("execute(self, order, draft, moment)"),
-        "MODULE.py, line 19, in execute, row 1 (2025-01-01): ZeroDivisionError: division by zero",
+        "MODULE.py, line 20, in execute, row 1 (2025-01-01): ZeroDivisionError: division by zero",
     ),
-    "a mistake in accounts": (venue("accounts(self)"), "MODULE.py, line 19, in accounts, row 1 (2025-01-01): ZeroDiv"),
-    "a mistake in columns": (venue("columns(self)"), "MODULE.py, line 19, in columns, row 1 (2025-01-01): ZeroDiv"),
-    "a mistake in check": (venue("check(self, market)"), "MODULE.py, line 19, in check, row 1 (2025-01-01): ZeroDiv"),
+    "a mistake in accounts": (venue("accounts(self)"), "MODULE.py, line 20, in accounts, row 1 (2025-01-01): ZeroDiv"),
+    "a mistake in columns": (venue("columns(self)"), "MODULE.py, line 20, in columns, row 1 (2025-01-01): ZeroDiv"),
+    "a mistake in check": (venue("check(self, market)"), "MODULE.py, line 20, in check, row 1 (2025-01-01): ZeroDiv"),
     "project without its stretch": (
         venue("project(self, book)"),
-        "MODULE.py, line 18, in project: TypeError: Market.project() takes 2 positional arguments but 3 were given",
+        "MODULE.py, line 19, in project: TypeError: Market.project() takes 2 positional arguments but 3 were given",
     ),
     "a projection that is none": (
         venue("project(self, book, stretch)", "return 5"),
@@ -170,7 +171,27 @@ MISTAKES = {
     ),
     "a misspelt column": (
         condition("return stretch.column('clsoe') > 1.0"),
-        "usdc_borrowing_apy (MODULE.py, line 13, in holds)",
+        "usdc_borrowing_apy (MODULE.py, line 14, in holds)",
+    ),
+    "one account": (
+        venue("accounts(self)", "return self._chart.coins"),
+        "Market.accounts answers with Account(name='Assets:Own:Coins', asset=Asset(code='SOL', decimals=9), floor=True)",
+    ),
+    "one column": (
+        venue("columns(self)", "return 'close'"),
+        "Market.columns answers with 'close'; expected a tuple of names",
+    ),
+    "an account that is not named": (
+        venue("accounts(self)", "return super().accounts()[:1]"),
+        "account Equity:Own:Trading in USDC is not open; expected one that the `accounts` of a venue names",
+    ),
+    "a number for a leg": (
+        venue("leg(self, book, mark)", "return 5.0"),
+        "a method of Market answers with 5.0; expected a Leg",
+    ),
+    "a refusal that is not raised": (
+        venue("execute(self, order, draft, moment)", "return unknown_order('own', order, moment, 'Close')"),
+        "own refuses a swap of 500 USDC for SOL in row 1 (2025-01-01, event 1): it answers with OrderRefused(",
     ),
     "no fill": (
         venue("execute(self, order, draft, moment)", "super().execute(order, draft, moment)"),
@@ -186,7 +207,7 @@ MISTAKES = {
             "        return projection and evolve(projection, liquidated=stretch.column('close') > 0)\n\n"
             "    def liquidate",
         ),
-        "MODULE.py, line 24, in liquidate, row 2 (2025-01-02): ZeroDivisionError: division by zero",
+        "MODULE.py, line 25, in liquidate, row 2 (2025-01-02): ZeroDivisionError: division by zero",
     ),
     "no name": (
         venue("check(self, market)", "return None")
