@@ -6,6 +6,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from framework.errors import ScenarioError
 from framework.events import ConditionMet, Event, MarginCalled
 from framework.units import USDC
 from framework.venue import Stretch
@@ -137,7 +138,11 @@ def event_of(condition: Condition, view: View) -> Event:
     """What happened when a condition holds, as the strategy is told; it has no id until it is recorded."""
     met = getattr(condition, "met", None)
     if met is not None:
-        event: Event = met(view)
+        event = met(view)
+        if not isinstance(event, Event):
+            raise ScenarioError(
+                f"{type(condition).__name__}.met answers with {event!r}; expected an event to wake with"
+            )
         return event
     venue = getattr(condition, "venue", "")
     return ConditionMet(event=0, at_ns=view.at_ns, venue=venue, condition=condition)

@@ -92,7 +92,7 @@ class Present:
         """A venue by its name; raises `ScenarioError` for one that the scenario does not have."""
         try:
             return self.venues[name]
-        except KeyError:
+        except (KeyError, TypeError):
             raise ScenarioError(f"unknown venue {name!r}; expected one of {', '.join(self.venues)}") from None
 
     def moment(self, cause: int | None) -> Moment:

@@ -7,7 +7,6 @@ from attrs import field, frozen
 
 from framework.accounts import Account, Book, Draft
 from framework.accrual import Accrual, compounding_path, row_rate, simple_path
-from framework.errors import OrderRefused
 from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
 from framework.market import Floats, Ints, Mark
 from framework.orders import Close, Open, Resize, Trade
@@ -23,10 +22,12 @@ from framework.venue import (
     Stretch,
     Valuation,
     Venue,
+    basis_points,
     check_open,
     filled,
     fraction,
     not_negative,
+    positive,
     refusal,
     unknown_order,
 )
@@ -45,7 +46,7 @@ class Asgard(Venue):
 
     name: str = "asgard"
     coin: str = "SOL"
-    open_fee_bps: float = field(validator=not_negative)
+    open_fee_bps: float = field(validator=basis_points)
     gas_usd: float = field(validator=not_negative)
     maintenance_margin: float = field(validator=fraction)
     liquidation_penalty: Penalty
@@ -163,8 +164,9 @@ class Asgard(Venue):
         repaid = min(amount, -draft.balance(chart.loan))
         draft.transfer(chart.loan, source, repaid, kind)
         if amount > repaid and self.overpayment == "refuse":
-            why = f"{USDC.decimal(amount)} USDC is more than the loan of {USDC.decimal(repaid)} USDC"
-            raise OrderRefused(refusal(self.name, moment, kind, why))
+            loan = f"the loan of {USDC.decimal(repaid)} USDC"
+            why = f"{USDC.decimal(amount)} USDC is more than {loan}; expected at most that"
+            raise refusal(self.name, moment, f"a {kind.replace('_', ' ')}", why)
         draft.transfer(chart.deposit, source, amount - repaid, kind)
 
     def pay(self, draft: Draft, target: Account, amount: int, moment: Moment, kind: str) -> None:
@@ -176,9 +178,7 @@ class Asgard(Venue):
 
     def _open(self, order: Open, draft: Draft, moment: Moment) -> OrderFilled:
         chart = self._chart
-        check_open(self.name, order, moment)
-        if order.side is not Side.LONG:
-            raise OrderRefused(refusal(self.name, moment, order, "expected a long"))
+        check_open(self.name, order, moment, Side.LONG)
         atoms = chart.collateral.asset.nearest(order.size)
         price = self._price(draft, moment)
         notional = self._worth(atoms, price)
@@ -226,10 +226,10 @@ class Asgard(Venue):
 
     def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
         chart = self._chart
-        coins, atoms = draft.balance(chart.collateral), chart.collateral.asset.nearest(order.size)
-        if atoms <= 0 or not coins:
-            why = "expected an open position and a size above 0"
-            raise OrderRefused(refusal(self.name, moment, order, why))
+        atoms = positive(self.name, moment, order, "size", chart.collateral.asset)
+        coins = draft.balance(chart.collateral)
+        if not coins:
+            raise refusal(self.name, moment, order, "it holds no position; expected Open before Resize")
         price = self._price(draft, moment)
         notional = self._worth(abs(atoms - coins), price)
         fee = 0

@@ -11,7 +11,6 @@ from attrs import field, frozen, validators
 
 from framework.accounts import Account, Book, Draft, Stream
 from framework.accrual import Accrual, funding_index, received_path, total_index
-from framework.errors import OrderRefused
 from framework.events import FundingSettled, Liquidated, OrderFilled, Side
 from framework.market import Floats, Ints, Mark
 from framework.orders import Close, Open, Resize, Trade
@@ -27,10 +26,11 @@ from framework.venue import (
     Stretch,
     Valuation,
     Venue,
+    basis_points,
     check_open,
     filled,
     fraction,
-    not_negative,
+    positive,
     refusal,
     unknown_order,
 )
@@ -47,7 +47,7 @@ class Perpetual(Venue):
 
     name: str
     coin: str = "SOL"
-    taker_fee_bps: float = field(validator=not_negative)
+    taker_fee_bps: float = field(validator=basis_points)
     maintenance_margin: float = field(validator=fraction)
     liquidation_penalty: Penalty
     liquidation_closes: bool = True
@@ -223,9 +223,9 @@ class Perpetual(Venue):
 
     def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
         position = draft.balance(self._chart.position)
-        atoms = self.contract.nearest(order.size)
-        if atoms <= 0 or not position:
-            raise OrderRefused(refusal(self.name, moment, order, "expected an open position and a size above 0"))
+        atoms = positive(self.name, moment, order, "size", self.contract)
+        if not position:
+            raise refusal(self.name, moment, order, "it holds no position; expected Open before Resize")
         change = (atoms if position > 0 else -atoms) - position
         price = self._price(draft, moment)
         notional = self._trade(draft, change, price)
