@@ -115,17 +115,17 @@ class Flow:
     _first_seq: int
     _entries: NDArray[np.intp]
 
-    @property
+    @cached_property
     def seq(self) -> Ints:
         """The number of each transfer in the ledger."""
         return self._first_seq + self._entries
 
-    @property
+    @cached_property
     def event(self) -> Ints:
         """The event behind each transfer."""
         return self._batch["event"][self._entries]
 
-    @property
+    @cached_property
     def at_ns(self) -> Ints:
         """The instant of each transfer."""
         return self._batch["at_ns"][self._entries]
