@@ -139,4 +139,4 @@ def test_a_scenario_that_cannot_be_assembled_is_a_finding(runs: dict[str, Path],
     path.write_text(path.read_text().replace("leverage", "levrage"))
     last = audit(Folder(forgery.path), thorough=True)[-1]
     assert last.check == "thorough"
-    assert last.findings[0].words == "cannot be assembled: strategy.leverage: missing; expected a value"
+    assert last.findings[0].words == "cannot be assembled: strategy.levrage: unknown key; did you mean leverage?"
