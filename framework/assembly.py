@@ -20,7 +20,7 @@ from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
 from framework.data.raw import Raw
-from framework.data.readers import READERS
+from framework.data.readers import READERS, options_of
 from framework.data.series import Fill, Joining, Series, spliced
 from framework.data.store import Kind, Store
 from framework.errors import MarketError, ScenarioError
@@ -191,11 +191,14 @@ def _read(key: str, source: SourceSpec, data: Path) -> Series:
     if reader is None:
         raise ScenarioError(f"{key}.reader: unknown reader {source.reader!r}; expected one of {', '.join(READERS)}")
     options = {name: value for name, value in source.options().items() if value is not None}
-    if options and source.reader != "table":
-        raise ScenarioError(f"{key}.{next(iter(options))}: reader {source.reader!r} takes no options; only table does")
+    for name in options:
+        if name not in options_of(source.reader):
+            fitting = ", ".join(each for each in READERS if name in options_of(each))
+            raise ScenarioError(f"{key}.{name}: reader {source.reader!r} takes no {name}; expected one of {fitting}")
     series = reader(Raw.read(data / source.file), **options)
     if source.before:
-        earlier = SourceSpec(reader=source.before.reader, file=source.before.file)
+        coin = source.coin if "coin" in options_of(source.before.reader) else None
+        earlier = SourceSpec(reader=source.before.reader, file=source.before.file, coin=coin)
         series = spliced(_read(f"{key}.before", earlier, data), series)
     every_ns = INTERVALS_NS[source.every] if source.every else series.every_ns
     return evolve(series, fill=Fill(source.fill or Fill.DROP), every_ns=every_ns)
@@ -228,9 +231,6 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         _import_from_here()
     else:
         module_name, class_name = f"{package}.{name}", ""
-    known = f"expected one of {', '.join(_known(kind, package))}, or package.module:Class"
-    if ":" not in name and "." in name:
-        known = f"did you mean {':'.join(name.rsplit('.', 1))}?"
     try:
         module = importlib.import_module(module_name)
     except SyntaxError as error:
@@ -244,20 +244,24 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         if error.name and not module_name.startswith(error.name):
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
         where = f"no module {module_name!r} in {Path.cwd()}, where the command was started; " if ":" in name else ""
-        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{known}") from None
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{_known(name, kind, package)}") from None
     cls = getattr(module, class_name, None) if class_name else _only(module, kind)
     if cls is None:
         what = repr(class_name) if class_name else noun
+        known = _known(name, kind, package)
         raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {what}; {known}")
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
     return cls
 
 
-def _known(kind: type, package: str) -> list[str]:
-    """Short names of all classes of a kind that a package of ours has."""
+def _known(name: str, kind: type, package: str) -> str:
+    """What could be named instead: the class that was meant, or the short names of ours, or a user's own."""
+    if ":" not in name and "." in name:
+        return f"did you mean {':'.join(name.rsplit('.', 1))}?"
     modules = (each.name for each in pkgutil.iter_modules(importlib.import_module(package).__path__))
-    return [name for name in modules if _only(importlib.import_module(f"{package}.{name}"), kind)]
+    names = [each for each in modules if _only(importlib.import_module(f"{package}.{each}"), kind)]
+    return f"expected one of {', '.join(names)}, or package.module:Class"
 
 
 def _only(module: ModuleType, kind: type) -> type | None:

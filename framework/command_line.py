@@ -37,7 +37,12 @@ def carrybook(form: Literal["console", "json"] | None, log_level: str) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Parent of the run folder."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object and nothing else.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the summary, with published figures and their readings, as one JSON object.",
+)
 def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path, as_json: bool) -> None:
     """Run a SCENARIO (TOML), write its run folder, and print a report."""
     from framework.assembly import assemble  # noqa: PLC0415
@@ -52,12 +57,13 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     finished = assembly.simulation().run()
     summary = summarize(assembly, finished)
     check(assembly.scenario, summary)
-    comparison = None if as_json else compare(assembly.scenario, data)
+    comparison = compare(assembly.scenario, data)
     beside = () if as_json else cells(assembly)
     folder = save(assembly, finished, summary, out)
     logs.log.info("saved", folder=str(folder), transfers=len(finished.ledger))
     if as_json:
-        click.echo(json.dumps({**summary, "run": str(folder)}))
+        published = {"published": comparison.plain()} if comparison else {}
+        click.echo(json.dumps({**summary, **published, "run": str(folder)}))
         return
     from framework.grid import terminal  # noqa: PLC0415
     from framework.report import report  # noqa: PLC0415

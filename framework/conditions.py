@@ -97,6 +97,43 @@ class LeverageAbove:
         return (notional > self.limit * projection.equity_usd) & (notional > 0)
 
 
+@frozen
+class NoPosition:
+    """Nothing is held at a venue: its position is closed, or was never opened."""
+
+    venue: str
+
+    def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
+        """Also true where money is left there and no position."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return np.ones(len(stretch), dtype=bool)
+        flat: NDArray[np.bool_] = projection.size == 0
+        return flat
+
+
+@frozen
+class LiquidationNear:
+    """The row's low, for a long, or high, for a short, is within `buffer` of the liquidation price, or beyond it.
+
+    `buffer` is a share of that low or high: at 0.1 a tenth of it, at 0 only the liquidation price itself counts.
+    """
+
+    venue: str
+    buffer: float
+
+    def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
+        """Never without a position or a liquidation price."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return np.zeros(len(stretch), dtype=bool)
+        size = projection.size
+        extreme = np.where(size > 0, stretch.column("low"), stretch.column("high"))
+        distance = np.sign(size) * (extreme - projection.liquidation_price)
+        near: NDArray[np.bool_] = ((distance <= 0) | (distance / extreme < self.buffer)) & (size != 0)
+        return near
+
+
 def event_of(condition: Condition, view: View) -> Event:
     """What happened when a condition holds, as the strategy is told; it has no id until it is recorded."""
     met = getattr(condition, "met", None)

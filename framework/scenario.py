@@ -37,7 +37,8 @@ class SourceSpec:
 
     `fill` says what happens where samples are missing, as for `StoredSpec`; without it rows that lack them are dropped.
     `every` is how often samples come, such as `8h`, which a rule for payments has to know; `before` is another file,
-    for the time before this one's first sample.
+    for the time before this one's first sample. `coin` names the coin of a lender's rate, and so its column, such as
+    `eth_lending_apy`.
 
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
     `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what
@@ -54,6 +55,7 @@ class SourceSpec:
     fill: Literal["refuse", "zero", "previous", "drop"] | None = None
     every: Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"] | None = None
     before: EarlierSpec | None = None
+    coin: str | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""

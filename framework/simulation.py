@@ -29,8 +29,8 @@ from framework.venue import CAPITAL, CASH, Projection, Stretch, Venue
 
 FIRST_WINDOW = 512
 """Rows that are projected at once in the beginning; the window doubles while nobody acts."""
-LEAST_WINDOW = 16
-"""After somebody acted, the window is twice as long as it took, and at least this long."""
+LEAST_WINDOW = 32
+"""After somebody acted, the window is four times as long as it took, and at least this long."""
 
 
 class Simulation:
@@ -96,7 +96,7 @@ class Simulation:
                 continue
             row, acted = yield from self._walk(row, min(stop, row + window))
             if self._rows_at_once is None:
-                window = max(LEAST_WINDOW, 2 * (row - since)) if acted else 2 * window
+                window = max(LEAST_WINDOW, 4 * (row - since)) if acted else 2 * window
             if acted:
                 since = row
         yield from self._let_arrive(int(market.at_ns[-1]), row)

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import numpy as np
@@ -126,6 +126,12 @@ class Projection:
     """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
     delta: Floats = field(default=Factory(lambda self: self.size, takes_self=True))
     """Coins as which position and tokens together move."""
+    _liquidation_price: Callable[[], Floats | float] = field(default=lambda: float("nan"))
+
+    @property
+    def liquidation_price(self) -> Floats:
+        """Price at which the venue would liquidate, USD, worked out when it is asked for; as in `Leg`."""
+        return np.broadcast_to(self._liquidation_price(), self.size.shape)
 
 
 @frozen(eq=False)

@@ -11,8 +11,12 @@ RUNS = {
     "rebalance": ("capital_rebalance", ("strategy.leverage=4.0",)),
     "transit": ("capital_rebalance", ("strategy.leverage=4.0", "venues.asgard.bridge.latency_s=172800")),
     "euss": ("euss", ()),
+    "rotation": ("full_rotation", ()),
 }
-"""Name of a run -> example and settings: 4x has liquidations, a bad debt and transfers; eUSS rewards and fees."""
+"""Name of a run -> example and settings.
+
+4x has liquidations, a bad debt and transfers, eUSS rewards and fees; the full rotation values at cost.
+"""
 
 Edit = Callable[[Forgery], str]
 
@@ -481,9 +485,46 @@ def a_position_in_the_curve_changed(forgery: Forgery) -> str:
     return "row 201 ("
 
 
-@found_by("again: equity")
+@found_by("equity")
 def a_point_of_the_curve_changed(forgery: Forgery) -> str:
     forgery.change("equity", 200, equity_usd=lambda usd: usd + 0.01)
+    forgery.seal_files()
+    return "row 201 ("
+
+
+@found_by("equity", run="rotation")
+def a_point_of_a_curve_at_cost_changed(forgery: Forgery) -> str:
+    forgery.change("equity", 10, equity_usd=lambda usd: usd + 0.01)
+    forgery.seal_files()
+    return "row 11 ("
+
+
+@found_by("equity", run="rotation")
+def positions_at_cost_valued_at_the_market(forgery: Forgery) -> str:
+    """Both legs at the close instead of what was paid: the total stays what it was, for they are equal."""
+    row = forgery.rows("equity")[10]
+    opened = next(event for event in forgery.rows("events") if event["order"] == "open")
+    gain = row["asgard_size"] * (row["close"] - opened["price"])
+    assert abs(gain) > 1
+    forgery.change(
+        "equity", 10, asgard_equity_usd=lambda usd: usd + gain, hyperliquid_equity_usd=lambda usd: usd - gain
+    )
+    forgery.seal_files()
+    return "row 11 ("
+
+
+@found_by("equity")
+def equity_of_one_venue_counted_at_another(forgery: Forgery) -> str:
+    forgery.change(
+        "equity", 200, asgard_equity_usd=lambda usd: usd - 0.01, hyperliquid_equity_usd=lambda usd: usd + 0.01
+    )
+    forgery.seal_files()
+    return "row 201 ("
+
+
+@found_by("equity")
+def money_under_way_counted_as_cash(forgery: Forgery) -> str:
+    forgery.change("equity", 200, cash_usd=lambda usd: usd + 0.01, transit_usd=lambda usd: usd - 0.01)
     forgery.seal_files()
     return "row 201 ("
 

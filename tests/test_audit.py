@@ -1,5 +1,6 @@
 """The audit: finished runs pass it, and every way to falsify one is found by the check that is there for it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,12 +26,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_nothing_is_found_in_a_finished_run(example: str, saved: Callable[[str], tuple[Run, Path]]) -> None:
     results = audit(Folder(saved(example)[1]), data_of(example), thorough=True)
     assert len(results) == len(CHECKS) + len(THOROUGH)
-    assert [result for result in results if result.count] == []
+    assert [result for result in results if not result.passed] == []
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_nothing_is_found_in_what_will_be_forged(name: str, runs: dict[str, Path]) -> None:
-    assert [result for result in audit(Folder(runs[name]), thorough=True) if result.count] == []
+    assert [result for result in audit(Folder(runs[name]), thorough=True) if not result.passed] == []
+
+
+AT_COST = {
+    "one leg": ("capital_rebalance", ("strategy.leverage=4.0", "venues.hyperliquid.valuation=cost")),
+    "collateral and a running fee": ("euss", ("venues.drift.valuation=cost",)),
+    "liquidated": ("full_rotation", ("strategy.leverage=5.0", "strategy.liquidation_buffer=0.0")),
+}
+
+
+@pytest.mark.parametrize(("example", "settings"), AT_COST.values(), ids=AT_COST)
+def test_nothing_is_found_in_a_run_at_cost(example: str, settings: tuple[str, ...], tmp_path: Path) -> None:
+    folder = run_and_save(example, tmp_path, settings)[1]
+    assert [result for result in audit(Folder(folder), thorough=True) if not result.passed] == []
 
 
 NAMES = {result_name(check): check for check in (*CHECKS, *THOROUGH)}
@@ -91,7 +105,7 @@ def test_tables_rewritten_by_other_programs_are_read_as_they_are(runs: dict[str,
     forgery = Forgery(runs["rebalance"], tmp_path / "copy")
     for table in ("ledger", "events", "equity", "market", "balances"):
         _rewritten(forgery.path, table)
-    found = {result.check: result.count for result in audit(Folder(forgery.path), thorough=True) if result.count}
+    found = {result.check: result.count for result in audit(Folder(forgery.path), thorough=True) if not result.passed}
     assert set(found) == {"files"}
 
 
@@ -102,7 +116,7 @@ def test_an_edit_with_pandas_is_found_at_its_entry(runs: dict[str, Path], tmp_pa
         frame.loc[700, "amount"] += 1
 
     _rewritten(forgery.path, "ledger", edit)
-    results = {result.check: result for result in audit(Folder(forgery.path)) if result.count}
+    results = {result.check: result for result in audit(Folder(forgery.path)) if not result.passed}
     assert set(results) == {"files", "chain", "balances", "rolled forward", "settlements", "summary"}
     assert results["settlements"].findings[0].place == "entry 701"
 
@@ -113,30 +127,84 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_check_that_cannot_go_on_says_so(runs: dict[str, Path], tmp_path: Path) -> None:
-    """Half a file is a finding of every check that reads it, and the others go on."""
+    """Half a file is the finding of one check; those that read it are not made, and the others go on."""
     forgery = Forgery(runs["rebalance"], tmp_path / "copy")
     a_file_truncated(forgery)
     results = {result.check: result for result in audit(Folder(forgery.path))}
-    assert "ledger.parquet: not readable" in results["balances"].findings[0].words
-    assert results["trial balance"].count == 0
-    assert results["event log"].count == 0
+    assert {name for name, each in results.items() if each.outcome == "failed"} == {"files"}
+    assert {name for name, each in results.items() if each.outcome == "passed"} == {
+        "trial balance",
+        "event log",
+        "transit",
+    }
+    words = rf"^{re.escape(str(forgery.path))}/ledger.parquet: not readable \(.*\); expected the table as it was saved$"
+    assert all(re.match(words, each.not_made) for each in results.values() if each.outcome == "not made")
+
+
+def test_what_was_found_before_a_check_could_not_go_on_is_kept(runs: dict[str, Path], tmp_path: Path) -> None:
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    forgery.change("events", 50, cause=10**6)
+    forgery.change("events", 60, cause=10**6)
+    forgery.json("manifest", lambda manifest: manifest.pop("counts"))
+    (log,) = [result for result in audit(Folder(forgery.path)) if result.check == "event log"]
+    assert (log.outcome, log.count) == ("failed", 2)
+    assert log.not_made == "the folder cannot be read (KeyError: 'counts'); expected it as it was saved"
+
+
+def test_thorough_checks_that_do_not_need_a_broken_file_are_made(runs: dict[str, Path], tmp_path: Path) -> None:
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    (forgery.path / "market.parquet").unlink()
+    results = {result.check: result for result in audit(Folder(forgery.path), thorough=True)}
+    assert results["funding"].not_made.endswith("expected the table as it was saved")
+    assert results["again: inputs"].passed
+    assert results["again: run"].passed
+
+
+@pytest.mark.parametrize("name", ["ledger", "events", "equity", "market", "balances", "summary", "scenario"])
+@pytest.mark.parametrize("break_", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["missing", "empty"])
+def test_a_broken_file_is_never_passed_over(
+    name: str, break_: Callable[[Path], object], runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """Every check that fails or is not made says why, and no other breaks off with an error."""
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    (path,) = forgery.path.glob(f"{name}.*")
+    break_(path)
+    results = {result.check: result for result in audit(Folder(forgery.path), thorough=True)}
+    assert len(results) == len(CHECKS) + len(THOROUGH)
+    assert results["files"].findings[0].place == path.name
+    not_made = {name for name, each in results.items() if each.outcome == "not made"}
+    assert not_made
+    assert all(path.name in results[each].not_made for each in not_made)
 
 
 def test_a_run_on_files_cannot_be_audited_thoroughly_without_them(tmp_path: Path) -> None:
     """The embedded data are not taken in the place of files that the run was made with."""
     folder = run_and_save("uss", tmp_path, data=there(DATA / "uss", "the prices of 2022 to 2024"))[1]
-    last = audit(Folder(folder), thorough=True)[-1]
-    assert last.check == "thorough"
-    assert last.findings[0].words == (
-        "was read from jitosol_usd_daily_derived.csv, sol_usd_daily_yahoo.csv; "
-        "expected the directory that has them (--data)"
-    )
+    thorough = audit(Folder(folder), thorough=True)[len(CHECKS) :]
+    assert {result.outcome for result in thorough} == {"not made"}
+    assert {result.not_made for result in thorough} == {
+        (
+            "the market was read from jitosol_usd_daily_derived.csv, sol_usd_daily_yahoo.csv; "
+            "expected the directory that has them (--data)"
+        )
+    }
 
 
-def test_a_scenario_that_cannot_be_assembled_is_a_finding(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_a_scenario_that_cannot_be_assembled_leaves_the_thorough_checks_unmade(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
     forgery = Forgery(runs["rebalance"], tmp_path / "copy")
     path = forgery.path / "scenario.toml"
     path.write_text(path.read_text().replace("leverage", "levrage"))
-    last = audit(Folder(forgery.path), thorough=True)[-1]
-    assert last.check == "thorough"
-    assert last.findings[0].words == "cannot be assembled: strategy.levrage: unknown key; did you mean leverage?"
+    thorough = audit(Folder(forgery.path), thorough=True)[len(CHECKS) :]
+    assert {(result.outcome, result.not_made) for result in thorough} == {
+        ("not made", "scenario.toml cannot be assembled: strategy.levrage: unknown key; did you mean leverage?")
+    }
+
+
+def test_a_scenario_that_cannot_be_run_again_is_a_finding(runs: dict[str, Path], tmp_path: Path) -> None:
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    path = forgery.path / "scenario.toml"
+    path.write_text(path.read_text().replace("open_fee_bps = 15.0", "gas_usd = 20000.0"))
+    again = audit(Folder(forgery.path), thorough=True)[-1]
+    assert again.findings[-1].words.startswith("cannot be run again: the ledger refuses a long of")

@@ -47,11 +47,29 @@ def test_audit_ends_with_one_on_any_finding(capsys, run, tmp_path):
     assert set(found) == {"settlements", "summary"}
 
 
-def test_audit_reads_the_sources_that_it_is_given(capsys, run, tmp_path):
-    """With a directory of sources the checks are the thorough ones; sources that are not there are a finding."""
+def test_audit_tells_what_was_not_made_from_what_passed_and_failed(capsys, run, tmp_path):
+    """Without its ledger a folder fails one check; those that read it are not made, in text and in JSON."""
+    forgery = Forgery(run, tmp_path / "forged")
+    (forgery.path / "ledger.parquet").unlink()
+    code, printed, _ = carrybook(capsys, "audit", forgery.path)
+    assert code == 1
+    assert (printed.count(" found "), printed.count(" passed "), printed.count("  not made  ")) == (1, 3, 12)
+    code, printed, _ = carrybook(capsys, "audit", forgery.path, "--json")
+    assert code == 1
+    results = {result["check"]: result for result in json.loads(printed)}
+    assert (results["files"]["outcome"], results["files"]["not_made"]) == ("failed", None)
+    assert results["trial balance"]["outcome"] == "passed"
+    assert results["chain"]["outcome"] == "not made"
+    assert results["chain"]["findings"] == []
+    assert results["chain"]["not_made"].endswith("expected the table as it was saved")
+
+
+def test_audit_ends_with_one_where_a_check_is_not_made_and_nothing_is_found(capsys, run, tmp_path):
+    """With a directory of sources the checks are the thorough ones; without those sources they are not made."""
     code, printed, _ = carrybook(capsys, "audit", run, "--data", tmp_path)
     assert code == 1
-    assert "scenario.toml: cannot be assembled: " in printed
+    assert "found" not in printed.replace("first finding", "")
+    assert "scenario.toml cannot be assembled: " in printed
     assert "sol_daily_candles.json" in printed
 
 

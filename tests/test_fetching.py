@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -452,6 +453,55 @@ def test_a_killed_fetch_of_any_source_ends_as_an_undisturbed_one(tmp_path, sourc
     with Host(speak) as host:
         for store in (killed, whole):
             assert run(host, store.root).wait(60) == 0
+    assert killed.ids() == whole.ids()
+    for series in whole.ids():
+        assert killed.path(series).read_bytes() == whole.path(series).read_bytes()
+    assert not list(killed.root.rglob("*.part"))
+
+
+ONE_PAGE = {
+    "defillama": (sources.defillama([sources.pool_sample(day) for day in range(9)]), "2025-01-09", 2),
+    "jito": (sources.jito(400), "2026-01-20", 2),
+    "jito, one page": (sources.jito(20), "2025-01-20", 1),
+}
+"""What is asked -> the server, the last day, and the request at which the process is killed.
+
+DefiLlama answers for one pool at once, and two are asked for; Jito for a year, a part of which is one page.
+"""
+
+
+@pytest.mark.parametrize("moment", ["asked", "in the middle of the reply", "while it is stored"])
+@pytest.mark.parametrize(("source", "speak", "last", "killed_at"), [(key, *each) for key, each in ONE_PAGE.items()])
+def test_a_fetch_killed_within_a_page_ends_as_an_undisturbed_one(tmp_path, source, speak, last, killed_at, moment):
+    """SIGKILL where one reply is all there is: what was stored before stays, and the rest comes out byte for byte."""
+    carrybook, name = str(Path(sys.executable).parent / "carrybook"), source.partition(",")[0]
+    command = [carrybook, "fetch", name, "--from", "2025-01-01", "--to", last, "--wait-scale", "0.001"]
+
+    def run(host, data):
+        place = {"CARRYBOOK_DATA": str(data), f"CARRYBOOK_BASE_URL_{name.upper()}": host.url}
+        return subprocess.Popen(command, env=os.environ | place, stdout=subprocess.DEVNULL)
+
+    def stall(asked):
+        if len(host.asked) < killed_at:
+            return speak(asked)
+        if moment == "asked":
+            fetching.kill()
+            time.sleep(0.2)
+        else:
+            threading.Timer(0.3 if moment.startswith("in") else 0.02, fetching.kill).start()
+        return Answer(speak(asked), slow_s=0.01 if moment.startswith("in") else 0.0)
+
+    with Host(stall) as host:
+        fetching = run(host, tmp_path / "killed")
+        assert fetching.wait(60) == -9 or (moment == "while it is stored" and fetching.returncode == 0)
+    killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
+    before = killed.ids()
+    assert moment == "while it is stored" or len(before) == killed_at - 1
+    with Host(speak) as host:
+        assert run(host, killed.root).wait(60) == 0
+        again = len(host.asked)
+        assert run(host, whole.root).wait(60) == 0
+        assert again <= len(host.asked) - again - len(before)
     assert killed.ids() == whole.ids()
     for series in whole.ids():
         assert killed.path(series).read_bytes() == whole.path(series).read_bytes()

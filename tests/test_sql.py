@@ -4,8 +4,10 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -270,6 +272,44 @@ def test_settings_are_locked(static):
     names = ("lock_configuration", "enable_external_access", "python_enable_replacements")
     select = ", ".join(f"CAST(current_setting('{name}') AS BOOLEAN)" for name in names)
     assert rows(static, f"SELECT {select}") == [(True, False, False)]
+
+
+SPILLING = """
+import resource, sys
+from pathlib import Path
+from framework.saved.folder import Folder
+from framework.saved.sql import ask
+
+with ask(Folder(Path(sys.argv[1])), sys.argv[2], 0.5) as answer:
+    ((length,),) = answer.rows
+print(length, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where the most memory of a process is in kilobytes")
+def test_what_does_not_fit_into_memory_is_spilled_and_removed(static, tmp_path):
+    """Ten million distinct texts of 55 letters: the process is never larger than it may be, and no file is left."""
+    select = "SELECT sum(length(t)) FROM (SELECT DISTINCT repeat(CAST(i AS VARCHAR), 8) AS t FROM range(10000000) r(i))"
+    command = [sys.executable, "-c", SPILLING, str(static), select]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    length, most = map(int, done.stdout.split())
+    assert length == 8 * (10 + sum(9 * 10 ** (digits - 1) * digits for digits in range(2, 8)))
+    assert most < 500e6
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_query_that_needs_more_memory_says_so(static, capsys):
+    """A list of a hundred million numbers cannot be spilled: one line says what would help."""
+    select = "SELECT list(i) FROM range(100000000) t(i)"
+    complaint = refused(capsys, static, select, "--memory", "0.5")
+    assert complaint == "SQL: needs more memory than 0.5 GB; expected --memory with more"
+
+
+@pytest.mark.parametrize("memory", ["0.4", "nan", "inf"])
+def test_too_little_memory_is_refused(static, capsys, memory):
+    """What the process itself takes must fit."""
+    assert refused(capsys, static, "--memory", memory) == f"SQL: memory of {memory} GB; expected 0.5 or more"
 
 
 def test_forms_of_an_answer_exclude_each_other(static, capsys):

@@ -176,7 +176,9 @@ BAD_SETTINGS = {
     "venues.jito.reward_fee=1": "venues.jito.reward_fee: 1.0; expected < 1",
     "venues.jito.slashed_on=soon": "venues.jito.slashed_on",
     "published.figures.profit=3": "published.figures.profit: unknown figure; expected one of ",
-    'published.readings.x=["strategy.hedge=air"]': "strategy.hedge: 'air'; expected one of units, value",
+    'published.readings.x=["strategy.hedge=air"]': "published.readings.x: strategy.hedge: 'air'; expected one of units",
+    'published.readings.x=["strategy.hedge"]': "published.readings.x: ",
+    'published.readings.x=["strategy.leverage=2"]': "published.readings.x: strategy.leverage: unknown key",
 }
 
 
@@ -187,6 +189,25 @@ def test_a_wrong_key_is_one_line_that_names_it(capsys, tmp_path, setting, compla
     assert (code, printed, said.count("\n")) == (2, "", 1)
     assert complaint in said
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("hedge", ["air", "units"])
+def test_json_runs_the_readings_as_the_report_does(capsys, tmp_path, hedge):
+    """A wrong reading is refused there too; a right one has the figures of a run with its settings."""
+    reading = f'published.readings.x=["strategy.hedge={hedge}"]'
+    code, printed, said = command(capsys, tmp_path, "uss", "--json", "--set", reading, "--set", "strategy.hedge=value")
+    if hedge == "air":
+        assert (code, printed, said.count("\n")) == (2, "", 1)
+        assert "published.readings.x: strategy.hedge: 'air'; expected one of units, value" in said
+        assert not (tmp_path / "runs").exists()
+        return
+    published = json.loads(printed)["published"]
+    assert list(published["readings"]) == ["hedge in units", "hedge in value", "x"]
+    assert (published["figures"]["return_pct"], published["figures"]["margin_calls"]) == (10.67, 27)
+    assert published["verdict"].startswith("the page's figures do not follow from its stated rules")
+    in_units, in_value, x = published["readings"].values()
+    assert x == in_units != in_value
+    assert all(in_value[name] == json.loads(printed)[name] for name in in_value)
 
 
 def test_a_funding_that_the_scenario_lacks_is_named_with_those_it_has(capsys, tmp_path, uss_data):

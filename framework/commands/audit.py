@@ -34,7 +34,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
-    """Check the folder of a finished RUN. The exit code is 1 if anything is found."""
+    """Check the folder of a finished RUN. The exit code is 1 unless every check was made and found nothing."""
     from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.saved.audit import audit as make  # noqa: PLC0415
     from framework.saved.folder import Folder  # noqa: PLC0415
@@ -46,20 +46,23 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
                 [
                     {
                         "check": each.check,
+                        "outcome": each.outcome,
                         "count": each.count,
                         "findings": [{"place": one.place, "words": one.words} for one in each.findings],
+                        "not_made": each.not_made or None,
                     }
                     for each in results
                 ]
             )
         )
     else:
-        grid = Grid(f"Audit of {run}", ("<check", "<result", "~what must hold, or the first finding"))
+        grid = Grid(f"Audit of {run}", ("<check", "<result", "~what must hold, the first finding, or why not made"))
         for each in results:
-            words = f"{each.findings[0].place}: {each.findings[0].words}" if each.findings else each.holds
-            grid.add(each.check, f"{each.count} found" if each.count else "passed", words)
+            found = [f"{one.place}: {one.words}" for one in each.findings[:1]]
+            words = "; and not made to its end: ".join(filter(None, [*found, each.not_made])) or each.holds
+            grid.add(each.check, f"{each.count} found" if each.count else each.outcome, words)
         grid.show(terminal(160))
-    sys.exit(1 if any(each.count for each in results) else 0)
+    sys.exit(0 if all(each.passed for each in results) else 1)
 
 
 @click.command()

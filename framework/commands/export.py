@@ -27,21 +27,28 @@ def export(run: Path, form: Literal["beancount", "hledger", "csv"], out: Path, a
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object per row, DECIMALs as text, in one array.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--script", "as_script", is_flag=True, help="Print the views as a script for DuckDB alone.")
-def sql(run: Path, select: str, as_json: bool, as_csv: bool, as_script: bool) -> None:
+@click.option(
+    "--memory",
+    "memory_gb",
+    type=float,
+    metavar="GB",
+    help="Memory that the answer may take, 1 if not given; what does not fit goes to a temporary folder.",
+)
+def sql(run: Path, select: str, memory_gb: float | None, as_json: bool, as_csv: bool, as_script: bool) -> None:
     """Answer a SELECT about a finished RUN. Without one, show the balances.
 
     Views: transfers, postings, events, balances, waterfall, accounts, roll_forward, prices, market, equity.
     """
     from framework.saved.answers import csv_lines, grid, json_lines  # noqa: PLC0415
     from framework.saved.folder import Folder  # noqa: PLC0415
-    from framework.saved.sql import ask, views  # noqa: PLC0415
+    from framework.saved.sql import MEMORY_GB, ask, views  # noqa: PLC0415
 
     if as_json + as_csv + as_script > 1:
         raise click.UsageError("--json, --csv and --script exclude each other; expected one of them")
     if as_script:
         click.echo(views(Folder(run)))
         return
-    with ask(Folder(run), select) as answer:
+    with ask(Folder(run), select, MEMORY_GB if memory_gb is None else memory_gb) as answer:
         if as_json or as_csv:
             for line in json_lines(answer) if as_json else csv_lines(answer):
                 click.echo(line, nl=False)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
@@ -11,8 +12,8 @@ from attrs import evolve
 
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_HOUR
 from framework.data.duplicates import Duplicates, settle
-from framework.data.raw import NS_PER_MS, YEARS, Raw, finite, instant_ns, milliseconds, numbers, time_ns
-from framework.data.series import Joining, Series
+from framework.data.raw import NS_PER_MS, YEARS, Raw, floats, instant_ns, milliseconds, numbers, time_ns
+from framework.data.series import Floats, Joining, Series
 from framework.errors import MarketError
 
 
@@ -83,58 +84,45 @@ def drift_daily_funding(raw: Raw) -> Series:
     )
 
 
-def _defillama(raw: Raw, key: str, name: str) -> Series:
-    rows = raw.objects()
-    times = [
-        instant_ns(row.get("timestamp"), f"{raw.file}, row {number}, column timestamp")
+def _yearly(raw: Raw, key: str, what: str, coin: str, *, times: str, newest_first: bool = False) -> Series:
+    """A yearly rate in percent as the fraction `<coin>_<what>_apy`; `times` is the column of its times."""
+    if not re.fullmatch(r"[A-Za-z0-9]+", coin):
+        raise MarketError(f"{raw.file}: coin {coin!r}; expected letters and digits such as SOL")
+    rows, name = raw.objects(), f"{coin.lower()}_{what}_apy"
+    at = [
+        instant_ns(row.get(times), f"{raw.file}, row {number}, column {times}")
         for number, row in enumerate(rows, start=1)
     ]
+    order = slice(None, None, -1 if newest_first else 1)
     return Series(
         name=name,
         file=raw.file,
         digest=raw.digest,
-        time_ns=np.array(times, dtype=np.int64),
-        row=_numbered(len(rows)),
-        columns={name: numbers(raw, rows, key, name) / 100},
+        time_ns=np.array(at[order], dtype=np.int64),
+        row=_numbered(len(rows))[order],
+        columns={name: numbers(raw, rows, key, name)[order] / 100},
         labels={name: key},
     )
 
 
-def defillama_lending(raw: Raw) -> Series:
+def defillama_lending(raw: Raw, *, coin: str = "SOL") -> Series:
     """DefiLlama `chartLendBorrow`: `apyBase` in percent a year, one sample a day; gives a fraction per year."""
-    return _defillama(raw, "apyBase", "sol_lending_apy")
+    return _yearly(raw, "apyBase", "lending", coin, times="timestamp")
 
 
-def defillama_borrowing(raw: Raw) -> Series:
+def defillama_borrowing(raw: Raw, *, coin: str = "USDC") -> Series:
     """DefiLlama `chartLendBorrow`: `apyBaseBorrow` in percent a year, one sample a day; gives a fraction per year."""
-    return _defillama(raw, "apyBaseBorrow", "usdc_borrowing_apy")
+    return _yearly(raw, "apyBaseBorrow", "borrowing", coin, times="timestamp")
 
 
-def _asgard(raw: Raw, key: str, name: str) -> Series:
-    rows = raw.objects()
-    times = [
-        instant_ns(row.get("hourBucket"), f"{raw.file}, row {number}, column hourBucket")
-        for number, row in enumerate(rows, start=1)
-    ]
-    return Series(
-        name=name,
-        file=raw.file,
-        digest=raw.digest,
-        time_ns=np.array(times[::-1], dtype=np.int64),
-        row=_numbered(len(rows))[::-1],
-        columns={name: numbers(raw, rows, key, name)[::-1] / 100},
-        labels={name: key},
-    )
-
-
-def asgard_lending(raw: Raw) -> Series:
+def asgard_lending(raw: Raw, *, coin: str = "SOL") -> Series:
     """Asgard's hourly means, newest first: `avgLendingRate` in percent a year; gives a fraction per year."""
-    return _asgard(raw, "avgLendingRate", "sol_lending_apy")
+    return _yearly(raw, "avgLendingRate", "lending", coin, times="hourBucket", newest_first=True)
 
 
-def asgard_borrowing(raw: Raw) -> Series:
+def asgard_borrowing(raw: Raw, *, coin: str = "USDC") -> Series:
     """Asgard's hourly means, newest first: `avgBorrowingRate` in percent a year; gives a fraction per year."""
-    return _asgard(raw, "avgBorrowingRate", "usdc_borrowing_apy")
+    return _yearly(raw, "avgBorrowingRate", "borrowing", coin, times="hourBucket", newest_first=True)
 
 
 def table(
@@ -167,18 +155,21 @@ def table(
         if label not in header:
             raise MarketError(f"{raw.file}, row 1: no column {label!r} for {name}; there are {', '.join(header)}")
     time_at, at = header.index(time), [header.index(label) for label in labels.values()]
-    times, cells = [], []
-    for number, line in enumerate(lines[1:], start=2):
+    rows = lines[1:]
+    for number, line in enumerate(rows, start=2):
         if len(line) != len(header):
             raise MarketError(f"{raw.file}, row {number}: {len(line)} cells; expected {len(header)}")
-        times.append(time_ns(line[time_at], f"{raw.file}, row {number}, column {time}"))
-        cells.append([finite(line[index], f"{raw.file}, row {number}, column {header[index]}") for index in at])
+
+    def cells(index: int) -> Floats:
+        return floats([line[index] for line in rows], lambda row: f"{raw.file}, row {row + 2}, column {header[index]}")
+
+    times = [time_ns(line[time_at], f"{raw.file}, row {row}, column {time}") for row, line in enumerate(rows, start=2)]
     span_ns = INTERVALS_NS[interval] if interval else None
     settled = settle(
         raw.file,
         np.array(times, dtype=np.int64),
-        _numbered(len(times)) + 1,
-        np.array(cells, dtype=np.float64).reshape(len(times), len(labels)),
+        _numbered(len(rows)) + 1,
+        np.array([cells(index) for index in at]).reshape(len(at), len(rows)).T,
         rule=duplicates,
         span_ns=span_ns,
     )
@@ -223,3 +214,12 @@ READERS: Mapping[str, Callable[..., Series]] = {
     "table": table,
 }
 """Reader by the name that a scenario calls it."""
+LENDERS = ("asgard_borrowing", "asgard_lending", "defillama_borrowing", "defillama_lending")
+"""Readers of a lender's rates, which take the coin that they are of."""
+
+
+def options_of(reader: str) -> tuple[str, ...]:
+    """The options that a reader takes beside its file."""
+    if reader == "table":
+        return ("interval", "time", "columns", "joining", "duplicates")
+    return ("coin",) if reader in LENDERS else ()

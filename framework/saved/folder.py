@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 
 from framework.accounts import Account
 from framework.chain import RECORD, Records
-from framework.errors import CarrybookError, RunError
+from framework.errors import CarrybookError, RunError, ScenarioError
 from framework.market import At, Flags, Ints, Market, price_column
 from framework.saved.archive import EVENT_COLUMNS
-from framework.scenario import Scenario
+from framework.scenario import Scenario, read_table
 from framework.units import Asset
 from framework.worth import PricedBook, Prices, priced
 
@@ -69,8 +69,13 @@ class Folder:
 
     @cached_property
     def scenario(self) -> Scenario:
-        """The scenario that was run."""
-        return Scenario.load(self.path / "scenario.toml")
+        """The scenario that was run; raises `ScenarioError` or `RunError`."""
+        path = self.path / "scenario.toml"
+        table = read_table(path)
+        try:
+            return Scenario.of(table)
+        except ScenarioError as error:
+            raise RunError(f"{path}: {error}") from None
 
     @cached_property
     def summary(self) -> Mapping[str, Any]:
@@ -103,6 +108,12 @@ class Folder:
             prices[asset] = Prices.exact(table[opens][:1].to_numpy(), table[closes].to_numpy())
         at_ns = self.table("market", ["at_ns"])["at_ns"].to_numpy()
         return PricedBook(accounts=self.accounts, at_ns=at_ns, prices=prices)
+
+    def price_decimals(self, asset: Asset) -> int:
+        """How many decimals the prices of an asset are written with, at most; read in batches."""
+        names = list(dict.fromkeys((self.price_column(asset, self.opened_at), self.price_column(asset))))
+        batches = (batch[name].to_numpy() for batch in self.batches("market", names) for name in names)
+        return max((Prices.exact(prices[:0], prices).decimals for prices in batches), default=0)
 
     def price_column(self, asset: Asset, at: At = "close") -> str:
         """The column of the market table that has an asset's price."""

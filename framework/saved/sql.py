@@ -3,6 +3,7 @@
 Amounts are integers of atomic units; `units`, prices and dollars are DECIMALs, so that sums are exact.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from framework.errors import RunError, SqlError
 from framework.saved.folder import Folder
 from framework.units import Asset
 from framework.valuation import bucket_of
+from framework.worth import priced
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,6 +29,14 @@ NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FL
 """How the types of numbers begin."""
 FETCHED = 4096
 """Rows of an answer that are in memory at a time."""
+MEMORY_GB = 1.0
+"""Memory that an answer may take, unless it is told otherwise."""
+BOUNDS_GB = 0.5, 1e6
+"""The least memory with which anything is answered, and more than anybody has."""
+OURS_GB = 0.3
+"""What of it the process takes beside DuckDB."""
+THREAD_GB = 0.1
+"""What each thread of DuckDB needs for itself: there are as many as the memory suffices for, at most one per core."""
 
 VIEWS = """
 -- every account of the chart in each of its assets, and the bucket of the waterfall that it feeds
@@ -119,15 +129,23 @@ class Answer:
 
 
 @contextmanager
-def ask(folder: Folder, statement: str) -> Iterator[Answer]:
+def ask(folder: Folder, statement: str, memory_gb: float = MEMORY_GB) -> Iterator[Answer]:
     """The answer to one SELECT over the views of a saved run; raises `SqlError` for what DuckDB cannot answer.
 
-    The statement sees the tables of the run's folder and no other file, and can change nothing.
+    The statement sees the tables of the run's folder and no other file, and can change nothing. What does not fit into
+    `memory_gb`, 10^9 bytes each, lies in a temporary folder meanwhile, which is gone with the answer.
     """
+    least_gb, most_gb = BOUNDS_GB
+    if not least_gb <= memory_gb <= most_gb:
+        raise SqlError(f"SQL: memory of {memory_gb:g} GB; expected {least_gb:g} or more")
     duckdb = _duckdb()
     script = views(folder)
     with TemporaryDirectory(prefix="carrybook.") as spill, duckdb.connect(":memory:") as connection:
         connection.execute(f"SET temp_directory = {_text(spill)}")
+        limit_gb = memory_gb - OURS_GB
+        connection.execute(f"SET memory_limit = '{round(limit_gb * 1000)}MB'")
+        connection.execute("SET enable_progress_bar = false")
+        connection.execute(f"SET threads = {max(1, min(os.cpu_count() or 1, int(limit_gb / THREAD_GB)))}")
         connection.execute(f"SET allowed_paths = [{', '.join(_text(path) for path in _files(folder).values())}]")
         try:
             connection.execute(script)
@@ -142,6 +160,8 @@ def ask(folder: Folder, statement: str) -> Iterator[Answer]:
             names = tuple(column[0] for column in answer.description)
             numeric = tuple(str(column[1]).startswith(NUMBERS) for column in answer.description)
             yield Answer(names, numeric, _fetched(answer), folder.label)
+        except duckdb.OutOfMemoryException:
+            raise SqlError(f"SQL: needs more memory than {memory_gb:g} GB; expected --memory with more") from None
         except duckdb.Error as error:
             raise SqlError(f"SQL: {_words(error)}") from None
 
@@ -149,7 +169,8 @@ def ask(folder: Folder, statement: str) -> Iterator[Answer]:
 def views(folder: Folder) -> str:
     """The statements that make the views, for DuckDB alone: they read the folder's files where they lie."""
     most = max(asset.decimals for asset in folder.assets)
-    places = min(max((prices.decimals for prices in folder.book.prices.values()), default=0), WIDTH - most)
+    assets = priced(folder.accounts)
+    places = min(max(map(folder.price_decimals, assets), default=0), WIDTH - most)
     atoms = " ".join(
         f"WHEN {_text(asset.code)} THEN CAST({10**-asset.decimals:.{asset.decimals}f} AS DECIMAL({most + 1}, {most}))"
         for asset in folder.assets
@@ -159,8 +180,8 @@ def views(folder: Folder) -> str:
         f"{account.asset.decimals}, {_text(bucket_of(account))})"
         for number, account in enumerate(folder.accounts)
     ]
-    closes = {asset: folder.price_column(asset) for asset in folder.book.prices}
-    opens = {asset: folder.price_column(asset, folder.opened_at) for asset in folder.book.prices}
+    closes = {asset: folder.price_column(asset) for asset in assets}
+    opens = {asset: folder.price_column(asset, folder.opened_at) for asset in assets}
 
     def quoted(at_ns: str, columns: dict[Asset, str], rows: str) -> str:
         selected = [

@@ -6,7 +6,7 @@ from pathlib import Path
 from attrs import frozen
 
 from framework.assembly import assemble
-from framework.errors import ScenarioError
+from framework.errors import CarrybookError, ScenarioError
 from framework.scenario import Published, Scenario, put
 from framework.valuation import Waterfall, metrics, waterfall
 
@@ -27,6 +27,15 @@ class Comparison:
     published: Published
     readings: tuple[Reading, ...]
 
+    def plain(self) -> dict[str, object]:
+        """What is published and what each reading gives, as JSON has it: figures under the names of the summary."""
+        return {
+            "source": self.published.source,
+            "verdict": self.published.verdict,
+            "figures": dict(self.published.figures),
+            "readings": {each.name: each.figures for each in self.readings},
+        }
+
 
 def check(scenario: Scenario, known: Collection[str]) -> None:
     """Refuse published figures that are not among the known ones of a run; raises `ScenarioError`."""
@@ -43,9 +52,12 @@ def compare(scenario: Scenario, data: Path | None) -> Comparison | None:
     readings = []
     for name, settings in (published.readings or {"this run": []}).items():
         table = scenario.table()
-        for setting in settings:
-            put(table, setting)
-        run = assemble(Scenario.of(table), data).simulation().run()
+        try:
+            for setting in settings:
+                put(table, setting)
+            run = assemble(Scenario.of(table), data).simulation().run()
+        except CarrybookError as error:
+            raise ScenarioError(f"published.readings.{name}: {error}") from None
         readings.append(Reading(name=name, figures=metrics(run), waterfall=waterfall(run)))
     check(scenario, readings[0].figures)
     return Comparison(published=published, readings=tuple(readings))

@@ -6,14 +6,13 @@ well, and compute again what the venues computed.
 
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from attrs import frozen
 
 from framework.assembly import Assembly, assemble
-from framework.errors import CarrybookError
-from framework.saved.audit import again, books, charges, events, recompute, worth
+from framework.errors import CarrybookError, RunError
+from framework.saved.audit import again, books, charges, curve, events, recompute, worth
 from framework.saved.audit.finding import Check, Finding, Findings
 from framework.saved.audit.history import History
 from framework.saved.folder import Folder
@@ -51,13 +50,17 @@ THOROUGH: tuple[ThoroughCheck, ...] = (
     charges.penalties,
     recompute.liquidations,
     recompute.positions,
-    again.equity,
+    curve.equity,
     again.run,
 )
 """The checks that need the market's sources as well."""
 
 KEPT = 100
 """Findings of one check that are kept; the rest is counted."""
+
+
+UNREADABLE = (CarrybookError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError)
+"""What reading a folder raises that is not as it was saved."""
 
 
 @frozen
@@ -67,8 +70,22 @@ class Result:
     check: str
     holds: str
     """What must hold, in one sentence."""
-    findings: tuple[Finding, ...]
-    count: int
+    findings: tuple[Finding, ...] = ()
+    count: int = 0
+    not_made: str = ""
+    """Why the check could not be made, or not to its end: a file that it needs is missing or cannot be read."""
+
+    @property
+    def outcome(self) -> str:
+        """`failed` where anything was found, else `not made` where it was not made to its end, else `passed`."""
+        if self.count:
+            return "failed"
+        return "not made" if self.not_made else "passed"
+
+    @property
+    def passed(self) -> bool:
+        """Whether the check was made to its end and found nothing."""
+        return self.outcome == "passed"
 
 
 def audit(
@@ -80,29 +97,28 @@ def audit(
     thorough_checks: tuple[ThoroughCheck, ...] = THOROUGH,
 ) -> list[Result]:
     """Make every check; `data` is the directory of the scenario's sources, without which its embedded data are read."""
-    results = [_result(result_name(check), check.__doc__, partial(check, folder)) for check in checks]
-    if thorough:
-        try:
-            assembly = assemble(folder.scenario, data)
-            history = History(folder, folder.market)
-        except CarrybookError as error:
-            return [*results, _not_again(Finding("scenario.toml", f"cannot be assembled: {error}"))]
-        files, read = (
-            set(folder.manifest["inputs"]),
-            {name for each in assembly.market.sources.values() for name in each.digests()},
+    results = [_result(check, partial(check, folder)) for check in checks]
+    if not thorough:
+        return results
+    try:
+        assembly, history = _assembled(folder, data), History(folder)
+    except UNREADABLE as error:
+        return results + [Result(result_name(each), _holds(each), not_made=_reason(error)) for each in thorough_checks]
+    return results + [_result(check, partial(check, assembly, history)) for check in thorough_checks]
+
+
+def _assembled(folder: Folder, data: Path | None) -> Assembly:
+    """The scenario with the sources that the run was made with; raises `RunError` where they cannot be had."""
+    try:
+        assembly = assemble(folder.scenario, data)
+    except CarrybookError as error:
+        raise RunError(f"scenario.toml cannot be assembled: {error}") from None
+    files = set(folder.manifest["inputs"])
+    if files and files.isdisjoint(name for each in assembly.market.sources.values() for name in each.digests()):
+        raise RunError(
+            f"the market was read from {', '.join(sorted(files))}; expected the directory that has them (--data)"
         )
-        if files and not files & read:
-            words = f"was read from {', '.join(sorted(files))}; expected the directory that has them (--data)"
-            return [*results, _not_again(Finding("the market", words))]
-        results += [
-            _result(result_name(check), check.__doc__, partial(check, assembly, history)) for check in thorough_checks
-        ]
-    return results
-
-
-def _not_again(finding: Finding) -> Result:
-    """What stands in the place of the thorough checks where they cannot be made."""
-    return Result("thorough", "The scenario can be assembled again.", (finding,), 1)
+    return assembly
 
 
 def result_name(check: Callable[..., object]) -> str:
@@ -111,18 +127,24 @@ def result_name(check: Callable[..., object]) -> str:
     return room + check.__name__.replace("_", " ")
 
 
-def _result(name: str, holds: str | None, findings: Callable[[], Findings]) -> Result:
-    """Run one check; a folder in which it cannot go on is a finding as well."""
+def _holds(check: Callable[..., object]) -> str:
+    return (check.__doc__ or "").strip()
+
+
+def _reason(error: Exception) -> str:
+    """Why a check could not be made, from what reading the folder raised."""
+    if isinstance(error, CarrybookError):
+        return str(error)
+    return f"the folder cannot be read ({type(error).__name__}: {error}); expected it as it was saved"
+
+
+def _result(check: Callable[..., object], findings: Callable[[], Findings]) -> Result:
+    """Run one check; where it cannot go on, what it has found so far is kept."""
     kept: list[Finding] = []
-    count = 0
+    count, not_made = 0, ""
     try:
-        stream = findings()
-        kept = list(islice(stream, KEPT))
-        count = len(kept) + sum(1 for _ in stream)
-    except CarrybookError as error:
-        kept.append(Finding("the folder", f"cannot be read further: {error}"))
-        count = max(count, len(kept))
-    except (ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
-        kept.append(Finding("the folder", f"cannot be read further ({type(error).__name__}: {error})"))
-        count = max(count, len(kept))
-    return Result(name, (holds or "").strip(), tuple(kept), count)
+        for count, finding in enumerate(findings(), 1):
+            kept += [finding] if count <= KEPT else []
+    except UNREADABLE as error:
+        not_made = _reason(error)
+    return Result(result_name(check), _holds(check), tuple(kept), count, not_made)

@@ -5,6 +5,7 @@ from itertools import islice
 import numpy as np
 
 from framework.assembly import Assembly
+from framework.errors import CarrybookError
 from framework.saved.audit.finding import Finding, Findings
 from framework.saved.audit.history import History
 from framework.summary import summarize
@@ -42,7 +43,11 @@ def run(assembly: Assembly, history: History) -> Findings:
     folder = history.folder
     if assembly.scenario.digest != folder.manifest["scenario"]:
         yield Finding("scenario.toml", "is not the scenario that the manifest names")
-    finished = assembly.simulation().run()
+    try:
+        finished = assembly.simulation().run()
+    except CarrybookError as error:
+        yield Finding("scenario.toml", f"cannot be run again: {error}")
+        return
     if finished.ledger.digest != folder.manifest["ledger"]["digest"]:
         made = np.concatenate([finished.ledger.records()])
         kept = history.records
@@ -53,22 +58,3 @@ def run(assembly: Assembly, history: History) -> Findings:
     for name, value in summarize(assembly, finished).items():
         if folder.summary.get(name) != value:
             yield Finding(f"summary.json, {name}", "is not what the same scenario, run again, gives")
-
-
-def equity(assembly: Assembly, history: History) -> Findings:
-    """The equity curve is what the balances after each row are worth, where venues value at the market."""
-    if any(getattr(venue, "valuation", "market") != "market" for venue in assembly.venues):
-        return
-    folder, table = history.folder, history.market
-    value = np.zeros(len(table))
-    for account in folder.accounts:
-        if account.name.startswith(("Assets:", "Liabilities:")):
-            price = 1.0 if account.asset.code == "USDC" else table[table.price_column(account.asset)]
-            value += history.after(account) / account.asset.scale * price
-    saved = folder.table("equity")["equity_usd"].to_numpy()
-    started = int(history.rows[0]) if len(history.records) else 0
-    off = np.abs(saved - value) > 1e-6 + 1e-9 * np.abs(value)
-    off[:started] = False
-    for row in np.flatnonzero(off)[:1].tolist():
-        words = f"the curve has {saved[row]:.6f} USD; the balances are worth {value[row]:.6f}"
-        yield Finding(f"row {row + 1} ({table.date(row)})", words)

@@ -15,11 +15,15 @@ from framework.saved.folder import Folder
 class History:
     """The transfers of a folder, laid on the rows of a market. Arrays have shape (rows,), amounts in atomic units."""
 
-    def __init__(self, folder: Folder, market: Market) -> None:
+    def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self.market = market
         self._accounts = {(account.name, account.asset.code): account for account in folder.accounts}
         self._codes = {account: code for code, account in enumerate(folder.accounts)}
+
+    @cached_property
+    def market(self) -> Market:
+        """The market that the folder has."""
+        return self.folder.market
 
     @cached_property
     def records(self) -> Records:
@@ -50,11 +54,12 @@ class History:
             self._add(gains, account, np.minimum(self.rows + late, length), np.ones(len(self.records), dtype=bool))
         return gains.cumsum()[:length]
 
-    def after(self, account: Account) -> Ints:
+    def after(self, account: Account | None) -> Ints:
         """The balance after each row, with all that was done up to its close, but for what ended the run."""
         gains = np.zeros(len(self.market) + 1, dtype=np.int64)
-        in_time = self.records["event"] < (self.ended or np.iinfo(np.int64).max)
-        self._add(gains, account, self.rows, in_time)
+        if account is not None:
+            in_time = self.records["event"] < (self.ended or np.iinfo(np.int64).max)
+            self._add(gains, account, self.rows, in_time)
         return gains.cumsum()[:-1]
 
     def accrued(self, account: Account | None) -> Ints:

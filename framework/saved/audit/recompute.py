@@ -13,6 +13,7 @@ from framework.accounts import Account
 from framework.assembly import Assembly
 from framework.market import Flags, Floats, Ints
 from framework.saved.audit.finding import Finding, Findings
+from framework.saved.audit.held import at_cost, held, market_prices, prices_at
 from framework.saved.audit.history import History, worst
 from framework.units import JITOSOL, SOL, USDC, perpetual
 from framework.venue import Venue, account_part
@@ -43,7 +44,7 @@ def funding(assembly: Assembly, history: History) -> Findings:
         place, contract = account_part(venue.name), perpetual(str(getattr(venue, "coin", "")))
         position = history.account(f"Assets:{place}:Position", contract.code)
         size = history.before(position) / contract.scale
-        if getattr(venue, "valuation", "market") == "cost":
+        if at_cost(venue):
             exact = history.before(history.account(f"Assets:{place}:Quote", "USDC")) * market[rate_column]
         else:
             exact = -size * market[str(getattr(venue, "funding_price", "close"))] * market[rate_column] * USDC.scale
@@ -55,8 +56,7 @@ def interest(assembly: Assembly, history: History) -> Findings:
     """Each row's lending and interest are rate x balance, compounding between entries, to half an atomic unit."""
     for venue in assembly.venues:
         if isinstance(getattr(venue, "lending_rate", None), str):
-            at_cost = getattr(venue, "valuation", "market") == "cost"
-            yield from (_interest_at_cost if at_cost else _interest_compounding)(venue, history)
+            yield from (_interest_at_cost if at_cost(venue) else _interest_compounding)(venue, history)
 
 
 def _interest_compounding(venue: Venue, history: History) -> Findings:
@@ -134,10 +134,12 @@ def running_fees(assembly: Assembly, history: History) -> Findings:
             continue
         place = account_part(venue.name)
         owed = -history.before(history.account(f"Liabilities:{place}:MaintenanceFee", "USDC"))
-        value = np.zeros(len(market))
+        value, at_market = np.zeros(len(market)), market_prices(history)
+        prices = {account_part(each.name): prices_at(each, history, history.accrued) for each in assembly.venues}
         for account in folder.accounts:
-            if account.name.startswith(("Assets:", "Liabilities:")) and place not in account.name.split(":"):
-                price = 1.0 if account.asset == USDC else market[market.price_column(account.asset)]
+            root, holder = account.name.split(":")[:2]
+            if root in {"Assets", "Liabilities"} and holder != place:
+                price = prices.get(holder, at_market)[account.asset]
                 value += history.accrued(account) / account.asset.scale * price * USDC.scale
         held = sum(
             (np.abs(history.before(each)) for each in folder.accounts if each.asset != USDC),
@@ -177,37 +179,23 @@ def _liquidated_rows(history: History) -> dict[str, set[int]]:
 
 def _crossed(venue: Venue, history: History) -> Flags | None:
     """The rows at whose high or low a position would be liquidated; None for a venue whose rules are not known here."""
-    place, market = account_part(venue.name), history.market
-    margin = getattr(venue, "maintenance_margin", None)
-    if margin is None:
+    market, margin = history.market, getattr(venue, "maintenance_margin", None)
+    position = held(venue, history, history.accrued)
+    if margin is None or position is None:
         return None
-    distance, at_cost = getattr(venue, "liquidation_distance", None), getattr(venue, "valuation", "market") == "cost"
-    coin = str(getattr(venue, "coin", ""))
-
-    def units(name: str, asset: str) -> Floats:
-        account = history.account(f"{name.replace('*', place)}", asset)
-        return history.accrued(account) / (account.asset.scale if account else 1)
-
-    if history.account(f"Assets:{place}:Position", f"{coin}-PERP"):
-        size = units("Assets:*:Position", f"{coin}-PERP")
-        money = units("Assets:*:Margin", "USDC") + units("Assets:*:Quote", "USDC")
-        cost = -units("Assets:*:Quote", "USDC") / np.where(size == 0, np.nan, size)
-    elif history.account(f"Assets:{place}:Collateral", coin):
-        size = units("Assets:*:Collateral", coin)
-        money = units("Liabilities:*:Loan", "USDC") + units("Assets:*:Deposit", "USDC")
-        bought = -units("Equity:*:Trading", coin)
-        cost = units("Equity:*:Trading", "USDC") / np.where(bought == 0, np.nan, bought)
-    else:
-        return None
+    size, money, cost = position.size, position.money_usd, position.cost
+    distance = getattr(venue, "liquidation_distance", None)
     adverse = np.where(size > 0, market["low"], market["high"])
     if distance is not None:
         line = cost * np.where(size > 0, 1 - distance, 1 + distance)
         beyond: Flags = (size != 0) & np.where(size > 0, adverse <= line, adverse >= line)
         return beyond
-    price = cost if at_cost else adverse
+    price = cost if at_cost(venue) else adverse
     token = getattr(venue, "collateral", None)
     if token:
-        worth = units("Assets:*:Collateral", token) * market[f"{token.lower()}_close"] / market["close"]
+        account = history.account(f"Assets:{account_part(venue.name)}:Collateral", token)
+        tokens = history.accrued(account) / (account.asset.scale if account else 1)
+        worth = tokens * market[f"{token.lower()}_close"] / market["close"]
         money = money + getattr(venue, "collateral_weight", 1.0) * worth * price
     short_of: Flags = (size != 0) & (money + size * price <= margin * np.abs(size) * price)
     return short_of
