@@ -30,25 +30,26 @@ def is_ours(part: object) -> bool:
 def mistake_behind(error: Exception, parts: Iterable[object], market: Market, row: int) -> ScenarioError | None:
     """The mistake behind an exception: where in the files of these parts it was made, and with which rows.
 
-    Rows are those of the stretch that the method was given, else `row`, counted from 0. None where no class of a
-    user's own has a part in it: the fault is ours.
+    Rows are those of the stretch that the method was given, else `row`, counted from 0. What lies in the folders
+    `strategies` and `venues` may be a user's as well, but comes second. None where no such file has a part in it: the
+    fault is the framework's.
     """
-    own = [part for part in parts if not is_ours(part)]
-    methods = [method for part in own for method in _methods(part)]
-    files = {method.__code__.co_filename for method in methods}
+    parts = tuple(parts)
+    methods = [method for part in parts for method in _methods(part)]
+    all_methods = [method for part in parts for method in _methods(part, ("framework",))]
     frames = list(_frames(error.__traceback__))
     words = f"{type(error).__name__}: {' '.join(str(error).split())}{_hint(error)}"
-    within = [each for each in frames if each[0].filename in files]
+    within = _within(frames, methods) or _within(frames, all_methods)
     if within:
         place = within[-1][0]
         given = next((value for _, values in within for value in values.values() if isinstance(value, Stretch)), None)
         rows = rows_of(market, given.start, given.start + len(given)) if given else rows_of(market, row, row + 1)
         return ScenarioError(f"{_place(place.filename, place.lineno, place.name)}, {rows}: {words}")
-    for method in methods:
+    for method in all_methods:
         if str(error).startswith(f"{method.__qualname__}()"):
             code = method.__code__
             return ScenarioError(f"{_place(code.co_filename, code.co_firstlineno, method.__name__)}: {words}")
-    return _mistyped(frames, own)
+    return _mistyped(frames, [part for part in parts if not is_ours(part)])
 
 
 @contextmanager
@@ -113,31 +114,35 @@ def located(error: CarrybookError, parts: Iterable[object], orders: Iterator[obj
     """
     if getattr(error, "is_located", False):
         return error
-    files = {method.__code__.co_filename for part in parts if not is_ours(part) for method in _methods(part)}
-    places = [each for each, _ in _frames(error.__traceback__)] if orders is None else list(_waiting(orders))
-    within = [each for each in places if each.filename in files]
-    if not within:
-        return error
-    place = within[-1]
-    told = type(error)(f"{error} ({_place(place.filename, place.lineno, place.name)})")
-    told.is_located = True  # type: ignore[attr-defined]
-    return told
+    frames = _frames(error.__traceback__) if orders is None else _waiting(orders)
+    within = _within(frames, [method for part in parts for method in _methods(part)])
+    if within:
+        place = within[-1][0]
+        error.args = (f"{error} ({_place(place.filename, place.lineno, place.name)})",)
+        error.is_located = True  # type: ignore[attr-defined]
+    return error
 
 
-def _waiting(orders: Iterator[object]) -> Iterator[traceback.FrameSummary]:
+def _within(frames: Iterable[Frame], methods: Iterable[FunctionType]) -> list[Frame]:
+    """The frames in the files of these methods."""
+    files = {method.__code__.co_filename for method in methods}
+    return [each for each in frames if each[0].filename in files]
+
+
+def _waiting(orders: Iterator[object]) -> Iterator[Frame]:
     """Where a generator waits, and the generators that it waits for, outermost first."""
     waiting: object = orders
     while isinstance(waiting, GeneratorType):
         frame = waiting.gi_frame
         if frame is not None:
-            yield traceback.FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+            yield traceback.FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name), {}
         waiting = waiting.gi_yieldfrom
 
 
-def _methods(part: object) -> Iterator[FunctionType]:
-    """The methods that a user has written of a part."""
+def _methods(part: object, ours: Sequence[str] = OUR_PACKAGES) -> Iterator[FunctionType]:
+    """The methods of a part that are written outside of these packages."""
     for cls in type(part).__mro__:
-        if cls.__module__.partition(".")[0] not in OUR_PACKAGES:
+        if cls.__module__.partition(".")[0] not in ours:
             file = getattr(sys.modules.get(cls.__module__), "__file__", None)
             written = (each for each in vars(cls).values() if isinstance(each, FunctionType))
             yield from (each for each in written if each.__code__.co_filename == file)

@@ -175,7 +175,7 @@ MISTAKES = {
     ),
     "one account": (
         venue("accounts(self)", "return self._chart.coins"),
-        "Market.accounts answers with Account(name='Assets:Own:Coins', asset=Asset(code='SOL', decimals=9), ",
+        "Market.accounts answers with Account(name='Assets:Own:Coins', asset=Asset(code='SOL', decimals=9), floor",
     ),
     "one column": (
         venue("columns(self)", "return 'close'"),

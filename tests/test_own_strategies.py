@@ -2,6 +2,7 @@
 
 import pytest
 
+import strategies
 from framework import Scenario, assemble
 from framework.command_line import main
 
@@ -176,3 +177,18 @@ def test_a_strategy_that_remembers_starts_anew_in_each_run(tmp_path, monkeypatch
     first, second = (assembly.simulation().run().ledger for _ in range(2))
     assert len(first) > 1
     assert first.digest == second.digest
+
+
+def test_a_mistake_in_a_strategy_beside_ours_is_one_line_as_well(capsys, tmp_path, monkeypatch):
+    """A file put into the folder of strategies has a short name, and its mistakes are told like any."""
+    (tmp_path / "own_folder").mkdir()
+    (tmp_path / "own_folder" / "lucky.py").write_text(own("return view.luck").replace("class Own", "class Lucky"))
+    (tmp_path / "own.toml").write_text(SCENARIO.replace("MODULE:Own", "lucky"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(strategies, "__path__", [*strategies.__path__, str(tmp_path / "own_folder")])
+    with pytest.raises(SystemExit) as exit_:
+        main(["run", "own.toml"])
+    said = capsys.readouterr()
+    assert (exit_.value.code, said.out) == (2, "")
+    assert "lucky.py, line 10, in on_start, row 1 (2025-01-01): AttributeError" in said.err
+    assert said.err.count("\n") == 1
