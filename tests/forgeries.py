@@ -12,10 +12,12 @@ RUNS = {
     "transit": ("capital_rebalance", ("strategy.leverage=4.0", "venues.asgard.bridge.latency_s=172800")),
     "euss": ("euss", ()),
     "rotation": ("full_rotation", ()),
+    "own": ("capital_rebalance", ("venues.hyperliquid.class=tests.own_venue:Own",)),
 }
 """Name of a run -> example and settings.
 
 4x has liquidations, a bad debt and transfers, eUSS rewards and fees; the full rotation values at cost.
+The venue of the last is of a user's own class, whose rules the audit does not know.
 """
 
 Edit = Callable[[Forgery], str]
@@ -398,6 +400,50 @@ def the_issuer_s_fee_off_by_one_unit(forgery: Forgery) -> str:
     return _everywhere(forgery, forgery.find("ledger", nth=30, kind="maintenance_fee"), 1)
 
 
+def _funding_raised(forgery: Forgery, name: str, factor: float) -> str:
+    """Rate, price or size of a settlement changed, with its amount in event and entry, all sealed."""
+    at = forgery.find("events", nth=20, kind="FundingSettled")
+    old = forgery.rows("events")[at]
+    new = type(old[name])(old[name] * factor)
+    made = round(old["amount"] * new / old[name])
+    forgery.change("events", at, amount=made, **{name: new})
+    slot = forgery.find("ledger", event=old["event"])
+    forgery.change("ledger", slot, amount=abs(made))
+    forgery.seal()
+    return f"entry {slot + 1}, event {old['event']}"
+
+
+@found_by("rates", run="own")
+def a_rate_at_a_venue_of_a_user_changed_with_all_that_follows(forgery: Forgery) -> str:
+    return _funding_raised(forgery, "rate", 1.01)
+
+
+@found_by("rates", run="own")
+def a_price_at_a_venue_of_a_user_changed_with_all_that_follows(forgery: Forgery) -> str:
+    return _funding_raised(forgery, "price", 1.01)
+
+
+@found_by("rates", run="own")
+def a_position_at_a_venue_of_a_user_changed_with_all_that_follows(forgery: Forgery) -> str:
+    return _funding_raised(forgery, "size", 1.01)
+
+
+@found_by("rates")
+def a_rate_said_to_stand_in_another_row(forgery: Forgery) -> str:
+    at = forgery.find("events", nth=20, kind="InterestAccrued")
+    event = forgery.change("events", at, rate_source_row=lambda row: row + 1)["event"]
+    forgery.seal_files()
+    return f"event {event}"
+
+
+@found_by("rates", run="euss")
+def a_step_of_the_pool_said_to_stand_in_another_file(forgery: Forgery) -> str:
+    at = forgery.find("events", nth=20, kind="RewardAccrued")
+    event = forgery.change("events", at, rate_source="other.csv")["event"]
+    forgery.seal_files()
+    return f"event {event}"
+
+
 @found_by("fees")
 def a_fee_raised_in_entry_and_event(forgery: Forgery) -> str:
     at = forgery.find("ledger", nth=1, kind="taker_fee")
@@ -476,6 +522,11 @@ def an_order_of_another_size(forgery: Forgery) -> str:
     event = forgery.change("events", at, size=lambda size: size + 1)
     forgery.seal_files()
     return f"row {event['row'] + 1} ("
+
+
+@found_by("positions", run="own")
+def an_order_of_another_size_at_a_venue_of_a_user(forgery: Forgery) -> str:
+    return an_order_of_another_size(forgery)
 
 
 @found_by("positions")
