@@ -1,17 +1,29 @@
 """Thorough checks: the market read again from its sources, and the scenario run again from the start."""
 
+import json
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from framework.assembly import Assembly
 from framework.errors import CarrybookError
+from framework.saved.archive import save
 from framework.saved.audit.finding import Finding, Findings
 from framework.saved.audit.history import History
+from framework.saved.folder import Folder
 from framework.summary import summarize
 
 SHOWN = 20
 """Cells that are named one by one."""
+TABLES = {"events": ("event",), "equity": ("at_ns",), "balances": ("month", "account", "asset"), "market": ("row",)}
+"""Tables of a folder that are compared cell by cell, and the columns that name a row."""
+MANIFEST = ("format", "scenario", "seed", "inputs", "code", "label", "capital", "opened_at", "ledger", "counts")
+"""What of a manifest a run made again has as well; versions may be others, and with our own the run's name."""
 
 
 def market(assembly: Assembly, history: History) -> Findings:
@@ -39,7 +51,7 @@ def inputs(assembly: Assembly, history: History) -> Findings:
 
 
 def run(assembly: Assembly, history: History) -> Findings:
-    """The scenario run again gives the same ledger and the same summary."""
+    """The scenario run again gives the same ledger, the same summary and the same tables."""
     folder = history.folder
     if assembly.scenario.digest != folder.manifest["scenario"]:
         yield Finding("scenario.toml", "is not the scenario that the manifest names")
@@ -55,6 +67,37 @@ def run(assembly: Assembly, history: History) -> Findings:
         differ = np.flatnonzero(made[:common] != kept[:common])
         place = f"entry {int(differ[0]) + 1 if len(differ) else common + 1}"
         yield Finding(place, "is where the ledger of the same scenario, run again, begins to differ")
-    for name, value in summarize(assembly, finished).items():
-        if folder.summary.get(name) != value:
+    summary = summarize(assembly, finished)
+    for name in summary | dict(folder.summary):
+        if name not in summary or folder.summary.get(name) != json.loads(json.dumps(summary[name])):
             yield Finding(f"summary.json, {name}", "is not what the same scenario, run again, gives")
+    with TemporaryDirectory(prefix="carrybook.") as parent:
+        yield from _differing(folder, Folder(save(assembly, finished, summary, Path(parent))))
+
+
+def _differing(kept: Folder, made: Folder) -> Findings:
+    """What of the manifest, and which cells of tables other than the ledger, are not those of the run made again."""
+    same = kept.manifest["versions"]["carrybook"] == made.manifest["versions"]["carrybook"]
+    for name in (*MANIFEST, *(["run"] if same else [])):
+        if kept.manifest.get(name) != made.manifest[name]:
+            yield Finding(f"manifest.json, {name}", "is not what the same scenario, run again, gives")
+    for table, keys in TABLES.items():
+        names, rows = (kept.table(table, []).num_rows, made.table(table, []).num_rows), made.columns(table)
+        if names[0] != names[1] or kept.columns(table) != rows:
+            yield Finding(f"{table}.parquet", f"{names[0]} rows; run again there are {names[1]} of {', '.join(rows)}")
+            continue
+        for column in rows:
+            ours, theirs = made.table(table, [column])[column], kept.table(table, [column])[column]
+            for row in islice(_unequal(theirs, ours), SHOWN):
+                place = " ".join(f"{key} {made.table(table, [key])[key][row]}" for key in keys)
+                words = f"{column} is {theirs[row]}; the same scenario, run again, gives {ours[row]}"
+                yield Finding(f"{table}.parquet, {place}", words)
+
+
+def _unequal(kept: pa.ChunkedArray, made: pa.ChunkedArray) -> Iterator[int]:
+    """The rows in which two columns differ; a gap is a gap, and not a number is not a number."""
+    kept = kept.cast(made.type)
+    equal = pc.or_(pc.fill_null(pc.equal(kept, made), False), pc.and_(pc.is_null(kept), pc.is_null(made)))
+    if pa.types.is_floating(made.type):
+        equal = pc.or_(equal, pc.fill_null(pc.and_(pc.is_nan(kept), pc.is_nan(made)), False))
+    return iter(np.flatnonzero(~equal.to_numpy()).tolist())
