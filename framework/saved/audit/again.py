@@ -20,6 +20,8 @@ from framework.summary import summarize
 
 SHOWN = 20
 """Cells that are named one by one."""
+DIGITS = 1e-12
+"""By how much a float may differ, of itself or in all."""
 TABLES = {"events": ("event",), "equity": ("at_ns",), "balances": ("month", "account", "asset"), "market": ("row",)}
 """Tables of a folder that are compared cell by cell, and the columns that name a row."""
 MANIFEST = ("format", "scenario", "seed", "inputs", "code", "label", "capital", "opened_at", "ledger", "counts")
@@ -82,22 +84,27 @@ def _differing(kept: Folder, made: Folder) -> Findings:
         if kept.manifest.get(name) != made.manifest[name]:
             yield Finding(f"manifest.json, {name}", "is not what the same scenario, run again, gives")
     for table, keys in TABLES.items():
-        names, rows = (kept.table(table, []).num_rows, made.table(table, []).num_rows), made.columns(table)
-        if names[0] != names[1] or kept.columns(table) != rows:
-            yield Finding(f"{table}.parquet", f"{names[0]} rows; run again there are {names[1]} of {', '.join(rows)}")
+        columns = made.columns(table)
+        count, expected = (each.table(table, keys[:1]).num_rows for each in (kept, made))
+        if count != expected or kept.columns(table) != columns:
+            words = f"{count} rows of {len(kept.columns(table))} columns; run again there are {expected}"
+            yield Finding(f"{table}.parquet", f"{words} of {len(columns)}")
             continue
-        for column in rows:
-            ours, theirs = made.table(table, [column])[column], kept.table(table, [column])[column]
-            for row in islice(_unequal(theirs, ours), SHOWN):
+        for column in columns:
+            theirs, ours = (each.table(table, [column])[column] for each in (kept, made))
+            for row in islice(_unequal(theirs.cast(ours.type), ours), SHOWN):
                 place = " ".join(f"{key} {made.table(table, [key])[key][row]}" for key in keys)
                 words = f"{column} is {theirs[row]}; the same scenario, run again, gives {ours[row]}"
                 yield Finding(f"{table}.parquet, {place}", words)
 
 
 def _unequal(kept: pa.ChunkedArray, made: pa.ChunkedArray) -> Iterator[int]:
-    """The rows in which two columns differ; a gap is a gap, and not a number is not a number."""
-    kept = kept.cast(made.type)
-    equal = pc.or_(pc.fill_null(pc.equal(kept, made), False), pc.and_(pc.is_null(kept), pc.is_null(made)))
+    """The rows in which two columns differ: numbers by more than another machine's last digit, or one is missing."""
+    both = ~(pc.is_null(kept).to_numpy() | pc.is_null(made).to_numpy())
     if pa.types.is_floating(made.type):
-        equal = pc.or_(equal, pc.fill_null(pc.and_(pc.is_nan(kept), pc.is_nan(made)), False))
-    return iter(np.flatnonzero(~equal.to_numpy()).tolist())
+        ours, theirs = (each.to_numpy(zero_copy_only=False) for each in (made, kept))
+        same = np.isclose(theirs, ours, rtol=DIGITS, atol=DIGITS, equal_nan=True)
+    else:
+        same = pc.fill_null(pc.equal(kept, made), False).to_numpy()
+    missing = pc.is_null(kept).to_numpy() & pc.is_null(made).to_numpy()
+    return iter(np.flatnonzero(~np.where(both, same, missing)).tolist())
