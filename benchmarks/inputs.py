@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 
-from framework import Condition, Event, EveryRow, Market, Order, Penalty, Strategy, View
+from framework import Condition, ConditionMet, Event, EveryRow, Market, Order, Penalty, Resize, Strategy, View
 from framework.assembly import Assembly, assemble
 from framework.market import TICK_NS
 from framework.scenario import Scenario
@@ -82,6 +82,17 @@ class Watcher(Strategy):
     def on_event(self, event: Event, view: View) -> Iterable[Order]:  # noqa: ARG002
         """Nothing."""
         return ()
+
+
+@frozen
+class Busy(Watcher):
+    """The same, and after every row its short is made a little larger or smaller."""
+
+    def on_event(self, event: Event, view: View) -> Iterable[Order]:
+        """One order, but at the end."""
+        if isinstance(event, ConditionMet):
+            size = abs(view.leg("hyperliquid").size)
+            yield Resize("hyperliquid", size * (1.01 if size < 66.0 else 0.99))
 
 
 PENALTY = Penalty("equity", 0.5)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks import inputs
 from benchmarks.figures import Figure, medians, milliseconds
-from framework import Market, Run, Simulation
+from framework import Market, Run, Simulation, Strategy
 
 SIZES = (1_000, 10_000, 100_000)
 """Rows of the three markets; the number of events is the same."""
@@ -16,10 +16,11 @@ def stretches(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # n
     """Transfers and rows a second, and how the time grows with the rows."""
     sizes = SIZES[:1] if tiny else SIZES
     tables = {rows: inputs.quiet(rows) for rows in sizes}
-    quiet = medians(1 if tiny else 9, {str(rows): _run(table, woken=False) for rows, table in tables.items()})
-    woken = medians(1 if tiny else 3, {str(rows): _run(table, woken=True) for rows, table in tables.items()})
-    most = sizes[-1]
-    transfers = len(_run(tables[most], woken=False)().ledger)
+    quiet = medians(1 if tiny else 9, {str(rows): _run(table, inputs.Watcher(False)) for rows, table in tables.items()})
+    woken = medians(1 if tiny else 3, {str(rows): _run(table, inputs.Watcher(True)) for rows, table in tables.items()})
+    most, few = sizes[-1], sizes[0]
+    transfers = len(_run(tables[most], inputs.Watcher(False))().ledger)
+    busy = medians(1 if tiny else 9, {"": _run(tables[few], inputs.Busy(True))})[""]
     yield Figure(
         name=f"woken after each of {most:,} rows",
         value=most / woken[str(most)],
@@ -35,17 +36,13 @@ def stretches(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # n
         target=5_000_000,
         at_least=True,
     )
+    yield Figure(name=f"an order after each of {few:,} rows", value=few / busy, unit="rows/s")
     for fewer, rows in pairwise(sizes):
         times = quiet[str(rows)] / quiet[str(fewer)]
         words = f"{milliseconds(quiet[str(fewer)])} to {milliseconds(quiet[str(rows)])}"
         yield Figure(name=f"cost of {rows:,} rows / {fewer:,}", value=times, target=rows / fewer, words=words)
 
 
-def _run(market: Market, *, woken: bool) -> Callable[[], Run]:
+def _run(market: Market, strategy: Strategy) -> Callable[[], Run]:
     """A run on a market, to be started any number of times."""
-
-    def run() -> Run:
-        strategy = inputs.Watcher(woken)
-        return Simulation(market=market, venues=inputs.QUIET_VENUES, strategy=strategy, capital_usd=10_000.0).run()
-
-    return run
+    return lambda: Simulation(market=market, venues=inputs.QUIET_VENUES, strategy=strategy, capital_usd=10_000.0).run()

@@ -2,7 +2,15 @@
 
 from framework.accounts import Account, Draft, Record, Stream, Transfer
 from framework.assembly import Assembly, assemble
-from framework.conditions import Condition, DeltaBeyond, EveryRow, LeverageAbove, MarginBelow
+from framework.conditions import (
+    Condition,
+    DeltaBeyond,
+    EveryRow,
+    LeverageAbove,
+    LiquidationNear,
+    MarginBelow,
+    NoPosition,
+)
 from framework.errors import CarrybookError
 from framework.events import (
     ConditionMet,
@@ -77,6 +85,7 @@ __all__ = [
     "Leg",
     "LeverageAbove",
     "Liquidated",
+    "LiquidationNear",
     "MarginBelow",
     "MarginCalled",
     "Mark",
@@ -85,6 +94,7 @@ __all__ = [
     "Moment",
     "Move",
     "MoveTokens",
+    "NoPosition",
     "Open",
     "Order",
     "OrderFilled",

@@ -10,10 +10,12 @@ from copy import deepcopy
 from datetime import date
 from pathlib import Path
 from traceback import extract_tb
+from types import ModuleType
 from typing import TypeVar
 
 from attrs import evolve, frozen
 
+from framework.accounts import Account
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
@@ -23,6 +25,7 @@ from framework.data.series import Fill, Joining, Series, spliced
 from framework.data.store import Kind, Store
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
+from framework.mistakes import is_ours, mistakes_told
 from framework.rulebook import Rulebook
 from framework.scenario import Entry, MarketSpec, Scenario, SourceSpec, StoredSpec
 from framework.simulation import Simulation
@@ -33,7 +36,6 @@ from framework.venue import Venue
 Part = TypeVar("Part")
 
 CANDLES = "hyperliquid:SOL:1h"
-OUR_PACKAGES = ("framework", "strategies", "venues")
 
 
 @frozen(eq=False)
@@ -48,21 +50,21 @@ class Assembly:
 
     def own_code(self) -> dict[str, str]:
         """Module -> SHA-256 of its file, for strategies and venues that are not of this project's version."""
-        modules = {type(part).__module__ for part in (self.strategy, *self.venues)}
-        own = sorted(name for name in modules if name.partition(".")[0] not in OUR_PACKAGES)
+        own = sorted({type(part).__module__ for part in (self.strategy, *self.venues) if not is_ours(part)})
         files = {name: getattr(sys.modules[name], "__file__", None) for name in own}
         return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""
-        return Simulation(
-            market=self.market,
-            venues=self.venues,
-            strategy=deepcopy(self.strategy),
-            capital_usd=self.scenario.capital_usd,
-            entry=self.entry,
-            rows_at_once=rows_at_once,
-        )
+        with mistakes_told((self.strategy, *self.venues), self.market):
+            return Simulation(
+                market=self.market,
+                venues=self.venues,
+                strategy=deepcopy(self.strategy),
+                capital_usd=self.scenario.capital_usd,
+                entry=self.entry,
+                rows_at_once=rows_at_once,
+            )
 
 
 def assemble(scenario: Scenario, data: Path | None = None, market: Market | None = None) -> Assembly:
@@ -78,15 +80,13 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     if not venues:
         raise ScenarioError("venues: none; expected at least one table such as [venues.hyperliquid]")
     if scenario.fees:
-        venues += (_build({"class": "issuer", **scenario.fees}, "fees", Venue, "venues"),)  # type: ignore[type-abstract]
+        issuer = {"class": "issuer", **scenario.fees}
+        venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)  # type: ignore[type-abstract]
     market = market or load_market(scenario.market, data)
-    for venue in venues:
-        for column in venue.columns():
-            if column not in market.columns:
-                raise MarketError(
-                    f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
-                )
-        venue.check(market)
+    with mistakes_told(venues, market):
+        for venue in venues:
+            _check_answers(venue, market)
+            venue.check(market)
     look_ahead = rulebook is not None and rulebook.look_ahead_at_entry
     return Assembly(scenario, market, strategy, venues, "look_ahead" if look_ahead else scenario.entry)
 
@@ -101,7 +101,8 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
     stored = [_stored(key, each, spec) for key, each in spec.stored.items()]
     if data is None and not stored:
         if spec.embedded is None:
-            files = ", ".join(dict.fromkeys(source.file for source in spec.sources.values()))
+            named = [each for source in spec.sources.values() for each in (source, source.before) if each]
+            files = ", ".join(dict.fromkeys(each.file for each in named))
             needed = f"--data DIR with {files}" if files else "a data directory to read the sources from"
             raise ScenarioError(f"market.embedded: none; expected {needed}")
         if spec.embedded not in EMBEDDED:
@@ -209,13 +210,15 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
         raise ScenarioError(f"{key}: expected a table under a name of lower-case letters")
     kind = table.get("class", name)
     terms = rulebook.terms(str(kind), strategy) if rulebook else {}
-    return _build({"class": name, "name": name} | _merged(terms, table), key, Venue, "venues")  # type: ignore[type-abstract]
+    return _build({"class": name} | _merged(terms, table), key, Venue, "venues", {"name": name})  # type: ignore[type-abstract]
 
 
-def _build(table: Mapping[str, object], key: str, kind: type[Part], package: str) -> Part:
+def _build(
+    table: Mapping[str, object], key: str, kind: type[Part], package: str, given: Mapping[str, object] | None = None
+) -> Part:
     options = dict(table)
     cls = _find(options.pop("class", None), key, kind, package)
-    return structure(options, cls, key)
+    return structure(options, cls, key, given)
 
 
 def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
@@ -227,8 +230,7 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         module_name, _, class_name = name.partition(":")
         _import_from_here()
     else:
-        module_name, class_name = f"{package}.{name}", _camel(name)
-    known = f"expected one of {', '.join(_known(kind, package))}, or package.module:Class"
+        module_name, class_name = f"{package}.{name}", ""
     try:
         module = importlib.import_module(module_name)
     except SyntaxError as error:
@@ -242,27 +244,30 @@ def _find(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
         if error.name and not module_name.startswith(error.name):
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
         where = f"no module {module_name!r} in {Path.cwd()}, where the command was started; " if ":" in name else ""
-        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{known}") from None
-    cls = getattr(module, class_name, None)
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{_known(name, kind, package)}") from None
+    cls = getattr(module, class_name, None) if class_name else _only(module, kind)
     if cls is None:
-        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {class_name!r}; {known}")
+        what = repr(class_name) if class_name else noun
+        known = _known(name, kind, package)
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {what}; {known}")
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
     return cls
 
 
-def _known(kind: type, package: str) -> list[str]:
-    """Short names of all classes of a kind that a package of ours has."""
-    names = []
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        cls = getattr(importlib.import_module(f"{package}.{module.name}"), _camel(module.name), None)
-        if isinstance(cls, type) and issubclass(cls, kind):
-            names.append(module.name)
-    return names
+def _known(name: str, kind: type, package: str) -> str:
+    """What could be named instead: the class that was meant, or the short names of ours, or a user's own."""
+    if ":" not in name and "." in name:
+        return f"did you mean {':'.join(name.rsplit('.', 1))}?"
+    modules = (each.name for each in pkgutil.iter_modules(importlib.import_module(package).__path__))
+    names = [each for each in modules if _only(importlib.import_module(f"{package}.{each}"), kind)]
+    return f"expected one of {', '.join(names)}, or package.module:Class"
 
 
-def _camel(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
+def _only(module: ModuleType, kind: type) -> type | None:
+    """The class of a kind that a module of ours is about: it defines one, if any."""
+    classes = (each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__)
+    return next((each for each in classes if issubclass(each, kind)), None)
 
 
 def _import_from_here() -> None:
@@ -278,6 +283,19 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
         under = merged.get(key)
         merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _check_answers(venue: Venue, market: Market) -> None:
+    """Refuse a venue that reads what the market does not have, or does not say so."""
+    for method, kind, noun in ((venue.columns, str, "names"), (venue.accounts, Account, "accounts")):
+        answer: object = method()
+        if not isinstance(answer, tuple | list) or not all(isinstance(each, kind) for each in answer):
+            raise ScenarioError(f"{method.__qualname__} answers with {answer!r}; expected a tuple of {noun}")
+    for column in venue.columns():
+        if column not in market.columns:
+            raise MarketError(
+                f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
+            )
 
 
 def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:

@@ -158,6 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a mistake in the input is one line on stderr and exit code 2."""
     try:
         code = carrybook.main(arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
     except (CarrybookError, click.ClickException) as error:
         words = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"carrybook: {' '.join(words.split())}", err=True)

@@ -6,6 +6,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from framework.errors import ScenarioError
 from framework.events import ConditionMet, Event, MarginCalled
 from framework.units import USDC
 from framework.venue import Stretch
@@ -96,11 +97,52 @@ class LeverageAbove:
         return (notional > self.limit * projection.equity_usd) & (notional > 0)
 
 
+@frozen
+class NoPosition:
+    """Nothing is held at a venue: its position is closed, or was never opened."""
+
+    venue: str
+
+    def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
+        """Also true where money is left there and no position."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return np.ones(len(stretch), dtype=bool)
+        flat: NDArray[np.bool_] = projection.size == 0
+        return flat
+
+
+@frozen
+class LiquidationNear:
+    """The row's low, for a long, or high, for a short, is within `buffer` of the liquidation price, or beyond it.
+
+    `buffer` is a share of that low or high: at 0.1 a tenth of it, at 0 only the liquidation price itself counts.
+    """
+
+    venue: str
+    buffer: float
+
+    def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
+        """Never without a position or a liquidation price."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return np.zeros(len(stretch), dtype=bool)
+        size = projection.size
+        extreme = np.where(size > 0, stretch.column("low"), stretch.column("high"))
+        distance = np.sign(size) * (extreme - projection.liquidation_price)
+        near: NDArray[np.bool_] = ((distance <= 0) | (distance / extreme < self.buffer)) & (size != 0)
+        return near
+
+
 def event_of(condition: Condition, view: View) -> Event:
     """What happened when a condition holds, as the strategy is told; it has no id until it is recorded."""
     met = getattr(condition, "met", None)
     if met is not None:
-        event: Event = met(view)
+        event = met(view)
+        if not isinstance(event, Event):
+            raise ScenarioError(
+                f"{type(condition).__name__}.met answers with {event!r}; expected an event to wake with"
+            )
         return event
     venue = getattr(condition, "venue", "")
     return ConditionMet(event=0, at_ns=view.at_ns, venue=venue, condition=condition)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from framework.accounts import Draft
 from framework.clock import NS_PER_SECOND, Phase
-from framework.errors import CarrybookError, LedgerError, OrderRefused
+from framework.errors import CarrybookError, LedgerError
 from framework.events import Liquidated, OrderFilled, TransferArrived, TransferSent, Unstaked
 from framework.orders import (
     ChargeRebalance,
@@ -25,7 +25,7 @@ from framework.orders import (
 )
 from framework.present import Present
 from framework.units import USDC
-from framework.venue import BRIDGE_FEE, CASH, IN_TRANSIT, Moment, filled, is_number, refusal
+from framework.venue import BRIDGE_FEE, CASH, IN_TRANSIT, Moment, filled, positive, refusal, wrong
 
 
 class Execution:
@@ -59,19 +59,19 @@ class Execution:
             case MoveTokens():
                 outcome = self._move_tokens(order, draft, moment)
             case Deposit():
-                amount = self._amount(order, order.amount_usd, moment)
+                amount = positive(order.venue, moment, order, "amount_usd", USDC)
                 present.venue(order.venue).receive(draft, CASH, amount, moment, "deposit")
                 outcome = filled(order.venue, "deposit", moment, price=moment.price, amount=amount)
             case Withdraw():
-                amount = self._payable(order, order.venue, order.amount_usd, moment)
+                amount = self._payable(order, order.venue, moment)
                 present.venue(order.venue).pay(draft, CASH, amount, moment, "withdrawal")
                 outcome = filled(order.venue, "withdrawal", moment, price=moment.price, amount=amount)
             case PayPenalty():
-                amount = self._amount(order, order.amount_usd, moment)
+                amount = positive(order.venue, moment, order, "amount_usd", USDC)
                 venue = present.venue(order.venue)
                 penalties = venue.penalty_account()
                 if penalties is None:
-                    raise OrderRefused(refusal(order.venue, moment, order, "expected a venue that takes penalties"))
+                    raise wrong(order.venue, moment, order, "venue", "a venue that takes penalties")
                 venue.pay(draft, penalties, amount, moment, "liquidation_penalty")
                 outcome = filled(order.venue, "penalty", moment, price=moment.price, amount=amount)
             case Move():
@@ -85,6 +85,8 @@ class Execution:
             self._post(outcome, draft, order, moment)
             self._last_order[outcome.venue] = outcome.event
             self._await(order, outcome)
+        elif not isinstance(outcome, OrderFilled):
+            raise refusal(order.venue, moment, order, f"it answers with {outcome!r}; expected OrderFilled")
 
     def _await(self, order: Order, outcome: OrderFilled) -> None:
         """Let what an order leaves outstanding arrive in its time."""
@@ -108,25 +110,25 @@ class Execution:
         for name in (order.source, order.target):
             account = self._present.venue(name).token_account(order.token)
             if account is None:
-                raise OrderRefused(refusal(name, moment, order, "expected a venue that takes these tokens"))
+                raise wrong(name, moment, order, "token", f"tokens that {name} takes")
             accounts.append(account)
         source, target = accounts
-        size = source.asset.nearest(order.size) if is_number(order.size) else 0
-        if size <= 0 or source is target:
-            raise OrderRefused(refusal(order.source, moment, order, "expected another venue and a size above 0"))
+        size = positive(order.source, moment, order, "size", source.asset)
+        if source is target:
+            raise wrong(order.source, moment, order, "target", "another venue than the source")
         draft.transfer(target, source, size, "transfer")
         return filled(order.source, "move_tokens", moment, price=moment.mark.of(source.asset), size=size)
 
     def _send(self, order: Move, draft: Draft, moment: Moment) -> None:
         present = self._present
         source, target = present.venue(order.source), present.venue(order.target)
-        amount = self._payable(order, order.source, order.amount_usd, moment)
+        amount = self._payable(order, order.source, moment)
         near, far = source.bridge, target.bridge
         leaving = USDC.nearest(near.fee_usd * near.sender_share) + USDC.nearest(far.fee_usd * far.sender_share)
         arriving = USDC.nearest(near.fee_usd) + USDC.nearest(far.fee_usd) - leaving
         latency_ns = round((near.latency_s + far.latency_s) * NS_PER_SECOND)
         if source is target:
-            raise OrderRefused(refusal(order.source, moment, order, "expected another venue as its target"))
+            raise wrong(order.source, moment, order, "target", "another venue than the source")
         target.receive(Draft(present.books.ledger), IN_TRANSIT, amount, moment, "transfer")
         source.pay(draft, IN_TRANSIT, amount, moment, "transfer")
         source.pay(draft, BRIDGE_FEE, leaving, moment, "bridge_fee")
@@ -175,18 +177,11 @@ class Execution:
         try:
             self._present.books.post(event, draft)
         except LedgerError as error:
-            raise OrderRefused(refusal("the ledger", moment, order, str(error))) from None
+            raise refusal("the ledger", moment, order, str(error)) from None
 
-    def _payable(self, order: Withdraw | Move, venue: str, amount_usd: float, moment: Moment) -> int:
-        amount = self._amount(order, amount_usd, moment)
+    def _payable(self, order: Withdraw | Move, venue: str, moment: Moment) -> int:
+        amount = positive(venue, moment, order, "amount_usd", USDC)
         equity_usd = self._present.leg(venue).equity_usd
         if USDC.units(amount) > equity_usd:
-            why = f"{amount_usd} USD is more than the equity of {equity_usd:.6f} USD there"
-            raise OrderRefused(refusal(venue, moment, order, why))
-        return amount
-
-    def _amount(self, order: Deposit | Withdraw | Move | PayPenalty, amount_usd: float, moment: Moment) -> int:
-        amount = USDC.nearest(amount_usd) if is_number(amount_usd) else 0
-        if amount <= 0:
-            raise OrderRefused(refusal("the simulation", moment, order, "expected a finite amount above 0"))
+            raise wrong(venue, moment, order, "amount_usd", f"at most the equity of {equity_usd:.6f} USD there")
         return amount

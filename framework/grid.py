@@ -35,8 +35,17 @@ class Grid:
         """Append a row."""
         self.rows.append(cells)
 
+    def told(self) -> "Grid":
+        """The grid without the columns that are empty in every row."""
+        kept = [index for index in range(len(self.columns)) if any(row[index] for row in self.rows)]
+        rows = [tuple(row[index] for index in kept) for row in self.rows]
+        return Grid(self.title, tuple(self.columns[index] for index in kept), rows, self.note)
+
     def show(self, console: Console) -> None:
-        """Print the grid. No cell is ever cut: prose is broken, and what is still too wide keeps its width."""
+        """Print the grid. No cell is ever cut: prose is broken, and what is still too wide keeps its width.
+
+        Title and note are as wide as the console, however narrow the grid is.
+        """
         table = self._table()
         natural = Measurement.get(console, console.options.update_width(1_000_000), table).maximum
         excess = max(0, natural - console.width)
@@ -47,12 +56,15 @@ class Grid:
                 natural -= column.width - narrow
                 column.width = narrow
         table.width = natural if excess else None
+        if self.title:
+            console.print(Text(self.title, style="bold"), soft_wrap=True)
         console.print(table, crop=False)
+        if self.note:
+            console.print(Text(f"{self.note}\n", style="table.caption"))
 
     def _table(self) -> Table:
         """The grid for the terminal, as wide as its cells."""
-        title = Text(self.title, style="bold") if self.title else None
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for index, (name, left, prose) in enumerate(self._sides()):
             table.add_column(
                 Text(name),
@@ -63,8 +75,6 @@ class Grid:
             )
         for row in self.rows:
             table.add_row(*map(Text, row))
-        if self.note:
-            table.caption, table.caption_justify = Text(self.note, style="table.caption"), "left"
         return table
 
     def markdown(self) -> str:

@@ -134,7 +134,9 @@ class Ledger:
             debit, credit, amount = transfer.debit, transfer.credit, transfer.amount
             routes.append(self._route(debit, credit))
             if type(amount) is not int or not 0 < amount < LIMIT:
-                raise LedgerError(f"{transfer.kind} of {amount!r} {debit.asset.code}: expected a positive int")
+                raise LedgerError(
+                    f"{transfer.kind} of {amount!r} {debit.asset.code}: expected an int above 0 and below 2^63"
+                )
             balances[debit] = balances.get(debit, known[debit]) + amount
             balances[credit] = balances.get(credit, known[credit]) - amount
         for account, balance in balances.items():
@@ -270,8 +272,11 @@ class Ledger:
             raise self._below(account, int(path[path < 0][0]) * account.sign)
 
     def _below(self, account: Account, balance: int) -> LedgerError:
-        units = account.asset.decimal(balance * account.sign)
-        return LedgerError(f"{account.name} would fall to {units} {account.asset.code}; it cannot go below zero")
+        held, left = (account.asset.decimal(each * account.sign) for each in (self.balance(account), balance))
+        code = account.asset.code
+        return LedgerError(
+            f"{account.name} holds {held:f} {code} and would fall to {left:f} {code}; expected 0 or more"
+        )
 
     def _flush_entries(self) -> None:
         if self._pending:
@@ -307,4 +312,7 @@ class _Series:
 
 
 def _closed(account: Account) -> LedgerError:
-    return LedgerError(f"account {account.name} in {account.asset.code} is not open")
+    where = f"account {account.name} in {account.asset.code}"
+    return LedgerError(
+        f"{where} is not open; expected one that the `accounts` of a venue names, and no other of its name"
+    )

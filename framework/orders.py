@@ -1,8 +1,24 @@
-"""What a strategy may wish for. Sums are USD and sizes whole coins, as floats: they are rounded once, at posting."""
+"""What a strategy may wish for. Sums are USD and sizes whole coins, as floats: they are rounded once, at posting.
+
+The text of an order is what it asks for in words, as a refusal tells it; whatever a strategy gave can be told.
+"""
+
+from numbers import Real
 
 from attrs import frozen
 
 from framework.events import Side
+
+
+def said(value: object) -> str:
+    """A field of an order as people write it: numbers to twelve digits, sides by name, all else as Python has it."""
+    if isinstance(value, Side):
+        return value.value
+    return f"{float(value):.12g}" if isinstance(value, Real) and not isinstance(value, bool) else repr(value)
+
+
+def _count(size: object, noun: str) -> str:
+    return f"{said(size)} {noun}" if said(size) == "1" else f"{said(size)} {noun}s"
 
 
 @frozen
@@ -19,6 +35,9 @@ class Open:
     funds_usd: float
     quoted_notional_usd: float | None = None
 
+    def __str__(self) -> str:
+        return f"a {said(self.side)} of {_count(self.size, 'coin')} with {said(self.funds_usd)} USD"
+
 
 @frozen
 class Close:
@@ -30,6 +49,9 @@ class Close:
     venue: str
     reason: str = ""
 
+    def __str__(self) -> str:
+        return "the closing of its position"
+
 
 @frozen
 class Resize:
@@ -37,6 +59,9 @@ class Resize:
 
     venue: str
     size: float
+
+    def __str__(self) -> str:
+        return f"a resize to {_count(self.size, 'coin')}"
 
 
 @frozen
@@ -46,6 +71,9 @@ class PayPenalty:
     venue: str
     amount_usd: float
 
+    def __str__(self) -> str:
+        return f"a penalty of {said(self.amount_usd)} USD"
+
 
 @frozen
 class Deposit:
@@ -54,6 +82,9 @@ class Deposit:
     venue: str
     amount_usd: float
 
+    def __str__(self) -> str:
+        return f"a deposit of {said(self.amount_usd)} USD"
+
 
 @frozen
 class Withdraw:
@@ -61,6 +92,9 @@ class Withdraw:
 
     venue: str
     amount_usd: float
+
+    def __str__(self) -> str:
+        return f"a withdrawal of {said(self.amount_usd)} USD"
 
 
 @frozen
@@ -71,6 +105,9 @@ class Move:
     target: str
     amount_usd: float
 
+    def __str__(self) -> str:
+        return f"a move of {said(self.amount_usd)} USD from {self.source} to {self.target}"
+
 
 @frozen
 class MoveTokens:
@@ -80,6 +117,9 @@ class MoveTokens:
     target: str
     token: str
     size: float
+
+    def __str__(self) -> str:
+        return f"a move of {said(self.size)} {self.token} from {self.source} to {self.target}"
 
 
 @frozen
@@ -94,6 +134,9 @@ class Swap:
     buy: str
     amount: float
 
+    def __str__(self) -> str:
+        return f"a swap of {said(self.amount)} {self.sell} for {self.buy}"
+
 
 @frozen
 class Stake:
@@ -101,6 +144,9 @@ class Stake:
 
     venue: str
     size: float
+
+    def __str__(self) -> str:
+        return f"a stake of {said(self.size)} SOL"
 
 
 @frozen
@@ -110,6 +156,9 @@ class Unstake:
     venue: str
     size: float
 
+    def __str__(self) -> str:
+        return f"an unstaking of {_count(self.size, 'token')}"
+
 
 @frozen
 class Mint:
@@ -117,6 +166,9 @@ class Mint:
 
     venue: str
     amount_usd: float
+
+    def __str__(self) -> str:
+        return f"a mint on {said(self.amount_usd)} USD"
 
 
 @frozen
@@ -126,6 +178,9 @@ class Redeem:
     venue: str
     amount_usd: float
 
+    def __str__(self) -> str:
+        return f"a redemption of {said(self.amount_usd)} USD"
+
 
 @frozen
 class ChargeRebalance:
@@ -133,6 +188,9 @@ class ChargeRebalance:
 
     venue: str
     traded_usd: float
+
+    def __str__(self) -> str:
+        return f"a rebalancing fee on {said(self.traded_usd)} USD traded"
 
 
 Trade = Open | Close | Resize | Swap | Stake | Unstake | Mint | Redeem | ChargeRebalance

@@ -41,6 +41,10 @@ class Present:
         return self.mark.price
 
     @property
+    def row_years(self) -> float:
+        return float(self.market.years[self.row])
+
+    @property
     def mark(self) -> Mark:
         """The prices that hold."""
         if self._mark.row != self.row or self._mark.at != self.at:
@@ -69,12 +73,14 @@ class Present:
         return leg
 
     def sizes(self, venue: str, rows: int) -> Floats:
-        known = self.books.curve.size_by_venue[self.venue(venue).name][: self.row].copy()
+        first = max(0, self.row - rows)
+        known = self.books.curve.size_by_venue[self.venue(venue).name][first : self.row].copy()
         if self.stretch is not None:
             projection = self.stretch.projections.get(venue)
-            since = self.stretch.start
-            known[since:] = projection.size[: self.row - since] if projection else 0.0
-        return known[max(0, self.row - rows) :]
+            settled = max(0, self.stretch.start - first)
+            unsettled = slice(max(first, self.stretch.start) - self.stretch.start, self.row - self.stretch.start)
+            known[settled:] = projection.size[unsettled] if projection else 0.0
+        return known
 
     def quote(self, order: Trade) -> OrderFilled:
         return self.venue(order.venue).execute(order, Draft(self._present_book()), self.moment(None))
@@ -86,7 +92,7 @@ class Present:
         """A venue by its name; raises `ScenarioError` for one that the scenario does not have."""
         try:
             return self.venues[name]
-        except KeyError:
+        except (KeyError, TypeError):
             raise ScenarioError(f"unknown venue {name!r}; expected one of {', '.join(self.venues)}") from None
 
     def moment(self, cause: int | None) -> Moment:

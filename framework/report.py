@@ -1,6 +1,7 @@
 """The printed report of a run: tables for people, the place where numbers are rounded."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import cast
 
 import numpy as np
@@ -32,6 +33,9 @@ WATERFALL_WORDS = {
     "result": "Result",
 }
 
+COUNTS = ("capital_rebalances", "full_rotations", "margin_calls")
+"""Counts of what only some strategies do."""
+
 
 def report(
     assembly: Assembly,
@@ -40,7 +44,19 @@ def report(
     comparison: Comparison | None = None,
     beside: Sequence[Cell] = (),
 ) -> Iterator[Grid]:
-    """The tables of a report in the order in which they are printed: what came out, why, and what it was made of."""
+    """The tables of a report in the order in which they are printed: what came out, why, and what it was made of.
+
+    What says nothing is left out: tables without rows, columns that are empty or zero in every row, venues that nothing
+    went through, rules that are set nowhere, counts and buckets of zero.
+    """
+    for grid in _tables(assembly, run, summary, comparison, beside):
+        if grid.rows:
+            yield grid.told()
+
+
+def _tables(
+    assembly: Assembly, run: Run, summary: Summary, comparison: Comparison | None, beside: Sequence[Cell]
+) -> Iterator[Grid]:
     yield _performance(summary)
     yield _waterfall(assembly, run)
     yield _fees(run)
@@ -55,7 +71,7 @@ def report(
     if beside and assembly.scenario.coarser:
         yield _coarser(assembly.scenario.coarser.interval, beside)
     yield _market(run)
-    yield _rules(assembly)
+    yield _rules(assembly, run)
 
 
 def _grid(title: str, *columns: str) -> Grid:
@@ -67,25 +83,33 @@ def _market(run: Run) -> Grid:
     ruled = any(each.fill != "drop" for each in market.coverage)
     grid = _grid(
         f"Market: {len(market):,} rows, {market.date(0)} to {market.date(len(market) - 1)}",
-        "series", "<file", "samples", "used", "outside", "dropped", *(("<where missing", "filled") if ruled else ()),
+        "series", "<file", "samples", "used", "outside", "dropped", "<where missing", "filled",
     )  # fmt: skip
-    for each in market.coverage:
-        rule = (each.fill, f"{each.filled:,}") if ruled else ()
-        counts = (each.samples, each.used, each.outside, each.dropped)
-        grid.add(each.series, each.file, *(f"{count:,}" for count in counts), *rule)
+    counts = [(each.samples, each.used, each.outside, each.dropped, each.filled) for each in market.coverage]
+    some = np.any(counts, axis=0)
+    for each, count in zip(market.coverage, counts, strict=True):
+        *numbers, filled = (f"{number:,}" if shown else "" for number, shown in zip(count, some, strict=True))
+        grid.add(each.series, each.file, *numbers, str(each.fill) if ruled else "", filled)
     dropped = market.dropped_rows
     grid.note = f"{len(dropped):,} rows dropped, which not all series have; first {dropped[0]}" if dropped else ""
     return grid
 
 
-def _rules(assembly: Assembly) -> Grid:
+def _rules(assembly: Assembly, run: Run) -> Grid:
+    """The rules of the venues that something went through; one that is set nowhere is none."""
+    records, accounts = run.ledger.records(), run.ledger.accounts
+    codes = np.union1d(records["debit"], records["credit"])
+    touched = {accounts[code] for code in codes.tolist()}
     rules = {
         venue.name: _flat(asdict(cast("AttrsInstance", venue), filter=lambda field, _: field.init))
         for venue in assembly.venues
+        if not touched.isdisjoint(venue.accounts())
     }
     grid = _grid("Venue rules", "rule", *rules)
     for rule in dict.fromkeys(rule for each in rules.values() for rule in each if rule != "name"):
-        grid.add(rule, *(str(each.get(rule, "")) for each in rules.values()))
+        cells = ["" if each.get(rule) is None else str(each[rule]) for each in rules.values()]
+        if any(cell not in ("", "()") for cell in cells):
+            grid.add(rule, *cells)
     return grid
 
 
@@ -111,7 +135,8 @@ def _performance(summary: Summary) -> Grid:
         ("Liquidations", "liquidations", "{}"),
         ("Ledger transfers", "transfers", "{:,}"),
     ):
-        grid.add(words, form.format(summary[key]))
+        if summary[key] or key not in COUNTS:
+            grid.add(words, form.format(summary[key]))
     return grid
 
 
@@ -137,17 +162,19 @@ def _fees(run: Run) -> Grid:
     paid = {account: amount for account, amount in fees_usd(run).items() if amount}
     for account, amount in paid.items():
         grid.add(account, f"{amount:,.2f}")
-    grid.add("Total", f"{sum(paid.values()):,.2f}")
+    if paid:
+        grid.add("Total", f"{sum(paid.values()):,.2f}")
     return grid
 
 
 def _waterfall(assembly: Assembly, run: Run) -> Grid:
     grid = _grid("P&L waterfall", "bucket", "USD")
     steps = waterfall(run)
-    for name, amount in steps.steps():
-        grid.add(WATERFALL_WORDS[name], f"{round(amount, 2) + 0:+,.2f}")
+    amounts = {WATERFALL_WORDS[name]: amount for name, amount in steps.steps()}
     if assembly.scenario.rulebook:
-        grid.add("The study's MTM drag (its plug)", f"{steps.study_drag:+,.2f}")
+        amounts["The study's MTM drag (its plug)"] = steps.study_drag
+    for words, amount in amounts.items():
+        _add_step(grid, words, [amount])
     return grid
 
 
@@ -171,7 +198,8 @@ def _daybook(run: Run, book: Daybook) -> Iterator[Grid]:
     rows = sorted({0, len(run.market) - 1, *np.flatnonzero(book.reduction_coins > 0).tolist()})
     columns = book.columns
     held, asked = list(columns)[:8], list(columns)[8:]
-    for title, names in (("Daybook: what a day began and ended with", held), ("Daybook: margin and value", asked)):
+    for title, known in (("Daybook: what a day began and ended with", held), ("Daybook: margin and value", asked)):
+        names = [name for name in known if columns[name][rows].round(2).any()]
         grid = _grid(title, "date", *(name.removesuffix("_usd").replace("_", " ") for name in names))
         for row in rows:
             grid.add(run.market.date(row), *(f"{round(columns[name][row], 2) + 0.0:,.2f}" for name in names))
@@ -199,8 +227,15 @@ def _readings(comparison: Comparison) -> Grid:
     for bucket, words in WATERFALL_WORDS.items():
         amounts = [column[bucket] for column in columns]
         amounts += [column[bucket] - columns[0][bucket] for column in columns[1:]]
-        grid.add(words, *(f"{round(amount, 2) + 0:+,.2f}" for amount in amounts))
+        _add_step(grid, words, amounts)
     return grid
+
+
+def _add_step(grid: Grid, words: str, amounts: Sequence[Decimal]) -> None:
+    """A row of a waterfall, unless it is zero to the cent and has not to be."""
+    cents = [round(amount, 2) + 0 for amount in amounts]
+    if any(cents) or words in (WATERFALL_WORDS["unexplained"], WATERFALL_WORDS["result"]):
+        grid.add(words, *(f"{each:+,.2f}" for each in cents))
 
 
 def _coarser(interval: str, cells: Sequence[Cell]) -> Grid:

@@ -13,11 +13,12 @@ from framework.accrual import rows_until
 from framework.books import Books
 from framework.clock import Clock, Phase
 from framework.conditions import Condition, event_of
-from framework.errors import ScenarioError
+from framework.errors import CarrybookError, ScenarioError
 from framework.events import Ended, Event, Started, TransferArrived, Unstaked
 from framework.execution import Execution
 from framework.hooks import orders_of
 from framework.market import Market
+from framework.mistakes import asked, located, mistakes_told, projecting
 from framework.orders import Order
 from framework.present import Present
 from framework.run import Run
@@ -28,8 +29,8 @@ from framework.venue import CAPITAL, CASH, Projection, Stretch, Venue
 
 FIRST_WINDOW = 512
 """Rows that are projected at once in the beginning; the window doubles while nobody acts."""
-LEAST_WINDOW = 16
-"""After somebody acted, the window is twice as long as it took, and at least this long."""
+LEAST_WINDOW = 32
+"""After somebody acted, the window is four times as long as it took, and at least this long."""
 
 
 class Simulation:
@@ -51,8 +52,10 @@ class Simulation:
     ) -> None:
         self._market = market
         self._venues = {venue.name: venue for venue in venues}
+        self._projecting = {venue.name: projecting(venue) for venue in venues}
         self._strategy = strategy
         self._conditions = _checked(strategy.conditions(), self._venues)
+        self._asked = [asked(condition) for condition in self._conditions]
         self._capital = USDC.nearest(capital_usd)
         self._entry = entry
         self._rows_at_once = rows_at_once
@@ -62,8 +65,10 @@ class Simulation:
         self._execution = Execution(self._present, self._arrived)
 
     def run(self) -> Run:
-        """Play the market to its end."""
-        self._clock.run(self._play())
+        """Play the market to its end; raises `CarrybookError`, also for a mistake in a user's own class."""
+        parts = (self._strategy, *self._conditions, *self._venues.values())
+        with mistakes_told(parts, self._market, lambda: self._present.row):
+            self._clock.run(self._play())
         return Run(
             market=self._market,
             ledger=self._books.ledger,
@@ -91,7 +96,7 @@ class Simulation:
                 continue
             row, acted = yield from self._walk(row, min(stop, row + window))
             if self._rows_at_once is None:
-                window = max(LEAST_WINDOW, 2 * (row - since)) if acted else 2 * window
+                window = max(LEAST_WINDOW, 4 * (row - since)) if acted else 2 * window
             if acted:
                 since = row
         yield from self._let_arrive(int(market.at_ns[-1]), row)
@@ -112,7 +117,7 @@ class Simulation:
         """Let the rows pass until somebody acts; returns the next row, and whether somebody did."""
         clock, present = self._clock, self._present
         stretch = present.stretch = self._project(start, stop)
-        holds = [condition.holds(stretch) for condition in self._conditions]
+        holds = [ask(stretch) for ask in self._asked]
         liquidated = [projection.liquidated for projection in stretch.projections.values()]
         for wake in _any_row([*holds, *liquidated]):
             offset = int(wake)
@@ -141,8 +146,8 @@ class Simulation:
     def _project(self, start: int, stop: int) -> Stretch:
         projections: dict[str, Projection] = {}
         stretch = Stretch(self._market, start, stop, projections)
-        for name, venue in self._venues.items():
-            projection = venue.project(self._books.ledger, stretch)
+        for name, project in self._projecting.items():
+            projection = project(self._books.ledger, stretch)
             if projection is not None:
                 projections[name] = projection
         return stretch
@@ -165,18 +170,26 @@ class Simulation:
             condition = self._conditions[index]
             met = event_of(condition, self._present)
             recorded: Event | None = None
-            for order in self._orders(self._strategy.on_event, met, self._present):
+            orders = self._orders(self._strategy.on_event, met, self._present)
+            for order in orders:
                 if recorded is None:
                     self._present.settle()
                     recorded = evolve(met, event=self._books.events.next_id)
                     self._books.post(recorded)
-                self._execution.execute(order, recorded.event)
+                try:
+                    self._execution.execute(order, recorded.event)
+                except CarrybookError as error:
+                    raise located(error, (self._strategy,), orders) from error.__cause__
             acted = acted or recorded is not None
         return acted
 
     def _obey(self, cause: Event, hook: Callable[..., Iterable[Order]], *told: object) -> None:
-        for order in self._orders(hook, *told):
-            self._execution.execute(order, cause.event)
+        orders = self._orders(hook, *told)
+        for order in orders:
+            try:
+                self._execution.execute(order, cause.event)
+            except CarrybookError as error:
+                raise located(error, (self._strategy,), orders) from error.__cause__
 
     def _orders(self, hook: Callable[..., Iterable[Order]], *told: object) -> Iterator[Order]:
         return orders_of(self._strategy, hook, *told, at=self._present)

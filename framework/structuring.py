@@ -4,7 +4,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, Union
@@ -19,36 +19,56 @@ Structured = TypeVar("Structured")
 
 RULE = re.compile(r"'(\w+)' must be (.+): (.+)")
 """How a validator says what is wrong, those of attrs and ours alike: field, rule, value."""
+UNKNOWN = ": unknown key"
+"""What is told first: a key that is misspelt is missing as well."""
 
 
-def structure(table: object, cls: type[Structured], key: str) -> Structured:
-    """`table` as a value of `cls`; raises `ScenarioError` with the first wrong key below `key`."""
+def structure(table: object, cls: type[Structured], key: str, given: Mapping[str, object] | None = None) -> Structured:
+    """`table` as a value of `cls`; raises `ScenarioError` with the first wrong key below `key`.
+
+    `given` are further fields, which are not the table's to set.
+    """
+    given = given or {}
     if not isinstance(table, dict):
         raise ScenarioError(f"{key}: {table!r}; expected a table")
     if not has(cls):
         raise ScenarioError(f"{key}: {cls.__name__} is not an attrs class; decorate it with attrs.frozen")
+    for name in given:
+        if name not in fields_dict(cls):
+            raise ScenarioError(f"{key}: {cls.__name__} has no field `{name}`; expected `{name}: str` among its fields")
+        if name in table:
+            raise ScenarioError(_unknown(key, name, cls, given))
     try:
-        return _CONVERTER.structure(table, cls)  # type: ignore[return-value]
+        return _CONVERTER.structure({**table, **given}, cls)  # type: ignore[return-value]
     except ClassValidationError as error:
-        raise ScenarioError(next(_complaints(error, key))) from None
+        complaints = list(_complaints(error, key, given))
+        raise ScenarioError(next((each for each in complaints if UNKNOWN in each), complaints[0])) from None
 
 
-def _complaints(error: BaseException, key: str) -> Iterator[str]:
+def _unknown(key: str, name: str, cls: type, given: Collection[str]) -> str:
+    """The complaint about a key that no field has, or one that is not the table's to set."""
+    known = [each for each, field in fields_dict(cls).items() if field.init and each not in given]
+    close = get_close_matches(name, known, n=1)
+    some = f"expected one of {', '.join(known)}" if known else f"{cls.__name__} has no fields; expected one with a type"
+    return f"{_below(key, name)}{UNKNOWN}; {f'did you mean {close[0]}?' if close else some}"
+
+
+def _complaints(error: BaseException, key: str, given: Collection[str] = ()) -> Iterator[str]:
     """The complaints within an error, each with the full key that it is about."""
     if isinstance(error, ClassValidationError | IterableValidationError):
         for each in error.exceptions:
-            below = key
+            below, kind = key, None
             for note in getattr(each, "__notes__", ()):
                 below = _below(below, str(getattr(note, "name", getattr(note, "index", ""))))
-            yield from _complaints(each, below)
+                kind = getattr(note, "type", None)
+            if isinstance(each, KeyError):
+                is_table = typing.get_origin(kind) is dict or (isinstance(kind, type) and has(kind))
+                yield f"{below}: missing; expected a {'table' if is_table else 'value'}"
+            else:
+                yield from _complaints(each, below, given if below == key else ())
     elif isinstance(error, ForbiddenExtraKeysError):
         for name in sorted(error.extra_fields):
-            known = [each for each, field in fields_dict(error.cl).items() if field.init]
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
-            yield f"{_below(key, name)}: unknown key; {hint}"
-    elif isinstance(error, KeyError):
-        yield f"{key}: missing; expected a value"
+            yield _unknown(key, name, error.cl, given)
     elif rule := RULE.fullmatch(_words(error)):
         name, expected, value = rule.groups()
         yield f"{_below(key, name)}: {value}; expected {expected}"

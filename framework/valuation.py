@@ -1,7 +1,9 @@
 """What a run is worth and why: equity, waterfall and metrics, from the ledger and the market in exact numbers."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from attrs import fields, frozen
@@ -165,14 +167,15 @@ def metrics(run: Run) -> dict[str, float | int | str]:
     final = decimal(worth.equity())
     capital = USDC.decimal(run.capital)
     fees = fees_of(worth)
-    single = list(run.events.single())
-    fills = [event for event in single if isinstance(event, OrderFilled)]
+    happened: dict[type, list[Any]] = defaultdict(list)
+    for event in run.events.single():
+        happened[type(event)].append(event)
+    fills: list[OrderFilled] = happened[OrderFilled]
     opened = {event.cause for event in fills if event.order == "open"}
     resized = {event.cause for event in fills if event.order == "resize"}
     left = {event.cause: event.reason for event in fills if event.order == "close"}
-    started = {event.event for event in single if isinstance(event, Started)}
-    ended = {event.event for event in single if isinstance(event, Ended)}
-    close = run.market["close"]
+    started, ended = ({event.event for event in happened[kind]} for kind in (Started, Ended))
+    value_usd, close = run.curve.equity_usd, run.market["close"]
     return_pct = float((final / capital - 1) * 100)
     return {
         "capital_usd": float(capital),
@@ -192,21 +195,21 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "other_income_usd": float(falls.other_income),
         "unexplained_usd": float(falls.unexplained),
         "maintenance_fee_usd": float(sum(paid for name, paid in fees.items() if name.endswith(":MaintenanceFee"))),
-        "min_value_usd": float(run.curve.equity_usd.min()),
-        "max_value_usd": float(run.curve.equity_usd.max()),
+        "min_value_usd": float(value_usd.min()),
+        "max_value_usd": float(value_usd.max()),
         "max_drawdown_pct": max_drawdown_pct(run),
         "row_deviation_pct": row_deviation_pct(run),
         "price_move_pct": float((close[-1] / close[0] - 1) * 100),
         "max_net_delta_coins": float(np.abs(run.curve.net_size).max()),
-        "capital_rebalances": sum(isinstance(event, TransferSent) and event.cause not in resized for event in single),
+        "capital_rebalances": sum(event.cause not in resized for event in happened[TransferSent]),
         "full_rotations": len(opened - started),
         "rotations": len(opened),
         "forced_rotations": len(left.keys() - ended),
         "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
-        "margin_calls": sum(isinstance(event, MarginCalled) for event in single),
+        "margin_calls": len(happened[MarginCalled]),
         "jitosol_units": JITOSOL.units(run.ledger.holding(JITOSOL)[0]),
         "short_units": _short_units(run),
-        "liquidations": sum(isinstance(event, Liquidated) for event in single),
+        "liquidations": len(happened[Liquidated]),
         "rows": len(run.market),
         "days": days(run),
         "transfers": len(run.ledger),

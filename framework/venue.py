@@ -2,11 +2,11 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import numpy as np
-from attrs import Factory, field, frozen, validators
+from attrs import Attribute, Factory, field, frozen, validators
 from numpy.typing import NDArray
 
 from framework.accounts import Account, Book, Draft
@@ -14,8 +14,8 @@ from framework.accrual import Accrual
 from framework.errors import OrderRefused
 from framework.events import Liquidated, OrderFilled, Side, Unstaked
 from framework.market import Floats, Mark, Market
-from framework.orders import Open, Trade
-from framework.units import USDC
+from framework.orders import Open, Swap, Trade, said
+from framework.units import USDC, Asset
 
 CASH = Account("Assets:Wallet:Cash", USDC, floor=True)
 """Money that is on no venue."""
@@ -23,9 +23,16 @@ CAPITAL = Account("Equity:Capital", USDC)
 IN_TRANSIT = Account("Assets:Bridge:InTransit", USDC, floor=True)
 """Money that has left one venue and not reached the other."""
 BRIDGE_FEE = Account("Expenses:Bridge:Fee", USDC)
+ABOVE_NOTHING = "a finite number above 0"
 
 not_negative = validators.ge(0.0)
 fraction = validators.and_(validators.ge(0.0), validators.lt(1.0))
+
+
+def basis_points(_: object, attribute: "Attribute[float]", bps: float) -> None:
+    """The validator of every fee in basis points: from nothing to the whole; raises `ValueError`."""
+    if not 0 <= bps <= 10_000:
+        raise ValueError(f"'{attribute.name}' must be 0 to 10000 basis points, of which 100 are 1 %: {bps}")
 
 
 @frozen
@@ -119,6 +126,12 @@ class Projection:
     """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
     delta: Floats = field(default=Factory(lambda self: self.size, takes_self=True))
     """Coins as which position and tokens together move."""
+    _liquidation_price: Callable[[], Floats | float] = field(default=lambda: float("nan"))
+
+    @property
+    def liquidation_price(self) -> Floats:
+        """Price at which the venue would liquidate, USD, worked out when it is asked for; as in `Leg`."""
+        return np.broadcast_to(self._liquidation_price(), self.size.shape)
 
 
 @frozen(eq=False)
@@ -142,7 +155,9 @@ class Venue(ABC):
     """A protocol with its rules. Subclasses are frozen values: name and rules in, outcomes out."""
 
     name: str
-    bridge: Bridge
+    """The name of its table in a scenario, which is given to it."""
+    bridge: Bridge = Bridge()
+    """A way without fee or delay, unless a subclass has a field for it."""
 
     @abstractmethod
     def accounts(self) -> tuple[Account, ...]:
@@ -172,7 +187,7 @@ class Venue(ABC):
 
     def liquidate(self, draft: Draft, moment: Moment) -> Liquidated:
         """Write the liquidation of the position into `draft`."""
-        raise OrderRefused(refusal(self.name, moment, "a liquidation", "expected a venue that liquidates"))
+        raise refusal(self.name, moment, "a liquidation", "it liquidates nothing; expected a venue that does")
 
     def due_ns(self, order: object, at_ns: int) -> int | None:
         """When what an order at `at_ns` leaves outstanding arrives; None where nothing does."""
@@ -180,7 +195,7 @@ class Venue(ABC):
 
     def deliver(self, filled: OrderFilled, draft: Draft, moment: Moment) -> Unstaked:
         """Write the arrival of what an order left outstanding into `draft`."""
-        raise OrderRefused(refusal(self.name, moment, filled.order, "expected a venue with outstanding orders"))
+        raise refusal(self.name, moment, filled.order, "it leaves no order outstanding; expected a venue that does")
 
     def penalty_account(self) -> Account | None:
         """Where penalties are booked; None where there are none."""
@@ -192,16 +207,16 @@ class Venue(ABC):
 
     def receive(self, draft: Draft, source: Account, amount: int, moment: Moment, kind: str) -> None:
         """Take in `amount` of USDC from `source`: margin, or repayment of a loan."""
-        raise OrderRefused(refusal(self.name, moment, kind, "expected a venue that takes deposits"))
+        raise refusal(self.name, moment, f"a {_spaced(kind)}", "it takes no deposits; expected a venue that does")
 
     def pay(self, draft: Draft, target: Account, amount: int, moment: Moment, kind: str) -> None:
         """Pay `amount` of USDC out to `target`, an expense or another holder: margin, or a larger loan."""
-        raise OrderRefused(refusal(self.name, moment, kind, "expected a venue that holds money"))
+        raise refusal(self.name, moment, f"a {_spaced(kind)}", "it holds no money; expected a venue that does")
 
 
 def unknown_order(venue: str, order: object, moment: Moment, known: str) -> OrderRefused:
     """The refusal of an order that a venue does not know."""
-    return OrderRefused(refusal(venue, moment, order, f"expected {known}"))
+    return refusal(venue, moment, order, f"it is no order for this venue; expected {known}")
 
 
 def account_part(name: str) -> str:
@@ -242,18 +257,51 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and math.isfinite(value)
 
 
-def check_open(venue: str, order: Open, moment: Moment) -> None:
-    """Refuse an opening whose numbers cannot be; raises `OrderRefused`."""
-    if not (is_number(order.size) and order.size > 0 and isinstance(order.side, Side)):
-        raise OrderRefused(refusal(venue, moment, order, "expected a side and a finite size above 0"))
+def check_open(venue: str, order: Open, moment: Moment, side: Side | None = None) -> None:
+    """Refuse an opening whose fields cannot be, or that is not on the one `side` of a venue; raises `OrderRefused`."""
+    if side not in (None, order.side) or not isinstance(order.side, Side):
+        expected = (side,) if side else tuple(Side)
+        raise wrong(venue, moment, order, "side", " or ".join(f"Side.{each.name}" for each in expected))
+    if not (is_number(order.size) and order.size > 0):
+        raise wrong(venue, moment, order, "size", ABOVE_NOTHING)
     if not is_number(order.funds_usd) or order.funds_usd < 0:
-        raise OrderRefused(refusal(venue, moment, order, "expected finite funds of 0 or more"))
+        raise wrong(venue, moment, order, "funds_usd", "a finite number, 0 or more")
     quoted_usd = order.quoted_notional_usd
     if quoted_usd is not None and not (is_number(quoted_usd) and quoted_usd >= 0):
-        raise OrderRefused(refusal(venue, moment, order, "expected a finite quoted notional of 0 or more"))
+        raise wrong(venue, moment, order, "quoted_notional_usd", "a finite number, 0 or more, or None")
 
 
-def refusal(venue: str, moment: Moment, order: object, why: str) -> str:
-    """The words of an `OrderRefused`: which order, where, when, and why."""
+def check_swap(venue: str, order: Swap, moment: Moment, assets: Collection[str]) -> None:
+    """Refuse a swap of anything but two of these assets, by code; raises `OrderRefused`."""
+    for name in ("sell", "buy"):
+        if getattr(order, name) not in assets:
+            raise wrong(venue, moment, order, name, f"one of {', '.join(assets)}")
+    if order.sell == order.buy:
+        raise wrong(venue, moment, order, "buy", "another asset than is sold")
+
+
+def positive(venue: str, moment: Moment, order: object, name: str, asset: Asset) -> int:
+    """A field of an order in atomic units of `asset`; raises `OrderRefused` unless it is finite and above 0."""
+    value = getattr(order, name)
+    if not (is_number(value) and value > 0 and math.isfinite(value * asset.scale)):
+        raise wrong(venue, moment, order, name, ABOVE_NOTHING)
+    atoms = asset.nearest(value)
+    if not atoms:
+        raise wrong(venue, moment, order, name, f"at least {asset.decimal(1):f} {asset.code}, the least there is")
+    return atoms
+
+
+def wrong(venue: str, moment: Moment, order: object, name: str, expected: str) -> OrderRefused:
+    """The refusal of an order for one of its fields: the field, its value, and what would be right."""
+    return refusal(venue, moment, order, f"{name} is {said(getattr(order, name))}; expected {expected}")
+
+
+def _spaced(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def refusal(venue: str, moment: Moment, order: object, why: str) -> OrderRefused:
+    """An order that is refused, in one line: which, where, when, after which event, and why."""
     day = moment.mark.market.date(moment.row)
-    return f"{venue} refuses {order} in row {moment.row + 1}, {day} (event {moment.cause}): {why}"
+    cause = "" if moment.cause is None else f", event {moment.cause}"
+    return OrderRefused(f"{venue} refuses {order} in row {moment.row + 1} ({day}{cause}): {why}")

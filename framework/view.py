@@ -22,6 +22,10 @@ class View(Protocol):
     def price(self) -> float:
         """The row's close in USD: the price at which orders are executed."""
 
+    @property
+    def row_years(self) -> float:
+        """How long the row is, in years of 365 days: what a yearly rate earns in it is rate x this."""
+
     def price_of(self, token: str) -> float:
         """The price of a token by its code, such as JITOSOL, in USD; raises `ScenarioError` for an unknown one."""
 
@@ -52,6 +56,7 @@ class StillView:
 
     at_ns: int = 0
     price: float
+    row_years: float = 1 / 365
     cash_usd: float = 0.0
     legs: Mapping[str, Leg] = field(factory=dict)
     quotes: Callable[[Trade], OrderFilled] | None = None

@@ -5,7 +5,7 @@ Money is counted in integers of 10^-`PLACES` USD, so a sum that should be zero i
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from operator import mul
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ PLACES = 36
 """Decimals of the integers in which USD are counted: enough for any price times any amount."""
 FEW_DIGITS = 10**15
 """Below this an integer over a power of ten is one float, and that float is no other such fraction."""
+LIMB_BITS = 21
+"""Integers are multiplied in limbs of so many bits: a product has 42, and sums of `MOST_PRODUCTS` stay below 2^63."""
+MOST_PRODUCTS = 1 << 20
 
 
 @frozen(kw_only=True, eq=False)
@@ -52,6 +55,20 @@ class Prices:
         decimals = max(-min(0, int(each.as_tuple().exponent)) for each in written)
         return cls(values=np.array([int(each.scaleb(decimals)) for each in written], dtype=object), decimals=decimals)
 
+    @cached_property
+    def _limbs(self) -> Ints:
+        return limbs(self.values)
+
+    def total(self, amounts: Ints, rows: Ints) -> int:
+        """The sum of amounts times the values of their rows, exactly."""
+        total = 0
+        for start in range(0, len(amounts), MOST_PRODUCTS):
+            part = slice(start, start + MOST_PRODUCTS)
+            sums = limbs(amounts[part]) @ self._limbs.take(rows[part], axis=1).T
+            for (left, right), each in np.ndenumerate(sums):
+                total += int(each) << LIMB_BITS * (left + right)
+        return total
+
     def usd(self, asset: Asset, atoms: int, row: int) -> int:
         """Atomic units at the price of a row, counted from 1, as an integer of 10^-PLACES USD; row 0 is the opening."""
         return atoms * int(self.values[row]) * self.scale(asset)
@@ -79,17 +96,39 @@ def priced(accounts: Sequence[Account]) -> Sequence[Asset]:
     return [asset for asset in dict.fromkeys(account.asset for account in accounts) if asset != USDC]
 
 
+def limbs(values: NDArray[Any]) -> Ints:
+    """Integers in limbs of `LIMB_BITS`, the least first and the last with the sign: shape (limbs, values)."""
+    cut = []
+    while max(int(values.max(initial=0)), -int(values.min(initial=0))) >> LIMB_BITS:
+        cut.append(values & (1 << LIMB_BITS) - 1)
+        values = values >> LIMB_BITS
+    return np.stack([*cut, values]).astype(np.int64)
+
+
 @frozen(kw_only=True, eq=False)
 class Flow:
     """Part of what went through one account in one batch: shape (entries,), amounts signed, debits less credits."""
 
     account: Account
-    seq: Ints
-    event: Ints
-    at_ns: Ints
     amounts: Ints
-    rows: Ints
-    """Price rows as in `Prices`."""
+    _batch: Records
+    _first_seq: int
+    _entries: NDArray[np.intp]
+
+    @cached_property
+    def seq(self) -> Ints:
+        """The number of each transfer in the ledger."""
+        return self._first_seq + self._entries
+
+    @cached_property
+    def event(self) -> Ints:
+        """The event behind each transfer."""
+        return self._batch["event"][self._entries]
+
+    @cached_property
+    def at_ns(self) -> Ints:
+        """The instant of each transfer."""
+        return self._batch["at_ns"][self._entries]
 
 
 @frozen(kw_only=True, eq=False)
@@ -131,44 +170,31 @@ class PricedBook:
 
     def flows(self, batch: Records, first_seq: int) -> Iterator[Flow]:
         """What a batch moved on each account that it touches, in the order of the chart."""
-        rows = self.at_ns.searchsorted(batch["at_ns"], side="right")
-        seq = np.arange(first_seq, first_seq + len(batch))
-        touched = np.unique(np.concatenate((np.unique(batch["debit"]), np.unique(batch["credit"]))))
-        for code in touched.tolist():
-            mine = np.flatnonzero((batch["debit"] == code) | (batch["credit"] == code))
-            amounts = np.where(batch["debit"][mine] == code, batch["amount"][mine], -batch["amount"][mine])
-            yield Flow(
-                account=self.accounts[code],
-                seq=seq[mine],
-                event=batch["event"][mine],
-                at_ns=batch["at_ns"][mine],
-                amounts=amounts,
-                rows=rows[mine],
-            )
+        debit, credit, amount = (np.ascontiguousarray(batch[name]) for name in ("debit", "credit", "amount"))
+        for code, account in enumerate(self.accounts):
+            received = debit == code
+            (entries,) = (received | (credit == code)).nonzero()
+            if len(entries):
+                amounts = np.where(received[entries], amount[entries], -amount[entries])
+                yield Flow(account=account, amounts=amounts, batch=batch, first_seq=first_seq, entries=entries)
 
     def usd(self, flow: Flow) -> list[int]:
         """Each entry of a flow at the price of its moment, in 10^-PLACES USD."""
-        if flow.account.asset == USDC:
+        asset = flow.account.asset
+        if asset == USDC:
             return [usdc(amount) for amount in flow.amounts.tolist()]
-        prices = self.prices[flow.account.asset]
-        scale = prices.scale(flow.account.asset)
-        values = prices.values[flow.rows].tolist()
+        scale, values = self.prices[asset].scale(asset), self.prices[asset].values[self._rows(flow)].tolist()
         return [amount * value * scale for amount, value in zip(flow.amounts.tolist(), values, strict=True)]
 
     def worth(self, batches: Iterable[Records]) -> Worth:
         """The worth of every account after all batches."""
         through, balances = dict.fromkeys(self.accounts, 0), dict.fromkeys(self.accounts, 0)
-        seq = 1
         for batch in batches:
-            for flow in self.flows(batch, seq):
+            for flow in self.flows(batch, 1):
                 account = flow.account
-                balances[account] += int(flow.amounts.sum())
-                if account.asset != USDC:
-                    through[account] += self._total(flow)
-            seq += len(batch)
-        for account in self.accounts:
-            if account.asset == USDC:
-                through[account] = usdc(balances[account])
+                moved = int(flow.amounts.sum())
+                balances[account] += moved
+                through[account] += usdc(moved) if account.asset == USDC else self._total(flow)
         left = {account: self.left(account, atoms) for account, atoms in balances.items()}
         return Worth(through=through, left=left, balances=balances)
 
@@ -178,6 +204,10 @@ class PricedBook:
         return usdc(atoms) if asset == USDC else self.prices[asset].usd(asset, atoms, -1)
 
     def _total(self, flow: Flow) -> int:
-        prices = self.prices[flow.account.asset]
-        total: int = sum(map(mul, flow.amounts.tolist(), prices.values[flow.rows].tolist()))
-        return total * prices.scale(flow.account.asset)
+        """A flow at the prices of its moments, in 10^-PLACES USD."""
+        asset = flow.account.asset
+        return self.prices[asset].total(flow.amounts, self._rows(flow)) * self.prices[asset].scale(asset)
+
+    def _rows(self, flow: Flow) -> NDArray[np.intp]:
+        """The price row of each entry."""
+        return self.at_ns.searchsorted(flow.at_ns, side="right")

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from attrs import field, frozen, validators
 
-from framework.conditions import Condition, EveryRow
-from framework.events import Ended, Event, Liquidated
+from framework.conditions import Condition, EveryRow, LiquidationNear, NoPosition
+from framework.events import ConditionMet, Ended, Event, Liquidated
 from framework.orders import Close, Order, PayPenalty, Resize
 from framework.strategy import Strategy
 from framework.view import View
@@ -39,21 +39,25 @@ class FullRotation(Strategy):
     borrowing_rate: str = "usdc_borrowing_apy"
 
     def conditions(self) -> tuple[Condition, ...]:
-        return (EveryRow(),)
+        if self.compounding or self.min_apy_pct:
+            return (EveryRow(),)
+        near = LiquidationNear(self.long, self.liquidation_buffer), LiquidationNear(self.short, self.liquidation_buffer)
+        return NoPosition(self.long), *near
 
     def on_start(self, view: View) -> Iterable[Order]:
         return self._enter(view)
 
     def on_event(self, event: Event, view: View) -> Iterator[Order]:
         held = view.leg(self.long).size != 0 or view.leg(self.short).size != 0
-        if isinstance(event, Ended):
-            yield from close_pair(self.long, self.short)
-        elif not held:
-            yield from self._enter(view)
-        elif reasons := self._reasons(event, view):
-            yield from self._leave(view, reasons[-1])
-        elif self.compounding:
-            yield from self._compound(view)
+        match event:
+            case Ended():
+                yield from close_pair(self.long, self.short)
+            case ConditionMet(condition=NoPosition() | EveryRow()) if not held:
+                yield from self._enter(view)
+            case _ if held and (reasons := self._reasons(event, view)):
+                yield from self._leave(view, reasons[-1])
+            case ConditionMet(condition=EveryRow()) if self.compounding:
+                yield from self._compound(view)
 
     def _enter(self, view: View) -> Iterable[Order]:
         if view.cash_usd <= self.min_capital_usd:

@@ -1,7 +1,6 @@
 """Minimum APY: a policy for any pair, which asks whether the pair has lately earned enough to be kept."""
 
-import sys
-
+import numpy as np
 from attrs import field, frozen, validators
 
 from framework.market import Floats
@@ -24,20 +23,26 @@ class MinimumApy:
     lending_rate: str = "sol_lending_apy"
     borrowing_rate: str = "usdc_borrowing_apy"
     rows: int = 7
-    rows_per_year: int = 365
 
     def missed(self, view: View) -> bool:
         """Whether the window is full and its mean too low; `venue` is one at which the pair is held."""
         if not self.apy_pct:
             return False
-        held = view.sizes(self.venue, sys.maxsize) != 0
-        if not len(held):
-            return False
-        window = self._yields(view, len(held))[held][-self.rows :]
-        return len(window) == self.rows and float(window.mean()) * self.rows_per_year * 100 < self.apy_pct
+        yields = self._yields_held(view)
+        return len(yields) == self.rows and float(yields.mean()) / view.row_years * 100 < self.apy_pct
+
+    def _yields_held(self, view: View) -> Floats:
+        """The yields of the last rows held, as many as there are up to `rows`; looks back no further than it must."""
+        back = 4 * self.rows
+        while True:
+            held = view.sizes(self.venue, back) != 0
+            found = np.count_nonzero(held)
+            if found >= self.rows or len(held) < back:
+                return self._yields(view, len(held))[held][-self.rows :] if found else np.empty(0)
+            back *= 4
 
     def _yields(self, view: View, rows: int) -> Floats:
         funding = view.history(self.funding_rate, rows)
-        lending = view.history(self.lending_rate, rows) / self.rows_per_year
-        borrowing = view.history(self.borrowing_rate, rows) / self.rows_per_year
+        lending = view.history(self.lending_rate, rows) * view.row_years
+        borrowing = view.history(self.borrowing_rate, rows) * view.row_years
         return self.leverage / 2 * (lending + funding) - (self.leverage - 1) / 2 * borrowing

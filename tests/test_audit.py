@@ -198,7 +198,7 @@ def test_a_scenario_that_cannot_be_assembled_leaves_the_thorough_checks_unmade(
     path.write_text(path.read_text().replace("leverage", "levrage"))
     thorough = audit(Folder(forgery.path), thorough=True)[len(CHECKS) :]
     assert {(result.outcome, result.not_made) for result in thorough} == {
-        ("not made", "scenario.toml cannot be assembled: strategy.leverage: missing; expected a value")
+        ("not made", "scenario.toml cannot be assembled: strategy.levrage: unknown key; did you mean leverage?")
     }
 
 
@@ -207,4 +207,4 @@ def test_a_scenario_that_cannot_be_run_again_is_a_finding(runs: dict[str, Path],
     path = forgery.path / "scenario.toml"
     path.write_text(path.read_text().replace("open_fee_bps = 15.0", "gas_usd = 20000.0"))
     again = audit(Folder(forgery.path), thorough=True)[-1]
-    assert again.findings[-1].words.startswith("cannot be run again: the ledger refuses Open(venue='asgard'")
+    assert again.findings[-1].words.startswith("cannot be run again: the ledger refuses a long of 105.574324324 coins")

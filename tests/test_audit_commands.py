@@ -88,10 +88,32 @@ def test_explain_prints_a_tree_and_json(capsys, run):
     assert Decimal(node["usd"]) == sum(Decimal(entry["usd"]) for entry in month["children"])
 
 
+def test_explain_says_debit_and_credit_in_words(capsys, run):
+    """What is earned was given, what is spent received; of what has a price it is said how its profit is made."""
+    day = ("--from", "2025-01-15", "--to", "2025-01-15")
+    _, earned, _ = carrybook(capsys, "explain", run, "funding", *day)
+    assert "+5.063945 USD  funding  (1 entry)" in earned
+    assert "2025-01-15: gave 5.063945 USDC (credit) to Assets:Hyperliquid:Margin  <- event 57" in earned
+    assert "A debit is what an account receives, a credit what it gives" in earned
+    assert "What has a price" not in earned
+    _, spent, _ = carrybook(capsys, "explain", run, "carry", *day)
+    assert "-2.617221 USD  entry 65, 2025-01-15: received 2.617221 USDC (debit) from Liabilities:Asgard:Loan" in spent
+    _, held, _ = carrybook(capsys, "explain", run, "price_pnl", *day)
+    assert "What has a price gains what it is worth at the end" in held
+    _, short, _ = carrybook(capsys, "explain", run, "funding", "--entries", "0")
+    assert "debit" not in short
+
+
 def test_ledger_prints_a_register_and_json(capsys, run):
     code, printed, _ = carrybook(capsys, "ledger", run, "--account", "Income:Hyperliquid", "--limit", "2")
     assert code == 0
-    assert len(printed.splitlines()) == 2
+    head, *lines = printed.splitlines()
+    assert [word.strip() for word in head.split("  ") if word.strip()] == [
+        "entry", "time, UTC", "event", "kind", "debit: receives", "credit: gives", "change", "balance",
+    ]  # fmt: skip
+    assert len(lines) == 2
+    assert all(head.index("debit") == line.index("Assets:") for line in lines)
+    assert all(head.index("credit") == line.index("Income:") for line in lines)
     code, printed, _ = carrybook(capsys, "ledger", run, "--event", "2", "--json")
     lines = [json.loads(line) for line in printed.splitlines()]
     assert {line["event"] for line in lines} == {2}

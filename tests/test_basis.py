@@ -407,15 +407,21 @@ def test_closing_with_nothing_held_is_harmless():
 REFUSED = {
     "an opening": (Open("spot", Side.LONG, 1.0, 100.0), "expected Swap or Close"),
     "a resize": (Resize("spot", 1.0), "expected Swap or Close"),
-    "another coin": (Swap("spot", "USDC", "BTC", 1.0), "expected USDC for SOL, or SOL for USDC"),
-    "the same": (Swap("spot", "SOL", "SOL", 1.0), "expected USDC for SOL, or SOL for USDC"),
-    "nothing": (Swap("spot", "USDC", "SOL", 0.0), "expected a finite amount above 0"),
-    "less than nothing": (Swap("spot", "SOL", "USDC", -1.0), "expected a finite amount above 0"),
-    "no number": (Swap("spot", "USDC", "SOL", "all"), "expected a finite amount above 0"),
-    "not a number": (Swap("spot", "USDC", "SOL", float("nan")), "expected a finite amount above 0"),
-    "more than there is": (Swap("spot", "USDC", "SOL", 10_000.01), "Assets:Wallet:Cash would fall to -0.010000 USDC"),
-    "coins that are not there": (Swap("spot", "SOL", "USDC", 1.0), "Assets:Spot:Coins would fall to -1.000000000 SOL"),
-    "a deposit": (Deposit("spot", 1.0), "expected a venue that takes deposits"),
+    "another coin": (Swap("spot", "USDC", "BTC", 1.0), "buy is 'BTC'; expected one of USDC, SOL"),
+    "the same": (Swap("spot", "SOL", "SOL", 1.0), "buy is 'SOL'; expected another asset than is sold"),
+    "nothing": (Swap("spot", "USDC", "SOL", 0.0), "amount is 0; expected a finite number above 0"),
+    "less than nothing": (Swap("spot", "SOL", "USDC", -1.0), "amount is -1; expected a finite number above 0"),
+    "no number": (Swap("spot", "USDC", "SOL", "all"), "amount is 'all'; expected a finite number above 0"),
+    "not a number": (Swap("spot", "USDC", "SOL", float("nan")), "amount is nan; expected a finite number above 0"),
+    "more than there is": (
+        Swap("spot", "USDC", "SOL", 10_000.01),
+        "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -0.010000 USDC",
+    ),
+    "coins that are not there": (
+        Swap("spot", "SOL", "USDC", 1.0),
+        "Assets:Spot:Coins holds 0.000000000 SOL and would fall to -1.000000000 SOL",
+    ),
+    "a deposit": (Deposit("spot", 1.0), "it takes no deposits; expected a venue that does"),
 }
 
 
@@ -428,10 +434,11 @@ def test_refusals(order, words):
     assert "in row 1" in str(refused.value)
 
 
-def test_a_fee_below_zero_is_refused():
+@pytest.mark.parametrize("bps", [-1.0, 10_000.5])
+def test_a_fee_below_zero_or_above_the_whole_is_refused(bps):
     """The key is named."""
-    with pytest.raises(ScenarioError, match=r"venues.spot.swap_fee_bps: -1.0; expected >= 0"):
-        assemble(Scenario.load(EXAMPLE, ["venues.spot.swap_fee_bps=-1"]), market=flat(2))
+    with pytest.raises(ScenarioError, match=rf"venues.spot.swap_fee_bps: {bps}; expected 0 to 10000 basis points"):
+        assemble(Scenario.load(EXAMPLE, [f"venues.spot.swap_fee_bps={bps}"]), market=flat(2))
 
 
 # Rows that come twice

@@ -193,27 +193,74 @@ def test_money_that_does_not_arrive_before_the_end_stays_in_transit():
     assert run.curve.equity_usd[-1] == 10_000.0
 
 
-TOO_MUCH = "is more than the equity of 5000.000000 USD"
-OVERPAID = "1.000000 USDC is more than the loan of 0.000000 USDC"
-NO_AMOUNT = "expected a finite amount above 0"
+TOO_MUCH = "; expected at most the equity of 5000.000000 USD there"
+OVERPAID = "1.000000 USDC is more than the loan of 0.000000 USDC; expected at most that"
+OVERDRAWN = "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -90000.000000 USDC; expected 0 or more"
+NO_POSITION = "it holds no position; expected Open before Resize"
+IN_ROW_1 = "in row 1 (2025-01-01, event 1): "
 REFUSALS = {
-    "more than the equity": ([SHORT_2X, Withdraw("hyperliquid", 5_000.01)], TOO_MUCH),
-    "a move of more than the equity": ([SHORT_2X, Move("hyperliquid", "asgard", 6e3)], TOO_MUCH),
-    "nothing": ([Deposit("hyperliquid", 0.0)], NO_AMOUNT),
-    "less than nothing": ([Deposit("hyperliquid", -5.0)], NO_AMOUNT),
-    "no number": ([Deposit("hyperliquid", float("nan"))], NO_AMOUNT),
-    "a size of zero": ([Open("hyperliquid", Side.SHORT, 0.0, 5.0)], "expected a side and a finite size above 0"),
-    "a short on a lender": ([Open("asgard", Side.SHORT, 1.0, 5.0)], "expected a long"),
-    "more than the wallet": ([Deposit("hyperliquid", 1e5)], "Assets:Wallet:Cash would fall to -90000.000000 USDC"),
+    "more than the equity": ([SHORT_2X, Withdraw("hyperliquid", 5_000.01)], f"amount_usd is 5000.01{TOO_MUCH}"),
+    "a move of more than the equity": (
+        [SHORT_2X, Move("hyperliquid", "asgard", 6e3)],
+        f"hyperliquid refuses a move of 6000 USD from hyperliquid to asgard {IN_ROW_1}amount_usd is 6000{TOO_MUCH}",
+    ),
+    "nothing": ([Deposit("hyperliquid", 0.0)], "amount_usd is 0; expected a finite number above 0"),
+    "less than nothing": (
+        [Deposit("hyperliquid", -5.0)],
+        f"hyperliquid refuses a deposit of -5 USD {IN_ROW_1}amount_usd is -5; expected a finite number above 0",
+    ),
+    "less than can be": (
+        [Deposit("hyperliquid", 1e-9)],
+        "amount_usd is 1e-09; expected at least 0.000001 USDC, the least there is",
+    ),
+    "no number": ([Deposit("hyperliquid", float("nan"))], "amount_usd is nan; expected a finite number above 0"),
+    "more than a number can be": (
+        [SHORT_2X, Resize("hyperliquid", 1e305)],
+        "size is 1e+305; expected a finite number above 0",
+    ),
+    "more than the books take": (
+        [Open("hyperliquid", Side.SHORT, 1e12, 5.0)],
+        "trade of 1000000000000000000000 SOL-PERP: expected an int above 0 and below 2^63",
+    ),
+    "a size of zero": (
+        [Open("hyperliquid", Side.SHORT, 0.0, 5.0)],
+        f"hyperliquid refuses a short of 0 coins with 5 USD {IN_ROW_1}size is 0; expected a finite number above 0",
+    ),
+    "a short on a lender": (
+        [Open("asgard", Side.SHORT, 1.0, 5.0)],
+        f"asgard refuses a short of 1 coin with 5 USD {IN_ROW_1}side is short; expected Side.LONG",
+    ),
+    "more than the wallet": (
+        [Deposit("hyperliquid", 1e5)],
+        f"the ledger refuses a deposit of 100000 USD {IN_ROW_1}{OVERDRAWN}",
+    ),
     "more than the loan": ([LONG_2X, Deposit("asgard", 5e3), Deposit("asgard", 1.0)], OVERPAID),
-    "a side that is none": ([Open("hyperliquid", "up", 1.0, 5.0)], "expected a side and a finite size above 0"),
-    "funds that are no number": ([Open("hyperliquid", Side.SHORT, 1.0, float("inf"))], "expected finite funds"),
-    "a fee on less than nothing": ([Open("asgard", Side.LONG, 1.0, 5.0, -9.0)], "expected a finite quoted notional"),
-    "a move to itself": ([SHORT_2X, Move("hyperliquid", "hyperliquid", 5.0)], "expected another venue as its target"),
-    "a penalty of nothing": ([PayPenalty("hyperliquid", 0.0)], NO_AMOUNT),
-    "a resize of nothing": ([Resize("hyperliquid", 1.0)], "expected an open position and a size above 0"),
-    "a resize of no loan": ([Resize("asgard", 1.0)], "expected an open position and a size above 0"),
+    "a side that is none": (
+        [Open("hyperliquid", "short", 1.0, 5.0)],
+        f"a 'short' of 1 coin with 5 USD {IN_ROW_1}side is 'short'; expected Side.LONG or Side.SHORT",
+    ),
+    "funds that are no number": (
+        [Open("hyperliquid", Side.SHORT, 1.0, float("inf"))],
+        "funds_usd is inf; expected a finite number, 0 or more",
+    ),
+    "a fee on less than nothing": (
+        [Open("asgard", Side.LONG, 1.0, 5.0, -9.0)],
+        "quoted_notional_usd is -9; expected a finite number, 0 or more, or None",
+    ),
+    "a move to itself": (
+        [SHORT_2X, Move("hyperliquid", "hyperliquid", 5.0)],
+        "target is 'hyperliquid'; expected another venue than the source",
+    ),
+    "a penalty of nothing": ([PayPenalty("hyperliquid", 0.0)], "a penalty of 0 USD"),
+    "a resize of nothing": ([Resize("hyperliquid", 1.0)], f"refuses a resize to 1 coin {IN_ROW_1}{NO_POSITION}"),
+    "a resize of no loan": ([Resize("asgard", 1.0)], NO_POSITION),
+    "a resize to text": ([SHORT_2X, Resize("hyperliquid", "1")], "size is '1'; expected a finite number above 0"),
+    "a resize of a loan to no number": (
+        [LONG_2X, Resize("asgard", float("nan"))],
+        f"a resize to nan coins {IN_ROW_1}size is nan; expected a finite number above 0",
+    ),
     "an unknown venue": ([Close("kraken")], "unknown venue 'kraken'; expected one of asgard, hyperliquid"),
+    "a venue that is no name": ([Close([])], "unknown venue []; expected one of asgard, hyperliquid"),
     "no order": (["buy"], "the strategy yielded 'buy' in row 1; expected an order"),
 }
 

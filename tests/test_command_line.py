@@ -119,18 +119,25 @@ BAD_SETTINGS = {
     "strategy.levrage=2": "strategy.levrage: unknown key; did you mean leverage?",
     "strategy.short=binance": "strategy.short: unknown venue 'binance'; expected one of asgard, hyperliquid, drift",
     "strategy.short=asgard": "strategy.short: asgard; expected another venue than the long leg's",
-    "strategy.class=moon": "strategy.class: unknown strategy 'moon'; expected one of capital_rebalance",
+    "strategy.class=moon": "'moon'; expected one of capital_rebalance, full_rotation, margin_call, static, or",
     "strategy.class=no_such.module:Thing": "unknown strategy 'no_such.module:Thing'; no module 'no_such.module' in",
     "strategy.class=json:JSONDecoder": "strategy.class: 'json:JSONDecoder' is not a strategy",
+    "strategy.class=my.module.Thing": "unknown strategy 'my.module.Thing'; did you mean my.module:Thing?",
+    "stratgy.leverage=3": "stratgy: unknown key; did you mean strategy?",
     "strategy.class=3": "strategy.class: 3; expected the name of a strategy",
     "strategy=3": "strategy: 3",
     "venues.kraken.coin=SOL": "venues.kraken.class: unknown venue 'kraken'; expected one of asgard, drift, hyperliquid",
     "venues.asgard=15": "venues.asgard: expected a table",
-    "venues.asgard.open_fee_bps=-1": "venues.asgard.open_fee_bps: -1.0; expected >= 0",
+    "venues.asgard.open_fee_bps=-1": "venues.asgard.open_fee_bps: -1.0; expected 0 to 10000 basis points",
+    "venues.asgard.open_fee_bps=15000": "expected 0 to 10000 basis points, of which 100 are 1 %",
+    "venues.hyperliquid.taker_fee_bps=10001": "hyperliquid.taker_fee_bps: 10001.0; expected 0 to 10000 basis",
+    "venues.drift.taker_fee_bps=-3.5": "venues.drift.taker_fee_bps: -3.5; expected 0 to 10000 basis points",
     "venues.hyperliquid.maintenance_margin=1.5": "venues.hyperliquid.maintenance_margin: 1.5; expected < 1",
     "venues.hyperliquid.liquidation_penalty.of=luck": "penalty.of: 'luck'; expected one of equity, notional",
     "venues.hyperliquid.funding_rate=moon": "venue hyperliquid reads 'moon', which no source gives",
-    "rulebook.class=asgard": "rulebook.class: 'asgard' is not a rulebook",
+    "rulebook.class=asgard": "rulebook.class: unknown rulebook 'asgard'; the module has no rulebook",
+    "strategy.class=pair": "strategy.class: unknown strategy 'pair'; the module has no strategy",
+    "venues.asgard.name=lender": "venues.asgard.name: unknown key; expected one of coin, open_fee_bps, ",
     "rulebook.look_ahead_at_entry=1": "rulebook.look_ahead_at_entry: 1; expected true or false",
     "capital_usd": "--set capital_usd: expected KEY=VALUE",
     "capital_usd.x=1": "capital_usd is 10000, not a table",
@@ -156,6 +163,27 @@ def test_files_that_cannot_be_read_are_one_line(capsys, tmp_path):
     code, printed, complaint = carrybook(capsys, "run", SCENARIO, "--out", tmp_path / "file")
     assert (code, printed, complaint.count("\n")) == (2, "", 1)
     assert "expected a directory for runs" in complaint
+
+
+def test_a_misspelt_table_is_told_before_the_one_that_is_missing_for_it(capsys, tmp_path):
+    """And one that is missing alone is told to be a table."""
+    scenario = tmp_path / "scenario.toml"
+    text = SCENARIO.read_text()
+    scenario.write_text(text.replace("[strategy]", "[stratgy]"))
+    assert refused(capsys, tmp_path, scenario).endswith("stratgy: unknown key; did you mean strategy?\n")
+    scenario.write_text(text.partition("[strategy]")[0])
+    assert refused(capsys, tmp_path, scenario).endswith("strategy: missing; expected a table\n")
+    scenario.write_text(text.replace('name = "', 'title = "'))
+    assert "title: unknown key; expected one of name, capital_usd" in refused(capsys, tmp_path, scenario)
+
+
+def test_a_command_without_anything_shows_its_help_in_lines(capsys):
+    """It is no mistake that is squeezed into one."""
+    for arguments in ([], ["new"]):
+        code, printed, complaint = carrybook(capsys, *arguments)
+        assert (code, printed) == (2, "")
+        assert complaint.startswith("Usage: ")
+        assert "\n  -h, --help" in complaint
 
 
 def test_wrong_usage_is_one_line_too(capsys):

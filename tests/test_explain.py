@@ -110,6 +110,26 @@ def test_an_entry_of_funding_leads_to_the_rows_that_made_it(example: str, folder
             assert example in ("static", "full_rotation"), "only at cost is a price no cell of the market"
 
 
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_entry_says_what_its_account_received_or_gave(example: str, folders: Callable[[str], Folder]) -> None:
+    """With the other side of the transfer, and the same amount that the ledger has to the last unit."""
+    folder = folders(example)
+    ledger = read_frame(folder.path, "ledger").set_index("seq")
+    words = re.compile(r"entry (\d+), [\d-]+: (received|gave) ([\d.]+) ([A-Z-]+) \((debit|credit)\) (from|to) (\S+)")
+    nodes = [(above[-2], node) for above, node in explain(folder, "result").walk() if node.event is not None]
+    told = [(account, words.fullmatch(node.label)) for account, node in nodes[:: max(1, len(nodes) // 50)]]
+    for account, match in told:
+        assert match is not None
+        seq, did, amount, asset, term, way, other = match.groups()
+        row = ledger.loc[int(seq)]
+        assert (did, term, way) == (("received", "debit", "from") if term == "debit" else ("gave", "credit", "to"))
+        assert account == f"{row[term]} ({row.asset})"
+        assert other == row["credit" if term == "debit" else "debit"]
+        code = next(each for each in folder.assets if each.code == asset == row.asset)
+        assert Decimal(amount) == code.decimal(int(row.amount))
+    assert {match[5] for _, match in told if match} == {"debit", "credit"}
+
+
 def test_what_is_neither_a_bucket_nor_a_figure_is_refused(folders: Callable[[str], Folder]) -> None:
     with pytest.raises(RunError, match=r"nothing to explain as 'fundin'; expected one of .*funding_usd"):
         explain(folders("static"), "fundin")

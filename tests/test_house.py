@@ -1,14 +1,19 @@
 """The house rules: linters, types, the direction of imports, and the public surface."""
 
 import ast
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from attrs import fields, has
 
 import framework
+import venues
+from framework.venue import Venue, basis_points
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -44,6 +49,20 @@ def test_only_the_books_post():
         if re.search(r"ledger\.post(_series)?\(", path.read_text())
     }  # fmt: skip
     assert callers == {"books.py"}
+
+
+def test_every_fee_in_basis_points_is_held_between_nothing_and_the_whole():
+    """The fields of all venues whose names end with the unit have the one validator for it."""
+    for module in pkgutil.iter_modules(venues.__path__):
+        importlib.import_module(f"venues.{module.name}")
+    kinds, checked = [Venue], 0
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        for field in fields(kind) if has(kind) else ():
+            if kind.__module__.startswith("venues.") and field.name.endswith("_bps"):
+                assert field.validator is basis_points, f"{kind.__name__}.{field.name}"
+                checked += 1
+    assert checked >= 6
 
 
 def test_modules_are_short_and_start_with_one_sentence():

@@ -8,13 +8,16 @@ from attrs import frozen
 
 from framework import (
     CarrybookError,
+    ChargeRebalance,
     Deposit,
     EveryRow,
     FeeAccrued,
+    Mint,
     MoveTokens,
     Open,
     OrderFilled,
     PayPenalty,
+    Redeem,
     RewardAccrued,
     Scenario,
     Side,
@@ -31,6 +34,7 @@ from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.command_line import main
 from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
+from venues.issuer import Issuer
 from venues.jito import EPOCH_S
 
 BUY = Swap("jito", "USDC", "JITOSOL", 10_000.0)
@@ -221,34 +225,65 @@ def test_a_slashing_costs_all_holders_and_no_fee_is_taken_on_it():
     assert steps.unexplained == 0
 
 
-OTHER_VENUE = "expected another venue and a size above 0"
-NO_AMOUNT = "expected a finite amount above 0"
+NO_AMOUNT = "; expected a finite number above 0"
+IN_ROW_1 = "in row 1 (2025-01-01, event 1): "
 REFUSALS = {
-    "nothing": ([Swap("jito", "USDC", "SOL", 0.0)], NO_AMOUNT),
-    "less than nothing": ([Swap("jito", "USDC", "SOL", -1.0)], NO_AMOUNT),
-    "no number": ([Swap("jito", "USDC", "SOL", float("nan"))], NO_AMOUNT),
-    "an unknown coin": ([Swap("jito", "BTC", "SOL", 1.0)], "expected two of USDC, SOL, JITOSOL"),
-    "a swap for the same": ([Swap("jito", "SOL", "SOL", 1.0)], "expected two of USDC, SOL, JITOSOL"),
-    "coins that are not there": ([Stake("jito", 1.0)], "Assets:Jito:Coins would fall to -1.000000000 SOL"),
-    "a stake of nothing": ([Stake("jito", 0.0)], NO_AMOUNT),
-    "tokens that are not there": ([BUY, Unstake("jito", 101.0)], "Tokens would fall to -1.000000000 JITOSOL"),
-    "an unstaking of nothing": ([BUY, Unstake("jito", float("inf"))], NO_AMOUNT),
-    "more than the wallet": ([Swap("jito", "USDC", "SOL", 1e6)], "Cash would fall to -990000.000000 USDC"),
-    "a position": ([Open("jito", Side.LONG, 1.0, 5.0)], "expected Swap, Stake or Unstake"),
-    "a deposit": ([Deposit("jito", 5.0)], "expected a venue that takes deposits"),
-    "a withdrawal": ([BUY, Withdraw("jito", 5.0)], "expected a venue that holds money"),
-    "a penalty": ([BUY, PayPenalty("jito", 5.0)], "expected a venue that takes penalties"),
+    "nothing": ([Swap("jito", "USDC", "SOL", 0.0)], f"amount is 0{NO_AMOUNT}"),
+    "less than nothing": (
+        [Swap("jito", "USDC", "SOL", -1.0)],
+        f"jito refuses a swap of -1 USDC for SOL {IN_ROW_1}amount is -1{NO_AMOUNT}",
+    ),
+    "no number": ([Swap("jito", "USDC", "SOL", float("nan"))], f"amount is nan{NO_AMOUNT}"),
+    "an unknown coin": ([Swap("jito", "BTC", "SOL", 1.0)], "sell is 'BTC'; expected one of USDC, SOL, JITOSOL"),
+    "for an unknown coin": ([Swap("jito", "SOL", "BTC", 1.0)], "buy is 'BTC'; expected one of USDC, SOL, JITOSOL"),
+    "a swap for the same": ([Swap("jito", "SOL", "SOL", 1.0)], "buy is 'SOL'; expected another asset than is sold"),
+    "coins that are not there": (
+        [Stake("jito", 1.0)],
+        f"stake of 1 SOL {IN_ROW_1}Assets:Jito:Coins holds 0.000000000 SOL and would fall to -1.000000000 SOL",
+    ),
+    "a stake of nothing": ([Stake("jito", 0.0)], f"size is 0{NO_AMOUNT}"),
+    "tokens that are not there": ([BUY, Unstake("jito", 101.0)], "would fall to -1.000000000 JITOSOL"),
+    "an unstaking of nothing": (
+        [BUY, Unstake("jito", float("inf"))],
+        f"an unstaking of inf tokens {IN_ROW_1}size is inf{NO_AMOUNT}",
+    ),
+    "more than the wallet": (
+        [Swap("jito", "USDC", "SOL", 1e6)],
+        "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -990000.000000 USDC",
+    ),
+    "a position": (
+        [Open("jito", Side.LONG, 1.0, 5.0)],
+        "it is no order for this venue; expected Swap, Stake or Unstake",
+    ),
+    "a deposit": (
+        [Deposit("jito", 5.0)],
+        f"jito refuses a deposit {IN_ROW_1}it takes no deposits; expected a venue that does",
+    ),
+    "a withdrawal": (
+        [BUY, Withdraw("jito", 5.0)],
+        f"jito refuses a withdrawal {IN_ROW_1}it holds no money; expected a venue that does",
+    ),
+    "a penalty": ([BUY, PayPenalty("jito", 5.0)], "venue is 'jito'; expected a venue that takes penalties"),
     "tokens to itself": (
         [BUY, MoveTokens("jito", "jito", "JITOSOL", 5.0)],
-        "expected another venue and a size above 0",
+        "target is 'jito'; expected another venue than the source",
     ),
-    "tokens of no size": (
-        [BUY, MoveTokens("jito", "drift", "JITOSOL", 0.0)],
-        "expected another venue and a size above",
+    "tokens of no size": ([BUY, MoveTokens("jito", "drift", "JITOSOL", 0.0)], f"size is 0{NO_AMOUNT}"),
+    "coins as collateral": (
+        [BUY, MoveTokens("jito", "drift", "SOL", 5.0)],
+        f"a move of 5 SOL from jito to drift {IN_ROW_1}token is 'SOL'; expected tokens that drift takes",
     ),
-    "coins as collateral": ([BUY, MoveTokens("jito", "drift", "SOL", 5.0)], "expected a venue that takes these tokens"),
-    "unknown tokens": ([BUY, MoveTokens("jito", "drift", "MSOL", 5.0)], "expected a venue that takes these tokens"),
+    "unknown tokens": (
+        [BUY, MoveTokens("jito", "drift", "MSOL", 5.0)],
+        "token is 'MSOL'; expected tokens that jito takes",
+    ),
     "a swap elsewhere": ([Swap("drift", "USDC", "SOL", 5.0)], "expected Open, Close or Resize"),
+    "a fee on nothing": ([ChargeRebalance("issuer", 0.0)], "a rebalancing fee on 0 USD traded"),
+    "a mint of nothing": (
+        [Mint("issuer", -1.0)],
+        f"issuer refuses a mint on -1 USD {IN_ROW_1}amount_usd is -1{NO_AMOUNT}",
+    ),
+    "a redemption of nothing": ([Redeem("issuer", "all")], f"amount_usd is 'all'{NO_AMOUNT}"),
 }
 
 
@@ -256,14 +291,17 @@ REFUSALS = {
 def test_an_order_that_cannot_be_is_refused(orders, words):
     """The message says which order, where and why, in one line."""
     with pytest.raises(CarrybookError, match=re.escape(words)) as refusal:
-        staked(dollar_market([100.0] * 3), jito(), collateral(), start=orders)
+        staked(dollar_market([100.0] * 3), jito(), collateral(), Issuer(), start=orders)
     assert "\n" not in str(refusal.value)
     assert "in row 1" in str(refusal.value)
 
 
 def test_a_venue_without_collateral_takes_no_tokens():
     """Drift takes only what its rules name."""
-    with pytest.raises(CarrybookError, match=r"drift refuses MoveTokens.*takes these tokens"):
+    with pytest.raises(
+        CarrybookError,
+        match=r"drift refuses a move of 5 JITOSOL .*: token is 'JITOSOL'; expected tokens that drift takes",
+    ):
         staked(
             dollar_market([100.0] * 3), jito(), drift(), start=[BUY, MoveTokens("jito", "drift", "JITOSOL", 5.0)]
         )  # fmt: skip

@@ -178,6 +178,21 @@ def test_minimum_apy_asks_only_for_rows_held():
     assert MinimumApy(apy_pct=8.7, leverage=2.0, venue="perp", funding_rate="funding").missed(held)
 
 
+@pytest.mark.parametrize("rows_per_year", [365, 365 * 3, 365 * 24])
+def test_minimum_apy_is_yearly_whatever_the_rows(rows_per_year):
+    """The same funding, lending and borrowing by the year gives the same yield by the day and by the hour."""
+    import numpy as np
+
+    policy = {"leverage": 2.0, "venue": "perp", "funding_rate": "funding"}
+    columns = {"sol_lending_apy": np.full(40, 0.05), "usdc_borrowing_apy": np.full(40, 0.04)}
+    columns["funding"] = np.full(40, 0.06 / rows_per_year)
+    sizes = np.concatenate(([5.0] * 5, np.zeros(30), [5.0] * 4))
+    view = StillView(price=1.0, row_years=1 / rows_per_year, columns=columns, past_sizes={"perp": sizes})
+    assert MinimumApy(apy_pct=9.0001, **policy).missed(view)
+    assert not MinimumApy(apy_pct=8.9999, **policy).missed(view)
+    assert not MinimumApy(apy_pct=9.0001, rows=10, **policy).missed(view)
+
+
 @pytest.mark.parametrize(("lending", "reasons"), [(0.01, ["minimum APY"] * 2), (0.09, [])])
 def test_the_minimum_apy_of_another_coin_takes_its_own_rate(lending, reasons):
     """The columns of the yield are the ones that the scenario names."""

@@ -41,7 +41,10 @@ MISTAKES = {
     "a misspelt name": ("x = Opne\n", "MODULE.py, line 1: NameError: name 'Opne' is not defined"),
     "no attrs class": (own("return ()", decorator=""), "Own is not an attrs class; decorate it with attrs.frozen"),
     "a missing hook": (own("return ()", more=""), "Can't instantiate abstract class Own with abstract method on_event"),
-    "no answer": (own("return None"), "a hook of the strategy returned None; expected orders, an empty tuple for none"),
+    "no answer": (
+        own("return None"),
+        "Own.on_start returned None; expected it to yield orders, or an empty tuple for none",
+    ),
     "a mistake in a hook": (
         own("yield Open(view.shrt, Side.SHORT, 1.0, 5)"),
         "MODULE.py, line 10, in on_start, row 1 (2025-01-01): AttributeError: 'Present' object has no attribute 'shrt'",
@@ -55,9 +58,52 @@ MISTAKES = {
         "MODULE.py, line 16, in on_event, row 2 (2025-01-02): ZeroDivisionError: division by zero",
     ),
     "no order": (own("yield 5"), "the strategy yielded 5 in row 1; expected an order"),
-    "text for a sum": (own("yield Open('hyperliquid', Side.SHORT, 1.0, 'all')"), "expected finite funds of 0 or more"),
-    "text for a size": (own("yield Open('hyperliquid', Side.SHORT, '1', 5)"), "expected a side and a finite size"),
-    "text for an amount": (own("yield Deposit('hyperliquid', 'all')"), "expected a finite amount above 0"),
+    "text for a sum": (
+        own("yield Open('hyperliquid', Side.SHORT, 1.0, 'all')"),
+        "funds_usd is 'all'; expected a finite number, 0 or more",
+    ),
+    "text for a size": (
+        own("yield Open('hyperliquid', Side.SHORT, '1', 5)"),
+        "size is '1'; expected a finite number above 0",
+    ),
+    "text for an amount": (
+        own("yield Deposit('hyperliquid', 'all')"),
+        "hyperliquid refuses a deposit of 'all' USD in row 1 (2025-01-01, event 1): amount_usd is 'all'; expected",
+    ),
+    "an order of a misspelt venue": (
+        own("yield Deposit('hyperliqid', 5.0)"),
+        "unknown venue 'hyperliqid'; expected one of asgard, hyperliquid (MODULE.py, line 10, in on_start)",
+    ),
+    "a refused order": (
+        own("yield Deposit('hyperliquid', 2_000.0)"),
+        "and would fall to -1000.000000 USDC; expected 0 or more (MODULE.py, line 10, in on_start)",
+    ),
+    "a refused order of a helper": (
+        own("yield from self.paid()", more=f"    def paid(self):\n        yield Deposit(self.short, -1.0)\n\n{HOOKS}"),
+        "amount_usd is -1; expected a finite number above 0 (MODULE.py, line 13, in paid)",
+    ),
+    "a refused order of a move that is shared": (
+        own("yield from open_pair(view, 'asgard', 'asgard', 3.0)").replace(
+            "import *", "import *\nfrom strategies.pair import open_pair"
+        ),
+        "side is short; expected Side.LONG (MODULE.py, line 11, in on_start)",
+    ),
+    "an order that is not yielded": (
+        own("return Deposit(self.short, 5.0)"),
+        "Own.on_start returned Deposit(venue='hyperliquid', amount_usd=5.0); expected it to yield orders, or an empty",
+    ),
+    "a hook without its view": (
+        own("return ()").replace("on_start(self, view)", "on_start(self)"),
+        "MODULE.py, line 9, in on_start: TypeError: Own.on_start() takes 1 positional argument but 2 were given",
+    ),
+    "a misspelt view": (
+        own("yield Deposit(self.short, view.cash)"),
+        "AttributeError: 'Present' object has no attribute 'cash'; did you mean cash_usd?",
+    ),
+    "a quote of nothing": (
+        own("view.quote(Open('hyperliquid', Side.SHORT, 0.0, 5)); return ()"),
+        "hyperliquid refuses a short of 0 coins with 5 USD in row 1 (2025-01-01): size is 0; expected a finite number",
+    ),
     "a condition on no venue": (
         own("return ()", more=f"    def conditions(self):\n        return (LeverageAbove('kraken', 3.0),)\n\n{HOOKS}"),
         "unknown venue 'kraken'; expected one of asgard, hyperliquid",

@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework import Bridge, CarrybookError, EveryRow, Penalty, Scenario, Strategy, assemble, waterfall
+from framework import (
+    Bridge,
+    CarrybookError,
+    Ended,
+    EveryRow,
+    Open,
+    Penalty,
+    Resize,
+    Scenario,
+    Side,
+    Strategy,
+    assemble,
+    waterfall,
+)
 from framework.clock import NS_PER_DAY
 from strategies.capital_rebalance import CapitalRebalance
 from strategies.pair import open_pair
@@ -126,6 +139,37 @@ class Sleeper(Strategy):
     def on_event(self, event, view):
         self.seen.append((view.at_ns, view.price, view.leg("asgard"), view.leg("hyperliquid"), view.equity_usd))
         return ()
+
+
+class Counter(Strategy):
+    """Resizes its short again and again, and compares the sizes that it is shown with those that it remembers."""
+
+    def __init__(self, every):
+        self.every, self.sizes = every, [-10.0]
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        return [Open("hyperliquid", Side.SHORT, 10.0, 5_000.0)]
+
+    def on_event(self, event, view):
+        if isinstance(event, Ended):
+            return
+        for rows in (0, 1, 3, 1_000):
+            assert view.sizes("hyperliquid", rows).tolist() == self.sizes[max(0, len(self.sizes) - rows) :]
+            assert len(view.sizes("asgard", rows)) == len(self.sizes[max(0, len(self.sizes) - rows) :])
+        if len(self.sizes) % self.every == 0:
+            yield Resize("hyperliquid", 10.0 + len(self.sizes) % 5)
+        self.sizes.append(view.leg("hyperliquid").size)
+
+
+@pytest.mark.parametrize("every", [2, 3, 50])
+def test_a_strategy_sees_the_sizes_that_it_had(every):
+    """After each of the last rows before the present one, settled or not; shorter at the beginning."""
+    strategy = Counter(every)
+    play(flat(30, funding=1e-4), [asgard(), hyperliquid()], strategy, look_ahead_at_entry=False)
+    assert len(strategy.sizes) == 30
 
 
 def test_looking_at_every_row_changes_nothing():

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from framework import Scenario, assemble, metrics
 from framework.command_line import main
+from framework.errors import CarrybookError
 from framework.studies.sweep import Sweep, sweep
 from tests.conftest import ROOT
 
@@ -63,6 +66,49 @@ def test_a_bad_grid_is_refused_before_anything_runs(capsys, tmp_path, texts, wor
     assert not (tmp_path / "sweeps").exists()
 
 
+AXES = {
+    "strategy.leverage": (4, 2, 3, 1),
+    "strategy.trigger": (2.5, 3, '"never"'),
+    "strategy.short": ('"hyperliquid"', '"drift"', '"nowhere"'),
+    "market.start": ("2025-02-01", "2025-01-01"),
+    "market.end": ("2025-01-10", "2025-02-10", "2030-01-01"),
+}
+"""Values of which some are never good, some only beside others; trigger with leverage, start with end."""
+
+
+def refusal(plan):
+    """The complaint of a grid by its definition: the first value whose every cell is refused, by its first error."""
+    complaints = {}
+    for cell in plan.cells():
+        try:
+            plan.assembly(cell)
+            error = None
+        except CarrybookError as found:
+            error = str(found)
+        for key, value in cell.items():
+            complaints.setdefault((key, repr(value)), []).append(error)
+    return next((errors[0] for errors in complaints.values() if all(errors)), None)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.sampled_from(list(AXES)), min_size=1, max_size=4, unique=True).flatmap(
+        lambda keys: st.fixed_dictionaries(
+            {key: st.lists(st.sampled_from(AXES[key]), min_size=1, unique=True) for key in keys}
+        )
+    )
+)
+def test_a_grid_is_refused_as_if_every_cell_had_been_assembled(axes):
+    """Whatever is left out of the check: the same value is refused with the same words, or none is."""
+    plan = Sweep.of(SCENARIO, [f"{key}={','.join(map(str, values))}" for key, values in axes.items()])
+    try:
+        plan.check()
+        found = None
+    except CarrybookError as error:
+        found = str(error)
+    assert found == refusal(plan)
+
+
 def test_rows_are_the_cells_in_order_with_their_metrics(tmp_path):
     """The last key varies fastest; each row is what a single run gives."""
     swept = sweep(Sweep.of(SCENARIO, ["strategy.leverage=2,3", "strategy.short=hyperliquid,drift"]), tmp_path, jobs=1)
@@ -86,6 +132,8 @@ def test_a_combination_that_cannot_be_is_a_row_with_its_error(tmp_path):
     assert [(row["strategy.leverage"], row["strategy.trigger"]) for row in failed] == [(4, 3), (4, 3)]
     assert {row["error"] for row in failed} == {"strategy.trigger: 3; expected at least the leverage of 4, or never"}
     assert pd.read_parquet(swept.folder / "results.parquet")["error"].astype(bool).sum() == 2
+    with (swept.folder / "results.csv").open(newline="") as file:
+        assert [row["rows"] for row in csv.DictReader(file)] == ["" if row["error"] else "410" for row in swept.rows]
 
 
 def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
@@ -216,6 +264,50 @@ def test_an_edited_strategy_is_another_sweep(raising, tmp_path):
     path = tmp_path / "raising_strategy.py"
     path.write_text(path.read_text() + "# edited\n")
     assert plan.check() != before
+
+
+FILES = """
+name = "files"
+capital_usd = 1_000
+[market]
+start = 2025-01-01
+end = 2025-01-03
+[market.sources]
+prices = { reader = "table", file = "prices.csv", interval = "1d" }
+[market.funding_sources]
+rates = { reader = "table", file = "one.csv", columns = { funding_rate = "rate" } }
+[rulebook]
+class = "study"
+[strategy]
+class = "capital_rebalance"
+long = "asgard"
+short = "hyperliquid"
+leverage = 3.0
+trigger = "never"
+[venues.asgard]
+[venues.hyperliquid]
+funding_rate = "funding_rate"
+"""
+
+
+def test_a_file_of_any_market_of_the_grid_names_the_sweep(tmp_path):
+    """Also one that is read for one combination of two values, each of which is elsewhere without it."""
+    days = [f"2025-01-0{day}T00:00:00Z" for day in (1, 2, 3)]
+    prices = "".join(f"{day},100,101,99,100,0.05,0.08\n" for day in days)
+    header = "time,open,high,low,close,sol_lending_apy,usdc_borrowing_apy\n"
+    (tmp_path / "prices.csv").write_text(header + prices)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text("time,rate\n" + "".join(f"{day},0.0001\n" for day in days))
+    (tmp_path / "files.toml").write_text(FILES)
+    axes = ["market.funding=none,rates", "market.funding_sources.rates.file=one.csv,two.csv"]
+
+    def digest():
+        return Sweep.of(tmp_path / "files.toml", axes, data=tmp_path).check()
+
+    before = digest()
+    assert before == digest()
+    (tmp_path / "two.csv").write_text((tmp_path / "two.csv").read_text().replace("0.0001", "0.0002"))
+    assert before != digest()
 
 
 def test_json_says_where_the_results_are(capsys, tmp_path):

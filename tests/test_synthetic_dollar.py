@@ -160,16 +160,19 @@ BAD_SETTINGS = {
     "strategy.short=binance": "strategy.short: unknown venue 'binance'; expected one of jito, drift",
     "strategy.pool=marinade": "unknown venue 'marinade'; expected one of jito, drift, issuer",
     "strategy.issuer=nobody": "unknown venue 'nobody'; expected one of jito, drift, issuer",
-    "strategy.pool=drift": "drift refuses Swap",
+    "strategy.pool=drift": "drift refuses a swap of 99500 USDC for JITOSOL in row 1 (2022-11-05, event 1): it is no",
     "fees.swap=1": "fees.swap: 1.0; expected < 1",
     "fees.swap=-0.1": "fees.swap: -0.1; expected >= 0",
     "fees.rebalance=free": "fees.rebalance: 'free'; expected a number",
     "fees.maintenance_per_year=2": "fees.maintenance_per_year: 2.0; expected < 1",
     "fees.swpa=0.1": "fees.swpa: unknown key; did you mean swap?",
     "fees=3": "fees: 3; expected a table",
+    "fees.mint=0.1": "fees.mint: unknown key; expected one of swap, rebalance, maintenance_per_year, bridge",
+    "fees.name=nobody": "fees.name: unknown key; expected one of swap, rebalance, maintenance_per_year, bridge",
     "venues.drift.collateral=MSOL": "venues.drift.collateral: 'MSOL'; expected one of SOL, JITOSOL",
     "venues.drift.collateral_weight=1.5": "venues.drift.collateral_weight: 1.5; expected <= 1.0",
     "venues.drift.funding_apart=1": "venues.drift.funding_apart: 1; expected true or false",
+    "venues.jito.swap_fee_bps=1e5": "venues.jito.swap_fee_bps: 100000.0; expected 0 to 10000 basis points",
     "venues.jito.reward_fee=1": "venues.jito.reward_fee: 1.0; expected < 1",
     "venues.jito.slashed_on=soon": "venues.jito.slashed_on",
     "published.figures.profit=3": "published.figures.profit: unknown figure; expected one of ",
@@ -702,3 +705,12 @@ def test_the_result_is_in_proportion_to_the_deposit(uss_data, deposit):
     assert figures["margin_calls"] == 24
     assert figures["final_equity_usd"] / deposit == pytest.approx(184_171.47774028502 / DEPOSIT_USD, abs=1e-6)
     assert figures["jitosol_units"] / deposit == pytest.approx(1_007.7511754506867 / DEPOSIT_USD, abs=1e-6)
+
+
+def test_the_strategy_has_a_short_name_like_the_others():
+    """With it and with its class in full a scenario runs the same books."""
+    digests = {
+        assembled("uss", None, f"strategy.class={name}").simulation().run().ledger.digest
+        for name in ("margin_call", "strategies.margin_call:MarginCallDeleverage")
+    }
+    assert len(digests) == 1

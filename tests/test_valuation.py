@@ -1,12 +1,16 @@
 """The valuation against a second path: everything recomputed from the records of the ledger and the market alone."""
 
 from fractions import Fraction
+from operator import mul
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from framework import Close, Open, Scenario, Side, assemble, metrics, waterfall
 from framework.valuation import equity, fees_usd, max_drawdown_pct
+from framework.worth import LIMB_BITS, Prices, limbs
 from tests.conftest import ROOT
 from tests.markets import Script, asgard, flat, hyperliquid, market, play
 from tests.test_settlement import markets, outcome, setups
@@ -67,6 +71,34 @@ def test_buckets_and_equity_equal_a_recomputation_from_the_records(table, setup)
 def test_an_example_equals_a_recomputation_from_its_records(name):
     """The examples' equity and buckets, too."""
     check(assemble(Scenario.load(ROOT / "examples" / name / "scenario.toml")).simulation().run())
+
+
+AMOUNTS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**63), 2**63 - 1, -(2**21), 2**21, 2**42 - 1])
+"""Whatever a signed word of a record can hold, with the ends of limbs among them."""
+
+
+@given(st.lists(st.tuples(AMOUNTS, st.integers(0, 2)), max_size=30), st.lists(st.integers(1, 10**25), min_size=3))
+def test_amounts_times_prices_are_summed_exactly(entries, values):
+    """Limb by limb as in Python's own integers, beyond 64 bits on either side."""
+    amounts = np.array([amount for amount, _ in entries], dtype=np.int64)
+    rows = np.array([row for _, row in entries], dtype=np.intp)
+    prices = Prices(values=np.array(values, dtype=object), decimals=0)
+    assert prices.total(amounts, rows) == sum(map(mul, amounts.tolist(), (values[row] for row in rows)))
+
+
+@given(st.lists(AMOUNTS))
+def test_limbs_make_up_their_integer(values):
+    """Each but the last is below 2^21 and not below zero."""
+    cut = limbs(np.array(values, dtype=np.int64))
+    assert [sum(int(limb) << LIMB_BITS * place for place, limb in enumerate(each)) for each in cut.T] == values
+    assert not len(cut[:-1]) or (cut[:-1].min(initial=0) >= 0 and np.abs(cut).max(initial=0) < 2**LIMB_BITS)
+
+
+def test_more_products_than_fit_into_a_word_are_summed_in_parts():
+    """A million and more of the largest limbs."""
+    amounts = np.full((1 << 20) + 3, 2**63 - 1)
+    prices = Prices(values=np.array([2**63 - 1]), decimals=0)
+    assert prices.total(amounts, np.zeros(len(amounts), dtype=np.intp)) == len(amounts) * (2**63 - 1) ** 2
 
 
 def test_price_pnl_is_holdings_times_price_changes():

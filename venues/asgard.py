@@ -7,9 +7,8 @@ from attrs import field, frozen
 
 from framework.accounts import Account, Book, Draft
 from framework.accrual import Accrual, compounding_path, row_rate, simple_path
-from framework.errors import OrderRefused
 from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
-from framework.market import Ints, Mark
+from framework.market import Floats, Ints, Mark
 from framework.orders import Close, Open, Resize, Trade
 from framework.units import USDC, Asset
 from framework.venue import (
@@ -23,10 +22,12 @@ from framework.venue import (
     Stretch,
     Valuation,
     Venue,
+    basis_points,
     check_open,
     filled,
     fraction,
     not_negative,
+    positive,
     refusal,
     unknown_order,
 )
@@ -45,7 +46,7 @@ class Asgard(Venue):
 
     name: str = "asgard"
     coin: str = "SOL"
-    open_fee_bps: float = field(validator=not_negative)
+    open_fee_bps: float = field(validator=basis_points)
     gas_usd: float = field(validator=not_negative)
     maintenance_margin: float = field(validator=fraction)
     liquidation_penalty: Penalty
@@ -85,12 +86,12 @@ class Asgard(Venue):
                 debt = debt + gained if accrual.stream.credit is chart.loan else debt - gained
         size = coins / chart.collateral.asset.scale + np.zeros(rows)
         debt_usd = debt / USDC.scale
-        low = stretch.column("low")
-        close = stretch.column("close") if self.valuation == "market" else np.full(rows, self._cost(book))
+        low, cost = stretch.column("low"), self._cost(book)
+        close = stretch.column("close") if self.valuation == "market" else np.full(rows, cost)
         notional_usd = size * close
         equity_usd = notional_usd - debt_usd
         if self.liquidation_distance is not None:
-            short_of = low <= self._cost(book) * (1 - self.liquidation_distance)
+            short_of = low <= self._liquidation_price(size, debt_usd, cost)
         elif self.valuation == "cost":
             short_of = equity_usd <= self.maintenance_margin * notional_usd
         else:
@@ -102,6 +103,7 @@ class Asgard(Venue):
             equity_usd=equity_usd,
             notional_usd=notional_usd,
             liquidated=short_of & (size > 0),
+            liquidation_price=lambda: self._liquidation_price(np.where(size > 0, size, np.nan), debt_usd, cost),
         )
 
     def leg(self, book: Book, mark: Mark) -> Leg:
@@ -113,11 +115,7 @@ class Asgard(Venue):
         cost = self._cost(book)
         if self.valuation == "cost":
             price = cost
-        if self.liquidation_distance is not None:
-            trigger = cost * (1 - self.liquidation_distance)
-        else:
-            at_cost = self.valuation == "cost"
-            trigger = float("nan") if at_cost else debt_usd / (size * (1 - self.maintenance_margin))
+        trigger = float(self._liquidation_price(size, debt_usd, cost))
         return Leg(size, size * price - debt_usd, size * price, cost, trigger)
 
     def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
@@ -166,8 +164,9 @@ class Asgard(Venue):
         repaid = min(amount, -draft.balance(chart.loan))
         draft.transfer(chart.loan, source, repaid, kind)
         if amount > repaid and self.overpayment == "refuse":
-            why = f"{USDC.decimal(amount)} USDC is more than the loan of {USDC.decimal(repaid)} USDC"
-            raise OrderRefused(refusal(self.name, moment, kind, why))
+            loan = f"the loan of {USDC.decimal(repaid)} USDC"
+            why = f"{USDC.decimal(amount)} USDC is more than {loan}; expected at most that"
+            raise refusal(self.name, moment, f"a {kind.replace('_', ' ')}", why)
         draft.transfer(chart.deposit, source, amount - repaid, kind)
 
     def pay(self, draft: Draft, target: Account, amount: int, moment: Moment, kind: str) -> None:
@@ -179,9 +178,7 @@ class Asgard(Venue):
 
     def _open(self, order: Open, draft: Draft, moment: Moment) -> OrderFilled:
         chart = self._chart
-        check_open(self.name, order, moment)
-        if order.side is not Side.LONG:
-            raise OrderRefused(refusal(self.name, moment, order, "expected a long"))
+        check_open(self.name, order, moment, Side.LONG)
         atoms = chart.collateral.asset.nearest(order.size)
         price = self._price(draft, moment)
         notional = self._worth(atoms, price)
@@ -229,10 +226,10 @@ class Asgard(Venue):
 
     def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
         chart = self._chart
-        coins, atoms = draft.balance(chart.collateral), chart.collateral.asset.nearest(order.size)
-        if atoms <= 0 or not coins:
-            why = "expected an open position and a size above 0"
-            raise OrderRefused(refusal(self.name, moment, order, why))
+        atoms = positive(self.name, moment, order, "size", chart.collateral.asset)
+        coins = draft.balance(chart.collateral)
+        if not coins:
+            raise refusal(self.name, moment, order, "it holds no position; expected Open before Resize")
         price = self._price(draft, moment)
         notional = self._worth(abs(atoms - coins), price)
         fee = 0
@@ -291,6 +288,12 @@ class Asgard(Venue):
         chart = self._chart
         bought = chart.collateral.asset.units(-book.balance(chart.trading_coin))
         return USDC.units(book.balance(chart.trading_usdc)) / bought if bought else float("nan")
+
+    def _liquidation_price(self, size: Floats | float, debt_usd: Floats | float, cost: float) -> Floats | float:
+        """The price at which coins with a debt are liquidated, by row if given so; at cost it is only the distance."""
+        if self.liquidation_distance is not None:
+            return cost * (1 - self.liquidation_distance)
+        return float("nan") if self.valuation == "cost" else debt_usd / (size * (1 - self.maintenance_margin))
 
     def _debt(self, book: Book) -> int:
         return -book.balance(self._chart.loan) - book.balance(self._chart.deposit)

@@ -5,12 +5,12 @@ from attrs import field, frozen
 
 from framework.accounts import Account, Book, Draft, Stream
 from framework.accrual import Accrual
-from framework.errors import OrderRefused
 from framework.events import FeeAccrued, OrderFilled
 from framework.market import Floats, Ints, Mark
 from framework.orders import ChargeRebalance, Mint, Redeem, Trade
 from framework.units import USDC
 from framework.venue import (
+    ABOVE_NOTHING,
     CASH,
     IN_TRANSIT,
     Bridge,
@@ -23,8 +23,8 @@ from framework.venue import (
     filled,
     fraction,
     is_number,
-    refusal,
     unknown_order,
+    wrong,
 )
 
 
@@ -114,16 +114,16 @@ class Issuer(Venue):
         chart = self._chart
         match order:
             case Mint(amount_usd=base_usd):
-                name, rate, account = "mint", self.swap, chart.swap_fee
+                name, of, rate, account = "mint", "amount_usd", self.swap, chart.swap_fee
             case Redeem(amount_usd=base_usd):
-                name, rate, account = "redeem", self.swap, chart.swap_fee
+                name, of, rate, account = "redeem", "amount_usd", self.swap, chart.swap_fee
                 draft.transfer(chart.owed, CASH, max(0, -draft.balance(chart.owed)), "maintenance_fee_paid")
             case ChargeRebalance(traded_usd=base_usd):
-                name, rate, account = "charge_rebalance", self.rebalance, chart.rebalance_fee
+                name, of, rate, account = "charge_rebalance", "traded_usd", self.rebalance, chart.rebalance_fee
             case _:
                 raise unknown_order(self.name, order, moment, "Mint, Redeem or ChargeRebalance")
         if not is_number(base_usd) or base_usd <= 0:
-            raise OrderRefused(refusal(self.name, moment, order, "expected a finite amount above 0"))
+            raise wrong(self.name, moment, order, of, ABOVE_NOTHING)
         fee = USDC.nearest(base_usd * rate)
         draft.transfer(account, CASH, fee, account.name.rpartition(":")[2].replace("Fee", "_fee").lower())
         return filled(self.name, name, moment, price=moment.price, amount=USDC.nearest(base_usd), fee=fee)

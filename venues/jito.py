@@ -8,7 +8,7 @@ from attrs import field, frozen, validators
 from framework.accounts import Account, Book, Draft, Stream
 from framework.accrual import Accrual, level_index, received_path, rise_index
 from framework.clock import NS_PER_SECOND
-from framework.errors import MarketError, OrderRefused
+from framework.errors import MarketError
 from framework.events import FeeAccrued, OrderFilled, RewardAccrued, Unstaked
 from framework.market import Floats, Ints, Mark, Market
 from framework.orders import Stake, Swap, Trade, Unstake
@@ -22,11 +22,11 @@ from framework.venue import (
     Stretch,
     Venue,
     account_part,
+    basis_points,
+    check_swap,
     filled,
     fraction,
-    is_number,
-    not_negative,
-    refusal,
+    positive,
     unknown_order,
 )
 from venues.charts import accounts_of
@@ -87,7 +87,7 @@ class Jito(Venue):
     """
 
     name: str = "jito"
-    swap_fee_bps: float = field(default=0.0, validator=not_negative)
+    swap_fee_bps: float = field(default=0.0, validator=basis_points)
     reward_fee: float = field(default=0.04, validator=fraction)
     withdrawal_fee: float = field(default=0.001, validator=fraction)
     unstaking_s: float = field(default=EPOCH_S, validator=validators.ge(0.0))
@@ -176,11 +176,10 @@ class Jito(Venue):
             "SOL": (SOL, chart.coins, chart.traded_coins, chart.swap_fee_coins),
             "JITOSOL": (JITOSOL, chart.tokens, chart.traded_tokens, chart.swap_fee_tokens),
         }
-        if order.sell not in sides or order.buy not in sides or order.sell == order.buy:
-            raise OrderRefused(refusal(self.name, moment, order, f"expected two of {', '.join(sides)}"))
+        check_swap(self.name, order, moment, tuple(sides))
         sold, given, traded_away, fee_account = sides[order.sell]
         bought, received, traded_for, _ = sides[order.buy]
-        amount = self._positive(order.amount, sold, order, moment)
+        amount = positive(self.name, moment, order, "amount", sold)
         fee = sold.nearest(sold.units(amount) * self.swap_fee_bps / 10_000)
         sold_price, bought_price = self._price(sold, moment), self._price(bought, moment)
         gained = bought.nearest(sold.units(amount - fee) * sold_price / bought_price)
@@ -200,7 +199,7 @@ class Jito(Venue):
 
     def _stake(self, order: Stake, draft: Draft, moment: Moment) -> OrderFilled:
         chart = self._chart
-        coins = self._positive(order.size, SOL, order, moment)
+        coins = positive(self.name, moment, order, "size", SOL)
         tokens = JITOSOL.nearest(SOL.units(coins) / self._rate(moment))
         draft.transfer(chart.traded_coins, chart.coins, coins, "stake")
         draft.transfer(chart.tokens, chart.traded_tokens, tokens, "stake")
@@ -209,7 +208,7 @@ class Jito(Venue):
     def _unstake(self, order: Unstake, draft: Draft, moment: Moment) -> OrderFilled:
         """The amount of SOL is fixed by today's rate; it stops earning and waits for the epoch to end."""
         chart = self._chart
-        tokens = self._positive(order.size, JITOSOL, order, moment)
+        tokens = positive(self.name, moment, order, "size", JITOSOL)
         fee = JITOSOL.nearest(JITOSOL.units(tokens) * self.withdrawal_fee)
         coins = SOL.nearest(JITOSOL.units(tokens - fee) * self._rate(moment))
         draft.transfer(chart.withdrawal_fee, chart.tokens, fee, "withdrawal_fee")
@@ -265,9 +264,3 @@ class Jito(Venue):
     def _rate(self, moment: Moment) -> float:
         mark = moment.mark
         return float(mark.market[f"{RATE}_{mark.at}"][mark.row])
-
-    def _positive(self, size: float, asset: Asset, order: Trade, moment: Moment) -> int:
-        atoms = asset.nearest(size) if is_number(size) else 0
-        if atoms <= 0:
-            raise OrderRefused(refusal(self.name, moment, order, "expected a finite amount above 0"))
-        return atoms

@@ -11,7 +11,6 @@ from attrs import field, frozen, validators
 
 from framework.accounts import Account, Book, Draft, Stream
 from framework.accrual import Accrual, funding_index, received_path, total_index
-from framework.errors import OrderRefused
 from framework.events import FundingSettled, Liquidated, OrderFilled, Side
 from framework.market import Floats, Ints, Mark
 from framework.orders import Close, Open, Resize, Trade
@@ -27,10 +26,11 @@ from framework.venue import (
     Stretch,
     Valuation,
     Venue,
+    basis_points,
     check_open,
     filled,
     fraction,
-    not_negative,
+    positive,
     refusal,
     unknown_order,
 )
@@ -47,7 +47,7 @@ class Perpetual(Venue):
 
     name: str
     coin: str = "SOL"
-    taker_fee_bps: float = field(validator=not_negative)
+    taker_fee_bps: float = field(validator=basis_points)
     maintenance_margin: float = field(validator=fraction)
     liquidation_penalty: Penalty
     liquidation_closes: bool = True
@@ -78,21 +78,22 @@ class Perpetual(Venue):
         if not any(map(book.balance, self._held)):
             return None
         position = book.balance(self._chart.position)
-        size = self.contract.units(position)
-        close = stretch.column("close")
+        size, cost = self.contract.units(position), self._cost(book)
+        at_cost = self.valuation == "cost" and position
+        close = np.full(len(stretch), cost) if at_cost else stretch.column("close")
         adverse = stretch.column("low" if position > 0 else "high")
-        if self.valuation == "cost" and position:
-            close = np.full(len(stretch), self._cost(book))
         path = self._funding_path(book, stretch)
         received = path[1:] - path[0]
-        beside_usd, margin_usd, tokens = self._beside(book, received, self._token_prices(stretch, close))
+        token_price = self._token_prices(stretch, close)
+        beside_usd, counted_usd, tokens = self._beside(book, received, token_price)
+        money_usd = self._beside(book, received, 0.0)[1] if tokens else counted_usd
         worth_usd = size * close
         equity_usd, notional_usd = beside_usd + worth_usd, np.abs(worth_usd)
-        margin_usd = equity_usd if margin_usd is beside_usd else margin_usd + worth_usd
+        margin_usd = equity_usd if counted_usd is beside_usd else counted_usd + worth_usd
         if not position:
             liquidated = np.zeros(len(stretch), dtype=bool)
         elif self.liquidation_distance is not None:
-            trigger = self._distant_price(self._cost(book), position)
+            trigger = self._liquidation_price(size, cost, money_usd, 0.0)
             liquidated = adverse <= trigger if position > 0 else adverse >= trigger
         elif self.valuation == "cost":
             liquidated = margin_usd <= self.maintenance_margin * notional_usd
@@ -107,7 +108,8 @@ class Perpetual(Venue):
             notional_usd=notional_usd,
             liquidated=liquidated,
             margin_usd=margin_usd,
-            delta=sizes + tokens * (self._token_prices(stretch, close) / close) if tokens else sizes,
+            delta=sizes + tokens * (token_price / close) if tokens else sizes,
+            liquidation_price=lambda: self._liquidation_price(size, cost, money_usd, (counted_usd - money_usd) / close),
         )
 
     def leg(self, book: Book, mark: Mark) -> Leg:
@@ -121,19 +123,14 @@ class Perpetual(Venue):
             return Leg(0.0, equity_usd, margin_usd=margin_usd, tokens=tokens, delta=delta)
         cost = self._cost(book)
         price = cost if self.valuation == "cost" else mark.price
-        if self.liquidation_distance is not None:
-            trigger = self._distant_price(cost, position)
-        elif self.valuation == "cost":
-            trigger = float("nan")
-        else:
-            money_usd = self._beside(book, 0, 0.0)[1] if tokens else margin_usd
-            trigger = self._liquidation_price(size, money_usd, (margin_usd - money_usd) / mark.price)
+        money_usd = self._beside(book, 0, 0.0)[1] if tokens else margin_usd
+        trigger = self._liquidation_price(size, cost, money_usd, (margin_usd - money_usd) / mark.price)
         return Leg(
             size=size,
             equity_usd=equity_usd + size * price,
             notional_usd=abs(size) * price,
             entry_price=cost,
-            liquidation_price=trigger,
+            liquidation_price=float(trigger),
             margin_usd=margin_usd + size * price,
             tokens=tokens,
             delta=delta,
@@ -210,16 +207,8 @@ class Perpetual(Venue):
         charged_usd = USDC.units(notional) if quoted_usd is None else quoted_usd
         fee = self._fee(charged_usd) * (2 if self.fee_timing == "entry" else 1)
         self.pay(draft, self._chart.taker_fee, fee, moment, "taker_fee")
-        return filled(
-            self.name,
-            "open",
-            moment,
-            price=price,
-            size=signed,
-            amount=notional,
-            fee=fee,
-            charged=USDC.nearest(charged_usd),
-        )
+        charged = USDC.nearest(charged_usd)
+        return filled(self.name, "open", moment, price=price, size=signed, amount=notional, fee=fee, charged=charged)
 
     def _close(self, order: Close, draft: Draft, moment: Moment) -> OrderFilled:
         position = draft.balance(self._chart.position)
@@ -234,9 +223,9 @@ class Perpetual(Venue):
 
     def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
         position = draft.balance(self._chart.position)
-        atoms = self.contract.nearest(order.size)
-        if atoms <= 0 or not position:
-            raise OrderRefused(refusal(self.name, moment, order, "expected an open position and a size above 0"))
+        atoms = positive(self.name, moment, order, "size", self.contract)
+        if not position:
+            raise refusal(self.name, moment, order, "it holds no position; expected Open before Resize")
         change = (atoms if position > 0 else -atoms) - position
         price = self._price(draft, moment)
         notional = self._trade(draft, change, price)
@@ -260,10 +249,22 @@ class Perpetual(Venue):
         """The price of such a token at a mark."""
         return mark.price
 
-    def _liquidation_price(self, size: float, money_usd: float, token_coins: float) -> float:
-        """The coin's price at which margin, money and tokens that move like so many coins, meets its maintenance."""
+    def _liquidation_price(
+        self, size: float, cost: float, money_usd: Floats | float, token_coins: Floats | float
+    ) -> Floats | float:
+        """The coin's price at which money, and tokens that move like so many coins, meet the maintenance margin.
+
+        A float or by row, as what is given; not a number where there is none. At cost there is only the distance.
+        """
+        if self.liquidation_distance is not None:
+            return cost * (1 - self.liquidation_distance if size > 0 else 1 + self.liquidation_distance)
+        if self.valuation == "cost":
+            return float("nan")
         slope = size + token_coins - self.maintenance_margin * abs(size)
-        return float(-money_usd / slope) if slope * money_usd < 0 else float("nan")
+        if isinstance(slope, float):
+            return -money_usd / slope if slope * money_usd < 0 else float("nan")
+        prices: Floats = np.divide(-money_usd, slope, out=np.full(len(slope), np.nan), where=slope * money_usd < 0)
+        return prices
 
     def _funding_stream(self) -> Stream:
         """From whom and to where funding comes."""
@@ -329,11 +330,6 @@ class Perpetual(Venue):
         """What was paid for a contract on average, USD; not a number without a position."""
         position = book.balance(self._chart.position)
         return USDC.units(book.balance(self._chart.quote)) / -self.contract.units(position) if position else np.nan
-
-    def _distant_price(self, cost: float, position: int) -> float:
-        """The price a fixed share away from the cost, on the side that hurts."""
-        away = self.liquidation_distance or 0.0
-        return cost * (1 - away if position > 0 else 1 + away)
 
     def _equity(self, draft: Draft, price: float, moment: Moment) -> int:
         """What the account is worth to its holder, atomic units of USDC."""

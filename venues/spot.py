@@ -4,7 +4,6 @@ import numpy as np
 from attrs import field, frozen
 
 from framework.accounts import Account, Book, Draft
-from framework.errors import OrderRefused
 from framework.events import OrderFilled
 from framework.market import Mark
 from framework.orders import Close, Swap, Trade
@@ -18,10 +17,10 @@ from framework.venue import (
     Stretch,
     Venue,
     account_part,
+    basis_points,
+    check_swap,
     filled,
-    is_number,
-    not_negative,
-    refusal,
+    positive,
     unknown_order,
 )
 from venues.charts import accounts_of
@@ -55,7 +54,7 @@ class Spot(Venue):
 
     name: str = "spot"
     coin: str = "SOL"
-    swap_fee_bps: float = field(validator=not_negative)
+    swap_fee_bps: float = field(validator=basis_points)
     bridge: Bridge = field(factory=Bridge)
     _chart: _Chart = field(init=False, repr=False, eq=False)
 
@@ -96,14 +95,9 @@ class Spot(Venue):
                 raise unknown_order(self.name, order, moment, "Swap or Close")
 
     def _swap(self, order: Swap, draft: Draft, moment: Moment) -> OrderFilled:
-        pair = (order.sell, order.buy)
-        if pair not in ((USDC.code, self.coin), (self.coin, USDC.code)):
-            why = f"expected {USDC.code} for {self.coin}, or {self.coin} for {USDC.code}"
-            raise OrderRefused(refusal(self.name, moment, order, why))
+        check_swap(self.name, order, moment, (USDC.code, self.coin))
         sold = USDC if order.sell == USDC.code else self._chart.coins.asset
-        amount = sold.nearest(order.amount) if is_number(order.amount) else 0
-        if amount <= 0:
-            raise OrderRefused(refusal(self.name, moment, order, "expected a finite amount above 0"))
+        amount = positive(self.name, moment, order, "amount", sold)
         return self._buy(amount, draft, moment) if sold == USDC else self._sell(amount, "swap", "", draft, moment)
 
     def _buy(self, spent: int, draft: Draft, moment: Moment) -> OrderFilled:

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
     from framework.saved.explain import Node
 
+TERMS = (
+    "A debit is what an account receives, a credit what it gives. Income accounts give what is earned,\n"
+    "Expenses accounts receive what is spent."
+)
+PRICED = (
+    "What has a price gains what it is worth at the end, less what went in, plus what went out, at the prices then."
+)
+REGISTER = "{:>8}  {:<19}  {:>8}  {:<20} {:<34} {:<34} {:>24} {:<9}{:>24}"
+HEADS = ("entry", "time, UTC", "event", "kind", "debit: receives", "credit: gives")
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -80,6 +89,10 @@ def explain(run: Path, what: str, since: object, until: object, entries: int, as
         return
     shown = [leaf.event for leaf in _leaves(node, entries) if leaf.event is not None]
     terminal(240).print(_tree(node, entries, sources(folder, shown)))
+    if shown:
+        click.echo(TERMS)
+        if any(part.label.startswith("held at the end") for _, part in node.walk()):
+            click.echo(PRICED)
 
 
 @click.command()
@@ -111,17 +124,19 @@ def ledger(
 
     chosen = Selection(account=account, kind=kind, event=event, since=_day(since), until=_day(until))
     line = None
-    for line in islice(register(Folder(run), chosen), limit):
+    for count, line in enumerate(islice(register(Folder(run), chosen), limit)):
         if as_json:
             values = {name: value if isinstance(value, int) else str(value) for name, value in asdict(line).items()}
             click.echo(json.dumps({name: None if value == "None" else value for name, value in values.items()}))
-        else:
-            amount = line.amount if line.change is None else line.change
-            balance = "" if line.balance is None else f"{line.balance:>24,}"
+            continue
+        if not count:
             click.echo(
-                f"{line.seq:>8}  {line.at:%Y-%m-%d %H:%M:%S}  {line.event:>8}  {line.kind:<20} {line.debit:<34} "
-                f"{line.credit:<34} {amount:>24,} {line.asset:<9}{balance}".rstrip()
+                REGISTER.format(*HEADS, *(("change", "", "balance") if account else ("amount", "", ""))).rstrip()
             )
+        amount = line.amount if line.change is None else line.change
+        balance = "" if line.balance is None else f"{line.balance:,f}"
+        cells = (line.seq, f"{line.at:%Y-%m-%d %H:%M:%S}", line.event, line.kind, line.debit, line.credit)
+        click.echo(REGISTER.format(*cells, f"{amount:,f}", line.asset, balance).rstrip())
     if line is None:
         click.echo("No transfers.", err=True)
 
@@ -162,7 +177,8 @@ def _tree(node: "Node", entries: int, sources: dict[int, str] | object) -> "Tree
                 grow(tree.add(Text(_words(child))), child.children)
         if len(told) < len(children):
             rest = children[len(told) :]
-            tree.add(Text(f"{sum(each.usd for each in rest):+,.6f} USD  {len(rest)} more entries"))
+            more = "1 more entry" if len(rest) == 1 else f"{len(rest)} more entries"
+            tree.add(Text(f"{sum(each.usd for each in rest):+,.6f} USD  {more}"))
 
     root = Tree(Text(_words(node)))
     grow(root, node.children)
@@ -170,4 +186,5 @@ def _tree(node: "Node", entries: int, sources: dict[int, str] | object) -> "Tree
 
 
 def _words(node: "Node") -> str:
-    return f"{node.usd:+,.6f} USD  {node.label}" + (f"  ({node.entries:,} entries)" if node.entries else "")
+    entries = "1 entry" if node.entries == 1 else f"{node.entries:,} entries"
+    return f"{node.usd:+,.6f} USD  {node.label}" + (f"  ({entries})" if node.entries else "")

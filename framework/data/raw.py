@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from attrs import frozen
 
 from framework.clock import NS_PER_SECOND
 from framework.errors import MarketError
+from framework.market import Floats, Ints
 
 NS_PER_MS = 1_000_000
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -80,21 +81,24 @@ def finite(value: object, place: str) -> float:
     return number
 
 
-def numbers(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """One key of all rows as floats; the place of a bad one is only put into words when it is met."""
+def floats(cells: Sequence[object], place: Callable[[int], str]) -> Floats:
+    """Cells as finite floats; the place of a bad one, by its index, is only put into words when it is met."""
     try:
-        cells = [row[key] for row in rows]
         values = np.array(cells, dtype=np.float64)
         if np.isfinite(values).all() and {type(cell) for cell in cells} <= PLAIN:
             return values
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         pass
+    return np.array([finite(cell, place(index)) for index, cell in enumerate(cells)])
+
+
+def numbers(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str, name: str) -> Floats:
+    """One key of all rows as floats; raises `MarketError` with the place of a bad one."""
     label = key if key == name else f"{key} ({name})"
-    places = (f"{raw.file}, row {number}, column {label}" for number in range(1, len(rows) + 1))
-    return np.array([finite(row.get(key), place) for row, place in zip(rows, places, strict=True)])
+    return floats([row.get(key) for row in rows], lambda index: f"{raw.file}, row {index + 1}, column {label}")
 
 
-def milliseconds(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+def milliseconds(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str) -> Ints:
     """One key of all rows, milliseconds since 1970, as nanoseconds."""
     times = numbers(raw, rows, key, "time")
     for index in np.flatnonzero((times < MS_RANGE.start) | (times >= MS_RANGE.stop))[:1]:

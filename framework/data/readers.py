@@ -12,8 +12,8 @@ from attrs import evolve
 
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_HOUR
 from framework.data.duplicates import Duplicates, settle
-from framework.data.raw import NS_PER_MS, YEARS, Raw, finite, instant_ns, milliseconds, numbers, time_ns
-from framework.data.series import Joining, Series
+from framework.data.raw import NS_PER_MS, YEARS, Raw, floats, instant_ns, milliseconds, numbers, time_ns
+from framework.data.series import Floats, Joining, Series
 from framework.errors import MarketError
 
 
@@ -155,18 +155,21 @@ def table(
         if label not in header:
             raise MarketError(f"{raw.file}, row 1: no column {label!r} for {name}; there are {', '.join(header)}")
     time_at, at = header.index(time), [header.index(label) for label in labels.values()]
-    times, cells = [], []
-    for number, line in enumerate(lines[1:], start=2):
+    rows = lines[1:]
+    for number, line in enumerate(rows, start=2):
         if len(line) != len(header):
             raise MarketError(f"{raw.file}, row {number}: {len(line)} cells; expected {len(header)}")
-        times.append(time_ns(line[time_at], f"{raw.file}, row {number}, column {time}"))
-        cells.append([finite(line[index], f"{raw.file}, row {number}, column {header[index]}") for index in at])
+
+    def cells(index: int) -> Floats:
+        return floats([line[index] for line in rows], lambda row: f"{raw.file}, row {row + 2}, column {header[index]}")
+
+    times = [time_ns(line[time_at], f"{raw.file}, row {row}, column {time}") for row, line in enumerate(rows, start=2)]
     span_ns = INTERVALS_NS[interval] if interval else None
     settled = settle(
         raw.file,
         np.array(times, dtype=np.int64),
-        _numbered(len(times)) + 1,
-        np.array(cells, dtype=np.float64).reshape(len(times), len(labels)),
+        _numbered(len(rows)) + 1,
+        np.array([cells(index) for index in at]).reshape(len(at), len(rows)).T,
         rule=duplicates,
         span_ns=span_ns,
     )

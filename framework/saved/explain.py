@@ -12,7 +12,7 @@ from framework.accounts import Account
 from framework.errors import RunError
 from framework.saved.audit.worth import COSTS, FIGURES
 from framework.saved.folder import Folder
-from framework.saved.register import Selection
+from framework.saved.register import Selection, name_of
 from framework.units import Asset
 from framework.valuation import WATERFALL_BUCKETS, bucket_of, revalued
 from framework.worth import PricedBook, decimal, usdc
@@ -58,6 +58,13 @@ class _Entry:
     at_ns: int
     atoms: int
     amount: int
+    other: str
+    """The account on the other side of the transfer."""
+
+    def words(self, asset: Asset) -> str:
+        """What the account received or gave, with the ledger's term for it."""
+        did, term, way = ("received", "debit", "from") if self.atoms > 0 else ("gave", "credit", "to")
+        return f"{did} {asset.decimal(abs(self.atoms)):f} {asset.code} ({term}) {way} {self.other}"
 
 
 @frozen(eq=False)
@@ -82,6 +89,8 @@ class _Explainer:
                 opening[flow.account] += int(flow.amounts[early].sum())
                 closing[flow.account] += int(flow.amounts[early | inside].sum())
                 entries = self.entries.setdefault(flow.account, [])
+                transfers = batch[flow.seq - seq]
+                others = np.where(flow.amounts > 0, transfers["credit"], transfers["debit"])
                 for index in np.flatnonzero(inside).tolist():
                     entries.append(
                         _Entry(
@@ -90,6 +99,7 @@ class _Explainer:
                             int(flow.at_ns[index]),
                             int(flow.amounts[index]),
                             values[index],
+                            name_of(self.folder, int(others[index])),
                         )
                     )
             seq += len(batch)
@@ -124,7 +134,7 @@ class _Explainer:
         months: dict[str, list[Node]] = {}
         for entry in entries:
             at = datetime.fromtimestamp(entry.at_ns // 1_000_000_000, UTC)
-            label = f"entry {entry.seq}, {at:%Y-%m-%d}: {account.asset.decimal(entry.atoms)} {account.asset.code}"
+            label = f"entry {entry.seq}, {at:%Y-%m-%d}: {entry.words(account.asset)}"
             node = Node(label=label, amount=-sign * entry.amount, entries=1, event=entry.event)
             months.setdefault(f"{at:%Y-%m}", []).append(node)
         nodes = [_sum(month, children) for month, children in months.items()]
@@ -196,7 +206,7 @@ def _source(row: Mapping[str, Any], assets: Mapping[str, Asset]) -> str:
         words += f" ({row['price_source']}:{row['price_source_row']})" if row["price_source"] else ""
     if row["size"] is not None and row["asset"] in assets:
         asset = assets[row["asset"]]
-        words += f", size {asset.decimal(row['size'])} {asset.code}"
+        words += f", size {asset.decimal(row['size']):f} {asset.code}"
     return words
 
 

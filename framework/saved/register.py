@@ -82,8 +82,8 @@ def register(folder: Folder, chosen: Selection) -> Iterator[Line]:
                     at=datetime.fromtimestamp(at_ns // 1_000_000_000, UTC),
                     event=event,
                     kind=folder.kinds[kind_code] if kind_code != UNKNOWN else "?",
-                    debit=_name(folder, debit),
-                    credit=_name(folder, credit),
+                    debit=name_of(folder, debit),
+                    credit=name_of(folder, credit),
                     asset=asset.code,
                     amount=asset.decimal(amount),
                     change=asset.decimal(change) if chosen.account else None,
@@ -105,5 +105,6 @@ def _accounts(folder: Folder, name: str | None) -> list[int]:
     return codes
 
 
-def _name(folder: Folder, code: int) -> str:
+def name_of(folder: Folder, code: int) -> str:
+    """The name of an account by its code; a question mark for one that the chart lacks."""
     return folder.accounts[code].name if code != UNKNOWN else "?"

@@ -94,10 +94,11 @@ class Study:
     def model(self, name: str, settings: Mapping[str, object]) -> Result:
         """A run of any model with settings over its scenario, made once."""
         scenario = self.scenario(name, settings)
-        if scenario.digest not in self._results:
+        digest = scenario.digest
+        if digest not in self._results:
             run = assemble(scenario, market=self.market).simulation().run()
-            self._results[scenario.digest] = Result(run, metrics(run))
-        return self._results[scenario.digest]
+            self._results[digest] = Result(run, metrics(run))
+        return self._results[digest]
 
     def rules(self, perp: str) -> Table:
         """The rules of a perpetual, as the realistic model runs under them."""

@@ -1,16 +1,20 @@
 """A sweep: one scenario over a grid of its keys, in parallel, resumable, as one tidy table."""
 
+import csv
 import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
+from io import BytesIO, StringIO
 from itertools import islice, product
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from attrs import field, frozen
 
 from framework.assembly import Assembly, assemble, load_market
@@ -22,8 +26,8 @@ from framework.scenario import Scenario, Table, place, put, read_table, value_of
 from framework.valuation import metrics
 
 Row = dict[str, object]
-CHUNK = 8
-"""Cells that a worker runs at a time, and that are stored together."""
+CHUNK = 16
+"""Cells that a worker runs at a time and that are stored together, at most."""
 AHEAD = 4
 """Chunks per worker that are handed out before their results are in."""
 
@@ -77,22 +81,28 @@ class Sweep:
         return assemble(scenario, market=market)
 
     def check(self) -> str:
-        """Refuse a value that no cell can have; returns the digest that names the sweep. Raises `CarrybookError`."""
-        complaints: dict[tuple[str, str], CarrybookError | None] = {}
+        """Refuse a value that no cell can have; returns the digest that names the sweep. Raises `CarrybookError`.
+
+        A cell is left out if each of its values, and its market, is in one that has been assembled.
+        """
+        good: set[object] = set()
+        complaints: dict[tuple[str, str], CarrybookError] = {}
         inputs: set[str] = set()
         for cell in self.cells():
-            found: CarrybookError | None = None
+            values = [(key, repr(value)) for key, value in cell.items()]
+            market = tuple(each for each in values if each[0].partition(".")[0] == "market")
+            if good.issuperset([*values, market]):
+                continue
             try:
                 assembly = self.assembly(cell)
                 inputs.update(source.digest for source in assembly.market.sources.values())
                 inputs.update(assembly.own_code().values())
+                good.update([*values, market])
             except CarrybookError as error:
-                found = error
-            for key, value in cell.items():
-                known = complaints.setdefault((key, repr(value)), found)
-                complaints[key, repr(value)] = known and found and known
-        for complaint in complaints.values():
-            if complaint:
+                for value in values:
+                    complaints.setdefault(value, error)
+        for value, complaint in complaints.items():
+            if value not in good:
                 raise complaint
         parts = [version("carrybook"), json.dumps(self.table, default=str), json.dumps(self.grid, default=str)]
         return hashlib.sha256("\n".join([*parts, *sorted(inputs)]).encode()).hexdigest()
@@ -135,9 +145,8 @@ def sweep(plan: Sweep, out: Path, jobs: int | None = None, on_progress: Callable
         folder.mkdir(parents=True, exist_ok=True)
         store = _Store(folder / "cells.jsonl", cells)
         missing = [index for index in range(len(cells)) if index not in store.rows]
-        chunks = (missing[start : start + CHUNK] for start in range(0, len(missing), CHUNK))
-        for indices, rows in _run(plan, cells, chunks, jobs or os.cpu_count() or 1):
-            store.add(indices, rows)
+        for lines in _run(plan, [(index, cells[index]) for index in missing], jobs or os.cpu_count() or 1):
+            store.add(lines)
             if on_progress:
                 on_progress(len(store.rows))
         rows = [store.rows[index] for index in range(len(cells))]
@@ -160,13 +169,15 @@ class _Store:
         if kept != lines:
             replace_file(path, b"".join(kept))
 
-    def add(self, indices: Sequence[int], rows: Sequence[Row]) -> None:
-        """Keep finished cells: on disk before they count."""
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Keep finished cells: on disk before they count, and as they come back from there."""
         with self._path.open("ab") as file:
-            file.write(b"".join(_line(index, row) for index, row in zip(indices, rows, strict=True)))
+            file.write(b"".join(lines))
             file.flush()
             os.fsync(file.fileno())
-        self.rows.update(zip(indices, rows, strict=True))
+        for line in lines:
+            kept = json.loads(line)
+            self.rows[kept["cell"]] = kept["row"]
 
     def _trusted(self, line: bytes, cells: Sequence[Row]) -> bool:
         try:
@@ -198,47 +209,54 @@ def _prepare(plan: Sweep) -> None:
     _plan = plan
 
 
-def _work(cells: Sequence[Row]) -> list[Row]:
+def _work(cells: Sequence[tuple[int, Row]]) -> list[bytes]:
     assert _plan is not None
-    return [_plan.run(cell) for cell in cells]
+    return _lines(_plan, cells)
 
 
-def _run(
-    plan: Sweep, cells: Sequence[Row], chunks: Iterable[list[int]], jobs: int
-) -> Iterator[tuple[list[int], list[Row]]]:
-    """Chunks of rows as they are finished; at most a few chunks per worker are under way."""
+def _lines(plan: Sweep, cells: Sequence[tuple[int, Row]]) -> list[bytes]:
+    return [_line(index, plan.run(cell)) for index, cell in cells]
+
+
+def _run(plan: Sweep, cells: Sequence[tuple[int, Row]], jobs: int) -> Iterator[list[bytes]]:
+    """Lines of numbered cells, chunk by chunk as they are finished; a few chunks per worker are under way."""
+    pending = _chunks(cells, jobs)
     if jobs == 1:
-        for chunk in chunks:
-            yield chunk, _plain([plan.run(cells[index]) for index in chunk])
+        yield from (_lines(plan, chunk) for chunk in pending)
         return
-    pending = iter(chunks)
     with ProcessPoolExecutor(jobs, initializer=_prepare, initargs=(plan,)) as pool:
-        running: dict[Future[list[Row]], list[int]] = {}
+        running: set[Future[list[bytes]]] = set()
         try:
             while True:
-                for chunk in islice(pending, jobs * AHEAD - len(running)):
-                    running[pool.submit(_work, [cells[index] for index in chunk])] = chunk
+                running.update(pool.submit(_work, chunk) for chunk in islice(pending, jobs * AHEAD - len(running)))
                 if not running:
                     return
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield running.pop(future), _plain(future.result())
-        finally:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _plain(rows: list[Row]) -> list[Row]:
-    """Rows as they come back from disk, so that a resumed sweep and an undisturbed one hold the same values."""
-    return [json.loads(json.dumps(row, default=str)) for row in rows]
+def _chunks(cells: Sequence[tuple[int, Row]], jobs: int) -> Iterator[Sequence[tuple[int, Row]]]:
+    """Chunks that become smaller towards the end, so that no worker is idle while another has much to do."""
+    start = 0
+    while start < len(cells):
+        stop = start + max(1, min(CHUNK, (len(cells) - start) // (2 * jobs)))
+        yield cells[start:stop]
+        start = stop
 
 
 def _write(folder: Path, rows: list[Row]) -> None:
-    from pandas import DataFrame  # noqa: PLC0415  (loaded once, when a table is written)
-
-    names = list(dict.fromkeys(name for row in rows for name in row if name != "error"))
-    frame = DataFrame({name: _tidy([row.get(name) for row in rows]) for name in [*names, "error"]})
-    replace_file(folder / "results.csv", frame.to_csv(index=False, lineterminator="\n").encode())
-    replace_file(folder / "results.parquet", frame.to_parquet(index=False))
+    names = [*dict.fromkeys(name for row in rows for name in row if name != "error"), "error"]
+    columns = {name: _tidy([row.get(name) for row in rows]) for name in names}
+    text, table = StringIO(), BytesIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(zip(*columns.values(), strict=True))
+    pq.write_table(pa.table(columns), table)
+    replace_file(folder / "results.csv", text.getvalue().encode())
+    replace_file(folder / "results.parquet", table.getvalue())
 
 
 def _tidy(values: list[object]) -> list[object]:
