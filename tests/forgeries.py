@@ -12,10 +12,12 @@ RUNS = {
     "transit": ("capital_rebalance", ("strategy.leverage=4.0", "venues.asgard.bridge.latency_s=172800")),
     "euss": ("euss", ()),
     "rotation": ("full_rotation", ()),
+    "own": ("capital_rebalance", ("venues.hyperliquid.class=tests.own_venue:Own",)),
 }
 """Name of a run -> example and settings.
 
 4x has liquidations, a bad debt and transfers, eUSS rewards and fees; the full rotation values at cost.
+The venue of the last is of a user's own class, whose rules the audit does not know.
 """
 
 Edit = Callable[[Forgery], str]
@@ -398,6 +400,50 @@ def the_issuer_s_fee_off_by_one_unit(forgery: Forgery) -> str:
     return _everywhere(forgery, forgery.find("ledger", nth=30, kind="maintenance_fee"), 1)
 
 
+def _funding_raised(forgery: Forgery, name: str, factor: float) -> str:
+    """Rate, price or size of a settlement changed, with its amount in event and entry, all sealed."""
+    at = forgery.find("events", nth=20, kind="FundingSettled")
+    old = forgery.rows("events")[at]
+    new = type(old[name])(old[name] * factor)
+    made = round(old["amount"] * new / old[name])
+    forgery.change("events", at, amount=made, **{name: new})
+    slot = forgery.find("ledger", event=old["event"])
+    forgery.change("ledger", slot, amount=abs(made))
+    forgery.seal()
+    return f"entry {slot + 1}, event {old['event']}"
+
+
+@found_by("rates", run="own")
+def a_rate_at_a_venue_of_a_user_changed_with_all_that_follows(forgery: Forgery) -> str:
+    return _funding_raised(forgery, "rate", 1.01)
+
+
+@found_by("rates", run="own")
+def a_price_at_a_venue_of_a_user_changed_with_all_that_follows(forgery: Forgery) -> str:
+    return _funding_raised(forgery, "price", 1.01)
+
+
+@found_by("rates", run="own")
+def a_position_at_a_venue_of_a_user_changed_with_all_that_follows(forgery: Forgery) -> str:
+    return _funding_raised(forgery, "size", 1.01)
+
+
+@found_by("rates")
+def a_rate_said_to_stand_in_another_row(forgery: Forgery) -> str:
+    at = forgery.find("events", nth=20, kind="InterestAccrued")
+    event = forgery.change("events", at, rate_source_row=lambda row: row + 1)["event"]
+    forgery.seal_files()
+    return f"event {event}"
+
+
+@found_by("rates", run="euss")
+def a_step_of_the_pool_said_to_stand_in_another_file(forgery: Forgery) -> str:
+    at = forgery.find("events", nth=20, kind="RewardAccrued")
+    event = forgery.change("events", at, rate_source="other.csv")["event"]
+    forgery.seal_files()
+    return f"event {event}"
+
+
 @found_by("fees")
 def a_fee_raised_in_entry_and_event(forgery: Forgery) -> str:
     at = forgery.find("ledger", nth=1, kind="taker_fee")
@@ -478,6 +524,11 @@ def an_order_of_another_size(forgery: Forgery) -> str:
     return f"row {event['row'] + 1} ("
 
 
+@found_by("positions", run="own")
+def an_order_of_another_size_at_a_venue_of_a_user(forgery: Forgery) -> str:
+    return an_order_of_another_size(forgery)
+
+
 @found_by("positions")
 def a_position_in_the_curve_changed(forgery: Forgery) -> str:
     forgery.change("equity", 200, hyperliquid_size=lambda size: size * 1.001)
@@ -543,6 +594,100 @@ def a_ledger_of_another_rule(forgery: Forgery) -> str:
     forgery.change("ledger", at, kind="deposit")
     forgery.seal()
     return f"entry {at + 1}"
+
+
+@found_by("files")
+def a_file_that_the_manifest_does_not_name(forgery: Forgery) -> str:
+    forgery.change("equity", 200, close=lambda usd: usd + 1)
+    forgery.json("manifest", lambda manifest: manifest["files"].pop("equity.parquet"))
+    return "equity.parquet"
+
+
+@found_by("again: run")
+def a_label_taken_away(forgery: Forgery) -> str:
+    """The warning that the data are a reconstruction, wherever it stands in the folder."""
+    forgery.json("manifest", lambda manifest: manifest.update(label=""))
+    return "manifest.json, label"
+
+
+@found_by("again: run")
+def a_run_under_the_name_of_another(forgery: Forgery) -> str:
+    forgery.json("manifest", lambda manifest: manifest.update(run="0" * 64))
+    return "manifest.json, run"
+
+
+@found_by("again: run")
+def a_figure_invented(forgery: Forgery) -> str:
+    forgery.json("summary", lambda summary: summary.update(sharpe_ratio=3.0))
+    forgery.seal_files()
+    return "summary.json, sharpe_ratio"
+
+
+@found_by("again: run")
+def a_count_of_the_log_changed(forgery: Forgery) -> str:
+    forgery.json("summary", lambda summary: summary.update(liquidations=0))
+    forgery.seal_files()
+    return "summary.json, liquidations"
+
+
+def _told_otherwise(forgery: Forgery, at: int, **values: object) -> str:
+    event = forgery.change("events", at, **values)["event"]
+    forgery.seal_files()
+    return f"events.parquet, event {event}"
+
+
+@found_by("again: run")
+def an_order_filled_at_a_better_price(forgery: Forgery) -> str:
+    at = forgery.find("events", kind="OrderFilled", order="open")
+    return _told_otherwise(forgery, at, price=lambda usd: usd * 0.99)
+
+
+@found_by("again: run")
+def a_reason_invented(forgery: Forgery) -> str:
+    return _told_otherwise(forgery, forgery.find("events", kind="OrderFilled", order="close"), reason="profit taken")
+
+
+@found_by("again: run")
+def another_cause(forgery: Forgery) -> str:
+    at = forgery.find("events", kind="TransferSent")
+    return _told_otherwise(forgery, at, cause=lambda event: event - 1)
+
+
+@found_by("again: run")
+def a_condition_that_nobody_named(forgery: Forgery) -> str:
+    return _told_otherwise(forgery, forgery.find("events", kind="ConditionMet"), condition="EveryRow()")
+
+
+@found_by("again: run", run="euss")
+def a_margin_that_was_called_at_another_price(forgery: Forgery) -> str:
+    return _told_otherwise(forgery, forgery.find("events", kind="MarginCalled"), price=lambda usd: usd + 1)
+
+
+@found_by("again: run")
+def a_rate_said_to_stand_nowhere(forgery: Forgery) -> str:
+    at = forgery.find("events", nth=20, kind="FundingSettled")
+    return _told_otherwise(forgery, at, rate_source=None, rate_source_row=None, rate_source_rows=None)
+
+
+@found_by("again: run")
+def a_row_of_the_market_said_to_stand_elsewhere(forgery: Forgery) -> str:
+    forgery.change("market", 100, close_source_row=lambda row: row + 1)
+    forgery.seal_files()
+    return "market.parquet, row 100"
+
+
+@found_by("again: run")
+def another_close_beside_the_curve(forgery: Forgery) -> str:
+    row = forgery.change("equity", 200, close=lambda usd: usd + 1)
+    forgery.seal_files()
+    return f"equity.parquet, at_ns {row['at_ns']}"
+
+
+@found_by("again: run")
+def a_delta_that_was_never_neutral(forgery: Forgery) -> str:
+    row = forgery.change("equity", 200, net_size=0.0, asgard_size=lambda size: size * 1.001)
+    forgery.seal_files()
+    return f"equity.parquet, at_ns {row['at_ns']}"
 
 
 def _forgiven(forgery: Forgery) -> str:

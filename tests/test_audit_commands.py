@@ -29,7 +29,7 @@ def test_audit_prints_a_line_for_every_check(capsys, run):
     assert printed.count(" passed ") == 16
     code, printed, _ = carrybook(capsys, "audit", run, "--thorough")
     assert code == 0
-    assert printed.count(" passed ") == 28
+    assert printed.count(" passed ") == 29
 
 
 def test_audit_ends_with_one_on_any_finding(capsys, run, tmp_path):

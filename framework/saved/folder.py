@@ -121,10 +121,14 @@ class Folder:
 
     @cached_property
     def _market_columns(self) -> frozenset[str]:
+        return frozenset(self.columns("market"))
+
+    def columns(self, name: str) -> list[str]:
+        """The names of a table's columns."""
         try:
-            return frozenset(pq.read_schema(self.path / "market.parquet").names)
+            return list(pq.read_schema(self.path / f"{name}.parquet").names)
         except (OSError, pa.ArrowException) as error:
-            raise self._unreadable("market", error) from None
+            raise self._unreadable(name, error) from None
 
     def table(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
         """A table, whole or some of its columns, for those that are not long."""

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from framework.assembly import Assembly, assemble
 from framework.errors import CarrybookError, RunError
-from framework.saved.audit import again, books, charges, curve, events, recompute, worth
+from framework.saved.audit import again, books, charges, curve, events, rates, recompute, worth
 from framework.saved.audit.finding import Check, Finding, Findings
 from framework.saved.audit.history import History
 from framework.saved.folder import Folder
@@ -42,6 +42,7 @@ ThoroughCheck = Callable[[Assembly, History], Findings]
 THOROUGH: tuple[ThoroughCheck, ...] = (
     again.inputs,
     again.market,
+    rates.rates,
     recompute.funding,
     recompute.interest,
     recompute.rewards,

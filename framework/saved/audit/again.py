@@ -1,17 +1,31 @@
 """Thorough checks: the market read again from its sources, and the scenario run again from the start."""
 
+import json
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from framework.assembly import Assembly
 from framework.errors import CarrybookError
+from framework.saved.archive import save
 from framework.saved.audit.finding import Finding, Findings
 from framework.saved.audit.history import History
+from framework.saved.folder import Folder
 from framework.summary import summarize
 
 SHOWN = 20
 """Cells that are named one by one."""
+DIGITS = 1e-12
+"""By how much a float may differ, of itself or in all."""
+TABLES = {"events": ("event",), "equity": ("at_ns",), "balances": ("month", "account", "asset"), "market": ("row",)}
+"""Tables of a folder that are compared cell by cell, and the columns that name a row."""
+MANIFEST = ("format", "scenario", "seed", "inputs", "code", "label", "capital", "opened_at", "ledger", "counts")
+"""What of a manifest a run made again has as well; versions may be others, and with our own the run's name."""
 
 
 def market(assembly: Assembly, history: History) -> Findings:
@@ -39,7 +53,7 @@ def inputs(assembly: Assembly, history: History) -> Findings:
 
 
 def run(assembly: Assembly, history: History) -> Findings:
-    """The scenario run again gives the same ledger and the same summary."""
+    """The scenario run again gives the same ledger, the same summary and the same tables."""
     folder = history.folder
     if assembly.scenario.digest != folder.manifest["scenario"]:
         yield Finding("scenario.toml", "is not the scenario that the manifest names")
@@ -55,6 +69,42 @@ def run(assembly: Assembly, history: History) -> Findings:
         differ = np.flatnonzero(made[:common] != kept[:common])
         place = f"entry {int(differ[0]) + 1 if len(differ) else common + 1}"
         yield Finding(place, "is where the ledger of the same scenario, run again, begins to differ")
-    for name, value in summarize(assembly, finished).items():
-        if folder.summary.get(name) != value:
+    summary = summarize(assembly, finished)
+    for name in summary | dict(folder.summary):
+        if name not in summary or folder.summary.get(name) != json.loads(json.dumps(summary[name])):
             yield Finding(f"summary.json, {name}", "is not what the same scenario, run again, gives")
+    with TemporaryDirectory(prefix="carrybook.") as parent:
+        yield from _differing(folder, Folder(save(assembly, finished, summary, Path(parent))))
+
+
+def _differing(kept: Folder, made: Folder) -> Findings:
+    """What of the manifest, and which cells of tables other than the ledger, are not those of the run made again."""
+    same = kept.manifest["versions"]["carrybook"] == made.manifest["versions"]["carrybook"]
+    for name in (*MANIFEST, *(["run"] if same else [])):
+        if kept.manifest.get(name) != made.manifest[name]:
+            yield Finding(f"manifest.json, {name}", "is not what the same scenario, run again, gives")
+    for table, keys in TABLES.items():
+        columns = made.columns(table)
+        count, expected = (each.table(table, keys[:1]).num_rows for each in (kept, made))
+        if count != expected or kept.columns(table) != columns:
+            words = f"{count} rows of {len(kept.columns(table))} columns; run again there are {expected}"
+            yield Finding(f"{table}.parquet", f"{words} of {len(columns)}")
+            continue
+        for column in columns:
+            theirs, ours = (each.table(table, [column])[column] for each in (kept, made))
+            for row in islice(_unequal(theirs.cast(ours.type), ours), SHOWN):
+                place = " ".join(f"{key} {made.table(table, [key])[key][row]}" for key in keys)
+                words = f"{column} is {theirs[row]}; the same scenario, run again, gives {ours[row]}"
+                yield Finding(f"{table}.parquet, {place}", words)
+
+
+def _unequal(kept: pa.ChunkedArray, made: pa.ChunkedArray) -> Iterator[int]:
+    """The rows in which two columns differ: numbers by more than another machine's last digit, or one is missing."""
+    both = ~(pc.is_null(kept).to_numpy() | pc.is_null(made).to_numpy())
+    if pa.types.is_floating(made.type):
+        ours, theirs = (each.to_numpy(zero_copy_only=False) for each in (made, kept))
+        same = np.isclose(theirs, ours, rtol=DIGITS, atol=DIGITS, equal_nan=True)
+    else:
+        same = pc.fill_null(pc.equal(kept, made), False).to_numpy()
+    missing = pc.is_null(kept).to_numpy() & pc.is_null(made).to_numpy()
+    return iter(np.flatnonzero(~np.where(both, same, missing)).tolist())

@@ -14,11 +14,20 @@ from framework.saved.folder import UNKNOWN, Folder
 from framework.saved.rollforward import ROLL_COLUMNS, roll_forward
 
 NS_PER_SECOND = 1_000_000_000
+FILES = (
+    "balances.parquet", "equity.parquet", "events.parquet", "ledger.parquet", "market.parquet",
+    "scenario.toml", "summary.json",
+)  # fmt: skip
+"""What lies in a run's folder beside its manifest."""
 
 
 def files(folder: Folder) -> Findings:
     """Every file is there and is the one that the manifest names by its digest."""
-    for name, digest in folder.manifest["files"].items():
+    known = folder.manifest["files"]
+    for name in FILES:
+        if name not in known:
+            yield Finding(name, "has no digest in manifest.json; expected one of each file")
+    for name, digest in known.items():
         path = folder.path / name
         if not path.is_file():
             yield Finding(name, "missing; expected the file as it was saved")

@@ -206,8 +206,8 @@ def positions(assembly: Assembly, history: History) -> Findings:
     market, curve = history.market, history.folder.table("equity")
     for venue in assembly.venues:
         place, coin = account_part(venue.name), str(getattr(venue, "coin", ""))
-        contracts = history.account(f"Assets:{place}:Position", f"{coin}-PERP")
-        account = contracts or history.account(f"Assets:{place}:Coins", coin)
+        contracts = (each for each in history.folder.accounts if each.name == f"Assets:{place}:Position")
+        account = next(contracts, None) or history.account(f"Assets:{place}:Coins", coin)
         if account is None:
             continue
         after = history.after(account)
