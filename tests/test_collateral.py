@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from framework import (
     Close,
+    Deposit,
     Liquidated,
     MarginCalled,
     MoveTokens,
@@ -29,7 +30,7 @@ from framework.saved.archive import save
 from framework.saved.audit import audit
 from framework.saved.folder import Folder
 from framework.summary import summarize
-from tests.markets import Script, balance, collateral, dollar_market, happened, jito, play
+from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
 
 MAINTENANCE = 0.03
 
@@ -400,3 +401,17 @@ def test_the_audit_finds_nothing_whatever_happened(rows, rules):
     """Computed again by other code, funding, rewards, fees, penalties and liquidations are what was posted."""
     with TemporaryDirectory() as folder:
         audited(Path(folder), *(f"{key}={value}" for key, value in rules.items()), **rows)
+
+
+@pytest.mark.parametrize("valuation", ["market", "cost"])
+def test_tokens_are_worth_the_same_in_a_row_in_which_somebody_acts(valuation):
+    """A dollar that goes from the wallet to the account changes no row's equity; at cost only the short is kept."""
+    market = dollar_market([100.0, 120.0, 90.0, 110.0], rate=1.1, first_rate=1.1, premium=0.01)
+    acts = {1: [Deposit("drift", 1.0)], 2: [Deposit("drift", 1.0)]}
+    venue = drift(collateral="JITOSOL", funding_rate="funding_rate", valuation=valuation)
+    capital_usd = 100.0 * market["jitosol_open"][0] + 10.0
+    still, busy = (account(market, venue, short=50.0, after=after, capital_usd=capital_usd) for after in ({}, acts))
+    assert busy.curve.equity_usd == pytest.approx(still.curve.equity_usd, abs=1e-6)
+    assert {len(happened(run, OrderFilled)) for run in (still, busy)} == {3, 5}
+    owed = 50.0 * (100.0 - market["close"] if valuation == "market" else np.zeros(4))
+    assert still.curve.equity_usd == pytest.approx(100.0 * market["jitosol_close"] + owed + 10.0, abs=1e-5)

@@ -74,20 +74,20 @@ class Perpetual(Venue):
         return ("close", "high", "low", self.funding_rate, self.funding_price)
 
     def project(self, book: Book, stretch: Stretch) -> Projection | None:
-        """Funding is received on the position as it stands; the mark is the row's close, or the cost."""
+        """Funding is received on the position as it stands; it is marked at the row's close, or at cost."""
         if not any(map(book.balance, self._held)):
             return None
         position = book.balance(self._chart.position)
         size, cost = self.contract.units(position), self._cost(book)
-        at_cost = self.valuation == "cost" and position
-        close = np.full(len(stretch), cost) if at_cost else stretch.column("close")
+        close = stretch.column("close")
+        mark = np.full(len(stretch), cost) if self.valuation == "cost" and position else close
         adverse = stretch.column("low" if position > 0 else "high")
         path = self._funding_path(book, stretch)
         received = path[1:] - path[0]
         token_price = self._token_prices(stretch, close)
         beside_usd, counted_usd, tokens = self._beside(book, received, token_price)
         money_usd = self._beside(book, received, 0.0)[1] if tokens else counted_usd
-        worth_usd = size * close
+        worth_usd = size * mark
         equity_usd, notional_usd = beside_usd + worth_usd, np.abs(worth_usd)
         margin_usd = equity_usd if counted_usd is beside_usd else counted_usd + worth_usd
         if not position:
@@ -102,7 +102,7 @@ class Perpetual(Venue):
             liquidated = at_adverse_usd + size * adverse <= self.maintenance_margin * abs(size) * adverse
         sizes = np.full(len(stretch), size)
         return Projection(
-            accruals=(self._accrual(path, stretch, position, close),) if position else (),
+            accruals=(self._accrual(path, stretch, position, mark),) if position else (),
             size=sizes,
             equity_usd=equity_usd,
             notional_usd=notional_usd,
@@ -281,7 +281,7 @@ class Perpetual(Venue):
             factor = -self.contract.units(book.balance(chart.position)) * USDC.scale
         return received_path(book.principal(chart.position)[1], index, market, factor, stretch.start, stretch.stop)
 
-    def _accrual(self, path: Ints, stretch: Stretch, position: int, close: Floats) -> Accrual:
+    def _accrual(self, path: Ints, stretch: Stretch, position: int, mark: Floats) -> Accrual:
         return Accrual(
             event=FundingSettled,
             venue=self.name,
@@ -289,7 +289,7 @@ class Perpetual(Venue):
             asset=self.contract.code,
             path=path,
             rate=stretch.column(self.funding_rate),
-            price=close if self.valuation == "cost" else stretch.column(self.funding_price),
+            price=mark if self.valuation == "cost" else stretch.column(self.funding_price),
             size=np.full(len(stretch), position),
             rate_column=self.funding_rate,
             price_column="" if self.valuation == "cost" else self.funding_price,

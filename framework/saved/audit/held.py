@@ -65,11 +65,9 @@ def market_prices(history: History) -> Prices:
 
 
 def prices_at(venue: Venue, history: History, balances: Balances) -> Prices:
-    """The prices at which a venue values: at cost what was paid, and for tokens beside the position in proportion."""
+    """The prices at which a venue values: those of the market, but at cost what was paid for the position."""
     prices = market_prices(history)
     position = held(venue, history, balances) if at_cost(venue) else None
     if position is None:
         return prices
-    close = history.market["close"]
-    ratio = np.where(position.size == 0, 1.0, position.cost / close)
-    return {each: price if each == USDC else price * ratio for each, price in prices.items()}
+    return {**prices, position.asset: np.where(position.size == 0, prices[position.asset], position.cost)}
