@@ -1,6 +1,7 @@
 """Simulated UTC time on simpy: integer nanoseconds that never run backwards, and named phases within an instant."""
 
 from collections.abc import Callable, Generator
+from datetime import date
 from enum import IntEnum
 from typing import Any
 
@@ -29,6 +30,11 @@ INTERVALS_NS = {
     "1d": NS_PER_DAY,
 }
 """Length of an interval by its name."""
+
+
+def midnight_ns(day: date) -> int:
+    """The instant at which a day begins in UTC."""
+    return (day - date(1970, 1, 1)).days * NS_PER_DAY
 
 
 class Phase(IntEnum):

@@ -14,7 +14,7 @@ from framework.analysis import (
     rate_statistics,
     round_trip_fees_usd,
 )
-from framework.assembly import load_market
+from framework.sources import load_market
 from strategies.static import Static
 from tests.conftest import ROOT
 from tests.markets import asgard, flat, hyperliquid, play

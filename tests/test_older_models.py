@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from framework import ConditionMet, EveryRow, Leg, Scenario, StillView, assemble, metrics, waterfall
-from framework.assembly import load_market
 from framework.chronicle import chronicle
+from framework.sources import load_market
 from strategies.full_rotation import FullRotation
 from strategies.minimum_apy import MinimumApy
 from tests.conftest import ROOT, SHARED

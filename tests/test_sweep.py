@@ -266,6 +266,20 @@ def test_an_edited_strategy_is_another_sweep(raising, tmp_path):
     assert plan.check() != before
 
 
+def test_an_edited_rulebook_is_another_sweep(tmp_path, monkeypatch):
+    """So is one under rules of a user's own that have changed."""
+    monkeypatch.syspath_prepend(tmp_path)
+    rules = tmp_path / "rules_of_my_own.py"
+    rules.write_text("from venues.study import Study\n\n\nclass Mine(Study):\n    pass\n")
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(Scenario.load(SCENARIO, ['rulebook.class="rules_of_my_own:Mine"']).toml())
+    plan = Sweep.of(scenario, ["strategy.leverage=2,3"])
+    before = plan.check()
+    assert plan.check() == before
+    rules.write_text(rules.read_text() + "# edited\n")
+    assert plan.check() != before
+
+
 FILES = """
 name = "files"
 capital_usd = 1_000

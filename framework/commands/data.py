@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
-NS_PER_DAY = 86_400 * 10**9
 HOLES_TOLD = 3
 
 
@@ -155,14 +154,15 @@ def list_(as_json: bool) -> None:
 @click.option("--rows", type=click.IntRange(min=1), default=3, show_default=True, help="Rows of head and tail.")
 def show(series: str, since: datetime | None, until: datetime | None, rows: int) -> None:
     """What a SERIES is, where it came from, and its first and last rows."""
+    from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
     from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
 
     store = Store.default()
     kind, samples = store.read(series)
-    first_ns = _midnight_ns(since.date()) if since else int(samples.time_ns[0])
-    last_ns = _midnight_ns(until.date()) + NS_PER_DAY if until else int(samples.time_ns[-1]) + 1
+    first_ns = midnight_ns(since.date()) if since else int(samples.time_ns[0])
+    last_ns = midnight_ns(until.date()) + NS_PER_DAY if until else int(samples.time_ns[-1]) + 1
     chosen = samples.within(first_ns, last_ns)
     click.echo(f"{series}: {kind.what}")
     click.echo(f"{len(chosen):,} samples, digest {chosen.digest}")
@@ -249,6 +249,7 @@ def _fetch(
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
+    from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
     from framework.data.fetching.client import Client  # noqa: PLC0415
     from framework.data.fetching.feed import Fetch  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
@@ -258,8 +259,8 @@ def _fetch(
         words = f"--wait-scale {wait_scale:g}: {source}'s own limits hold; expected 1 or more, or --base-url"
         raise click.ClickException(words)
     store, now_ns = Store.default(), time.time_ns()
-    first_ns = _midnight_ns(since.date())
-    end_ns = _midnight_ns(until.date()) + NS_PER_DAY if until else now_ns
+    first_ns = midnight_ns(since.date())
+    end_ns = midnight_ns(until.date()) + NS_PER_DAY if until else now_ns
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         for feed in feeds:
             bar = progress.add_task(feed.kind.series, total=1.0)
@@ -291,10 +292,6 @@ def _tell(done: "Fetched", as_json: bool) -> None:
         click.echo(f"  {done.note}")
     if len(done.holes) > HOLES_TOLD:
         click.echo(f"  {len(done.holes) - HOLES_TOLD} more holes; carrybook data gaps {done.series} names them")
-
-
-def _midnight_ns(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
 
 
 COMMANDS = (data, fetch)

@@ -7,7 +7,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from framework.clock import NS_PER_DAY, NS_PER_YEAR
+from framework.clock import NS_PER_DAY, NS_PER_YEAR, midnight_ns
 from framework.data.gaps import filled
 from framework.data.series import Fill, Floats, Ints, Joining, Series
 from framework.errors import MarketError
@@ -49,7 +49,7 @@ def align(
     if len(spines) != 1:
         raise MarketError(f"a market needs exactly one series of prices, not {len(spines)}")
     _refuse_overlap(spines[0])
-    from_ns, until_ns = _midnight_ns(start), _midnight_ns(end) + NS_PER_DAY
+    from_ns, until_ns = midnight_ns(start), midnight_ns(end) + NS_PER_DAY
     spine, made = filled(spines[0], spines[0].time_ns, spines[0].spans_ns, from_ns, until_ns)
     spans_ns = spine.spans_ns
 
@@ -238,7 +238,3 @@ def _refuse_short(spine: Series, common: NDArray[np.bool_], start: date, end: da
         raise MarketError(f"market.start {start} is before {first}, the first row that all series have")
     if end > last:
         raise MarketError(f"market.end {end} is after {last}, the last row that all series have")
-
-
-def _midnight_ns(day: date) -> int:
-    return (day - date(1970, 1, 1)).days * NS_PER_DAY

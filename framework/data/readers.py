@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve
 
-from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_HOUR
+from framework.clock import INTERVALS_NS, NS_PER_HOUR, midnight_ns
 from framework.data.duplicates import Duplicates, settle
 from framework.data.raw import NS_PER_MS, YEARS, Raw, floats, instant_ns, milliseconds, numbers, time_ns
 from framework.data.series import Floats, Joining, Series
@@ -71,7 +71,7 @@ def drift_daily_funding(raw: Raw) -> Series:
             raise MarketError(f"{place}: {row.get('date')!r}; expected a date such as 2025-01-31") from None
         if day.year not in YEARS:
             raise MarketError(f"{place}: {day}; expected a date between {YEARS.start} and {YEARS.stop}")
-        times.append((day - date(1970, 1, 1)).days * NS_PER_DAY)
+        times.append(midnight_ns(day))
     return Series(
         name="drift_funding_rate",
         file=raw.file,

@@ -8,6 +8,7 @@ from decimal import Decimal
 import numpy as np
 from attrs import field, frozen
 
+from framework.clock import midnight_ns
 from framework.errors import RunError
 from framework.market import Flags
 from framework.saved.folder import UNKNOWN, Folder
@@ -47,11 +48,6 @@ class Line:
     amount: Decimal
     change: Decimal | None
     balance: Decimal | None
-
-
-def midnight_ns(day: date) -> int:
-    """The instant at which a day begins in UTC."""
-    return (day - date(1970, 1, 1)).days * 86_400 * 1_000_000_000
 
 
 def register(folder: Folder, chosen: Selection) -> Iterator[Line]:
