@@ -79,9 +79,11 @@ class Simulation:
         yield clock.until(int(market.at_ns[0] if row else market.open_ns[0]), Phase.DECISION)
         present.at = "open" if self._entry == "first_open" else "close"
         self._start()
-        present.at = "close"
         if row:
             self._books.curve.mark(0, self._books.ledger)
+        else:
+            present.opened = {name: present.leg(name).size for name in self._venues}
+        present.at = "close"
         window, since = self._rows_at_once or FIRST_WINDOW, row
         while row < len(market):
             due_ns = clock.next_ns()

@@ -47,7 +47,11 @@ class View(Protocol):
         """The last `rows` values of a market column up to the present row; shorter at the beginning."""
 
     def sizes(self, venue: str, rows: int) -> Floats:
-        """The position in coins after each of the `rows` rows before the present one; shorter at the beginning."""
+        """The position in coins with which each of the last `rows` rows up to the present one began; shorter at first.
+
+        So an element belongs to the same row as that of `history` does. The first row has one only where a run starts
+        before it: as it opens, or with the look-ahead.
+        """
 
 
 @frozen(kw_only=True)

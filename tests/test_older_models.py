@@ -14,6 +14,7 @@ from framework.chronicle import chronicle
 from strategies.full_rotation import FullRotation
 from strategies.minimum_apy import MinimumApy
 from tests.conftest import ROOT, SHARED
+from tests.markets import asgard, flat, hyperliquid, play
 
 RESULTS = Path(os.environ.get("CARRYBOOK_REFERENCE", SHARED / "reference"))
 KEYS = {
@@ -191,6 +192,17 @@ def test_minimum_apy_is_yearly_whatever_the_rows(rows_per_year):
     assert MinimumApy(apy_pct=9.0001, **policy).missed(view)
     assert not MinimumApy(apy_pct=8.9999, **policy).missed(view)
     assert not MinimumApy(apy_pct=9.0001, rows=10, **policy).missed(view)
+
+
+@pytest.mark.parametrize(("entry", "exits"), [("first_close", 7), ("first_open", 6), ("look_ahead", 6)])
+def test_the_minimum_apy_counts_the_row_before_whose_close_a_run_started(entry, exits):
+    """The window of seven rows is full in the eighth row where the first was not held, else in the seventh."""
+    table = flat(20, lending=0.01, borrowing=0.0, funding=0.0)
+    strategy = FullRotation(long="asgard", short="hyperliquid", leverage=2.0, min_apy_pct=5.0)
+    early = {"look_ahead_at_entry": entry == "look_ahead", "at_first_open": entry == "first_open"}
+    lines = list(chronicle(play(table, [asgard(), hyperliquid()], strategy, **early)))
+    left = next(line for line in lines if line.kind == "close: minimum APY")
+    assert left.date == table.date(exits)
 
 
 @pytest.mark.parametrize(("lending", "reasons"), [(0.01, ["minimum APY"] * 2), (0.09, [])])
