@@ -94,7 +94,8 @@ class Present:
         return self.venue(order.venue).execute(order, Draft(self._present_book()), self.moment(None))
 
     def history(self, column: str, rows: int) -> Floats:
-        return self.market[column][max(0, self.row + 1 - rows) : self.row + 1]
+        known = self.row + (self.at == "close")
+        return self.market[column][max(0, known - rows) : known]
 
     def venue(self, name: str) -> Venue:
         """A venue by its name; raises `ScenarioError` for one that the scenario does not have."""

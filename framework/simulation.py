@@ -83,7 +83,6 @@ class Simulation:
             self._books.curve.mark(0, self._books.ledger)
         else:
             present.opened = {name: present.leg(name).size for name in self._venues}
-        present.at = "close"
         window, since = self._rows_at_once or FIRST_WINDOW, row
         while row < len(market):
             due_ns = clock.next_ns()
@@ -113,6 +112,7 @@ class Simulation:
     def _walk(self, start: int, stop: int) -> Generator[simpy.Event, None, tuple[int, bool]]:
         """Let the rows pass until somebody acts; returns the next row, and whether somebody did."""
         clock, present = self._clock, self._present
+        present.at = "close"
         stretch = present.stretch = self._project(start, stop)
         holds = [condition.holds(stretch) for condition in self._conditions]
         liquidated = [projection.liquidated for projection in stretch.projections.values()]

@@ -44,7 +44,7 @@ class View(Protocol):
         """What an order would do now, with its fee, without doing it; raises `OrderRefused`."""
 
     def history(self, column: str, rows: int) -> Floats:
-        """The last `rows` values of a market column up to the present row; shorter at the beginning."""
+        """The last `rows` values of a market column up to the present row; shorter at first, empty as that opens."""
 
     def sizes(self, venue: str, rows: int) -> Floats:
         """The position in coins with which each of the last `rows` rows up to the present one began; shorter at first.
