@@ -94,8 +94,15 @@ class Present:
         return self.venue(order.venue).execute(order, Draft(self._present_book()), self.moment(None))
 
     def history(self, column: str, rows: int) -> Floats:
+        return self.market[column][self._last(rows)]
+
+    def years(self, rows: int) -> Floats:
+        return self.market.years[self._last(rows)]
+
+    def _last(self, rows: int) -> slice:
+        """The last rows that have closed."""
         known = self.row + (self.at == "close")
-        return self.market[column][max(0, known - rows) : known]
+        return slice(max(0, known - rows), known)
 
     def venue(self, name: str) -> Venue:
         """A venue by its name; raises `ScenarioError` for one that the scenario does not have."""

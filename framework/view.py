@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import numpy as np
 from attrs import field, frozen
 
 from framework.events import OrderFilled
@@ -45,6 +46,9 @@ class View(Protocol):
 
     def history(self, column: str, rows: int) -> Floats:
         """The last `rows` values of a market column up to the present row; shorter at first, empty as that opens."""
+
+    def years(self, rows: int) -> Floats:
+        """How long the last `rows` rows up to the present one are, in years: an element per element of `history`."""
 
     def sizes(self, venue: str, rows: int) -> Floats:
         """The position in coins with which each of the last `rows` rows up to the present one began; shorter at first.
@@ -92,6 +96,10 @@ class StillView:
     def history(self, column: str, rows: int) -> Floats:
         """The last values of a column that was given."""
         return self.columns[column][-rows:]
+
+    def years(self, rows: int) -> Floats:
+        """Rows as long as the present one, as many as are asked for."""
+        return np.full(rows, self.row_years)
 
     def sizes(self, venue: str, rows: int) -> Floats:
         """The last of the sizes that were given."""

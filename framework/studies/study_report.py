@@ -209,7 +209,7 @@ def _rows_per_year(study: Study) -> float:
 
 def months(study: Study) -> Grid:
     """Mean rates by month, percent a year."""
-    columns = {"SOL lending": ("sol_lending_apy", 100, 2), "USDC borrowing": ("usdc_borrowing_apy", 100, 2)}
+    columns = {"SOL lending": ("sol_lending_apy", 100.0, 2), "USDC borrowing": ("usdc_borrowing_apy", 100.0, 2)}
     yearly_pct = 100 * _rows_per_year(study)
     columns |= {f"{perp} funding": (f"{perp}_funding_rate", yearly_pct, 1) for perp in PERPS}
     grid = Grid("Mean rates by month, % a year", ("month", *columns))
