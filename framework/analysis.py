@@ -26,8 +26,8 @@ class RateStatistics:
     lowest: float
 
 
-def rate_statistics(rates: Floats, rows_per_year: int = DAYS_PER_YEAR) -> RateStatistics:
-    """Describe a funding rate, shape (rows,), two rows or more."""
+def rate_statistics(rates: Floats, rows_per_year: float) -> RateStatistics:
+    """Describe a funding rate, shape (rows,), two rows or more, of which a year has `rows_per_year`."""
     return RateStatistics(
         rows=len(rates),
         mean=float(rates.mean()),

@@ -8,7 +8,7 @@ from attrs import frozen
 from framework.conditions import EveryRow
 from framework.events import ConditionMet, Ended, Event, Liquidated, MarginCalled, OrderFilled, TransferSent
 from framework.run import Run
-from framework.units import USDC, perpetual
+from framework.units import SOL, USDC, perpetual
 
 CONTRACT_SCALE = perpetual("").scale
 
@@ -118,7 +118,12 @@ def _fills(fills: list[OrderFilled], date: str, price: float, cause: Event | Non
         kind=kind + reason,
         price=price,
         venue=", ".join(dict.fromkeys(fill.venue for fill in fills if fill in trades or fill.order == "swap")),
-        notional_usd=USDC.units((opened or trades)[-1].amount),
+        notional_usd=_notional_usd((opened or trades)[-1]),
         penalty_usd=USDC.units(penalty) if penalty else None,
         fees_usd=sum(fill.fee_usd for fill in fills),
     )
+
+
+def _notional_usd(fill: OrderFilled) -> float:
+    """What was traded, in USD; to and from a stake pool that is an amount of SOL."""
+    return SOL.units(fill.amount) * fill.price if fill.order in ("stake", "unstake") else USDC.units(fill.amount)

@@ -8,6 +8,7 @@ from framework.events import MarginCalled, OrderFilled
 from framework.market import Floats, Ints
 from framework.run import Run
 from framework.units import JITOSOL, USDC, Asset, perpetual
+from framework.valuation import bucket_of
 from framework.venue import account_part
 
 
@@ -16,7 +17,9 @@ class Daybook:
     """One element per row of the market, shape (rows,); USD, and coins where the name says so.
 
     `bod_` is what the day began with at its open, `eod_` what it ended with at its close, after any cut. Equity in the
-    short and required maintenance are those of the close before the cut; funding, cut and fees those of the day.
+    short and required maintenance are those of the close before the cut, with the day's funding unless that is kept
+    apart; funding, cut and fees are those of the day. Fees are what orders cost, in tokens as well: no penalties, and
+    nothing that runs with time.
     """
 
     bod_long_jitosol_usd: Floats
@@ -52,7 +55,8 @@ def daybook(run: Run, call: MarginBelow) -> Daybook:
     money = history.of("Assets:", USDC) - history.of(quote, USDC) - history.of(apart, USDC)
     short = -history.of(f"Assets:{place}:Position")
     proceeds = history.of(quote, USDC)
-    fees = history.of("Expenses:", USDC) - history.of("Expenses:", USDC, leaf="MaintenanceFee")
+    funding = -_by_row(history.of(f"Income:{place}:Funding", USDC))
+    margin_funding = 0.0 if history.has(apart) else funding
     reduction = _reduction(run, call.venue)
     worth_usd = tokens[1:] * token_closes + money[1:] + proceeds[1:] - short[1:] * closes
     return Daybook(
@@ -64,12 +68,12 @@ def daybook(run: Run, call: MarginBelow) -> Daybook:
         eod_short_sol_usd=short[1:] * closes,
         bod_short_usd=proceeds[:-1],
         eod_short_usd=proceeds[1:],
-        equity_usd=tokens[:-1] * token_closes + money[:-1] + proceeds[:-1] - short[:-1] * closes,
+        equity_usd=tokens[:-1] * token_closes + money[:-1] + margin_funding + proceeds[:-1] - short[:-1] * closes,
         required_usd=call.requirement * short[:-1] * closes,
         margin_called_usd=call.requirement * reduction * closes,
         reduction_coins=reduction,
-        funding_usd=-_by_row(history.of(f"Income:{place}:Funding", USDC)),
-        fee_usd=_by_row(fees),
+        funding_usd=funding,
+        fee_usd=_fees(run, history),
         value_usd=worth_usd + history.of(apart, USDC)[1:] + history.of("Liabilities:", USDC)[1:],
     )
 
@@ -84,6 +88,24 @@ def _reduction(run: Run, venue: str) -> Floats:
         if event.order in ("resize", "close"):
             cut[run.mark(event.at_ns).row] += event.size / perpetual("").scale
     return cut
+
+
+def _fees(run: Run, history: "_History") -> Floats:
+    """What the orders of each row cost at the prices of its close, or of the opening, shape (rows,)."""
+    total = np.zeros(len(run.market))
+    for account in run.ledger.accounts:
+        if not account.name.startswith("Expenses:") or bucket_of(account) != "fees":
+            continue
+        if account.name.endswith(("MaintenanceFee", "RewardFee")):
+            continue
+        path = history.of(account.name, account.asset)
+        if account.asset == USDC:
+            total += _by_row(path)
+        else:
+            opened, closes = (run.market[run.market.price_column(account.asset, at)] for at in (run.opened_at, "close"))
+            total += np.diff(path) * closes
+            total[0] += path[0] * opened[0]
+    return total
 
 
 def _by_row(path: Floats) -> Floats:
@@ -103,12 +125,16 @@ class _History:
         self._early = self._records["at_ns"] < run.market.at_ns[0]
         self._length = len(run.market) + 1
 
-    def of(self, name: str, asset: Asset | None = None, leaf: str = "") -> Floats:
+    def has(self, name: str) -> bool:
+        """Whether the books have such an account."""
+        return any(account.name == name for account in self._ledger.accounts)
+
+    def of(self, name: str, asset: Asset | None = None) -> Floats:
         """Whole units on all accounts below a name or of it, of one asset if that is given; debits less credits."""
         total = np.zeros(self._length)
         for code, account in enumerate(self._ledger.accounts):
             below = account.name == name or (name.endswith(":") and account.name.startswith(name))
-            if below and asset in (None, account.asset) and account.name.endswith(leaf):
+            if below and asset in (None, account.asset):
                 total += self._path(code) / account.asset.scale
         return total
 

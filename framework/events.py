@@ -128,7 +128,10 @@ class ConditionMet(Event):
 
 @frozen(kw_only=True)
 class OrderFilled(Event):
-    """An order was executed: `size` was traded at `price` for `amount`, at a total `fee` on a notional of `charged`."""
+    """An order was executed: `size` was traded at `price` for `amount`, at a total `fee` on a notional of `charged`.
+
+    Of staking and unstaking `size` are jitoSOL, and `amount` is the SOL that was given or is to come.
+    """
 
     order: str
     price: float

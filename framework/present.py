@@ -5,6 +5,8 @@ It is the `View` that strategies get; the simulation moves it on.
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from framework.accounts import Account, Book, Draft
 from framework.books import Books
 from framework.clock import Clock
@@ -17,7 +19,10 @@ from framework.venue import CASH, IN_TRANSIT, Leg, Moment, Stretch, Venue
 
 
 class Present:
-    """Where a run stands: `at` of `row` are the prices that hold, `stretch` what is projected and not settled."""
+    """Where a run stands: `at` of `row` are the prices that hold, `stretch` what is projected and not settled.
+
+    `opened` has the position in coins by venue with which the first row began, if the run had started by then.
+    """
 
     def __init__(self, market: Market, venues: Mapping[str, Venue], books: Books, clock: Clock) -> None:
         self.market = market
@@ -27,6 +32,7 @@ class Present:
         self.row = 0
         self.at: At = "close"
         self.stretch: Stretch | None = None
+        self.opened: Mapping[str, float] = {}
         self._mark = Mark(market, self.row, self.at)
         self._now: tuple[object, ...] = ()
         self._book: Book = books.ledger
@@ -80,13 +86,23 @@ class Present:
             settled = max(0, self.stretch.start - first)
             unsettled = slice(max(first, self.stretch.start) - self.stretch.start, self.row - self.stretch.start)
             known[settled:] = projection.size[unsettled] if projection else 0.0
+        if venue in self.opened and rows > self.row:
+            known = np.concatenate(([self.opened[venue]], known))
         return known
 
     def quote(self, order: Trade) -> OrderFilled:
         return self.venue(order.venue).execute(order, Draft(self._present_book()), self.moment(None))
 
     def history(self, column: str, rows: int) -> Floats:
-        return self.market[column][max(0, self.row + 1 - rows) : self.row + 1]
+        return self.market[column][self._last(rows)]
+
+    def years(self, rows: int) -> Floats:
+        return self.market.years[self._last(rows)]
+
+    def _last(self, rows: int) -> slice:
+        """The last rows that have closed."""
+        known = self.row + (self.at == "close")
+        return slice(max(0, known - rows), known)
 
     def venue(self, name: str) -> Venue:
         """A venue by its name; raises `ScenarioError` for one that the scenario does not have."""

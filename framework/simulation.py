@@ -84,9 +84,10 @@ class Simulation:
         yield clock.until(int(market.at_ns[0] if row else market.open_ns[0]), Phase.DECISION)
         present.at = "open" if self._entry == "first_open" else "close"
         self._start()
-        present.at = "close"
         if row:
             self._books.curve.mark(0, self._books.ledger)
+        else:
+            present.opened = {name: present.leg(name).size for name in self._venues}
         window, since = self._rows_at_once or FIRST_WINDOW, row
         while row < len(market):
             due_ns = clock.next_ns()
@@ -116,6 +117,7 @@ class Simulation:
     def _walk(self, start: int, stop: int) -> Generator[simpy.Event, None, tuple[int, bool]]:
         """Let the rows pass until somebody acts; returns the next row, and whether somebody did."""
         clock, present = self._clock, self._present
+        present.at = "close"
         stretch = present.stretch = self._project(start, stop)
         holds = [ask(stretch) for ask in self._asked]
         liquidated = [projection.liquidated for projection in stretch.projections.values()]

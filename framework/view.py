@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import numpy as np
 from attrs import field, frozen
 
 from framework.events import OrderFilled
@@ -44,10 +45,17 @@ class View(Protocol):
         """What an order would do now, with its fee, without doing it; raises `OrderRefused`."""
 
     def history(self, column: str, rows: int) -> Floats:
-        """The last `rows` values of a market column up to the present row; shorter at the beginning."""
+        """The last `rows` values of a market column up to the present row; shorter at first, empty as that opens."""
+
+    def years(self, rows: int) -> Floats:
+        """How long the last `rows` rows up to the present one are, in years: an element per element of `history`."""
 
     def sizes(self, venue: str, rows: int) -> Floats:
-        """The position in coins after each of the `rows` rows before the present one; shorter at the beginning."""
+        """The position in coins with which each of the last `rows` rows up to the present one began; shorter at first.
+
+        So an element belongs to the same row as that of `history` does. The first row has one only where a run starts
+        before it: as it opens, or with the look-ahead.
+        """
 
 
 @frozen(kw_only=True)
@@ -88,6 +96,10 @@ class StillView:
     def history(self, column: str, rows: int) -> Floats:
         """The last values of a column that was given."""
         return self.columns[column][-rows:]
+
+    def years(self, rows: int) -> Floats:
+        """Rows as long as the present one, as many as are asked for."""
+        return np.full(rows, self.row_years)
 
     def sizes(self, venue: str, rows: int) -> Floats:
         """The last of the sizes that were given."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 from attrs import field, frozen, validators
+from numpy.typing import NDArray
 
 from framework.market import Floats
 from framework.view import View
@@ -9,7 +10,7 @@ from framework.view import View
 
 @frozen(kw_only=True)
 class MinimumApy:
-    """Leave a pair whose mean yield over its last `rows` rows is below `apy_pct` a year; 0 never asks.
+    """Leave a pair whose mean yield over the time of its last `rows` rows is below `apy_pct` a year; 0 never asks.
 
     The yield of a row is what the pair earned on its capital: leverage/2 x (lending + funding) - (leverage - 1)/2 x
     borrowing. Only rows in which it was held count, so the window survives leaving and coming back. The rates are
@@ -28,21 +29,26 @@ class MinimumApy:
         """Whether the window is full and its mean too low; `venue` is one at which the pair is held."""
         if not self.apy_pct:
             return False
-        yields = self._yields_held(view)
-        return len(yields) == self.rows and float(yields.mean()) / view.row_years * 100 < self.apy_pct
+        held, back = self._held(view)
+        if np.count_nonzero(held) != self.rows:
+            return False
+        return float(self._yields(view, back)[held].sum() / view.years(back)[held].sum()) * 100 < self.apy_pct
 
-    def _yields_held(self, view: View) -> Floats:
-        """The yields of the last rows held, as many as there are up to `rows`; looks back no further than it must."""
+    def _held(self, view: View) -> tuple[NDArray[np.bool_], int]:
+        """Which of the latest rows are the last ones held, and of how many; looks back no further than it must."""
         back = 4 * self.rows
         while True:
             held = view.sizes(self.venue, back) != 0
-            found = np.count_nonzero(held)
-            if found >= self.rows or len(held) < back:
-                return self._yields(view, len(held))[held][-self.rows :] if found else np.empty(0)
+            rows = np.flatnonzero(held)
+            if len(rows) >= self.rows or len(held) < back:
+                held[rows[: -self.rows]] = False
+                return held, len(held)
             back *= 4
 
     def _yields(self, view: View, rows: int) -> Floats:
+        """What the pair would have earned on its capital in each of the last rows, by row."""
+        years = view.years(rows)
         funding = view.history(self.funding_rate, rows)
-        lending = view.history(self.lending_rate, rows) * view.row_years
-        borrowing = view.history(self.borrowing_rate, rows) * view.row_years
+        lending = view.history(self.lending_rate, rows) * years
+        borrowing = view.history(self.borrowing_rate, rows) * years
         return self.leverage / 2 * (lending + funding) - (self.leverage - 1) / 2 * borrowing

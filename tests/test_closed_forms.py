@@ -23,6 +23,8 @@ from framework import (
     Withdraw,
 )
 from framework.clock import NS_PER_DAY
+from framework.market import Mark
+from framework.venue import Stretch
 from tests.markets import (
     HALF_OF_EQUITY,
     START_NS,
@@ -312,3 +314,15 @@ def test_a_loan_that_rounds_to_nothing_is_not_forgotten():
         for cut in (None, 1, 2)
     }
     assert len(loans) == 1
+
+
+@pytest.mark.parametrize(("deposit_usd", "expected"), [(4_000.0, 1_000.0 / 95.0), (5_000.0, None), (6_000.0, None)])
+def test_coins_without_a_debt_have_no_liquidation_price(deposit_usd, expected):
+    """100 coins with $1,000 owed are liquidated at $10.53; with nothing owed, or money lent, there is no such price."""
+    venue = asgard(overpayment="earns_borrowing_rate", maintenance_margin=0.05)
+    strategy = Script(start=[Open("asgard", Side.LONG, 100.0, 5_000.0), Deposit("asgard", deposit_usd)])
+    table = flat(2)
+    run = play(table, [venue], strategy, capital_usd=11_000.0)
+    found = venue.leg(run.ledger, Mark(table, 1)).liquidation_price
+    projected = venue.project(run.ledger, Stretch(table, 0, 2, {})).liquidation_price
+    assert [found, *projected] == pytest.approx([expected or float("nan")] * 3, nan_ok=True)

@@ -18,6 +18,7 @@ from framework import (
     Liquidated,
     Move,
     Open,
+    OrderFilled,
     Penalty,
     Scenario,
     Side,
@@ -35,7 +36,7 @@ from framework.present import Present
 from framework.venue import CAPITAL, CASH
 from strategies.capital_rebalance import CapitalRebalance
 from tests.conftest import ROOT
-from tests.markets import Script, asgard, balance, drift, flat, happened, hyperliquid, market, play
+from tests.markets import Script, asgard, balance, dollar_market, drift, flat, happened, hyperliquid, market, play
 
 DAY_S = 86_400.0
 LONG = Open("asgard", Side.LONG, 50.0, 4_000.0)
@@ -273,3 +274,32 @@ def test_neither_the_cut_nor_an_idle_look_changes_anything(table, setup, look_ah
         for account, amount in whole.ledger.balances().items():
             sums[account.asset] = sums.get(account.asset, 0) + amount
         assert set(sums.values()) == {0}
+
+
+class Ahead(Strategy):
+    """Sends money as the first row opens, and opens with it when it has arrived; notes what it could know then."""
+
+    def __init__(self):
+        self.known = []
+
+    def on_start(self, view):
+        self.known.append(view.history("close", 5).tolist())
+        yield Open("hyperliquid", Side.SHORT, 10.0, 5_000.0)
+        yield Move("hyperliquid", "drift", 1_000.0)
+
+    def on_event(self, event, view):
+        self.known.append(view.history("close", 5).tolist())
+        if isinstance(event, TransferArrived):
+            yield Open("drift", Side.SHORT, 5.0, 0.0)
+
+
+def test_money_that_arrives_within_the_first_row_trades_at_its_open():
+    """The close of the row in which a run starts is not known before it has come, nor is anything else of that row."""
+    table = dollar_market([130.0, 120.0], first_open=110.0)
+    strategy = Ahead()
+    venues = [hyperliquid(bridge=Bridge(latency_s=3_600.0)), drift()]
+    run = play(table, venues, strategy, at_first_open=True)
+    fills = [event for event in happened(run, OrderFilled) if event.order == "open"]
+    assert [(fill.venue, fill.price) for fill in fills] == [("hyperliquid", 110.0), ("drift", 110.0)]
+    assert strategy.known == [[], [], [130.0, 120.0]]
+    assert waterfall(run).execution == 0

@@ -14,6 +14,7 @@ from framework.data.raw import Raw
 from framework.data.readers import asgard_lending, defillama_borrowing, defillama_lending, hyperliquid_funding, table
 from framework.data.series import Fill, spliced
 from framework.errors import MarketError, ScenarioError
+from framework.market import Market
 from framework.scenario import Coarser, Scenario
 from framework.studies.coarser import cells, coarser
 from framework.units import USDC
@@ -114,6 +115,26 @@ def test_coarser_rows_have_the_extremes_the_sums_and_the_means():
     assert coarse["hyperliquid_funding_rate"] == pytest.approx([-9e-5, 3e-5], abs=1e-18)
     assert coarse["sol_lending_apy"] == pytest.approx([0.025, 0.06], abs=1e-15)
     assert float(coarse.years.sum()) == pytest.approx(float(fine.years.sum()), abs=1e-15)
+
+
+def test_a_missing_row_earns_nothing_in_coarser_rows_either():
+    """Of six hours the third is missing: the interest of both markets is that of five hours."""
+    whole = market([100.0] * 6, lending=[0.01, 0.02, 0.03, 0.04, 0.06, 0.08], row_ns=NS_PER_HOUR)
+    kept = [0, 1, 3, 4, 5]
+    columns = {name: column[kept] for name, column in whole.columns.items()}
+    fine = Market(open_ns=whole.open_ns[kept], at_ns=whole.at_ns[kept], columns=columns)
+    coarse = coarser(fine, Coarser(interval="1d", grid={}))
+    assert coarse["sol_lending_apy"] * coarse.years == pytest.approx([0.21 / 24 / 365], rel=1e-12)
+
+
+def test_coarser_rows_take_a_column_for_what_its_name_says():
+    """The oracle's price is the last of its rows; what may be a payment or a yearly rate is refused."""
+    fine = market([100.0, 110.0], row_ns=NS_PER_HOUR)
+    oracle = evolve(fine, columns={**fine.columns, "oracle": fine["close"] + 1})
+    assert coarser(oracle, Coarser(interval="1d", grid={}))["oracle"].tolist() == [111.0]
+    paid = evolve(fine, columns={**fine.columns, "paid": fine["close"]})
+    with pytest.raises(ScenarioError, match=r"^coarser: is 'paid' a payment or a rate per year\? expected a column"):
+        coarser(paid, Coarser(interval="1d", grid={}))
 
 
 def test_rows_that_are_no_coarser_are_refused():

@@ -30,6 +30,7 @@ from framework import (
     assemble,
     waterfall,
 )
+from framework.chronicle import chronicle
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.command_line import main
 from tests.conftest import ROOT
@@ -147,6 +148,15 @@ def test_an_unstaking_that_outlasts_the_run_still_counts():
     assert happened(run, Unstaked) == []
     assert balance(run, "Assets:Jito:Unstaking", "SOL") == 100 * 10**9
     assert run.curve.equity_usd[-1] == 10_000.0
+
+
+def test_the_log_shows_what_was_staked_in_dollars():
+    """100 SOL at $110 are $11,000, and 95 SOL at $120 that an unstaking brings are $11,400."""
+    after = {1: [Stake("jito", 100.0)], 2: [Unstake("jito", 95.0)]}
+    pool = jito(withdrawal_fee=0.0)
+    coins = [Swap("jito", "USDC", "SOL", 10_000.0)]
+    lines = list(chronicle(staked(dollar_market([100.0, 110.0, 120.0, 120.0]), pool, start=coins, after=after)))
+    assert [(line.kind, line.notional_usd) for line in lines[1:]] == [("stake", 11_000.0), ("unstake", 11_400.0)]
 
 
 @pytest.mark.parametrize("discount", [0.0, 0.0005, 0.002, 0.15])

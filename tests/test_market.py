@@ -1,12 +1,14 @@
 """The market: how series become one table, where every cell came from, and what is refused at the door."""
 
 import json
+import re
 from datetime import date
 
 import numpy as np
 import pytest
 
 from framework import Market
+from framework.clock import NS_PER_HOUR
 from framework.data.alignment import align
 from framework.data.raw import Raw
 from framework.data.readers import (
@@ -17,7 +19,9 @@ from framework.data.readers import (
     hyperliquid_funding,
     table,
 )
+from framework.data.series import Fill, Joining, Series
 from framework.errors import MarketError
+from tests.markets import START_NS
 
 DAY_MS = 86_400_000
 START_MS = 1_735_689_600_000
@@ -328,3 +332,30 @@ def test_funding_is_of_the_hour_in_which_it_is_stamped():
     rows = [{"time": START_MS + lag, "fundingRate": "0.1"} for lag in (73, HOUR_MS, 3 * HOUR_MS - 1)]
     series = hyperliquid_funding(Raw("funding.json", "", json.dumps(rows).encode()))
     assert [at // 10**6 - START_MS for at in series.time_ns.tolist()] == [0, HOUR_MS, 2 * HOUR_MS]
+
+
+@pytest.mark.parametrize(
+    ("name", "joining", "every", "fill", "words"),
+    [
+        ("hyperliquid_funding_rate", "last", 1, "drop", 'joining = "sum": they are payments'),
+        ("hyperliquid_funding_rate", "mean", 1, "drop", 'joining = "sum": they are payments'),
+        ("hyperliquid_funding_rate", "last", 8, "previous", 'joining = "sum": they are payments'),
+        ("sol_lending_apy", "sum", 1, "drop", 'joining = "mean" or "last": they are rates per year'),
+    ],
+)
+def test_payments_are_neither_lost_nor_repeated_and_rates_not_summed(name, joining, every, fill, words):
+    """A day that takes one of its hours of funding has a 24th of it; a row that repeats 8 hours has eight times."""
+    open_ns = START_NS + np.arange(8) * NS_PER_HOUR * 4
+    prices = dict.fromkeys(("open", "high", "low", "close"), np.full(8, 100.0))
+    numbers = np.arange(1, 9)
+    rows = Series(
+        name="p", file="p.csv", digest="", time_ns=open_ns, row=numbers, columns=prices, span_ns=4 * NS_PER_HOUR
+    )
+    time_ns = np.arange(open_ns[0], open_ns[-1] + 1, every * NS_PER_HOUR)
+    rates = Series(
+        name="r", file="r.csv", digest="", time_ns=time_ns, row=np.arange(len(time_ns)) + 1,
+        columns={name: np.full(len(time_ns), 1e-4)}, joining=Joining(joining), fill=Fill(fill),
+    )  # fmt: skip
+    said = re.escape(f'r.csv, column {name}: joining = "{joining}"') + ".*" + re.escape(words)
+    with pytest.raises(MarketError, match=said):
+        align([rows, rates], start=date(2025, 1, 1), end=date(2025, 1, 2))

@@ -10,10 +10,13 @@ import pytest
 
 from framework import ConditionMet, EveryRow, Leg, Scenario, StillView, assemble, metrics, waterfall
 from framework.chronicle import chronicle
+from framework.clock import NS_PER_HOUR
+from framework.market import Market
 from framework.sources import load_market
 from strategies.full_rotation import FullRotation
 from strategies.minimum_apy import MinimumApy
 from tests.conftest import ROOT, SHARED
+from tests.markets import asgard, flat, hyperliquid, play
 
 RESULTS = Path(os.environ.get("CARRYBOOK_REFERENCE", SHARED / "reference"))
 KEYS = {
@@ -191,6 +194,35 @@ def test_minimum_apy_is_yearly_whatever_the_rows(rows_per_year):
     assert MinimumApy(apy_pct=9.0001, **policy).missed(view)
     assert not MinimumApy(apy_pct=8.9999, **policy).missed(view)
     assert not MinimumApy(apy_pct=9.0001, rows=10, **policy).missed(view)
+
+
+def test_the_minimum_apy_weighs_rows_by_their_length():
+    """A row of an hour among rows of a day: its funding is an hour's, and the yearly yield the same."""
+    days = flat(10, lending=0.08, borrowing=0.0, funding=0.02 / 365)
+    at_ns = days.at_ns.copy()
+    at_ns[7] -= 23 * NS_PER_HOUR
+    columns = {name: column.copy() for name, column in days.columns.items()}
+    columns["hyperliquid_funding_rate"][7] /= 24
+    table = Market(open_ns=days.open_ns, at_ns=at_ns, columns=columns)
+
+    def acted(apy_pct):
+        strategy = FullRotation(long="asgard", short="hyperliquid", leverage=2.0, min_apy_pct=apy_pct)
+        run = play(table, [asgard(), hyperliquid()], strategy, look_ahead_at_entry=False)
+        return [run.mark(event.at_ns).row for event in run.events.single() if isinstance(event, ConditionMet)]
+
+    assert acted(9.99) == []
+    assert acted(10.01) == [7, 8, 9]
+
+
+@pytest.mark.parametrize(("entry", "exits"), [("first_close", 7), ("first_open", 6), ("look_ahead", 6)])
+def test_the_minimum_apy_counts_the_row_before_whose_close_a_run_started(entry, exits):
+    """The window of seven rows is full in the eighth row where the first was not held, else in the seventh."""
+    table = flat(20, lending=0.01, borrowing=0.0, funding=0.0)
+    strategy = FullRotation(long="asgard", short="hyperliquid", leverage=2.0, min_apy_pct=5.0)
+    early = {"look_ahead_at_entry": entry == "look_ahead", "at_first_open": entry == "first_open"}
+    lines = list(chronicle(play(table, [asgard(), hyperliquid()], strategy, **early)))
+    left = next(line for line in lines if line.kind == "close: minimum APY")
+    assert left.date == table.date(exits)
 
 
 @pytest.mark.parametrize(("lending", "reasons"), [(0.01, ["minimum APY"] * 2), (0.09, [])])

@@ -166,10 +166,18 @@ class Counter(Strategy):
 
 @pytest.mark.parametrize("every", [2, 3, 50])
 def test_a_strategy_sees_the_sizes_that_it_had(every):
-    """After each of the last rows before the present one, settled or not; shorter at the beginning."""
+    """Before each of the last rows up to the present one, settled or not; shorter at the beginning."""
     strategy = Counter(every)
     play(flat(30, funding=1e-4), [asgard(), hyperliquid()], strategy, look_ahead_at_entry=False)
     assert len(strategy.sizes) == 30
+
+
+@pytest.mark.parametrize("how", [{"at_first_open": True}, {"look_ahead_at_entry": True}])
+def test_what_was_opened_before_the_first_row_was_held_in_it(how):
+    """A run that starts as the first row opens has had its position in that row as well."""
+    strategy = Counter(3)
+    play(flat(30, funding=1e-4), [asgard(), hyperliquid()], strategy, **how)
+    assert len(strategy.sizes) == 31
 
 
 def test_looking_at_every_row_changes_nothing():

@@ -4,12 +4,14 @@ import csv
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from framework import Scenario
 from framework.command_line import main
+from framework.market import Market
 from framework.studies.study import MODELS, Study
-from framework.studies.study_report import tables
+from framework.studies.study_report import funding, months, open_fees, tables
 from tests.conftest import ROOT
 
 
@@ -179,6 +181,7 @@ def test_the_report_runs_on_the_embedded_data_and_writes_markdown(capsys, tmp_pa
     [
         (["--data", "nowhere"], "nowhere: no such directory"),
         (["--set", "market.start=2030-01-01"], "market.end"),
+        (["--set", "capital_usd=5000"], "capital_usd: the study's tables say themselves which they show"),
         (["--markdown", "nowhere/study.md"], "study.md: not writable"),
     ],
 )
@@ -200,3 +203,22 @@ def test_the_study_runs_the_examples(name):
     for part in ("strategy", "rulebook"):
         mine, its = getattr(ours, part), getattr(example, part)
         assert {key: value for key, value in its.items() if mine.get(key, value) != value} == {}
+
+
+def test_a_table_that_varies_a_key_varies_it_whatever_is_set():
+    """Opening fees of 0 everywhere leave the table by opening fee as it is: its lines name their own."""
+    plain, free = (open_fees(Study(settings=settings)) for settings in ((), ("venues.asgard.open_fee_bps=0",)))
+    assert plain.rows == free.rows
+    assert len({row[-1] for row in plain.rows}) == len(plain.rows)
+
+
+def test_funding_is_annualised_by_the_length_of_the_rows(study_data):
+    """Rows of twelve hours with half of the funding each have the same yearly rates as those of a day."""
+    study, halves = Study(study_data), Study(study_data)
+    days = study.market
+    edges = np.stack((days.open_ns, days.open_ns + 43_200 * 10**9), axis=1).ravel()
+    columns = {name: np.repeat(column, 2) for name, column in days.columns.items()}
+    columns |= {name: column / 2 for name, column in columns.items() if name.endswith("funding_rate")}
+    halves.market = Market(open_ns=edges, at_ns=edges + 43_200 * 10**9 - 1_000_000, columns=columns)
+    assert months(halves).rows == months(study).rows
+    assert funding(halves).rows[2] == funding(study).rows[2]

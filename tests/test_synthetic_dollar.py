@@ -14,6 +14,7 @@ from framework import (
     MarginBelow,
     MarginCalled,
     OrderFilled,
+    Penalty,
     Resize,
     Scenario,
     StillView,
@@ -714,3 +715,19 @@ def test_the_strategy_has_a_short_name_like_the_others():
         for name in ("margin_call", "strategies.margin_call:MarginCallDeleverage")
     }
     assert len(digests) == 1
+
+
+def test_the_daybook_shows_what_was_called_and_paid_whatever_the_rules():
+    """Funding in the margin, a fee of swaps in tokens, and a penalty at the end: each is where it belongs."""
+    market = dollar_market([30.0, 50.0, 60.0, 60.0], funding=-0.01, high=[30.0, 50.0, 60.0, 9000.0])
+    drift = collateral(taker_fee_bps=5.0, liquidation_penalty=Penalty("notional", 0.025))
+    venues = [jito(swap_fee_bps=20.0), drift, Issuer(rebalance=0.00125)]
+    run = play(market, venues, MarginCallDeleverage(), capital_usd=3_000.0, at_first_open=True)
+    book, figures = daybook(run, MarginBelow("drift", 0.67)), metrics(run)
+    calls = [event for event in run.events.single() if isinstance(event, MarginCalled)]
+    rows = [run.mark(event.at_ns).row for event in calls]
+    assert rows == [1, 2]
+    assert book.equity_usd[rows] == pytest.approx([event.margin / 1e6 for event in calls], abs=2e-6)
+    assert book.required_usd[rows] == pytest.approx([event.required / 1e6 for event in calls], abs=2e-6)
+    assert (figures["liquidations"], figures["liquidation_penalty_usd"] > 0) == (1, True)
+    assert book.fee_usd.sum() == pytest.approx(figures["total_fees_usd"], abs=1e-6)

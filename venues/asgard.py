@@ -290,10 +290,15 @@ class Asgard(Venue):
         return USDC.units(book.balance(chart.trading_usdc)) / bought if bought else float("nan")
 
     def _liquidation_price(self, size: Floats | float, debt_usd: Floats | float, cost: float) -> Floats | float:
-        """The price at which coins with a debt are liquidated, by row if given so; at cost it is only the distance."""
+        """The price at which coins with a debt are liquidated, by row if given so; at cost it is only the distance.
+
+        Not a number without a debt.
+        """
         if self.liquidation_distance is not None:
             return cost * (1 - self.liquidation_distance)
-        return float("nan") if self.valuation == "cost" else debt_usd / (size * (1 - self.maintenance_margin))
+        if self.valuation == "cost":
+            return float("nan")
+        return np.where(np.asarray(debt_usd) > 0, debt_usd, np.nan) / (size * (1 - self.maintenance_margin))
 
     def _debt(self, book: Book) -> int:
         return -book.balance(self._chart.loan) - book.balance(self._chart.deposit)

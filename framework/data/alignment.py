@@ -65,6 +65,9 @@ def align(
             yield _fit(*filled(part, spine.time_ns, spans_ns, from_ns, until_ns), spine.time_ns, spans_ns)
 
     fits = [fit for each in series for fit in fitted(each)]
+    for fit in fits:
+        if fit.series is not spine:
+            _refuse_lost_payments(fit)
     common = np.logical_and.reduce([fit.known for fit in fits])
     _refuse_disjoint(fits, common)
     inside = (spine.time_ns >= from_ns) & (spine.time_ns < until_ns)
@@ -210,6 +213,26 @@ def _refuse_unknown(held: Series, open_ns: Ints) -> None:
         raise MarketError(
             f"{held.file}: its first sample, at {first}, is after the first row, {row}; expected one before"
         )
+
+
+def _refuse_lost_payments(fit: _Fit) -> None:
+    """Refuse payments of which a row would take one for all, or repeat one, and rates that it would sum."""
+    summed = fit.series.joining is Joining.SUM
+    for name in fit.series.columns:
+        wrong = fit.count > 1
+        if name.endswith(FUNDING_RATE) and not summed:
+            if fit.series.fill is Fill.PREVIOUS:
+                wrong[fit.slot[fit.made & (fit.slot >= 0)]] = True
+            expected = 'joining = "sum": they are payments'
+        elif name.endswith("_apy") and summed:
+            expected = 'joining = "mean" or "last": they are rates per year'
+        else:
+            continue
+        if wrong.any():
+            raise MarketError(
+                f'{fit.series.file}, column {fit.series.label(name)}: joining = "{fit.series.joining}" with rows that '
+                f"have not one sample each; expected {expected}"
+            )
 
 
 def _refuse_overlap(spine: Series) -> None:

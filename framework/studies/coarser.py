@@ -43,7 +43,9 @@ def cells(assembly: Assembly) -> tuple[Cell, ...]:
 def coarser(market: Market, spec: Coarser) -> Market:
     """The market in rows of an interval: opened by the first row in it, closed by the last, between high and low.
 
-    Funding is the sum of its rows; a rate per year is the mean over their time, so that interest is the same.
+    Funding is the sum of its rows. A rate per year is what makes their interest out of the time of the coarser row: the
+    mean over it, in which rows that are missing earn nothing. Raises `ScenarioError` for a column whose name does not
+    say which of these it is.
     """
     span_ns = INTERVALS_NS[spec.interval]
     slot = market.open_ns // span_ns
@@ -52,9 +54,10 @@ def coarser(market: Market, spec: Coarser) -> Market:
     if len(first) == len(market):
         raise ScenarioError(f"coarser.interval: {spec.interval} is no coarser than the rows of the market")
     lengths = (market.at_ns + TICK_NS - market.open_ns).astype(np.float64)
+    spans = (market.at_ns[last] + TICK_NS - market.open_ns[first]).astype(np.float64)
 
     def made(name: str, column: Floats) -> Floats:
-        if name.endswith(("open", "close")):
+        if name.endswith(("open", "close")) or name == "oracle":
             ends: Floats = column[first if name.endswith("open") else last]
             return ends
         if name in ("high", "low"):
@@ -63,8 +66,12 @@ def coarser(market: Market, spec: Coarser) -> Market:
         if name.endswith("funding_rate"):
             sums: Floats = np.add.reduceat(column, first)
             return sums
-        means: Floats = np.add.reduceat(column * lengths, first) / np.add.reduceat(lengths, first)
-        return means
+        if name.endswith("_apy"):
+            means: Floats = np.add.reduceat(column * lengths, first) / spans
+            return means
+        raise ScenarioError(
+            f"coarser: is {name!r} a payment or a rate per year? expected a column named ..._funding_rate or ..._apy"
+        )
 
     return Market(
         open_ns=market.open_ns[first],

@@ -8,6 +8,7 @@ from typing import cast
 from attrs import AttrsInstance, asdict, frozen
 
 from framework.assembly import assemble
+from framework.errors import ScenarioError
 from framework.market import Market
 from framework.run import Run
 from framework.scenario import Scenario, Table, place, put
@@ -48,6 +49,13 @@ MODELS: Mapping[str, Table] = {
 """The study's models as scenarios, without what they share."""
 
 
+NAMED_BY_TABLES = (
+    "capital_usd", "strategy", "strategy.short", "strategy.leverage", "strategy.trigger",
+    "strategy.liquidation_buffer", "strategy.min_apy_pct",
+)  # fmt: skip
+"""Keys of which titles and lines of the tables name the value; of other keys a table that varies one has its own."""
+
+
 @frozen(eq=False)
 class Result:
     """A run of the study with its metrics."""
@@ -78,6 +86,9 @@ class Study:
 
     def __init__(self, data: Path | None = None, settings: Sequence[str] = ()) -> None:
         self._settings = tuple(settings)
+        for key in (setting.partition("=")[0].strip() for setting in settings):
+            if key in NAMED_BY_TABLES:
+                raise ScenarioError(f"{key}: the study's tables say themselves which they show; expected another key")
         self.market: Market = load_market(self.scenario("static", {}).market, data)
         self._results: dict[str, Result] = {}
 
@@ -116,10 +127,10 @@ class Study:
             **{part: dict(cast("Table", table)) for part, table in model.items()},
             "venues": {"asgard": {"open_fee_bps": 15.0}, "hyperliquid": {}, "drift": {}},
         }
-        for key, value in (settings or {}).items():
-            place(table, key, value)
         for setting in self._settings:
             put(table, setting)
+        for key, value in (settings or {}).items():
+            place(table, key, value)
         return Scenario.of(table)
 
 

@@ -191,7 +191,7 @@ def funding(study: Study) -> Grid:
     """Both funding rates over all rows."""
     grid = Grid("Funding statistics", ("measure", *map(str.capitalize, PERPS)))
     rates = [study.market[f"{perp}_funding_rate"] for perp in PERPS]
-    both = [rate_statistics(rate) for rate in rates]
+    both = [rate_statistics(rate, _rows_per_year(study)) for rate in rates]
     grid.add("mean by row", *(f"{each.mean:+.8f}" for each in both))
     grid.add("deviation", *(f"{each.deviation:.8f}" for each in both))
     grid.add("annualised", *(f"{each.annualized_pct:+.2f} %" for each in both))
@@ -202,10 +202,16 @@ def funding(study: Study) -> Grid:
     return grid
 
 
+def _rows_per_year(study: Study) -> float:
+    """How many rows as long as those of the market a year has."""
+    return len(study.market) / float(study.market.years.sum())
+
+
 def months(study: Study) -> Grid:
     """Mean rates by month, percent a year."""
-    columns = {"SOL lending": ("sol_lending_apy", 100, 2), "USDC borrowing": ("usdc_borrowing_apy", 100, 2)}
-    columns |= {f"{perp} funding": (f"{perp}_funding_rate", 36_500, 1) for perp in PERPS}
+    columns = {"SOL lending": ("sol_lending_apy", 100.0, 2), "USDC borrowing": ("usdc_borrowing_apy", 100.0, 2)}
+    yearly_pct = 100 * _rows_per_year(study)
+    columns |= {f"{perp} funding": (f"{perp}_funding_rate", yearly_pct, 1) for perp in PERPS}
     grid = Grid("Mean rates by month, % a year", ("month", *columns))
     means = [(monthly_means(study.market, name), scale, places) for name, scale, places in columns.values()]
     for month in means[0][0]:
