@@ -47,10 +47,6 @@ class Present:
         return self.mark.price
 
     @property
-    def row_years(self) -> float:
-        return float(self.market.years[self.row])
-
-    @property
     def mark(self) -> Mark:
         """The prices that hold."""
         if self._mark.row != self.row or self._mark.at != self.at:

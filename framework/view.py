@@ -23,10 +23,6 @@ class View(Protocol):
     def price(self) -> float:
         """The row's close in USD: the price at which orders are executed."""
 
-    @property
-    def row_years(self) -> float:
-        """How long the row is, in years of 365 days: what a yearly rate earns in it is rate x this."""
-
     def price_of(self, token: str) -> float:
         """The price of a token by its code, such as JITOSOL, in USD; raises `ScenarioError` for an unknown one."""
 
@@ -48,7 +44,10 @@ class View(Protocol):
         """The last `rows` values of a market column up to the present row; shorter at first, empty as that opens."""
 
     def years(self, rows: int) -> Floats:
-        """How long the last `rows` rows up to the present one are, in years: an element per element of `history`."""
+        """How long the last `rows` rows up to the present one are, in years of 365 days: one for each of `history`.
+
+        What a yearly rate earns in a row is rate x this.
+        """
 
     def sizes(self, venue: str, rows: int) -> Floats:
         """The position in coins with which each of the last `rows` rows up to the present one began; shorter at first.

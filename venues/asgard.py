@@ -103,7 +103,9 @@ class Asgard(Venue):
             equity_usd=equity_usd,
             notional_usd=notional_usd,
             liquidated=short_of & (size > 0),
-            liquidation_price=lambda: self._liquidation_price(np.where(size > 0, size, np.nan), debt_usd, cost),
+            liquidation_price=lambda: self._liquidation_price(
+                np.where(size * debt_usd > 0, size, np.nan), debt_usd, cost
+            ),
         )
 
     def leg(self, book: Book, mark: Mark) -> Leg:
@@ -115,7 +117,7 @@ class Asgard(Venue):
         cost = self._cost(book)
         if self.valuation == "cost":
             price = cost
-        trigger = float(self._liquidation_price(size, debt_usd, cost))
+        trigger = float(self._liquidation_price(size if debt_usd > 0 else float("nan"), debt_usd, cost))
         return Leg(size, size * price - debt_usd, size * price, cost, trigger)
 
     def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
@@ -290,15 +292,10 @@ class Asgard(Venue):
         return USDC.units(book.balance(chart.trading_usdc)) / bought if bought else float("nan")
 
     def _liquidation_price(self, size: Floats | float, debt_usd: Floats | float, cost: float) -> Floats | float:
-        """The price at which coins with a debt are liquidated, by row if given so; at cost it is only the distance.
-
-        Not a number without a debt.
-        """
+        """The price at which coins with a debt are liquidated, by row if given so; at cost it is only the distance."""
         if self.liquidation_distance is not None:
             return cost * (1 - self.liquidation_distance)
-        if self.valuation == "cost":
-            return float("nan")
-        return np.where(np.asarray(debt_usd) > 0, debt_usd, np.nan) / (size * (1 - self.maintenance_margin))
+        return float("nan") if self.valuation == "cost" else debt_usd / (size * (1 - self.maintenance_margin))
 
     def _debt(self, book: Book) -> int:
         return -book.balance(self._chart.loan) - book.balance(self._chart.deposit)
