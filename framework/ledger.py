@@ -134,7 +134,9 @@ class Ledger:
             debit, credit, amount = transfer.debit, transfer.credit, transfer.amount
             routes.append(self._route(debit, credit))
             if type(amount) is not int or not 0 < amount < LIMIT:
-                raise LedgerError(f"{transfer.kind} of {amount!r} {debit.asset.code}: expected a positive int")
+                raise LedgerError(
+                    f"{transfer.kind} of {amount!r} {debit.asset.code}: expected a positive int below 2^63"
+                )
             balances[debit] = balances.get(debit, known[debit]) + amount
             balances[credit] = balances.get(credit, known[credit]) - amount
         for account, balance in balances.items():
