@@ -6,7 +6,16 @@ from itertools import groupby
 from attrs import frozen
 
 from framework.conditions import EveryRow
-from framework.events import ConditionMet, Ended, Event, Liquidated, MarginCalled, OrderFilled, TransferSent
+from framework.events import (
+    ConditionMet,
+    Ended,
+    Event,
+    Liquidated,
+    MarginCalled,
+    OrderFilled,
+    TransferArrived,
+    TransferSent,
+)
 from framework.run import Run
 from framework.units import SOL, USDC, perpetual
 
@@ -45,6 +54,7 @@ def chronicle(run: Run) -> Iterator[Line]:
     every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
     routine = resized & every_row
     causes = {event.event: event for event in single if isinstance(event, Ended | MarginCalled)}
+    arrivals = {event.cause: event for event in single if isinstance(event, TransferArrived)}
     told = (event for event in acts if event.cause is None or event.cause not in routine)
     for _, group in groupby(told, key=_act):
         events = list(group)
@@ -55,7 +65,7 @@ def chronicle(run: Run) -> Iterator[Line]:
             case Liquidated():
                 yield _liquidation(first, date, price)
             case TransferSent():
-                yield _transfer(first, date, price)
+                yield _transfer(first, arrivals.get(first.event), date, price)
             case OrderFilled():
                 fills = [each for each in events if isinstance(each, OrderFilled)]
                 yield _fills(fills, date, price, causes.get(first.cause or 0))
@@ -75,10 +85,12 @@ def _liquidation(event: Liquidated, date: str, price: float) -> Line:
         venue=event.venue,
         penalty_usd=USDC.units(event.penalty),
         bad_debt_usd=USDC.units(event.bad_debt),
+        fees_usd=USDC.units(event.fee) if event.closed else None,
     )
 
 
-def _transfer(event: TransferSent, date: str, price: float) -> Line:
+def _transfer(event: TransferSent, arrived: TransferArrived | None, date: str, price: float) -> Line:
+    """A transfer with what it cost on leaving and, once it has arrived, on arriving."""
     return Line(
         event=event.event,
         date=date,
@@ -86,6 +98,7 @@ def _transfer(event: TransferSent, date: str, price: float) -> Line:
         price=price,
         venue=f"{event.venue} > {event.counterparty}",
         transfer_usd=USDC.units(event.amount),
+        fees_usd=USDC.units(event.fee + (arrived.fee if arrived else 0)),
     )
 
 

@@ -106,7 +106,7 @@ class Liquidated(Event):
 
     `trigger_price` is the price at which it was found, `price` the one at which it was settled. `equity` is the
     position's before the penalty, `bad_debt` what was missing and nobody paid. `closed` tells whether the venue closed
-    the position; if not, the strategy has to.
+    the position, for a `fee` as for any trade; if not, the strategy has to.
     """
 
     side: Side
@@ -117,6 +117,7 @@ class Liquidated(Event):
     penalty: int
     bad_debt: int
     closed: bool
+    fee: int = 0
 
 
 @frozen(kw_only=True)

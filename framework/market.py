@@ -18,6 +18,8 @@ Flags = NDArray[np.bool_]
 Cached = TypeVar("Cached")
 
 PRICES = ("open", "high", "low", "close")
+LEAST_PRICE = 1e-10
+"""USD: with the seventeen digits of a float and the nine decimals of a token it has 36 decimals, and no more."""
 At = Literal["open", "close"]
 """Which price of a row holds: the one at which it opens, or the one at which it closes."""
 
@@ -194,6 +196,7 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
     for name, price in columns.items():
         if name in PRICES or name.endswith(("_open", "_close")):
             refuse(name, price <= 0, "a rate above 0" if "_rate_" in name else "a price above 0")
+            refuse(name, price < LEAST_PRICE, f"a price of {LEAST_PRICE:g} or more, which the books can count exactly")
     if {"low", "high"} <= prices.keys():
         low, high = prices["low"], prices["high"]
         refuse("low", low > high, "a low that is not above the high")

@@ -94,7 +94,10 @@ class Leg:
     equity_usd: float = 0.0
     notional_usd: float = 0.0
     entry_price: float = float("nan")
-    """What was paid for a coin on average, USD; not a number without a position."""
+    """What the position has cost per coin that is left, USD: the average paid, and what reducing it has made or lost.
+
+    Not a number without a position.
+    """
     liquidation_price: float = float("nan")
     """Price at which the venue would liquidate now, USD; not a number where there is none."""
     margin_usd: float = field(default=Factory(lambda self: self.equity_usd, takes_self=True))

@@ -73,11 +73,12 @@ class FullRotation(Strategy):
         yield Close(self.short, reason)
 
     def _compound(self, view: View) -> Iterator[Order]:
-        """Give both legs the same equity, and the size that goes with it."""
+        """Give both legs the same equity, and the size that goes with it at the price at which each is valued."""
         yield from level_equity(view, self.long, self.short, min_transfer_usd=1e-6)
         equity_usd = view.leg(self.long).equity_usd + view.leg(self.short).equity_usd
         for venue in (self.long, self.short):
-            yield Resize(venue, equity_usd / 2 * self.leverage / view.leg(venue).entry_price)
+            leg = view.leg(venue)
+            yield Resize(venue, equity_usd / 2 * self.leverage / leg.notional_usd * abs(leg.size))
 
     def _reasons(self, event: Event, view: View) -> list[str]:
         """Why to leave, in the order long, short, yield."""

@@ -495,6 +495,14 @@ def an_equity_at_liquidation_that_the_books_did_not_have(forgery: Forgery) -> st
     return f"event {event['event']}"
 
 
+@found_by("fills")
+def a_liquidation_that_says_it_cost_a_fee(forgery: Forgery) -> str:
+    at = forgery.find("events", kind="Liquidated")
+    event = forgery.change("events", at, fee=lambda fee: fee + 2)
+    forgery.seal_files()
+    return f"entry {forgery.find('ledger', event=event['event']) + 1}"
+
+
 @found_by("penalties")
 def a_loss_forgiven(forgery: Forgery) -> str:
     return _forgiven(forgery)

@@ -55,6 +55,20 @@ def test_rotation_that_is_woken_rotates_like_one_that_looks_at_every_row(
     assert np.array_equal(woken.curve.equity_usd, sleepless.curve.equity_usd)
 
 
+@settings(max_examples=60, deadline=None)
+@given(markets(), st.sampled_from([1.5, 3.0]), st.sampled_from(["market", "cost"]))
+def test_rotation_that_compounds_is_neutral_after_every_row(table, leverage, valuation):
+    """At the market as at cost: both legs are resized at the price at which they are valued, not at their own entry."""
+    rules = {"valuation": valuation, "liquidation_closes": False}
+    venues = [asgard(overpayment="earns_borrowing_rate", open_fee_bps=10.0, **rules), hyperliquid(**rules)]
+    strategy = FullRotation(
+        long="asgard", short="hyperliquid", leverage=leverage, liquidation_buffer=0.1, compounding=True
+    )
+    run = outcome(table, venues, strategy)
+    if not isinstance(run, str):
+        assert np.abs(run.curve.net_size).max() < 1e-7
+
+
 def told(event):
     """An event without the condition that it met."""
     return evolve(event, venue="", condition=None) if event.kind == "ConditionMet" else event

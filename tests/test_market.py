@@ -179,6 +179,7 @@ BAD_INPUT = {
         [candle(0, l="-3")],
         "row 1, column l (low): -3.0; expected a price above 0",
     ),
+    "price too small": (hyperliquid_candles, [candle(0, l="9.9e-11")], "expected a price of 1e-10 or more"),
     "low above high": (
         hyperliquid_candles,
         [candle(0, l="130")],

@@ -20,8 +20,10 @@ from framework import (
     Side,
     Strategy,
     assemble,
+    metrics,
     waterfall,
 )
+from framework.chronicle import chronicle
 from framework.clock import NS_PER_DAY
 from strategies.capital_rebalance import CapitalRebalance
 from strategies.pair import open_pair
@@ -101,6 +103,16 @@ def test_any_cut_gives_the_same_books(table, setup, look_ahead, several):
         totals[account.asset] = totals.get(account.asset, 0) + amount
     assert set(totals.values()) == {0}
     assert (whole.ledger.records()["amount"] > 0).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(markets(), setups())
+def test_the_fees_of_the_log_are_all_fees(table, setup):
+    """Openings, closings, both ends of transfers, and what a venue charges for closing a liquidated position."""
+    run = outcome(table, *setup)
+    if not isinstance(run, str):
+        told = sum(line.fees_usd or 0.0 for line in chronicle(run))
+        assert told == pytest.approx(metrics(run)["total_fees_usd"], rel=0, abs=1e-6)
 
 
 @settings(max_examples=60, deadline=None)

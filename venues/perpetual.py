@@ -154,8 +154,8 @@ class Perpetual(Venue):
         position = draft.balance(accounts.position)
         price = self._price(draft, moment)
         notional = self._worth(abs(position), price)
-        if self.liquidation_closes:
-            self.pay(draft, accounts.taker_fee, self._closing_fee(notional), moment, "taker_fee")
+        fee = self._closing_fee(notional) if self.liquidation_closes else 0
+        self.pay(draft, accounts.taker_fee, fee, moment, "taker_fee")
         equity = self._equity(draft, price, moment)
         penalty = self.liquidation_penalty.amount(equity, notional)
         self.pay(draft, accounts.penalty, penalty, moment, "liquidation_penalty")
@@ -177,6 +177,7 @@ class Perpetual(Venue):
             penalty=penalty,
             bad_debt=bad_debt,
             closed=self.liquidation_closes,
+            fee=fee,
         )
 
     def penalty_account(self) -> Account:

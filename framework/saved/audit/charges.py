@@ -10,7 +10,7 @@ from framework.venue import Venue, account_part
 
 COLUMNS = (
     "event", "venue", "kind", "order", "cause", "asset", "size", "price", "amount", "fee", "charged", "equity",
-    "penalty", "bad_debt", "counterparty",
+    "penalty", "bad_debt", "closed", "counterparty",
 )  # fmt: skip
 SLACK = 1
 """Atomic units by which a fee may differ: what it was charged on is said to a whole unit."""
@@ -63,13 +63,13 @@ def _transfer_fee(event: Mapping[str, object], venues: Mapping[str, Venue]) -> i
 
 
 def penalties(assembly: Assembly, history: History) -> Findings:
-    """Each liquidation found the equity that the books had, and took the penalty and forgave the loss of its rules."""
+    """Each liquidation found the equity that the books had; penalty, fee and forgiven loss are those of its rules."""
     venues = {venue.name: venue for venue in assembly.venues}
     for event in _singles(history):
         venue = venues.get(str(event["venue"]))
         if event["kind"] != "Liquidated" or venue is None or not hasattr(venue, "liquidation_penalty"):
             continue
-        said = {name: int(str(event[name])) for name in ("equity", "penalty", "bad_debt", "size")}
+        said = {name: int(str(event[name])) for name in ("equity", "penalty", "bad_debt", "fee", "size")}
         price = float(str(event["price"]))
         notional = USDC.nearest(abs(said["size"]) / perpetual(str(getattr(venue, "coin", ""))).scale * price)
         forgives = bool(getattr(venue, "forgive_negative_equity", False))
@@ -77,6 +77,7 @@ def penalties(assembly: Assembly, history: History) -> Findings:
             "equity": _equity(venue, int(str(event["event"])), price, history),
             "penalty": venue.liquidation_penalty.amount(said["equity"], notional),
             "bad_debt": max(0, -said["equity"]) if forgives else 0,
+            "fee": (_order_fee({**event, "order": "close", "charged": notional}, venue) or 0) if event["closed"] else 0,
         }
         for name, expected in made.items():
             if abs(said[name] - expected) > SLACK:

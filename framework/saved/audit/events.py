@@ -210,6 +210,7 @@ def _moved(
     if event["kind"] == "Liquidated":
         yield "penalty", total("liquidation_penalty")
         yield "bad_debt", total("bad_debt")
+        yield "fee", total("taker_fee")
         return
     paid = charged[mine["debit"]]
     if usdc[mine["debit"][paid]].all():
