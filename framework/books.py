@@ -10,6 +10,7 @@ from attrs import asdict
 
 from framework.accounts import Account, Draft
 from framework.curve import Curve
+from framework.errors import LedgerError
 from framework.eventlog import EventLog, Settlements
 from framework.events import Event
 from framework.ledger import Ledger
@@ -56,6 +57,10 @@ class Books:
             amounts = steps.T
             streams = [accrual.stream for accrual in accruals]
             first = self.events.next_id
-            settled = self.ledger.post_series(self._market.at_ns[stretch.start : stop], first, streams, amounts)
+            try:
+                settled = self.ledger.post_series(self._market.at_ns[stretch.start : stop], first, streams, amounts)
+            except LedgerError as error:
+                at = stretch.start + (error.row or 0)
+                raise LedgerError(f"{self._market.rows(at, at + 1)}: {error}", error.row) from None
             self.events.add_settlements(Settlements(first, stretch.start, accruals, amounts, settled))
         self.curve.fill(stretch, self.ledger, stop)

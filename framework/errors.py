@@ -10,7 +10,11 @@ class UnitError(CarrybookError):
 
 
 class LedgerError(CarrybookError):
-    """An entry that the books refuse: nothing of it has been posted."""
+    """An entry that the books refuse: nothing of it has been posted. Of a series `row`, counted from 0, is to blame."""
+
+    def __init__(self, words: str, row: int | None = None) -> None:
+        super().__init__(words)
+        self.row = row
 
 
 class MarketError(CarrybookError):

@@ -141,7 +141,7 @@ class Ledger:
             balances[credit] = balances.get(credit, known[credit]) - amount
         for account, balance in balances.items():
             if account.floor and balance * account.sign < 0:
-                raise self._below(account, balance)
+                raise _below(account, known[account] * account.sign, balance * account.sign)
         kinds = self._kinds
         for transfer, route in zip(transfers, routes, strict=True):
             kind = kinds.setdefault(transfer.kind, len(kinds))
@@ -263,20 +263,14 @@ class Ledger:
 
     def _check_floor(self, account: Account, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> None:
         """Refuse a series that would take an account below its floor on the way."""
-        path = np.full(len(amounts), self.balance(account) * account.sign)
+        held = self.balance(account) * account.sign
+        path = np.full(len(amounts), held)
         for column, stream in enumerate(streams):
             for side, sign in ((stream.debit, account.sign), (stream.credit, -account.sign)):
                 if side is account:
                     path += sign * amounts[:, column].cumsum()
-        if path.min() < 0:
-            raise self._below(account, int(path[path < 0][0]) * account.sign)
-
-    def _below(self, account: Account, balance: int) -> LedgerError:
-        held, left = (account.asset.decimal(each * account.sign) for each in (self.balance(account), balance))
-        code = account.asset.code
-        return LedgerError(
-            f"{account.name} holds {held:f} {code} and would fall to {left:f} {code}; expected 0 or more"
-        )
+        for row in np.flatnonzero(path < 0)[:1].tolist():
+            raise _below(account, int(path[row - 1]) if row else held, int(path[row]), row)
 
     def _flush_entries(self) -> None:
         if self._pending:
@@ -309,6 +303,12 @@ class _Series:
         if not whole:
             records[:] = cells[words[..., 2].ravel() != 0]
         records["event"] = np.arange(self.first_event, self.first_event + self.count)
+
+
+def _below(account: Account, held: int, left: int, row: int | None = None) -> LedgerError:
+    """The refusal of what would take an account below its floor; amounts on its usual side are above 0."""
+    before, after = (f"{account.asset.decimal(each):f} {account.asset.code}" for each in (held, left))
+    return LedgerError(f"{account.name} holds {before} and would fall to {after}; expected 0 or more", row)
 
 
 def _closed(account: Account) -> LedgerError:

@@ -145,6 +145,11 @@ class Market:
         """The UTC date on which a row opens."""
         return utc(int(self.open_ns[index])).date().isoformat()
 
+    def rows(self, start: int, stop: int) -> str:
+        """Rows `start` to `stop - 1` as people count them, with their dates."""
+        first, last = self.date(start), self.date(stop - 1)
+        return f"row {stop} ({first})" if stop - start == 1 else f"rows {start + 1} to {stop} ({first} to {last})"
+
     def cell(self, column: str, index: int) -> str:
         """Where one cell came from, as `file:row`."""
         source = self.sources.get(column)

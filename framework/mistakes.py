@@ -43,7 +43,7 @@ def mistake_behind(error: Exception, parts: Iterable[object], market: Market, ro
     if within:
         place = within[-1][0]
         given = next((value for _, values in within for value in values.values() if isinstance(value, Stretch)), None)
-        rows = rows_of(market, given.start, given.start + len(given)) if given else rows_of(market, row, row + 1)
+        rows = market.rows(given.start, given.stop) if given else market.rows(row, row + 1)
         return ScenarioError(f"{_place(place.filename, place.lineno, place.name)}, {rows}: {words}")
     for method in all_methods:
         if str(error).startswith(f"{method.__qualname__}()"):
@@ -66,12 +66,6 @@ def mistakes_told(parts: Iterable[object], market: Market, row: Callable[[], int
         raise mistake from error
 
 
-def rows_of(market: Market, start: int, stop: int) -> str:
-    """Rows `start` to `stop - 1` as people count them, with their dates."""
-    first, last = market.date(start), market.date(stop - 1)
-    return f"row {stop} ({first})" if stop - start == 1 else f"rows {start + 1} to {stop} ({first} to {last})"
-
-
 def asked(condition: Condition) -> Callable[[Stretch], NDArray[np.bool_]]:
     """What a condition is asked with: one of a user's own has to answer with one boolean per row."""
     if is_ours(condition):
@@ -81,7 +75,7 @@ def asked(condition: Condition) -> Callable[[Stretch], NDArray[np.bool_]]:
         answer = np.asarray(condition.holds(stretch))
         if answer.dtype != bool or answer.shape != (len(stretch),):
             what = f"{answer.dtype} of shape {answer.shape}" if answer.shape else repr(answer.item())
-            rows = rows_of(stretch.market, stretch.start, stretch.start + len(stretch))
+            rows = stretch.market.rows(stretch.start, stretch.stop)
             raise ScenarioError(
                 f"{type(condition).__name__}.holds answers with {what} for {rows}; expected booleans of shape "
                 f"({len(stretch)},), one per row of the stretch"
@@ -100,7 +94,7 @@ def projecting(venue: Venue) -> Callable[[Book, Stretch], Projection | None]:
         projection = venue.project(book, stretch)
         wrong = None if projection is None else _wrong_field(projection, len(stretch))
         if wrong:
-            rows = rows_of(stretch.market, stretch.start, stretch.start + len(stretch))
+            rows = stretch.market.rows(stretch.start, stretch.stop)
             raise ScenarioError(f"{type(venue).__name__}.project answers with {wrong} for {rows}")
         return projection
 

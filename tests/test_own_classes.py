@@ -5,7 +5,7 @@ import pytest
 from framework import LeverageAbove, Scenario, assemble
 from framework.command_line import main
 from framework.errors import ScenarioError
-from framework.mistakes import mistake_behind, rows_of
+from framework.mistakes import mistake_behind
 from tests.markets import Script, flat, hyperliquid, play
 
 HEAD = """import numpy as np
@@ -255,5 +255,5 @@ def test_without_a_class_of_ones_own_the_fault_is_ours():
 
 def test_rows_are_counted_as_people_do():
     """From 1, with their dates; one alone is one."""
-    assert rows_of(flat(3), 1, 2) == "row 2 (2025-01-02)"
-    assert rows_of(flat(3), 0, 3) == "rows 1 to 3 (2025-01-01 to 2025-01-03)"
+    assert flat(3).rows(1, 2) == "row 2 (2025-01-02)"
+    assert flat(3).rows(0, 3) == "rows 1 to 3 (2025-01-01 to 2025-01-03)"

@@ -236,3 +236,14 @@ def test_hash_order_has_no_part_in_a_run(name):
     }
     scenario = Scenario.load(ROOT / "examples" / name / "scenario.toml")
     assert printed == {assemble(scenario).simulation().run().ledger.digest}
+
+
+@pytest.mark.parametrize("rows_at_once", [None, 1, 7])
+def test_a_series_that_the_ledger_refuses_names_its_row(rows_at_once):
+    """Lending that costs, where it is paid in money of which there is none: the same words however rows are cut."""
+    table = flat(40, lending=[0.0] * 20 + [-0.1] * 20)
+    words = outcome(table, [asgard(valuation="cost"), hyperliquid()], Sleeper(awake=False), rows_at_once=rows_at_once)
+    assert words == (
+        "row 21 (2025-01-21): Assets:Asgard:Deposit holds 0.000000 USDC and would fall to -2.739726 USDC; "
+        "expected 0 or more"
+    )
