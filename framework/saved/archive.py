@@ -168,13 +168,27 @@ def _json(value: object) -> str:
 def _parquet(path: Path, tables: Iterable[pa.Table]) -> None:
     """Write tables of one schema one after another; what is written is not kept."""
     writer = None
-    for table in tables:
+    for table in _together(tables):
         if writer is None:
             writer = pq.ParquetWriter(path, table.schema, compression="zstd")
         if len(table):
             writer.write_table(table)
     if writer is not None:
         writer.close()
+
+
+def _together(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer tables: each is written as a group of rows, and many small ones are slow to read."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table)
+        rows += len(table)
+        if rows >= ROWS_AT_ONCE:
+            yield pa.concat_tables(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _inputs(market: Market) -> dict[str, str]:
