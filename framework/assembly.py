@@ -17,7 +17,7 @@ from framework.market import Market
 from framework.mistakes import is_ours, mistakes_told
 from framework.rulebook import Rulebook
 from framework.scenario import Entry, Scenario
-from framework.simulation import Simulation
+from framework.simulation import Simulation, checked_conditions
 from framework.sources import load_market
 from framework.strategy import Strategy
 from framework.structuring import structure
@@ -43,8 +43,13 @@ class Assembly:
         return "look_ahead" if look_ahead else self.scenario.entry
 
     def own_code(self) -> dict[str, str]:
-        """Module -> SHA-256 of its file, for a strategy, venues and a rulebook not of this project's version."""
-        parts = [self.strategy, *self.venues] + ([self.rulebook] if self.rulebook else [])
+        """Module -> SHA-256 of its file, for strategy, conditions, venues and rulebook not of this project's version.
+
+        Other modules that those import are not among them.
+        """
+        with mistakes_told((self.strategy,), self.market):
+            conditions = checked_conditions(self.strategy, [venue.name for venue in self.venues])
+        parts = [self.strategy, *conditions, *self.venues] + ([self.rulebook] if self.rulebook else [])
         own = sorted({type(part).__module__ for part in parts if not is_ours(part)})
         files = {name: getattr(sys.modules[name], "__file__", None) for name in own}
         return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}

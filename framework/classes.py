@@ -31,12 +31,12 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
     except SyntaxError as error:
         place = f"{Path(error.filename or module_name).name}, line {error.lineno}"
         raise ScenarioError(f"{key}.class: {name!r} cannot be read: {place}: {error.msg}") from None
-    except (ImportError, AttributeError, NameError, TypeError, ValueError) as error:
+    except Exception as error:
         if not isinstance(error, ModuleNotFoundError):
             frame = extract_tb(error.__traceback__)[-1]
             words = f"{Path(frame.filename).name}, line {frame.lineno}: {type(error).__name__}: {error}"
             raise ScenarioError(f"{key}.class: {name!r} cannot be imported: {words}") from None
-        if error.name and not module_name.startswith(error.name):
+        if error.name and not f"{module_name}.".startswith(f"{error.name}."):
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
         where = f"no module {module_name!r} in {Path.cwd()}, where the command was started; " if ":" in name else ""
         raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{_known(name, kind, package)}") from None

@@ -54,7 +54,7 @@ class Simulation:
         self._venues = {venue.name: venue for venue in venues}
         self._projecting = {venue.name: projecting(venue) for venue in venues}
         self._strategy = strategy
-        self._conditions = _checked(strategy.conditions(), self._venues)
+        self._conditions = checked_conditions(strategy, self._venues)
         self._asked = [asked(condition) for condition in self._conditions]
         self._capital = USDC.nearest(capital_usd)
         self._entry = entry
@@ -197,8 +197,9 @@ class Simulation:
         return orders_of(self._strategy, hook, *told, at=self._present)
 
 
-def _checked(conditions: Sequence[Condition], venues: Collection[str]) -> Sequence[Condition]:
-    """Conditions that can be asked; one on a venue that is not there would never hold."""
+def checked_conditions(strategy: Strategy, venues: Collection[str]) -> Sequence[Condition]:
+    """A strategy's conditions, which can be asked; one on a venue that is not there would never hold."""
+    conditions = strategy.conditions()
     if not isinstance(conditions, Sequence):
         raise ScenarioError(f"the strategy's conditions are {conditions!r}; expected a tuple, an empty one for none")
     for condition in conditions:

@@ -13,7 +13,9 @@ class Strategy(ABC):
     """A policy for capital. Subclasses are frozen values whose fields are the keys of `[strategy]` in a scenario.
 
     A strategy is woken by `Liquidated`, `TransferArrived`, `Ended`, and by `ConditionMet` for what `conditions` names.
-    Of several liquidations at one instant it is told of those at venues it has not dealt with since.
+    Of several liquidations at one instant it is told of those at venues it has not dealt with since; the conditions of
+    that row are not told. Of several conditions that hold in one row it is told of each in their order, also of one
+    that its last orders have ended: where that matters, look at the view.
     Each order that it yields is executed before the next line of the hook runs, so the view is always up to date.
     """
 

@@ -94,7 +94,7 @@ class StillView:
 
     def history(self, column: str, rows: int) -> Floats:
         """The last values of a column that was given."""
-        return self.columns[column][-rows:]
+        return _last(self.columns[column], rows)
 
     def years(self, rows: int) -> Floats:
         """Rows as long as the present one, as many as are asked for."""
@@ -102,4 +102,9 @@ class StillView:
 
     def sizes(self, venue: str, rows: int) -> Floats:
         """The last of the sizes that were given."""
-        return self.past_sizes[venue][-rows:]
+        return _last(self.past_sizes[venue], rows)
+
+
+def _last(values: Floats, rows: int) -> Floats:
+    """The last values, none for no rows."""
+    return values[max(0, len(values) - rows) :]

@@ -1,9 +1,10 @@
 """A strategy of one's own, with the mistakes that one makes: each is one line that says what would be right."""
 
+import numpy as np
 import pytest
 
 import strategies
-from framework import Scenario, assemble
+from framework import Scenario, StillView, assemble
 from framework.command_line import main
 
 HEAD = "from attrs import frozen\nfrom framework import *\n\n\n"
@@ -40,6 +41,8 @@ MISTAKES = {
         "MODULE.py, line 2: ImportError: cannot import name 'Opne'",
     ),
     "a misspelt name": ("x = Opne\n", "MODULE.py, line 1: NameError: name 'Opne' is not defined"),
+    "any other mistake on import": ("x = {}[1]\n", "MODULE.py, line 1: KeyError: 1"),
+    "a missing import with a name like its own": ("import own\n", "imports 'own', which is not installed"),
     "no attrs class": (own("return ()", decorator=""), "Own is not an attrs class; decorate it with attrs.frozen"),
     "a missing hook": (own("return ()", more=""), "Can't instantiate abstract class Own with abstract method on_event"),
     "no answer": (
@@ -144,6 +147,17 @@ def test_a_mistake_is_one_line(capsys, tmp_path, monkeypatch, code, words, reque
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_condition_in_a_file_of_its_own_is_own_code(tmp_path, monkeypatch):
+    """Its digest stands in the manifest, as the strategy's does."""
+    condition = "class Never:\n    def holds(self, stretch):\n        return stretch.column('close') < 0\n"
+    more = f"    def conditions(self):\n        return (Never(),)\n\n{HOOKS}"
+    (tmp_path / "own_never.py").write_text(condition)
+    (tmp_path / "own_waits.py").write_text("from own_never import Never\n" + own("return ()", more))
+    (tmp_path / "own.toml").write_text(SCENARIO.replace("MODULE", "own_waits"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert assemble(Scenario.load(tmp_path / "own.toml")).own_code().keys() == {"own_never", "own_waits"}
+
+
 def test_a_strategy_that_asks_for_nothing_keeps_its_cash(capsys, tmp_path, monkeypatch):
     """The smallest strategy that is right."""
     (tmp_path / "own_right.py").write_text(own("return ()"))
@@ -192,3 +206,11 @@ def test_a_mistake_in_a_strategy_beside_ours_is_one_line_as_well(capsys, tmp_pat
     assert (exit_.value.code, said.out) == (2, "")
     assert "lucky.py, line 10, in on_start, row 1 (2025-01-01): AttributeError" in said.err
     assert said.err.count("\n") == 1
+
+
+def test_a_still_view_has_no_history_of_no_rows():
+    """As a run has none; and no more than it was given."""
+    values = np.array([1.0, 2.0, 3.0])
+    view = StillView(price=1.0, columns={"rate": values}, past_sizes={"short": values})
+    for rows, known in ((0, []), (2, [2.0, 3.0]), (5, [1.0, 2.0, 3.0])):
+        assert view.history("rate", rows).tolist() == view.sizes("short", rows).tolist() == known
