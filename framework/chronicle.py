@@ -60,7 +60,7 @@ def chronicle(run: Run) -> Iterator[Line]:
         events = list(group)
         first = events[0]
         mark = run.mark(first.at_ns)
-        date, price = run.market.date(mark.row), mark.price
+        date, price = run.market.when(mark.row), mark.price
         match first:
             case Liquidated():
                 yield _liquidation(first, date, price)

@@ -3,13 +3,13 @@
 from typing import Protocol
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from framework.errors import ScenarioError
 from framework.events import ConditionMet, Event, MarginCalled
 from framework.units import USDC
-from framework.venue import Stretch
+from framework.venue import Stretch, fraction, not_negative
 from framework.view import View
 
 
@@ -41,7 +41,7 @@ class MarginBelow:
     """
 
     venue: str
-    requirement: float
+    requirement: float = field(validator=not_negative)
 
     def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
         """Never without a position."""
@@ -70,7 +70,7 @@ class DeltaBeyond:
     """A position and the tokens beside it move together by more than `share` of the position, up or down."""
 
     venue: str
-    share: float
+    share: float = field(validator=not_negative)
 
     def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
         """Never without a position."""
@@ -86,7 +86,7 @@ class LeverageAbove:
     """The effective leverage of a position, notional over equity at the close, is above `limit`."""
 
     venue: str
-    limit: float
+    limit: float = field(validator=not_negative)
 
     def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
         """Also true where notional is left and equity is not."""
@@ -120,7 +120,7 @@ class LiquidationNear:
     """
 
     venue: str
-    buffer: float
+    buffer: float = field(validator=fraction)
 
     def holds(self, stretch: Stretch) -> NDArray[np.bool_]:
         """Never without a position or a liquidation price."""

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from framework.clock import NS_PER_YEAR
+from framework.clock import NS_PER_DAY, NS_PER_YEAR
 from framework.errors import MarketError
 from framework.units import Asset
 
@@ -145,9 +145,14 @@ class Market:
         """The UTC date on which a row opens."""
         return utc(int(self.open_ns[index])).date().isoformat()
 
+    def when(self, index: int) -> str:
+        """When a row opens, in UTC: its date, and the time of day where not every row opens at midnight."""
+        by_day = self.cached("by day", lambda: not (self.open_ns % NS_PER_DAY).any())
+        return self.date(index) if by_day else f"{utc(int(self.open_ns[index])):%Y-%m-%d %H:%M}"
+
     def rows(self, start: int, stop: int) -> str:
-        """Rows `start` to `stop - 1` as people count them, with their dates."""
-        first, last = self.date(start), self.date(stop - 1)
+        """Rows `start` to `stop - 1` as people count them, with when they open."""
+        first, last = self.when(start), self.when(stop - 1)
         return f"row {stop} ({first})" if stop - start == 1 else f"rows {start + 1} to {stop} ({first} to {last})"
 
     def cell(self, column: str, index: int) -> str:

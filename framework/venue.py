@@ -305,6 +305,6 @@ def _spaced(kind: str) -> str:
 
 def refusal(venue: str, moment: Moment, order: object, why: str) -> OrderRefused:
     """An order that is refused, in one line: which, where, when, after which event, and why."""
-    day = moment.mark.market.date(moment.row)
+    opened = moment.mark.market.when(moment.row)
     cause = "" if moment.cause is None else f", event {moment.cause}"
-    return OrderRefused(f"{venue} refuses {order} in row {moment.row + 1} ({day}{cause}): {why}")
+    return OrderRefused(f"{venue} refuses {order} in row {moment.row + 1} ({opened}{cause}): {why}")

@@ -21,10 +21,10 @@ class FullRotation(Strategy):
     """Close both legs when a leg is liquidated, is within `liquidation_buffer` of it, or earns too little.
 
     The buffer is a share of the row's low or high; 0 waits for the liquidation itself, which is the unmanaged
-    position. `min_apy_pct` is the least yearly yield over the last seven rows held, 0 for none; `lending_rate` and
-    `borrowing_rate` are the market columns that it takes for the coin and for the loan. Two quirks of the study are
-    options: with `compounding` both legs are levelled and resized to the income after every row, and `capital_penalty`
-    is the share of the capital that a liquidation costs, if no later reason hides it.
+    position. `min_apy_pct` is the least yearly yield over the last `min_apy_rows` rows held, 0 for none;
+    `lending_rate` and `borrowing_rate` are the market columns that it takes for the coin and for the loan. Two quirks
+    of the study are options: with `compounding` both legs are levelled and resized to the income after every row, and
+    `capital_penalty` is the share of the capital that a liquidation costs, if no later reason hides it.
     """
 
     long: str
@@ -32,6 +32,7 @@ class FullRotation(Strategy):
     leverage: float = field(validator=validators.gt(1))
     liquidation_buffer: float = field(default=0.1, validator=(validators.ge(0.0), validators.lt(1.0)))
     min_apy_pct: float = field(default=0.0, validator=validators.ge(0.0))
+    min_apy_rows: int = field(default=7, validator=validators.ge(1))
     min_capital_usd: float = field(default=100.0, validator=validators.ge(0.0))
     compounding: bool = False
     capital_penalty: float = field(default=0.0, validator=(validators.ge(0.0), validators.lt(1.0)))
@@ -97,6 +98,7 @@ class FullRotation(Strategy):
     def _minimum(self) -> MinimumApy:
         return MinimumApy(
             apy_pct=self.min_apy_pct,
+            rows=self.min_apy_rows,
             leverage=self.leverage,
             venue=self.short,
             funding_rate=f"{self.short}_funding_rate",

@@ -202,7 +202,7 @@ def test_the_audit_compares_the_coins(assembled, kept, market_data, tmp_path):
     place = curve.column_names.index("spot_size")
     pq.write_table(curve.set_column(place, "spot_size", pa.array(sizes)), folder / "equity.parquet")
     (found,) = [each for each in audit(Folder(folder), market_data, thorough=True) if each.check == "positions"]
-    assert found.findings[0].place == "row 41 (2024-01-02)"
+    assert found.findings[0].place == "row 41 (2024-01-02 16:00)"
     words = "spot holds 18725968327 atomic units of BTC in the ledger, 18725968327 by its orders and 18725968328 in the"
     assert words in found.findings[0].words
 

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from framework import (
     Bridge,
+    DeltaBeyond,
     EveryRow,
+    LeverageAbove,
     LiquidationNear,
+    MarginBelow,
     MoveTokens,
     NoPosition,
     Open,
@@ -216,3 +219,19 @@ def test_both_legs_liquidated_in_one_row_are_entered_anew_in_the_next():
     run = play(table, [asgard(), hyperliquid(bridge=Bridge())], strategy)
     opened = [event.at_ns for event in run.events if event.kind == "OrderFilled" and event.order == "open"]
     assert opened == [table.open_ns[0]] * 2 + [table.at_ns[2]] * 2
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: LiquidationNear("asgard", 15.0), "'buffer' must be < 1.0: 15.0"),
+        (lambda: LiquidationNear("asgard", -0.1), "'buffer' must be >= 0.0: -0.1"),
+        (lambda: LeverageAbove("asgard", -1.0), "'limit' must be >= 0.0: -1.0"),
+        (lambda: MarginBelow("drift", -1.0), "'requirement' must be >= 0.0: -1.0"),
+        (lambda: DeltaBeyond("drift", -1.0), "'share' must be >= 0.0: -1.0"),
+    ],
+)
+def test_a_condition_that_cannot_be_meant_is_refused(make, words):
+    """A percentage where a share is asked for would hold nearly always."""
+    with pytest.raises(ValueError, match=words):
+        make()

@@ -21,7 +21,7 @@ from framework.data.readers import (
 )
 from framework.data.series import Fill, Joining, Series
 from framework.errors import MarketError
-from tests.markets import START_NS
+from tests.markets import START_NS, flat, market
 
 DAY_MS = 86_400_000
 START_MS = 1_735_689_600_000
@@ -360,3 +360,10 @@ def test_payments_are_neither_lost_nor_repeated_and_rates_not_summed(name, joini
     said = re.escape(f'r.csv, column {name}: joining = "{joining}"') + ".*" + re.escape(words)
     with pytest.raises(MarketError, match=said):
         align([rows, rates], start=date(2025, 1, 1), end=date(2025, 1, 2))
+
+
+def test_rows_say_when_they_open():
+    """By their date where all open at midnight, else by the minute as well."""
+    days, hours = flat(3), market([100.0] * 3, row_ns=NS_PER_HOUR)
+    assert (days.when(1), days.rows(0, 2)) == ("2025-01-02", "rows 1 to 2 (2025-01-01 to 2025-01-02)")
+    assert (hours.when(1), hours.rows(2, 3)) == ("2025-01-01 01:00", "row 3 (2025-01-01 02:00)")

@@ -39,7 +39,7 @@ def market(assembly: Assembly, history: History) -> Findings:
     for name in saved.columns:
         for row in islice(np.flatnonzero(saved[name] != read[name]).tolist(), SHOWN):
             words = f"{name} is {saved[name][row]}; {read.cell(name, row)} gives {read[name][row]}"
-            yield Finding(f"row {row + 1} ({read.date(row)})", words)
+            yield Finding(read.rows(row, row + 1), words)
 
 
 def inputs(assembly: Assembly, history: History) -> Findings:

@@ -18,7 +18,7 @@ def equity(assembly: Assembly, history: History) -> Findings:
         off = ~(np.abs(kept - made) <= 1e-6 + 1e-9 * np.abs(made))
         for row in np.flatnonzero(off)[:1].tolist():
             words = f"{name} of the curve is {kept[row]:.6f}; the balances are worth {made[row]:.6f}"
-            yield Finding(f"row {row + 1} ({table.date(row)})", words)
+            yield Finding(table.rows(row, row + 1), words)
 
 
 def _made(assembly: Assembly, history: History) -> dict[str, Floats]:

@@ -79,7 +79,7 @@ class History:
 
     def settlement(self, account: Account | None, row: int) -> str:
         """The place of what settled an account in a row: its entry where there is one, and the row."""
-        place = f"row {row + 1} ({self.market.date(row)})"
+        place = self.market.rows(row, row + 1)
         if account is None:
             return place
         code = self._codes[account]

@@ -162,11 +162,11 @@ def liquidations(assembly: Assembly, history: History) -> Findings:
             continue
         for row in np.flatnonzero(crossed).tolist():
             if row not in happened.get(venue.name, set()):
-                place = f"row {row + 1} ({history.market.date(row)})"
+                place = history.market.rows(row, row + 1)
                 yield Finding(place, f"the position at {venue.name} had crossed its line and was not liquidated")
         for row in sorted(happened.get(venue.name, set())):
             if not crossed[row]:
-                place = f"row {row + 1} ({history.market.date(row)})"
+                place = history.market.rows(row, row + 1)
                 yield Finding(place, f"the position at {venue.name} was liquidated and had not crossed its line")
 
 
@@ -218,7 +218,7 @@ def positions(assembly: Assembly, history: History) -> Findings:
                 f"{venue.name} holds {after[row]} atomic units of {account.asset.code} in the ledger, "
                 f"{filled[row]} by its orders and {known[row]} in the curve"
             )
-            yield Finding(f"row {row + 1} ({market.date(row)})", words)
+            yield Finding(market.rows(row, row + 1), words)
 
 
 def _fills(history: History, venue: str) -> Iterator[tuple[int, int, int]]:
