@@ -2,7 +2,12 @@
 
 
 class CarrybookError(Exception):
-    """A mistake in the input: the message is one line and complete without a traceback."""
+    """A mistake in the input: the message is one line and complete without a traceback.
+
+    One that `is_located` names the line of a user's own file that led to it, where there is one.
+    """
+
+    is_located = False
 
 
 class UnitError(CarrybookError):

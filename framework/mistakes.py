@@ -106,14 +106,14 @@ def located(error: CarrybookError, parts: Iterable[object], orders: Iterator[obj
 
     It is a line of the traceback, or the one at which `orders` waits, which has made the order that was refused.
     """
-    if getattr(error, "is_located", False):
+    if error.is_located:
         return error
     frames = _frames(error.__traceback__) if orders is None else _waiting(orders)
     within = _within(frames, [method for part in parts for method in _methods(part)])
     if within:
         place = within[-1][0]
         error.args = (f"{error} ({_place(place.filename, place.lineno, place.name)})",)
-        error.is_located = True  # type: ignore[attr-defined]
+        error.is_located = True
     return error
 
 

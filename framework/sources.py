@@ -15,7 +15,7 @@ from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
 from framework.scenario import MarketSpec, SourceSpec, StoredSpec
 
-CANDLES = "hyperliquid:SOL:1h"
+EXAMPLE_SERIES = "hyperliquid:SOL:1h"
 
 
 def load_market(spec: MarketSpec, data: Path | None) -> Market:
@@ -40,7 +40,7 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
         chosen = spec.funding if isinstance(spec.funding, str) else None
         return align([embedded.series(chosen)], start=spec.start, end=spec.end, label=embedded.label)
     if data is None and spec.prices is None:
-        raise ScenarioError(f"market.prices: missing; expected a series of the store such as {CANDLES}")
+        raise ScenarioError(f"market.prices: missing; expected a series of the store such as {EXAMPLE_SERIES}")
     series = stored + (_files(spec, data) if data else [])
     return align(series, start=spec.start, end=spec.end, without_funding=spec.funding == NO_FUNDING)
 
@@ -64,7 +64,9 @@ def _stored(key: str, stored: StoredSpec, market: MarketSpec) -> Series:
     group, _, name = key.partition(".")
     if group == "prices":
         if kind.span_ns is None:
-            raise ScenarioError(f"market.{key}: {stored.series} has no rows of prices; expected one such as {CANDLES}")
+            raise ScenarioError(
+                f"market.{key}: {stored.series} has no rows of prices; expected one such as {EXAMPLE_SERIES}"
+            )
         columns = {price: price for price in PRICES}
     else:
         column = f"{name}_{FUNDING_RATE}" if group == "funding" else name
