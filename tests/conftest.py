@@ -1,6 +1,7 @@
 """What tests share: data that are not ours to ship, programs that may be absent, and the examples' run folders."""
 
 import os
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from framework.command_line import main
 from tests.runs import DATA, ROOT, run_and_save, there
 
 settings.register_profile("untimed", deadline=None)
@@ -52,3 +54,26 @@ def saved(tmp_path_factory):
 def market_data() -> Path:
     """Finer market rows, and those that other projects ship."""
     return there(DATA / "market", "the files of market data")
+
+
+@pytest.fixture
+def refused_module(capsys, tmp_path, monkeypatch, request):
+    """Run a scenario with a module of a user's own that cannot be; returns the module's name and the line that is said.
+
+    `MODULE` in the scenario stands for that name, which no other test has: modules are imported once.
+    """
+
+    def refused(code: str, scenario: str) -> tuple[str, str]:
+        module = "_".join(re.findall(r"[a-z]+", f"{request.module.__name__} {request.node.callspec.id}".lower()))
+        (tmp_path / f"{module}.py").write_text(code)
+        (tmp_path / "own.toml").write_text(scenario.replace("MODULE", module))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        with pytest.raises(SystemExit) as exit_:
+            main(["run", "own.toml"])
+        said = capsys.readouterr()
+        assert (exit_.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+        assert not (tmp_path / "runs").exists()
+        return module, said.err
+
+    return refused

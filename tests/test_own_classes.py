@@ -3,7 +3,6 @@
 import pytest
 
 from framework import LeverageAbove, Scenario, assemble
-from framework.command_line import main
 from framework.errors import ScenarioError
 from framework.mistakes import mistake_behind
 from tests.markets import Script, flat, hyperliquid, play
@@ -219,19 +218,10 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("code", "words"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line(capsys, tmp_path, monkeypatch, code, words, request):
+def test_a_mistake_is_one_line(refused_module, code, words):
     """No traceback, exit code 2, and nothing written."""
-    module = "classes_" + "".join(filter(str.isalpha, request.node.callspec.id))
-    (tmp_path / f"{module}.py").write_text(code)
-    (tmp_path / "own.toml").write_text(SCENARIO.replace("MODULE", module))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(SystemExit) as exit_:
-        main(["run", "own.toml"])
-    said = capsys.readouterr()
-    assert (exit_.value.code, said.out, said.err.count("\n")) == (2, "", 1)
-    assert words.replace("MODULE", module) in said.err
-    assert not (tmp_path / "runs").exists()
+    module, said = refused_module(code, SCENARIO)
+    assert words.replace("MODULE", module) in said
 
 
 def test_the_exception_itself_is_the_cause(tmp_path, monkeypatch):
