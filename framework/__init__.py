@@ -1,18 +1,13 @@
-"""carrybook's framework: what strategies and venues are written with, and what runs and records them."""
+"""carrybook's framework: what strategies are written with, and what runs and records them.
 
-from framework.accounts import Account, Draft, Record, Stream, Transfer
+Venues are written with `framework.venue` as well.
+"""
+
+from framework.accounts import Account
 from framework.assembly import Assembly, assemble
-from framework.conditions import (
-    Condition,
-    DeltaBeyond,
-    EveryRow,
-    LeverageAbove,
-    LiquidationNear,
-    MarginBelow,
-    NoPosition,
-)
 from framework.errors import CarrybookError
 from framework.events import (
+    Acted,
     ConditionMet,
     Ended,
     Event,
@@ -22,15 +17,17 @@ from framework.events import (
     Liquidated,
     MarginCalled,
     OrderFilled,
+    Rejected,
     RewardAccrued,
     Side,
     Started,
     TransferArrived,
+    TransferFailed,
     TransferSent,
     Unstaked,
 )
 from framework.ledger import Ledger
-from framework.market import Mark, Market
+from framework.market import Market
 from framework.orders import (
     ChargeRebalance,
     Close,
@@ -45,7 +42,6 @@ from framework.orders import (
     Resize,
     Stake,
     Swap,
-    Trade,
     Unstake,
     Withdraw,
 )
@@ -53,17 +49,28 @@ from framework.rulebook import Rulebook
 from framework.run import Run
 from framework.scenario import Scenario
 from framework.simulation import Simulation
-from framework.strategy import Strategy
+from framework.strategy import (
+    Condition,
+    DeltaBeyond,
+    EveryRow,
+    LeverageAbove,
+    LiquidationNear,
+    MarginBelow,
+    NoPosition,
+    StillView,
+    Strategy,
+    View,
+)
 from framework.units import JITOSOL, SOL, USDC, Asset
 from framework.valuation import Waterfall, metrics, waterfall
-from framework.venue import Bridge, Leg, Moment, Penalty, Projection, Stretch, Venue
-from framework.view import StillView, View
+from framework.venue import Bridge, Leg, Penalty, Venue
 
 __all__ = [
     "JITOSOL",
     "SOL",
     "USDC",
     "Account",
+    "Acted",
     "Assembly",
     "Asset",
     "Bridge",
@@ -74,7 +81,6 @@ __all__ = [
     "ConditionMet",
     "DeltaBeyond",
     "Deposit",
-    "Draft",
     "Ended",
     "Event",
     "EveryRow",
@@ -88,10 +94,8 @@ __all__ = [
     "LiquidationNear",
     "MarginBelow",
     "MarginCalled",
-    "Mark",
     "Market",
     "Mint",
-    "Moment",
     "Move",
     "MoveTokens",
     "NoPosition",
@@ -100,9 +104,8 @@ __all__ = [
     "OrderFilled",
     "PayPenalty",
     "Penalty",
-    "Projection",
-    "Record",
     "Redeem",
+    "Rejected",
     "Resize",
     "RewardAccrued",
     "Rulebook",
@@ -114,12 +117,9 @@ __all__ = [
     "Started",
     "StillView",
     "Strategy",
-    "Stream",
-    "Stretch",
     "Swap",
-    "Trade",
-    "Transfer",
     "TransferArrived",
+    "TransferFailed",
     "TransferSent",
     "Unstake",
     "Unstaked",

@@ -1,80 +1,101 @@
-"""Accrual by cumulative index: the path of a balance over many rows, rounded once per row and independent of the cut.
+"""Accrual by cumulative index: what a position earns or owes row by row, rounded once and independent of the cut.
 
-Row k of an index is its value after k rows of the market. A path starts at the last change of the position, so
-settling a stretch at once or row by row posts the same integers.
+An index is a market-wide path, its value before the first row and after each. What has accrued on a balance since it
+last changed is a factor times the way of the index since then, so one row and a thousand rows post the same integers.
 """
 
-import numpy as np
-from attrs import evolve, frozen
-from numpy.typing import NDArray
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
-from framework.accounts import Account, Book, Stream
+import numpy as np
+from attrs import frozen
+
+from framework.accounts import Account
+from framework.errors import MarketError
 from framework.events import Event
 from framework.market import Floats, Ints, Market
+from framework.units import Asset
+
+if TYPE_CHECKING:
+    from framework.venue import Segment
+
+Basis = Literal["payment", "compounding", "simple", "total", "steps", "rises"]
+"""How a balance earns, as an index of the market:
+
+- `payment`: rate x price of the row on each unit held, as funding is paid on a position
+- `compounding`: rate x years on the balance and what it has earned; the index is the growth of one unit
+- `simple`: rate x years on the balance as its last change left it
+- `total`: the rate of the row, on the balance as its last change left it
+- `steps`: the steps of a level such as a pool's exchange rate, per unit held
+- `rises`: the steps up alone
+"""
+
+LEVELS = ("steps", "rises")
+"""Bases whose rate is a level, with a column for the open of a row and one for its close."""
+
+
+@frozen(kw_only=True, eq=False)
+class Accrual:
+    """A stream of settlements that a venue declares: one event and one transfer a row, zeros left out.
+
+    Amounts above 0 run from `credit` to `debit`, those below 0 back. `on` is the account whose balance earns or owes,
+    or an asset: all of it that lies on any of our Assets accounts. `rate` names a market column, or several, of which
+    the first that the market has counts; `price` likewise. `share` times the balance is what is paid: -1 for a
+    position whose holder pays, such as a long where the funding rate is above 0.
+    """
+
+    debit: Account
+    credit: Account
+    kind: str
+    event: type[Event]
+    on: Account | Asset
+    rate: str | tuple[str, ...]
+    basis: Basis
+    price: str | tuple[str, ...] = ""
+    share: float = 1.0
+    compute: "Callable[[Segment], Computed] | None" = None
+    """The escape for what no index can say: called for each run of rows in which nobody acts, in their order."""
 
 
 @frozen(eq=False)
-class Accrual:
-    """What one stream of settlements posts over the rows of a stretch.
+class Computed:
+    """What a rule of its own makes of a segment: `amounts` in atomic units, with the rate and the base of each row."""
 
-    `path` is a balance in atomic units before the first row and after each, shape (rows + 1,): its steps are posted,
-    forward where it rises. `rate`, `price` and `size` say what each came from: a fraction of the row, USD, and atomic
-    units of `asset`. `rate_column` and `price_column` name the market columns behind the two; they are empty where a
-    rule of the venue or a cost is.
+    amounts: Ints
+    rate: Floats
+    size: Ints
+
+
+@frozen(eq=False)
+class Index:
+    """The index of a rate over all rows of a market: `path` has shape (rows + 1,), `rate` and `price` (rows,).
+
+    `values` are the path as floats of Python, which are quicker one at a time.
     """
 
-    event: type[Event]
-    venue: str
-    stream: Stream
-    asset: str
-    path: Ints
+    path: Floats
+    values: list[float]
     rate: Floats
     price: Floats
-    size: Ints
     rate_column: str
     price_column: str
 
-    def cut(self, rows: slice) -> "Accrual":
-        """The same on some of the rows."""
-        arrays = {name: getattr(self, name)[rows] for name in ("rate", "price", "size")}
-        return evolve(self, path=self.path[rows.start : rows.stop + 1], **arrays)
 
-    def moved(self, rows: int) -> int:
-        """What the first `rows` rows post together."""
-        return int(self.path[rows] - self.path[0])
+def index_of(accrual: Accrual, market: Market) -> Index:
+    """The index of what a venue declares; raises `MarketError` where the market lacks its column."""
+    rate, price = column_of(market, accrual.rate), column_of(market, accrual.price) if accrual.price else ""
+    return market.cached(("index", accrual.basis, rate, price), lambda: _index(market, accrual.basis, rate, price))
 
 
-def growth_index(market: Market, column: str) -> Floats:
-    """Growth of one unit at the yearly rate `column`, by rate x years each row; shape (rows + 1,), from 1."""
-
-    def grow() -> Floats:
-        return np.concatenate(([1.0], np.cumprod(1 + row_rate(market, column))))
-
-    return market.cached(("growth", column), grow)
+def column_of(market: Market, names: str | tuple[str, ...]) -> str:
+    """The first of some columns that the market has; the last of them where it has none."""
+    each = (names,) if isinstance(names, str) else names
+    return next((name for name in each if name in market.columns), each[-1])
 
 
 def row_rate(market: Market, column: str) -> Floats:
-    """The yearly rate `column` as a fraction of each row."""
+    """The yearly rate `column` as a fraction of each row, shape (rows,)."""
     return market.cached(("row rate", column), lambda: market[column] * market.years)
-
-
-def funding_index(market: Market, rate_column: str, price_column: str) -> Floats:
-    """USD that a short of one coin has received, rate x price summed over the rows; shape (rows + 1,), from 0."""
-
-    def total() -> Floats:
-        return np.concatenate(([0.0], np.cumsum(market[rate_column] * market[price_column])))
-
-    return market.cached(("funding", rate_column, price_column), total)
-
-
-def total_index(market: Market, column: str) -> Floats:
-    """A rate per row summed over the rows; shape (rows + 1,), from 0."""
-    return market.cached(("total", column), lambda: np.concatenate(([0.0], np.cumsum(market[column]))))
-
-
-def yearly_index(market: Market, column: str) -> Floats:
-    """A yearly rate summed over the rows by rate x years, without compounding; shape (rows + 1,), from 0."""
-    return market.cached(("yearly", column), lambda: np.concatenate(([0.0], np.cumsum(row_rate(market, column)))))
 
 
 def level_index(market: Market, column: str) -> Floats:
@@ -89,50 +110,96 @@ def level_index(market: Market, column: str) -> Floats:
     return market.cached(("level", column), levels)
 
 
-def rise_index(market: Market, column: str) -> Floats:
-    """The rises of a level summed over the rows, its falls left out; shape (rows + 1,), from 0."""
-
-    def rises() -> Floats:
-        steps_up = np.maximum(np.diff(level_index(market, column)), 0.0)
-        return np.concatenate(([0.0], np.cumsum(steps_up)))
-
-    return market.cached(("rise", column), rises)
-
-
-def rows_until(market: Market, at_ns: int) -> int:
-    """How many rows of the market have settled at an instant."""
-    return int(market.at_ns.searchsorted(at_ns, side="right"))
-
-
-def compounding_path(book: Book, account: Account, market: Market, column: str, start: int, stop: int) -> Ints:
-    """|balance| of an account after each of the rows `start - 1` to `stop - 1`, growing at the yearly rate `column`.
-
-    Atomic units, shape (stop - start + 1,): the first is the present balance.
-    """
-    principal, since_ns = book.principal(account)
-    index = growth_index(market, column)
-    return _rounded(abs(principal) * (index[start : stop + 1] / index[rows_until(market, since_ns)]))
-
-
-def simple_path(book: Book, account: Account, market: Market, column: str, start: int, stop: int) -> Ints:
-    """What the |principal| of an account has earned since, at the yearly rate `column` and without compounding.
-
-    After each of the rows `start - 1` to `stop - 1`, in atomic units of the account; shape (stop - start + 1,).
-    """
-    principal, since_ns = book.principal(account)
-    index = yearly_index(market, column)
-    return _rounded(abs(principal) * (index[start : stop + 1] - index[rows_until(market, since_ns)]))
+def _index(market: Market, basis: Basis, rate: str, price: str) -> Index:
+    prices = market[price] if price else np.ones(len(market))
+    shown = rate
+    if basis == "payment":
+        rates = market[rate]
+        path = _summed(rates * prices)
+    elif basis == "compounding":
+        rates = row_rate(market, rate)
+        path = np.concatenate(([1.0], np.cumprod(1 + rates)))
+        for row in np.flatnonzero(path[1:] <= 0)[:1].tolist():
+            raise MarketError(f"{market.cell(rate, row)}, column {rate}: a rate that takes more than there is")
+    elif basis == "simple":
+        rates = row_rate(market, rate)
+        path = _summed(rates)
+    elif basis == "total":
+        rates = market[rate]
+        path = _summed(rates)
+    else:
+        levels = level_index(market, rate)
+        steps, shown = np.diff(levels), f"{rate}_close"
+        rates = steps if basis == "steps" else np.maximum(steps, 0.0)
+        path = levels if basis == "steps" else _summed(rates)
+    return Index(path, path.tolist(), rates, prices, shown, price)
 
 
-def received_path(since_ns: int, index: Floats, market: Market, factor: float, start: int, stop: int) -> Ints:
-    """What a position that is constant since an instant was paid, after each of the rows `start - 1` to `stop - 1`.
-
-    `factor` is the payment in atomic units per unit of the index; shape (stop - start + 1,).
-    """
-    since = rows_until(market, since_ns)
-    return _rounded(factor * (index[start : stop + 1] - index[since]))
+def _summed(values: Floats) -> Floats:
+    return np.concatenate(([0.0], np.cumsum(values)))
 
 
-def _rounded(path: Floats) -> Ints:
-    rounded: NDArray[np.int64] = np.rint(path, out=path).astype(np.int64)
-    return rounded
+def factor_of(accrual: Accrual, base: int) -> float:
+    """What an accrual pays per unit of its index, in atomic units, on a balance of `base` atomic units."""
+    if accrual.basis in ("compounding", "simple"):
+        return abs(base) * accrual.share
+    on, paid = accrual.on if isinstance(accrual.on, Asset) else accrual.on.asset, accrual.debit.asset
+    if on == paid:
+        return base * accrual.share
+    return base / on.scale * paid.scale * accrual.share
+
+
+class Stream:
+    """An accrual in a run: the balance that it is on, since how many rows, and what has been settled of it."""
+
+    __slots__ = ("accrual", "at_rows", "base", "compounding", "credit", "debit", "epochs", "factor", "index", "owner",
+                 "settled", "since", "start", "values")  # fmt: skip
+
+    def __init__(self, accrual: Accrual, index: Index, owner: str) -> None:
+        self.accrual = accrual
+        self.index = index
+        self.values = index.values
+        self.owner = owner
+        self.debit, self.credit = accrual.debit, accrual.credit
+        self.compounding = accrual.basis == "compounding"
+        self.base = 0
+        self.factor = 0.0
+        self.since = 0
+        self.start = 1.0
+        self.settled = 0
+        self.at_rows = 0
+        self.epochs: list[tuple[int, float, int]] = [(0, 0.0, 0)]
+
+    def rebase(self, base: int, rows: int) -> None:
+        """Begin anew after `rows` rows, on a balance of `base` atomic units."""
+        self.base, self.since, self.at_rows = base, rows, rows
+        self.factor = factor_of(self.accrual, base)
+        self.start = self.values[rows]
+        self.settled = round(self.factor) if self.compounding else 0
+        self.epochs.append((rows, self.factor, base))
+
+    def after(self, rows: int) -> int:
+        """The path after so many rows of the market, in atomic units."""
+        if self.compounding:
+            return round(self.factor * (self.values[rows] / self.start))
+        return round(self.factor * (self.values[rows] - self.start))
+
+    def path(self, start: int, stop: int) -> Ints:
+        """The path before row `start` and after each row up to `stop - 1`, shape (stop - start + 1,)."""
+        index = self.index.path[start : stop + 1]
+        path = self.factor * (index / self.start if self.compounding else index - self.start)
+        return np.rint(path, out=path).astype(np.int64)
+
+    def amounts(self, rows: int) -> tuple[Ints, Ints]:
+        """What was settled in each row of the run, and the size that it was settled on, both of shape (rows,)."""
+        starts, factors, bases = (np.array(each) for each in zip(*self.epochs, strict=True))
+        lengths = np.diff(np.append(starts, rows))
+        since, factor, path = np.repeat(starts, lengths), np.repeat(factors, lengths), self.index.path
+        if self.compounding:
+            before = np.rint(factor * (path[:-1] / path[since])).astype(np.int64)
+            after = np.rint(factor * (path[1:] / path[since])).astype(np.int64)
+            return after - before, before
+        before, after = (np.rint(factor * (each - path[since])).astype(np.int64) for each in (path[:-1], path[1:]))
+        size = np.repeat(bases, lengths)
+        return after - before, np.abs(size) if self.accrual.basis == "simple" else size
+

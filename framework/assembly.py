@@ -1,25 +1,26 @@
 """From a scenario to a simulation: what its tables name is built, and put together with its market."""
 
 import hashlib
+import importlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import frozen
 
-from framework.accounts import Account
+from framework.accrual import LEVELS, column_of
 from framework.classes import find_class
 from framework.errors import MarketError, ScenarioError
 from framework.market import Market
 from framework.mistakes import is_ours, mistakes_told
 from framework.rulebook import Rulebook
 from framework.scenario import Entry, Scenario
-from framework.simulation import Simulation, checked_conditions
+from framework.simulation import Simulation
 from framework.sources import load_market
-from framework.strategy import Strategy
+from framework.strategy import Strategy, checked_conditions
 from framework.structuring import structure
 from framework.venue import Venue
 
@@ -81,11 +82,11 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
         raise ScenarioError("venues: none; expected at least one table such as [venues.hyperliquid]")
     if scenario.fees:
         issuer = {"class": "issuer", **scenario.fees}
-        venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)  # type: ignore[type-abstract]
+        venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)
     market = market or load_market(scenario.market, data)
     with mistakes_told(venues, market):
         for venue in venues:
-            _check_answers(venue, market)
+            _check_columns(venue, market)
             venue.check(market)
     return Assembly(scenario, market, strategy, venues, rulebook)
 
@@ -96,7 +97,19 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
         raise ScenarioError(f"{key}: expected a table under a name of lower-case letters")
     kind = table.get("class", name)
     terms = rulebook.terms(str(kind), strategy) if rulebook else {}
-    return _build({"class": name} | _merged(terms, table), key, Venue, "venues", {"name": name})  # type: ignore[type-abstract]
+    merged = {"class": name} | _merged(terms, venues_package().renamed(key, table))
+    accounting = merged.pop("accounting", None)
+    venue = _build(merged, key, Venue, "venues", {"name": name})
+    if accounting is None:
+        return venue
+    if not isinstance(accounting, dict):
+        raise ScenarioError(f"{key}.accounting: {accounting!r}; expected a table with a class")
+    return _build(accounting, f"{key}.accounting", Venue, "venues", {"of": venue})
+
+
+def venues_package() -> Any:
+    """The package of the venues that come with the project."""
+    return importlib.import_module("venues")
 
 
 def _build(
@@ -115,13 +128,13 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
     return merged
 
 
-def _check_answers(venue: Venue, market: Market) -> None:
-    """Refuse a venue that reads what the market does not have, or does not say so."""
-    for method, kind, noun in ((venue.columns, str, "names"), (venue.accounts, Account, "accounts")):
-        answer: object = method()
-        if not isinstance(answer, tuple | list) or not all(isinstance(each, kind) for each in answer):
-            raise ScenarioError(f"{method.__qualname__} answers with {answer!r}; expected a tuple of {noun}")
-    for column in venue.columns():
+def _check_columns(venue: Venue, market: Market) -> None:
+    """Refuse a venue that reads what the market does not have."""
+    needed = [market.price_column(coin, at) for coin in venue.coins for at in ("close", "low", "high")]
+    needed += [column_of(market, each.rate) for each in venue.accruals() if each.rate and each.basis not in LEVELS]
+    needed += [column_of(market, each.price) for each in venue.accruals() if each.price]
+    needed += [column_of(market, each) for each in venue.columns()]
+    for column in needed:
         if column not in market.columns:
             raise MarketError(
                 f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"

@@ -1,66 +1,809 @@
-"""The books of a run: every event goes into the log together with its entry in the ledger, and never one alone.
+"""The books of a run while it lasts: balances, the journal, and what each venue's position is worth now.
 
-This is the only caller of `Ledger.post` and `Ledger.post_series`.
+Venues write transfers into the books; an entry is committed with its event, or rolled back without a trace. What
+accrues is not posted row by row: each stream knows its path, and balances are brought up to date where they are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-from attrs import asdict
+from attrs import frozen
+from numpy.typing import NDArray
 
-from framework.accounts import Account, Draft
-from framework.curve import Curve
-from framework.errors import LedgerError
-from framework.eventlog import EventLog, Settlements
+from framework.accounts import Account
+from framework.accrual import Computed, Stream, index_of
+from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
-from framework.ledger import Ledger
-from framework.logs import debugging, log
-from framework.market import Market
-from framework.units import USDC
-from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Stretch, Venue
+from framework.formulas import Formula, formula, leaves, program
+from framework.market import At, Floats, Ints, Market, PriceAt
+from framework.units import USDC, Asset
+from framework.venue import CASH, IN_TRANSIT, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
+
+LIMIT = 2**63
+"""Where the integers of the ledger end."""
+ROLES = ("price", "mark", "oracle")
+"""The inputs of formulas that are prices of a venue's coins, by role."""
+DEFAULTS: Mapping[str, Formula] = {
+    "size": formula(lambda: 0.0),
+    "notional": formula(lambda: 0.0),
+    "equity": formula(lambda: 0.0),
+    "tokens": formula(lambda: 0.0),
+    "total_collateral": formula(lambda equity: equity),
+    "delta": formula(lambda size: size),
+}
+"""What a venue's position is where no formula of its own says so."""
+STATE = ("size", "equity", "notional", "total_collateral", "tokens", "delta")
+NAN = float("nan")
+
+Transfer = tuple[Account, Account, int, str]
+"""The account that receives, the account that gives, atomic units, and why."""
+
+
+class Entry(NamedTuple):
+    """One event of the journal with its transfers; `rows` have been settled before it, `cause` is what provoked it."""
+
+    event: Event
+    cause: "Entry | None"
+    at_ns: int
+    rows: int
+    transfers: Sequence[Transfer]
+
+
+class Standing:
+    """How a venue stands in a run: its formulas on the books' balances and the market's prices."""
+
+    def __init__(self, venue: Venue, market: Market, books: "Books") -> None:
+        self.venue, self.name, self.market, self.books = venue, venue.name, market, books
+        self.accounts = venue.accounts()
+        self.owned = tuple(each for each in self.accounts if each.owned)
+        self.streams: list[Stream] = []
+        self.computed: list[ComputedStream] = []
+        self.rows = 0
+        self.version = 0
+        self._stamp = -1
+        self._leg = Leg()
+        self._formulas = {**DEFAULTS, **venue.formulas()}
+        self._place = type(venue).__name__
+        self._coins = venue.coins
+        self._read_inputs()
+        self._state = self.program(STATE)
+        self._cached: dict[object, Any] = {}
+
+    def _read_inputs(self) -> None:
+        """Sort what the formulas ask for into accounts, columns of the market, and rules."""
+        accounts: list[tuple[tuple[str, int | None], Account]] = []
+        self._columns: list[tuple[str, int | None, str]] = []
+        columns: list[tuple[str, int | None]] = []
+        rules: list[tuple[tuple[str, int | None], Any]] = []
+        for name in leaves(self._formulas):
+            if name in ROLES:
+                for index, coin in enumerate(self._coins):
+                    columns.append((name, index))
+                    self._columns.append((name, index, coin))
+                continue
+            try:
+                value = self.venue.input(name)
+            except AttributeError:
+                continue  # the program that needs it says so
+            if isinstance(value, Account):
+                accounts.append(((name, None), value))
+            elif isinstance(value, dict):
+                accounts += [((name, index), value[coin]) for index, coin in enumerate(self._coins)]
+            elif isinstance(value, PriceOf):
+                columns.append((name, None))
+                self._columns.append(("in step", None, value.of))
+            elif isinstance(value, Dated):
+                columns.append((name, None))
+                self._columns.append((name, None, ""))
+            else:
+                rules.append(((name, None), 0.0 if value is None else value))
+        self._accounts = [(each, float(each.asset.scale)) for _, each in accounts]
+        self._rules = [value for _, value in rules]
+        self._inputs = (*(key for key, _ in accounts), *columns, *(key for key, _ in rules))
+        self.positions = self.venue.position_accounts()
+        self.trail: list[float] | None = None
+        self._zeroed = slice(len(accounts), len(accounts) + len(columns))
+
+    def program(self, names: Iterable[str], coin: int | None = None) -> Callable[..., tuple[Any, ...]]:
+        """What works out some formulas, of the account or of a coin."""
+        targets = [(name, coin) for name in names]
+        return program(self._formulas, targets, self._inputs, len(self._coins), self._place)
+
+    def has(self, name: str) -> bool:
+        """Whether the venue has a formula of this name."""
+        return name in self._formulas
+
+    def cached(self, key: object, make: Callable[[], Any]) -> Any:
+        """What `make` builds, once."""
+        found = self._cached.get(key)
+        if found is None:
+            found = self._cached[key] = make()
+        return found
+
+    # -- the inputs of the formulas
+
+    def _column(self, name: str, index: int | None, coin: str, at: str, signs: tuple[bool, ...]) -> tuple[str, str]:
+        """The column of an input, and the column whose extreme it follows in step, if it does."""
+        market = self.market
+        if name == "in step":
+            own = market.price_column(coin, "open" if at == "open" else "close")
+            if at != "adverse" or not self._coins:
+                return own, ""
+            return own, market.price_column(self._coins[0], "low" if signs[0] else "high")
+        extreme = ("low" if signs[index or 0] else "high") if at == "adverse" else at
+        return market.price_column(coin, extreme, name), ""  # type: ignore[arg-type]
+
+    def columns(self, at: str, signs: tuple[bool, ...] = ()) -> list[Floats]:
+        """The market columns of the formulas' inputs, whole; `at` is `open`, `close` or `adverse`."""
+
+        def make() -> list[Floats]:
+            found = []
+            for name, index, coin in self._columns:
+                if not coin:
+                    rule = self.venue.input(name)
+                    found.append(self.market.cached(("dated", rule), lambda: rule.by_row(self.market.at_ns)))
+                    continue
+                own, extreme = self._column(name, index, coin, at, signs)
+                found.append(self._in_step(own, extreme) if extreme else self.market[own])
+            return found
+
+        return self.cached(("columns", at, signs), make)  # type: ignore[no-any-return]
+
+    def _in_step(self, own: str, extreme: str) -> Floats:
+        """A price at the coin's extremes, for one that is known at the closes alone."""
+        market, close = self.market, self.market.price_column(self._coins[0])
+        return market.cached(("in step", own, extreme), lambda: market[extreme] * (market[own] / market[close]))
+
+    def lists(self, at: str, signs: tuple[bool, ...] = ()) -> list[list[float]]:
+        """The same as floats of Python."""
+        key = ("lists", at, signs)
+        return self.cached(key, lambda: [  # type: ignore[no-any-return]
+            self.market.cached((*key, id(each)), each.tolist) for each in self.columns(at, signs)
+        ])  # fmt: skip
+
+    def signs(self) -> tuple[bool, ...]:
+        """Whether the adverse price of each coin is its low: where the position is not a short."""
+        balances = self.books.balances
+        return tuple(balances[each] >= 0 for each in self.positions) or (True,) * len(self._coins)
+
+    def arguments(self, row: int, at: str = "close", signs: tuple[bool, ...] = ()) -> list[Any]:
+        """The inputs at a row's prices, with the balances as they are."""
+        balances = self.books.balances
+        return [
+            *[balances[each] / scale for each, scale in self._accounts],
+            *[column[row] for column in self.lists(at, signs)],
+            *self._rules,
+        ]
+
+    def arrays(self, start: int, stop: int, at: str = "close", signs: tuple[bool, ...] = ()) -> list[Any]:
+        """The inputs over rows `start` to `stop - 1`, with what accrues; what does not change is one number."""
+        gained, balances = self._gained(start, stop), self.books.balances
+        return [
+            *[
+                (balances[each] + gained[each]) / scale if each in gained else balances[each] / scale
+                for each, scale in self._accounts
+            ],
+            *[column[start:stop] for column in self.columns(at, signs)],
+            *self._rules,
+        ]
+
+    def _gained(self, start: int, stop: int) -> dict[Account, Ints]:
+        """What accounts gain by accrual from now to the end of each of these rows, atomic units, shape (rows,)."""
+        gained: dict[Account, Ints] = {}
+        paths: list[tuple[Stream | ComputedStream, Ints]] = [
+            (stream, stream.path(start, stop)[1:] - stream.settled) for stream in self.streams if stream.factor
+        ]
+        paths += [(each, each.ahead(self, start, stop)) for each in self.computed]
+        for stream, gain in paths:
+            for account, sign in ((stream.debit, 1), (stream.credit, -1)):
+                gained[account] = gained[account] + sign * gain if account in gained else sign * gain
+        return gained
+
+    # -- what it is worth
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything is held or owed here."""
+        balances = self.books.balances
+        return any(balances[each] for each in self.owned)
+
+    def refresh(self) -> None:
+        """Bring the balances up to the rows that have passed."""
+        rows, balances = self.books.rows, self.books.balances
+        for stream in self.streams:
+            if stream.factor:
+                after = stream.after(rows)
+                gain = after - stream.settled
+                if gain:
+                    balances[stream.debit] += gain
+                    balances[stream.credit] -= gain
+                    stream.settled = after
+        for each in self.computed:
+            gain = each.advance(self, rows)
+            balances[each.debit] += gain
+            balances[each.credit] -= gain
+        self.rows = rows
+
+    def leg(self, coin: str | None = None) -> Leg:
+        """The position now, at the prices that hold; of one coin if one is named."""
+        books = self.books
+        if coin is not None:
+            return self._leg_of(coin)
+        if self._stamp != books.stamp:
+            if self.rows != books.rows:
+                self.refresh()
+            at = books.at
+            arguments = self.arguments(books.row, at)
+            size, equity, notional, collateral, tokens, delta = self._state(*arguments)
+            self._leg = Leg(
+                size,
+                equity,
+                notional,
+                (lambda: self._entry(arguments)) if size else NAN,
+                lambda: self._trigger(arguments),
+                collateral,
+                tokens,
+                delta,
+            )
+            self._stamp = books.stamp
+        return self._leg
+
+    def state_by_row(self, units: Callable[[Account], Floats]) -> tuple[Floats, ...]:
+        """The formulas of `STATE` at the close of every row, from the balance of each account by row in whole units."""
+        inputs = [units(each) for each, _ in self._accounts]
+        rows = len(self.market)
+        found = self._state(*inputs, *self.columns("close"), *self._rules)
+        return tuple(np.broadcast_to(np.asarray(each, dtype=float), (rows,)) for each in found)
+
+    def sizes(self, first: int, last: int) -> Floats:
+        """The position at the closes of rows `first` to `last - 1`, in coins, after all that was done in them."""
+        if self.trail is None:
+            self.trail = self._past(last)
+        self.follow(last)
+        return np.array(self.trail[first:last])
+
+    def follow(self, rows: int) -> None:
+        """Note the positions of rows that have closed, before anything changes them."""
+        assert self.trail is not None
+        start = len(self.trail)
+        if start < rows:
+            total = np.zeros(rows - start)
+            for each in self.positions:
+                total += (self.books.balances[each] + self._gained(start, rows).get(each, 0)) / each.asset.scale
+            self.trail += total.tolist()
+
+    def _past(self, rows: int) -> list[float]:
+        """The same for rows that closed before anybody asked: from the journal."""
+        books, count = self.books, len(self.market)
+        total = np.zeros(count)
+        for each in self.positions:
+            gains = np.zeros(count, dtype=np.int64)
+            for stream in self.streams:
+                if each in (stream.debit, stream.credit):
+                    gains += stream.amounts(count)[0] * (1 if stream.debit is each else -1)
+            for entry in books.journal:
+                row = int(self.market.at_ns.searchsorted(entry.at_ns, side="left"))
+                for debit, credit, amount, _ in entry.transfers:
+                    gains[row] += amount * ((debit is each) - (credit is each))
+            total += gains.cumsum() / each.asset.scale
+        return total[:rows].tolist()  # type: ignore[no-any-return]
+
+    def _leg_of(self, coin: str) -> Leg:
+        if coin not in self._coins:
+            some = ", ".join(self._coins) or "no coin"
+            raise ScenarioError(f"{self.name} has no position in {coin!r}; expected one of {some}")
+        index = self._coins.index(coin)
+        whole = self.leg()
+        if len(self._coins) == 1:
+            return whole
+        arguments = self.arguments(self.books.row, self.books.at)
+        run = self.cached(("leg", index), lambda: self.program(("size", "notional", "delta"), index))
+        size, notional, delta = run(*arguments)
+        return Leg(
+            size,
+            whole.equity_usd,
+            notional,
+            (lambda: self._entry(arguments, index)) if size else NAN,
+            NAN,
+            whole.margin_usd,
+            0.0,
+            delta,
+        )
+
+    def acts_now(self, act: Act) -> bool:
+        """Whether an act of the venue is due after the present row."""
+        if self.rows != self.books.rows:
+            self.refresh()
+        if not self.holds:
+            return False
+        run = self.cached(("act", act), lambda: self.program((act.when,)))
+        signs = self.signs() if act.prices == "adverse" else ()
+        return bool(run(*self.arguments(self.books.row, act.prices, signs))[0])
+
+    def _entry(self, arguments: Sequence[Any], coin: int | None = None) -> float:
+        if not self.has("entry_price"):
+            return NAN
+        run = self.cached(("entry", coin), lambda: self.program(("entry_price",), coin))
+        return float(run(*arguments)[0])
+
+    def _trigger(self, arguments: Sequence[Any]) -> float:
+        found = self.trigger_prices(arguments)
+        return float(found)
+
+    def trigger_prices(self, arguments: Sequence[Any]) -> Any:
+        """The price at which the position would be liquidated, one number or one for each row; NaN where there is none.
+
+        Worked out from `total_collateral` less `maintenance` at the present prices and at none, for it is a straight
+        line between them, unless the venue has a formula of its own.
+        """
+        if self.has("liquidation_price"):
+            return self.cached("trigger", lambda: self.program(("size", "liquidation_price")))(*arguments)[1]
+        if not self.has("maintenance") or not self._columns:
+            return NAN
+        run = self.cached("line", lambda: self.program(("size", "total_collateral", "maintenance")))
+        at_nothing = list(arguments)
+        prices = [(place, value) for place, value in enumerate(arguments[self._zeroed], self._zeroed.start)]
+        for (place, value), (_, _, coin) in zip(prices, self._columns, strict=True):
+            at_nothing[place] = 0.0 * value if coin else value
+        size, above, needed = run(*arguments)
+        _, money, _ = run(*at_nothing)
+        price = prices[0][1]
+        slope = (above - needed - money) / price
+        if isinstance(slope, np.ndarray) or isinstance(money, np.ndarray):
+            shape = np.broadcast_shapes(np.shape(slope), np.shape(money))
+            known = np.broadcast_to((slope * money < 0) & (size != 0), shape)
+            return np.divide(-np.asarray(money), slope, out=np.full(shape, np.nan), where=known)
+        return -money / slope if size and slope * money < 0 else NAN
+
+
+class Projection:
+    """A venue over a stretch of rows in which nobody acts; arrays have shape (rows,), money is USD at the close.
+
+    Each is worked out when it is first asked for.
+    """
+
+    def __init__(self, standing: Standing, start: int, stop: int) -> None:
+        self._standing = standing
+        self._start, self._stop = start, stop
+        self._arguments: list[Any] | None = None
+        self._found: dict[str, Any] = {}
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def _inputs(self) -> list[Any]:
+        if self._arguments is None:
+            self._arguments = self._standing.arrays(self._start, self._stop)
+        return self._arguments
+
+    def of(self, name: str) -> Floats:
+        """A formula of the venue by row."""
+        found = self._found.get(name)
+        if found is None:
+            standing = self._standing
+            run = standing.cached(("one", name), lambda: standing.program((name,)))
+            value = run(*self._inputs())[0]
+            found = self._found[name] = np.broadcast_to(value, (len(self),))
+        return found  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> Floats:
+        """Coins, > 0 long and < 0 short."""
+        return self.of("size")
+
+    @property
+    def equity_usd(self) -> Floats:
+        """What the account is worth."""
+        return self.of("equity")
+
+    @property
+    def notional_usd(self) -> Floats:
+        """What the position is worth, whichever way it looks."""
+        return self.of("notional")
+
+    @property
+    def margin_usd(self) -> Floats:
+        """What counts as margin."""
+        return self.of("total_collateral")
+
+    @property
+    def delta(self) -> Floats:
+        """Coins as which position and tokens together move."""
+        return self.of("delta")
+
+    @property
+    def liquidation_price(self) -> Floats:
+        """Price at which the venue would liquidate, USD; not a number where there is none."""
+        found = self._found.get("liquidation price")
+        if found is None:
+            found = np.broadcast_to(self._standing.trigger_prices(self._inputs()), (len(self),))
+            self._found["liquidation price"] = found
+        return found  # type: ignore[no-any-return]
+
+    def acting(self, act: Act) -> NDArray[np.bool_]:
+        """The rows after which an act of the venue is due."""
+        standing = self._standing
+        run = standing.cached(("act", act), lambda: standing.program((act.when,)))
+        signs = standing.signs() if act.prices == "adverse" else ()
+        inputs = standing.arrays(self._start, self._stop, act.prices, signs) if signs else self._inputs()
+        return np.broadcast_to(np.asarray(run(*inputs)[0], dtype=bool), (len(self),))
 
 
 class Books:
-    """Ledger, event log and equity curve of one run."""
+    """Balances and journal of one run, and the prices that hold now; what venues write into and strategies look at.
 
-    def __init__(self, market: Market, venues: Sequence[Venue], capital: int) -> None:
-        chart = [CASH, CAPITAL, IN_TRANSIT, BRIDGE_FEE]
-        self._market = market
-        self.ledger = Ledger([*chart, *(account for venue in venues for account in venue.accounts())])
-        self.events = EventLog(market)
-        self.curve = Curve(market, venues, USDC.units(capital))
-        self._debugging = debugging()
+    `rows` of the market have passed; the prices are those `at` which row `row` opens or closes.
+    """
 
-    def balance(self, account: Account) -> int:
-        """Debits less credits in atomic units."""
-        return self.ledger.balance(account)
+    def __init__(self, market: Market, venues: Sequence[Venue]) -> None:
+        self.market = market
+        self.row = 0
+        self.at: At = "close"
+        self.at_ns = int(market.open_ns[0])
+        self.rows = 0
+        self.stamp = 0
+        self.journal: list[Entry] = []
+        self.balances: dict[Account, int] = dict.fromkeys(WALLET, 0)
+        self.order: object = None
+        self.cause: Entry | None = None
+        self._venue: Venue | None = None
+        self._figures: dict[str, Any] = {}
+        self._cost: float | None = None
+        self._fee_times = 1
+        self._writing: list[Transfer] = []
+        self._owner: dict[Account, Standing] = {}
+        self._routes: set[tuple[Account, Account]] = set()
+        self._on: dict[Account | Asset, list[Stream]] = {}
+        self.standings = {venue.name: Standing(venue, market, self) for venue in venues}
+        names = {(each.name, each.asset.code) for each in WALLET}
+        for standing in self.standings.values():
+            for each in standing.accounts:
+                if (each.name, each.asset.code) in names:
+                    raise LedgerError(f"account {each.name} in {each.asset.code} is open already")
+                names.add((each.name, each.asset.code))
+                self.balances[each] = 0
+                self._owner[each] = standing
+        self._held = {
+            asset: [each for each in self.balances if each.asset == asset and each.name.startswith("Assets:")]
+            for asset in {each.asset for each in self.balances}
+        }
+        self.streams: list[Stream | ComputedStream] = []
+        self._computed: list[Standing] = []
+        for standing in self.standings.values():
+            self._open_streams(standing)
+        self.assets = tuple(dict.fromkeys(each.asset for each in self.balances if each.asset != USDC))
+        self.coins = tuple(dict.fromkeys(coin for venue in venues for coin in venue.coins))
 
-    def post(self, event: Event, draft: Draft | None = None) -> None:
-        """One event and its entry; raises `LedgerError` for an entry that the ledger refuses, and logs nothing."""
-        transfers = draft.transfers if draft else []
-        self.ledger.post(event.at_ns, event.event, transfers)
-        self.events.add(event)
-        if self._debugging:
-            values = {
-                ("id" if name == "event" else name): value for name, value in asdict(event, recurse=False).items()
-            }
-            log.debug(event.kind, transfers=len(transfers), **values)
+    def _open_streams(self, standing: Standing) -> None:
+        for accrual in standing.venue.accruals():
+            if accrual.compute is not None:
+                computed = ComputedStream(accrual, self.market, standing.name)
+                standing.computed.append(computed)
+                self._computed.append(standing)
+                self.streams.append(computed)
+                continue
+            stream = Stream(accrual, index_of(accrual, self.market), standing.name)
+            standing.streams.append(stream)
+            self.streams.append(stream)
+            self._on.setdefault(accrual.on, []).append(stream)
 
-    def settle(self, stretch: Stretch, stop: int) -> None:
-        """The settlements of a stretch up to the row before `stop`, each an event with one transfer."""
-        accruals = [accrual for projection in stretch.projections.values() for accrual in projection.accruals]
-        if accruals:
-            count = stop - stretch.start
-            steps = np.empty((len(accruals), count), dtype=np.int64)
-            for accrual, row in zip(accruals, steps, strict=True):
-                np.subtract(accrual.path[1 : count + 1], accrual.path[:count], out=row)
-            amounts = steps.T
-            streams = [accrual.stream for accrual in accruals]
-            first = self.events.next_id
-            try:
-                settled = self.ledger.post_series(self._market.at_ns[stretch.start : stop], first, streams, amounts)
-            except LedgerError as error:
-                at = stretch.start + (error.row or 0)
-                raise LedgerError(f"{self._market.rows(at, at + 1)}: {error}", error.row) from None
-            self.events.add_settlements(Settlements(first, stretch.start, accruals, amounts, settled))
-        self.curve.fill(stretch, self.ledger, stop)
+    # -- reading
+
+    def __getitem__(self, account: Account) -> int:
+        """Debits less credits in atomic units: liabilities, income and equity are usually negative."""
+        owner = self._owner.get(account)
+        if owner is not None and owner.rows != self.rows:
+            owner.refresh()
+        try:
+            return self.balances[account]
+        except KeyError:
+            raise _closed(account) from None
+
+    def units(self, account: Account) -> float:
+        """The same in whole units."""
+        return self[account] / account.asset.scale
+
+    def holding(self, asset: Asset) -> int:
+        """Atomic units of an asset on all our Assets accounts."""
+        return sum(self[each] for each in self._held.get(asset, ()))
+
+    def price(self, coin: str | Asset = "") -> float:
+        """The price of a coin in USD at which orders are executed now: the row's, or what was paid for it at cost."""
+        if self._cost is not None:
+            return self._cost
+        return self.price_of(coin)
+
+    def price_of(self, coin: str | Asset) -> float:
+        """The row's price of a coin or token in USD."""
+        if coin == USDC:
+            return 1.0
+        return self.market.floats(self.market.price_column(coin, self.at))[self.row]
+
+    def rule(self, rule: Any) -> Any:
+        """A rule as it stands: the value in force now, of one that changed with time."""
+        return rule.at(self.at_ns) if isinstance(rule, Dated) else rule
+
+    def level(self, column: str) -> float:
+        """A level such as a pool's rate as it stands, from its columns `column_open` and `column_close`."""
+        return self.market.floats(f"{column}_{self.at}")[self.row]
+
+    def worth(self, account: Account, price: float) -> int:
+        """What a balance is worth at a price of its asset, in atomic units of USDC."""
+        return USDC.nearest(self.units(account) * price)
+
+    def leg(self, venue: str, coin: str | None = None) -> Leg:
+        """The position at a venue now, with what is being written."""
+        return self.standings[venue].leg(coin)
+
+    def fee(self, notional_usd: float, bps: float) -> int:
+        """A fee in basis points of a notional, atomic units of USDC."""
+        return USDC.nearest(notional_usd * bps / 10_000) * self._fee_times
+
+    # -- writing
+
+    def transfer(self, debit: Account, credit: Account, amount: int, kind: str) -> None:
+        """Move `amount` atomic units from `credit` to `debit`, the other way where it is below 0; nothing for 0."""
+        if not amount:
+            return
+        if amount < 0:
+            debit, credit, amount = credit, debit, -amount
+        if not self._writing:
+            for standing in self._computed:
+                standing.refresh()
+        owners, rows = self._owner, self.rows
+        for each in (debit, credit):
+            owner = owners.get(each)
+            if owner is not None:
+                if owner.rows != rows:
+                    owner.refresh()
+                if owner.trail is not None:
+                    owner.follow(rows - (self.at_ns == self.market.at_ns[rows - 1]))
+        if (debit, credit) not in self._routes:
+            self._check_route(debit, credit)
+        if type(amount) is not int or amount >= LIMIT:
+            raise LedgerError(f"{kind} of {amount!r} {debit.asset.code}: expected an int above 0 and below 2^63")
+        balances = self.balances
+        balances[debit] += amount
+        balances[credit] -= amount
+        self._writing.append((debit, credit, amount, kind))
+        self.stamp += 1
+
+    def fill(self, **figures: object) -> None:
+        """Say what the figures of the fill are where the transfers do not: `price`, `size`, `amount`, `charged`."""
+        self._figures.update(figures)
+
+    def refuse(self, why: str) -> NoReturn:
+        """Refuse an order that cannot be meant; the run ends with one line that says which, where and why."""
+        name = self._venue.name if self._venue else "the wallet"
+        opened = self.market.when(self.row)
+        raise OrderRefused(f"{name} refuses {self.order} in row {self.row + 1} ({opened}): {why}")
+
+    def reject(self, why: str) -> NoReturn:
+        """Reject an order that cannot be filled now; it is rolled back, the strategy is told, and the run goes on."""
+        raise Rejection(why)
+
+    @contextmanager
+    def at_cost(self, cost: float | None, fee_times: int) -> "Any":
+        """Let orders be executed at a price of their own, and fees be charged so many times."""
+        before = self._cost, self._fee_times
+        self._cost, self._fee_times = cost, fee_times
+        try:
+            yield
+        finally:
+            self._cost, self._fee_times = before
+
+    # -- what the simulation does
+
+    def begin(self, venue: Venue | None, order: object) -> dict[str, Any]:
+        """Let a venue write; what it says of its fill is in the mapping that is returned."""
+        self._venue, self.order, self._figures = venue, order, {}
+        return self._figures
+
+    @property
+    def written(self) -> Sequence[Transfer]:
+        """The transfers that are being written."""
+        return self._writing
+
+    def rollback(self) -> None:
+        """Take back what was written and not committed."""
+        balances = self.balances
+        for debit, credit, amount, _ in self._writing:
+            balances[debit] -= amount
+            balances[credit] += amount
+        self._writing = []
+        self.stamp += 1
+
+    def commit(self, event: Event, cause: Entry | None) -> Entry:
+        """Enter an event with the transfers that were written; raises `Rejection`, and then nothing was entered."""
+        transfers, self._writing = self._writing, []
+        entry = Entry(event, cause, self.at_ns, self.rows, transfers)
+        if transfers:
+            self._check_floors(transfers)
+            self._rebase(transfers)
+        self.journal.append(entry)
+        return entry
+
+    def settle(self, rows: int) -> None:
+        """Let rows of the market pass."""
+        self.rows = rows
+        self.row = rows - 1
+        self.at = "close"
+        self.at_ns = int(self.market.at_ns[self.row])
+        self.stamp += 1
+
+    def _rebase(self, transfers: Sequence[Transfer]) -> None:
+        """Let what accrues begin anew on the balances that have changed."""
+        on, balances, rows = self._on, self.balances, self.rows
+        touched: dict[Account, None] = {}
+        for debit, credit, _, _ in transfers:
+            touched[debit] = touched[credit] = None
+        for each in touched:
+            owner = self._owner.get(each)
+            if owner is not None:
+                owner.version += 1
+            for stream in on.get(each, ()):
+                stream.rebase(balances[each], rows)
+            held = on.get(each.asset) if not each.name.startswith("Assets:") else None
+            if held:
+                for stream in held:
+                    standing = self.standings[stream.owner]
+                    if standing.rows != rows:
+                        standing.refresh()
+                    stream.rebase(self.holding(each.asset), rows)
+                    standing.version += 1
+
+    def _check_floors(self, transfers: Sequence[Transfer]) -> None:
+        balances = self.balances
+        for debit, credit, _, _ in transfers:
+            for each in (debit, credit):
+                if each.floor and balances[each] * each.sign < 0:
+                    left = balances[each] * each.sign
+                    self._writing = list(transfers)
+                    self.rollback()
+                    held = balances[each] * each.sign
+                    before, after = (f"{each.asset.decimal(one):f} {each.asset.code}" for one in (held, left))
+                    raise Rejection(f"{each.name} holds {before} and would fall to {after}; expected 0 or more")
+
+    def _check_route(self, debit: Account, credit: Account) -> None:
+        if debit.asset != credit.asset:
+            raise LedgerError(
+                f"a transfer moves one asset: {debit.name} holds {debit.asset.code}, "
+                f"{credit.name} holds {credit.asset.code}"
+            )
+        if debit is credit:
+            raise LedgerError(f"a transfer needs two accounts, not {debit.name} twice")
+        for each in (debit, credit):
+            if each not in self.balances:
+                raise _closed(each)
+        self._routes.add((debit, credit))
+
+
+class ComputedStream:
+    """An accrual that a venue works out itself, run of rows after run of rows."""
+
+    def __init__(self, accrual: Any, market: Market, owner: str) -> None:
+        self.accrual = accrual
+        self.debit, self.credit = accrual.debit, accrual.credit
+        self.owner = owner
+        self.market = market
+        self.done = 0
+        self._amounts = np.zeros(len(market), dtype=np.int64)
+        self.rate = np.zeros(len(market))
+        self.size = np.zeros(len(market), dtype=np.int64)
+
+    def advance(self, standing: Standing, rows: int) -> int:
+        """Work out the rows up to `rows`; returns what they posted."""
+        if rows <= self.done:
+            return 0
+        start, made = self.done, self._made(standing, rows)
+        self._amounts[start:rows], self.rate[start:rows], self.size[start:rows] = made.amounts, made.rate, made.size
+        self.done = rows
+        return int(made.amounts.sum())
+
+    def ahead(self, standing: Standing, start: int, stop: int) -> Ints:
+        """What the rows `start` to `stop - 1` will have posted after each, if nobody acts."""
+        return self._made(standing, stop).amounts.cumsum()[start - self.done :]
+
+    def _made(self, standing: Standing, stop: int) -> Computed:
+        books, start = standing.books, self.done
+        others = np.full(stop - start, (books.balances[CASH] + books.balances[IN_TRANSIT]) / USDC.scale)
+        hold = False
+        for each in books.standings.values():
+            if each is not standing and each.holds:
+                others += Projection(each, start, stop).equity_usd
+                hold = True
+        segment = Segment(self.market, start, stop, books.balances.__getitem__, others, hold)
+        made: Computed = self.accrual.compute(segment)
+        return made
+
+    def amounts(self, rows: int) -> tuple[Ints, Ints]:
+        """What was settled in each row of the run, and the size that it was settled on."""
+        return self._amounts[:rows], self.size[:rows]
+
+
+def _closed(account: Account) -> LedgerError:
+    where = f"account {account.name} in {account.asset.code}"
+    return LedgerError(f"{where} is not open; expected one that the venue declares, and no other of its name")
+
+
+class Stretch:
+    """The rows `start` to `stop - 1` of the market, in which nobody acts; what conditions are asked about.
+
+    `projections` has the venues at which something is held, as they will stand in each row.
+    """
+
+    def __init__(self, books: Books, start: int, stop: int) -> None:
+        self.market, self.start, self.stop = books.market, start, stop
+        self.projections: Mapping[str, Projection] = _Projections(books, start, stop)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def column(self, name: str) -> Floats:
+        """A market column on these rows."""
+        return self.market[name][self.start : self.stop]
+
+    def price(self, coin: str, at: PriceAt = "close") -> Floats:
+        """A coin's price on these rows."""
+        return self.column(self.market.price_column(coin, at))
+
+    def all_rows(self, answer: bool) -> NDArray[np.bool_]:
+        """The same answer for every row."""
+        return np.full(len(self), answer)
+
+
+class RowStretch:
+    """A stretch of the present row alone, in single numbers; for conditions whose class says `by_row = True`."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self.market = books.market
+        self.projections = self
+
+    def __len__(self) -> int:
+        return 1
+
+    def get(self, venue: str) -> Leg | None:
+        """The position at a venue; None where nothing is held."""
+        standing = self._books.standings.get(venue)
+        if standing is None:
+            return None
+        leg = standing.leg()
+        return leg if standing.holds else None
+
+    def column(self, name: str) -> float:
+        """The value of a market column."""
+        return self.market.floats(name)[self._books.row]
+
+    def price(self, coin: str, at: PriceAt = "close") -> float:
+        """A coin's price."""
+        return self.column(self.market.price_column(coin, at))
+
+    def all_rows(self, answer: bool) -> bool:
+        """The answer."""
+        return answer
+
+
+class _Projections(Mapping[str, Projection]):
+    """Projections by venue, each made when it is first asked for; venues at which nothing is held are absent."""
+
+    def __init__(self, books: Books, start: int, stop: int) -> None:
+        self._books, self._start, self._stop = books, start, stop
+        self._made: dict[str, Projection] = {}
+
+    def __getitem__(self, venue: str) -> Projection:
+        found = self._made.get(venue)
+        if found is None:
+            standing = self._books.standings[venue]
+            if not standing.holds:
+                raise KeyError(venue)
+            found = self._made[venue] = Projection(standing, self._start, self._stop)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, standing in self._books.standings.items() if standing.holds)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -34,6 +34,10 @@ class OrderRefused(CarrybookError):  # noqa: N818  (the trade says that an order
     """An order that its venue cannot execute: nothing of it has been posted."""
 
 
+class Rejection(CarrybookError):  # noqa: N818  (the trade says that an order is rejected)
+    """An order that cannot be filled now: it is rolled back and becomes a `Rejected` event, and the run goes on."""
+
+
 class RunError(CarrybookError):
     """A run folder that cannot be written or read."""
 

@@ -20,11 +20,14 @@ class Side(StrEnum):
 
 @frozen(kw_only=True)
 class Event:
-    """Something that happened: `event` is its id, `at_ns` its instant in UTC nanoseconds."""
+    """Something that happened: `event` is its id, `at_ns` its instant in UTC nanoseconds.
 
-    event: int
-    at_ns: int
-    venue: str
+    Ids are given when the run's journal is written out: while a strategy runs they are 0.
+    """
+
+    event: int = 0
+    at_ns: int = 0
+    venue: str = ""
     cause: int | None = None
 
     @property
@@ -172,6 +175,38 @@ class TransferArrived(Event):
 class Unstaked(Event):
     """A delayed unstaking is over: `amount` of SOL can be used."""
 
+    amount: int
+    price: float
+
+
+@frozen(kw_only=True)
+class Acted(Event):
+    """A venue acted by a rule of its own, such as an expiry, that is not a liquidation; `act` says which.
+
+    `size` is the change of the position at `price`, `amount` the USDC that it was traded for, `fee` what went to fees.
+    """
+
+    act: str
+    price: float
+    size: int = 0
+    amount: int = 0
+    fee: int = 0
+
+
+@frozen(kw_only=True)
+class Rejected(Event):
+    """A venue, or the wallet, could not do what an order asked for; nothing of it happened, and the run goes on."""
+
+    order: str
+    reason: str
+    price: float
+
+
+@frozen(kw_only=True)
+class TransferFailed(Event):
+    """`amount` could not reach `venue` and returned to `counterparty`; what was paid on leaving is lost."""
+
+    counterparty: str
     amount: int
     price: float
 

@@ -1,227 +1,138 @@
-"""A double-entry ledger in integers: transfers appended, balanced by construction, and chained by digest."""
+"""The finished books: every transfer and every event of a run, numbered, in their order, and sealed by digest.
 
-from collections.abc import Iterator, Mapping, Sequence
+They are written out of the journal at once: what was settled row by row as columns, what was done as entries between.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from framework.accounts import Account, Record, Stream, Transfer
-from framework.chain import RECORD, Records, links
+from framework.accounts import Account, Record
+from framework.accrual import Stream
+from framework.books import Books, ComputedStream, Entry
 from framework.errors import LedgerError
+from framework.events import Ended, Event
+from framework.market import Floats, Ints, Market
 from framework.units import Asset
 
-LIMIT = 2**63
-"""Where the integers of a record end."""
-Route = tuple[int, int, int]
-"""Codes of the debit account, the credit account and the asset of a transfer."""
-Codes = tuple[int, int, int, int]
-"""The same with the kind before them, as they stand at the end of a record: four of type `CODE`, or one `WORD`."""
-CODE, WORD = np.dtype("<u2"), np.dtype("<i8")
-"""A record is four words: its time, event and amount, and its codes."""
+RECORD = np.dtype(
+    [
+        ("at_ns", "<i8"),
+        ("event", "<i8"),
+        ("amount", "<i8"),
+        ("kind", "<u2"),
+        ("debit", "<u2"),
+        ("credit", "<u2"),
+        ("asset", "<u2"),
+    ]
+)
+"""One transfer as it is stored and digested: 32 bytes, little-endian, names as codes in order of first appearance."""
+
+Records = np.ndarray[Any, np.dtype[np.void]]
+
+BLOCK = 4096
+"""Transfers per link of the digest chain."""
 
 
+def links(chart: object, batches: Iterable[Records]) -> Iterator[str]:
+    """One SHA-256 per block of `BLOCK` transfers, each over the one before and the block's bytes, however it is cut.
+
+    The first starts from the chart of accounts, so a renamed account breaks it as well.
+    """
+    link = hashlib.sha256(json.dumps(chart).encode()).digest()
+    yield link.hex()
+    rest = np.empty(0, dtype=RECORD)
+    for batch in batches:
+        rest = np.concatenate((rest, batch)) if len(rest) else batch
+        whole = len(rest) // BLOCK * BLOCK
+        for start in range(0, whole, BLOCK):
+            link = hashlib.sha256(link + rest[start : start + BLOCK].tobytes()).digest()
+            yield link.hex()
+        rest = rest[whole:]
+    if len(rest):
+        yield hashlib.sha256(link + rest.tobytes()).digest().hex()
+
+
+@frozen(eq=False)
 class Ledger:
-    """The books of one run: open accounts, post entries and series, read balances, records and the digest chain.
+    """The transfers of a run, which cannot be changed: each moves one positive integer of one asset.
 
-    Every transfer moves one positive integer of one asset from a credit account to a debit account, so each asset
-    sums to zero at every instant. Time never runs backwards. A refused entry raises `LedgerError` and leaves no trace.
+    A transfer runs from a credit account to a debit account, so each asset sums to zero at every instant.
     """
 
-    def __init__(self, accounts: Sequence[Account] = ()) -> None:
-        self._codes: dict[Account, int] = {}
-        self._routes: dict[tuple[Account, Account], Route] = {}
-        self._names: dict[tuple[str, str], Account] = {}
-        self._assets: dict[Asset, int] = {}
-        self._kinds: dict[str, int] = {}
-        self._balances: dict[Account, int] = {}
-        self._principals: dict[Account, tuple[int, int]] = {}
-        self._pending: list[tuple[int, int, int, int, int, int, int]] = []
-        self._parts: list[_Series | Records] = []
-        self._records: Records = np.empty(0, dtype=RECORD)
-        self._length = 0
-        self._last_ns = -(2**63)
-        for account in accounts:
-            self.open(account)
+    accounts: tuple[Account, ...]
+    """All accounts in the order of their codes."""
+    assets: tuple[Asset, ...]
+    """All assets in the order of their codes."""
+    kinds: tuple[str, ...]
+    """All kinds of transfer in the order of their codes."""
+    _records: Records
+    _balances: Mapping[Account, int]
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._records)
 
     def __iter__(self) -> Iterator[Record]:
-        accounts, kinds, assets = self.accounts, tuple(self._kinds), tuple(self._assets)
-        for seq, (at_ns, event, amount, kind, debit, credit, asset) in enumerate(self.records().tolist(), start=1):
+        for seq, (at_ns, event, amount, kind, debit, credit, asset) in enumerate(self._records.tolist(), start=1):
             yield Record(
                 seq,
                 at_ns,
                 event,
-                kinds[kind],
-                accounts[debit].name,
-                accounts[credit].name,
-                assets[asset].code,
+                self.kinds[kind],
+                self.accounts[debit].name,
+                self.accounts[credit].name,
+                self.assets[asset].code,
                 amount,
             )
 
-    @property
-    def accounts(self) -> tuple[Account, ...]:
-        """All accounts in the order in which they were opened, which is the order of their codes."""
-        return tuple(self._codes)
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """All kinds of transfer in the order of their codes."""
-        return tuple(self._kinds)
-
-    @property
-    def assets(self) -> tuple[Asset, ...]:
-        """All assets in the order of their codes."""
-        return tuple(self._assets)
-
-    def open(self, account: Account) -> None:
-        """Open an account with a balance of zero; a name may be open once per asset."""
-        if (account.name, account.asset.code) in self._names:
-            raise LedgerError(f"account {account.name} in {account.asset.code} is open already")
-        self._names[account.name, account.asset.code] = account
-        self._codes[account] = len(self._codes)
-        self._assets.setdefault(account.asset, len(self._assets))
-        self._balances[account] = 0
-        self._principals[account] = (0, self._last_ns)
-
-    def account(self, name: str, asset: str = "USDC") -> Account:
-        """The open account of a name; raises `LedgerError` where there is none."""
-        try:
-            return self._names[name, asset]
-        except KeyError:
-            raise LedgerError(f"account {name} in {asset} is not open") from None
-
-    def balance(self, account: Account) -> int:
-        """Debits less credits, in atomic units."""
-        try:
-            return self._balances[account]
-        except KeyError:
-            raise _closed(account) from None
-
-    def principal(self, account: Account) -> tuple[int, int]:
-        """(balance, at_ns) as the last single entry on the account left it."""
-        try:
-            return self._principals[account]
-        except KeyError:
-            raise _closed(account) from None
-
-    def holding(self, asset: Asset) -> tuple[int, int]:
-        """(atomic units of an asset on all Assets accounts, at_ns of the last single entry that changed them)."""
-        held, since_ns = 0, 0
-        for account in self._codes:
-            if account.asset == asset:
-                if account.name.startswith("Assets:"):
-                    held += self._balances[account]
-                else:
-                    since_ns = max(since_ns, self._principals[account][1])
-        return held, since_ns
-
-    def balances(self) -> Mapping[Account, int]:
-        """The balance of every account, in atomic units, debits less credits."""
-        return dict(self._balances)
-
-    def post(self, at_ns: int, event: int, transfers: Sequence[Transfer]) -> None:
-        """Append the transfers of one event, all of them or none."""
-        self._advance(at_ns)
-        if not 0 < event < LIMIT:
-            raise LedgerError(f"{event} is not the id of an event; expected an int above 0")
-        known = self._balances
-        balances: dict[Account, int] = {}
-        routes = []
-        for transfer in transfers:
-            debit, credit, amount = transfer.debit, transfer.credit, transfer.amount
-            routes.append(self._route(debit, credit))
-            if type(amount) is not int or not 0 < amount < LIMIT:
-                raise LedgerError(
-                    f"{transfer.kind} of {amount!r} {debit.asset.code}: expected an int above 0 and below 2^63"
-                )
-            balances[debit] = balances.get(debit, known[debit]) + amount
-            balances[credit] = balances.get(credit, known[credit]) - amount
-        for account, balance in balances.items():
-            if account.floor and balance * account.sign < 0:
-                raise _below(account, known[account] * account.sign, balance * account.sign)
-        kinds = self._kinds
-        for transfer, route in zip(transfers, routes, strict=True):
-            kind = kinds.setdefault(transfer.kind, len(kinds))
-            self._pending.append((at_ns, event, transfer.amount, kind, *route))
-        known.update(balances)
-        self._principals.update({account: (balance, at_ns) for account, balance in balances.items()})
-        self._length += len(routes)
-        self._last_ns = at_ns
-
-    def post_series(
-        self, at_ns: NDArray[np.int64], first_event: int, streams: Sequence[Stream], amounts: NDArray[np.int64]
-    ) -> int:
-        """Append settlements row by row, within a row stream by stream; zeros are left out. Returns how many there are.
-
-        `at_ns` has shape (rows,), `amounts` (rows, streams) and a sign: positive runs to the stream's debit account.
-        Every settlement is an event of its own, numbered from `first_event`. Both arrays are kept, not copied.
-        """
-        count = int(np.count_nonzero(amounts))
-        if not count:
-            return 0
-        first, last = 0, -1
-        if count < amounts.size:
-            first, last = np.flatnonzero(amounts.any(axis=1))[[0, -1]].tolist()
-        self._advance(int(at_ns[first]))
-        if (at_ns[1:] < at_ns[:-1]).any():
-            raise LedgerError("a series runs back in time; expected its rows in time order")
-        lows, highs, most = amounts.min(axis=0).tolist(), amounts.max(axis=0).tolist(), LIMIT // len(at_ns)
-        if amounts.dtype.kind != "i" or not -most < min(lows) <= max(highs) < most:
-            raise LedgerError("amounts of a series are not ints that can be summed; expected int64 atomic units")
-        routes = [self._route(stream.debit, stream.credit) for stream in streams]
-        for stream, low, high in zip(streams, lows, highs, strict=True):
-            for account, sign in ((stream.debit, 1), (stream.credit, -1)):
-                if account.floor and (low < 0 if sign == account.sign else high > 0):
-                    self._check_floor(account, streams, amounts)
-        for stream, total in zip(streams, amounts.sum(axis=0).tolist(), strict=True):
-            self._balances[stream.debit] += total
-            self._balances[stream.credit] -= total
-        kinds = self._series_kinds(streams, amounts)
-        codes = [
-            ((kind, debit, credit, asset), (kind, credit, debit, asset))
-            for kind, (debit, credit, asset) in zip(kinds, routes, strict=True)
-        ]
-        self._flush_entries()
-        self._parts.append(_Series(at_ns, first_event, codes, amounts, count))
-        self._length += count
-        self._last_ns = int(at_ns[last])
-        return count
-
     def records(self) -> Records:
         """All transfers as one structured array of dtype `RECORD`, which cannot be written."""
-        self._flush_entries()
-        if self._parts:
-            written = np.empty(self._length, dtype=RECORD)
-            written[: len(self._records)] = self._records
-            start = len(self._records)
-            for part in self._parts:
-                stop = start + len(part)
-                if isinstance(part, _Series):
-                    part.write(written[start:stop])
-                else:
-                    written[start:stop] = part
-                start = stop
-            written.setflags(write=False)
-            self._records, self._parts = written, []
         return self._records
 
-    def chain(self) -> tuple[str, ...]:
-        """The digest chain over the chart of accounts and all transfers; see `framework.chain`."""
-        return tuple(links(self.chart(), [self.records()]))
+    def account(self, name: str, asset: str = "USDC") -> Account:
+        """The account of a name; raises `LedgerError` where there is none."""
+        for each in self.accounts:
+            if (each.name, each.asset.code) == (name, asset):
+                return each
+        raise LedgerError(f"account {name} in {asset} is not open")
 
-    def chart(self) -> dict[str, list[list[str | int]]]:
+    def balance(self, account: Account) -> int:
+        """Debits less credits at the end, in atomic units."""
+        return self._balances[account]
+
+    def balances(self) -> Mapping[Account, int]:
+        """The balance of every account at the end, in atomic units, debits less credits."""
+        return dict(self._balances)
+
+    def holding(self, asset: Asset) -> int:
+        """Atomic units of an asset on all Assets accounts at the end."""
+        return sum(
+            atoms
+            for account, atoms in self._balances.items()
+            if account.asset == asset and account.name.startswith("Assets:")
+        )
+
+    def chain(self) -> tuple[str, ...]:
+        """The digest chain over the chart of accounts and all transfers."""
+        return tuple(links(self.chart(), [self._records]))
+
+    def chart(self) -> dict[str, list[list[str | int | None]]]:
         """Names behind the codes of the records: accounts with their asset, assets with their decimals, kinds.
 
-        `floored` are the codes of the accounts that may not turn against their usual side.
+        `floored` are the codes of the accounts that may not turn against their usual side, `buckets` where what goes
+        through each account belongs in the waterfall.
         """
         return {
-            "accounts": [[account.name, account.asset.code] for account in self._codes],
-            "floored": [[code] for code, account in enumerate(self._codes) if account.floor],
-            "assets": [[asset.code, asset.decimals] for asset in self._assets],
-            "kinds": [[kind] for kind in self._kinds],
+            "accounts": [[account.name, account.asset.code] for account in self.accounts],
+            "floored": [[code] for code, account in enumerate(self.accounts) if account.floor],
+            "buckets": [[account.bucket] for account in self.accounts],
+            "assets": [[asset.code, asset.decimals] for asset in self.assets],
+            "kinds": [[kind] for kind in self.kinds],
         }
 
     @property
@@ -229,90 +140,251 @@ class Ledger:
         """The head of the chain: two ledgers with the same head hold the same transfers in the same order."""
         return self.chain()[-1]
 
-    def _advance(self, at_ns: int) -> None:
-        if not 0 <= at_ns < LIMIT:
-            raise LedgerError(f"{at_ns} ns is not a time; expected 0 to 2^63 ns since 1970")
-        if at_ns < self._last_ns:
-            raise LedgerError(f"an entry at {at_ns} ns is before the last one at {self._last_ns} ns")
 
-    def _route(self, debit: Account, credit: Account) -> Route:
-        """The codes of a transfer between two accounts; refuses one that cannot be."""
-        route = self._routes.get((debit, credit))
-        if route is None:
-            if debit.asset != credit.asset:
-                raise LedgerError(
-                    f"a transfer moves one asset: {debit.name} holds {debit.asset.code}, "
-                    f"{credit.name} holds {credit.asset.code}"
-                )
-            if debit is credit:
-                raise LedgerError(f"a transfer needs two accounts, not {debit.name} twice")
-            codes = self._codes
-            if debit not in codes or credit not in codes:
-                raise _closed(credit if debit in codes else debit)
-            route = self._routes[debit, credit] = (codes[debit], codes[credit], self._assets[debit.asset])
-        return route
+@frozen(eq=False)
+class Settlements:
+    """What was settled row by row: one element for each, in the order of their ids; shape (settlements,) each."""
 
-    def _series_kinds(self, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> Sequence[int]:
-        """Codes of the streams' kinds; new ones are numbered as they first appear, however the rows are cut."""
-        kinds = self._kinds
-        if any(stream.kind not in kinds for stream in streams):
-            present, first = np.unique(amounts.nonzero()[1], return_index=True)
-            for column in present[np.argsort(first)]:
-                kinds.setdefault(streams[column].kind, len(kinds))
-        return [kinds.get(stream.kind, 0) for stream in streams]
+    ids: Ints
+    rows: NDArray[np.intp]
+    """The market row that each settled."""
+    streams: NDArray[np.intp]
+    """Which of `of` each belongs to."""
+    amounts: Ints
+    """Positive from the stream's credit account to its debit account."""
+    of: Sequence["Settled"]
 
-    def _check_floor(self, account: Account, streams: Sequence[Stream], amounts: NDArray[np.int64]) -> None:
-        """Refuse a series that would take an account below its floor on the way."""
-        held = self.balance(account) * account.sign
-        path = np.full(len(amounts), held)
-        for column, stream in enumerate(streams):
-            for side, sign in ((stream.debit, account.sign), (stream.credit, -account.sign)):
-                if side is account:
-                    path += sign * amounts[:, column].cumsum()
-        for row in np.flatnonzero(path < 0)[:1].tolist():
-            raise _below(account, int(path[row - 1]) if row else held, int(path[row]), row)
+    def __len__(self) -> int:
+        return len(self.ids)
 
-    def _flush_entries(self) -> None:
-        if self._pending:
-            self._parts.append(np.array(self._pending, dtype=RECORD))
-            self._pending = []
+    def gathered(self, name: str) -> NDArray[Any]:
+        """`rate`, `price` or `size` of each settlement."""
+        if not self.of:
+            return np.zeros(0)
+        arrays = [getattr(each, name) for each in self.of]
+        found = np.empty(len(self), dtype=arrays[0].dtype)
+        for index, array in enumerate(arrays):
+            mine = self.streams == index
+            found[mine] = array[self.rows[mine]]
+        return found
+
+    @property
+    def gains(self) -> Ints:
+        """What each brought us, below 0 where it cost."""
+        costs = np.array([each.debit.name.startswith("Expenses:") for each in self.of], dtype=bool)
+        return np.where(costs[self.streams], -self.amounts, self.amounts) if self.of else self.amounts
 
 
 @frozen(eq=False)
-class _Series:
-    """Settlements as they were posted; `codes` are those of each stream's transfers, forward and back."""
+class Settled:
+    """A stream as it went: its names, and rate, price and size of each row of the market, shape (rows,)."""
 
-    at_ns: NDArray[np.int64]
-    first_event: int
-    codes: Sequence[tuple[Codes, Codes]]
-    amounts: NDArray[np.int64]
-    count: int
+    venue: str
+    event: type[Event]
+    kind: str
+    asset: str
+    debit: Account
+    credit: Account
+    rate: Floats
+    price: Floats
+    size: Ints
+    rate_column: str
+    price_column: str
+
+    @classmethod
+    def of(cls, stream: Stream | ComputedStream, size: Ints) -> "Settled":
+        """What is known of a stream once its run is over."""
+        accrual, on = stream.accrual, stream.accrual.on
+        if isinstance(stream, ComputedStream):
+            rate, price, rate_column, price_column = stream.rate, np.ones(len(stream.rate)), "", ""
+        else:
+            index = stream.index
+            rate, price = index.rate, index.price
+            rate_column, price_column = index.rate_column, index.price_column
+        share = abs(accrual.share)
+        return cls(
+            venue=stream.owner,
+            event=accrual.event,
+            kind=accrual.kind,
+            asset=on.code if isinstance(on, Asset) else on.asset.code,
+            debit=stream.debit,
+            credit=stream.credit,
+            rate=rate if share == 1 else rate * share,
+            price=price,
+            size=size,
+            rate_column=rate_column,
+            price_column=price_column,
+        )
+
+
+class EventLog:
+    """Every event of a run; ids count from 1, in the order in which things happened."""
+
+    def __init__(self, market: Market, entries: Sequence[Entry], ids: Sequence[int], settlements: Settlements) -> None:
+        self._market = market
+        self._entries = entries
+        self._ids = ids
+        self._id_of = {id(entry): number for entry, number in zip(entries, ids, strict=True)}
+        self.settlements = settlements
 
     def __len__(self) -> int:
-        return self.count
+        return len(self._entries) + len(self.settlements)
 
-    def write(self, records: Records) -> None:
-        """The transfers of the series, row by row, into an array of as many records."""
-        whole = self.count == self.amounts.size
-        cells = records if whole else np.empty(self.amounts.size, dtype=RECORD)
-        words = cells.view(WORD).reshape(*self.amounts.shape, -1)
-        forward, back = (np.array(codes, dtype=CODE).view(WORD).T for codes in zip(*self.codes, strict=True))
-        words[..., 0] = self.at_ns[:, np.newaxis]
-        words[..., 2] = np.abs(self.amounts)
-        words[..., 3] = np.where(self.amounts > 0, forward, back)
-        if not whole:
-            records[:] = cells[words[..., 2].ravel() != 0]
-        records["event"] = np.arange(self.first_event, self.first_event + self.count)
+    def __iter__(self) -> Iterator[Event]:
+        settled = self._settled()
+        waiting = next(settled, None)
+        for event in self.single():
+            while waiting is not None and waiting.event < event.event:
+                yield waiting
+                waiting = next(settled, None)
+            yield event
+        if waiting is not None:
+            yield waiting
+            yield from settled
+
+    def single(self) -> Iterator[Event]:
+        """The events that are not settlements: what venues and the strategy did."""
+        for entry, number in zip(self._entries, self._ids, strict=True):
+            cause = None if entry.cause is None else self._id_of[id(entry.cause)]
+            yield evolve(entry.event, event=number, at_ns=entry.at_ns, cause=cause)
+
+    def _settled(self) -> Iterator[Event]:
+        found, market = self.settlements, self._market
+        columns = [found.ids, found.rows, found.streams, found.gains, *map(found.gathered, ("rate", "price", "size"))]
+        for number, row, stream, amount, rate, price, size in zip(*(each.tolist() for each in columns), strict=True):
+            of = found.of[stream]
+            yield of.event(
+                event=number,
+                at_ns=int(market.at_ns[row]),
+                venue=of.venue,
+                asset=of.asset,
+                rate=rate,
+                price=price,
+                size=size,
+                amount=amount,
+            )
 
 
-def _below(account: Account, held: int, left: int, row: int | None = None) -> LedgerError:
-    """The refusal of what would take an account below its floor; amounts on its usual side are above 0."""
-    before, after = (f"{account.asset.decimal(each):f} {account.asset.code}" for each in (held, left))
-    return LedgerError(f"{account.name} holds {before} and would fall to {after}; expected 0 or more", row)
+@frozen(eq=False)
+class Written:
+    """What the journal of a run becomes: its ledger, its events, and what was settled in each row.
+
+    `settled` has shape (rows, streams); `entries` are those before the end of the last row, as the curve has them.
+    """
+
+    ledger: Ledger
+    events: EventLog
+    settled: Ints
+    streams: Sequence[Stream | ComputedStream]
+    entries: Sequence[Entry]
+
+    def path(self, account: Account, market: Market, moved: Mapping[Account, tuple[list[int], list[int]]]) -> Ints:
+        """The balance of an account at the close of each row, after all that was done in it; shape (rows,)."""
+        gains = np.zeros(len(market), dtype=np.int64)
+        rows, amounts = moved.get(account, ([], []))
+        if rows:
+            np.add.at(gains, rows, amounts)
+        for column, stream in enumerate(self.streams):
+            if stream.debit is account:
+                gains += self.settled[:, column]
+            if stream.credit is account:
+                gains -= self.settled[:, column]
+        return np.cumsum(gains, out=gains)
+
+    def moved(self, market: Market) -> Mapping[Account, tuple[list[int], list[int]]]:
+        """By account, the rows of its single transfers and their amounts, debits positive.
+
+        A transfer at a close belongs to that row, one between two closes to the later.
+        """
+        at_ns = np.array([entry.at_ns for entry in self.entries], dtype=np.int64)
+        rows = market.at_ns.searchsorted(at_ns, side="left").tolist()
+        found: dict[Account, tuple[list[int], list[int]]] = {}
+        for row, entry in zip(rows, self.entries, strict=True):
+            for debit, credit, amount, _ in entry.transfers:
+                for each, signed in ((debit, amount), (credit, -amount)):
+                    lists = found.get(each)
+                    if lists is None:
+                        lists = found[each] = ([], [])
+                    lists[0].append(row)
+                    lists[1].append(signed)
+        return found
 
 
-def _closed(account: Account) -> LedgerError:
-    where = f"account {account.name} in {account.asset.code}"
-    return LedgerError(
-        f"{where} is not open; expected one that the `accounts` of a venue names, and no other of its name"
-    )
+def write_out(books: Books) -> Written:
+    """Number and order everything in the journal of a run that is over; raises `LedgerError`.
+
+    Within a row settlements come in the order of the streams, and what was done after a row comes after them.
+    """
+    market, entries, streams = books.market, books.journal, books.streams
+    amounts = [stream.amounts(len(market)) for stream in streams]
+    settled = np.stack([each for each, _ in amounts], axis=1) if streams else np.zeros((len(market), 0), dtype=np.int64)
+    rows, columns = settled.nonzero()
+    before_row = np.concatenate(([0], np.cumsum(np.count_nonzero(settled, axis=1))))
+    bounds = np.array([entry.rows for entry in entries], dtype=np.int64)
+    lengths = np.array([len(entry.transfers) for entry in entries], dtype=np.int64)
+    entries_before = bounds.searchsorted(rows, side="right")
+    ids = np.arange(len(entries)) + before_row[bounds] + 1
+    settled_ids = np.arange(len(rows)) + entries_before + 1
+    transfers_before = np.concatenate(([0], np.cumsum(lengths)))
+    settled_at = np.arange(len(rows)) + transfers_before[entries_before]
+    posted_at = np.repeat(before_row[bounds], lengths) + np.arange(int(lengths.sum()))
+
+    accounts = tuple(books.balances)
+    codes = {each: code for code, each in enumerate(accounts)}
+    assets = {each: code for code, each in enumerate(dict.fromkeys(each.asset for each in accounts))}
+    posted = [(entry, transfer) for entry in entries for transfer in entry.transfers]
+    kinds = _kinds(streams, columns, settled_at, posted, posted_at)
+
+    def word(debit: Account, credit: Account, kind: str) -> int:
+        return kinds[kind] | codes[debit] << 16 | codes[credit] << 32 | assets[debit.asset] << 48
+
+    words = np.empty((len(rows) + len(posted), 4), dtype="<i8")
+    values = settled[rows, columns]
+    forward, back = (
+        np.array([word(*sides(each), each.accrual.kind) if each.accrual.kind in kinds else 0 for each in streams],
+                 dtype=np.int64)
+        for sides in (lambda each: (each.debit, each.credit), lambda each: (each.credit, each.debit))
+    )  # fmt: skip
+    words[settled_at, 0] = market.at_ns[rows]
+    words[settled_at, 1] = settled_ids
+    words[settled_at, 2] = np.abs(values)
+    if streams:
+        words[settled_at, 3] = np.where(values > 0, forward[columns], back[columns])
+    if posted:
+        numbers = np.repeat(ids, lengths)
+        known: dict[tuple[Account, Account, str], int] = {}
+        packed = []
+        for entry, (debit, credit, amount, kind) in posted:
+            key = (debit, credit, kind)
+            if key not in known:
+                known[key] = word(*key)
+            packed.append((entry.at_ns, amount, known[key]))
+        words[np.ix_(posted_at, (0, 2, 3))] = packed
+        words[posted_at, 1] = numbers
+    records = words.view(RECORD).reshape(-1)
+    records.setflags(write=False)
+    ledger = Ledger(accounts, tuple(assets), tuple(kinds), records, dict(books.balances))
+    of = [Settled.of(stream, size) for stream, (_, size) in zip(streams, amounts, strict=True)]
+    settlements = Settlements(settled_ids, rows, columns, values, of)
+    ended = next((place for place, entry in enumerate(entries) if isinstance(entry.event, Ended)), len(entries))
+    return Written(ledger, EventLog(market, entries, ids.tolist(), settlements), settled, streams, entries[:ended])
+
+
+def _kinds(
+    streams: Sequence[Stream | ComputedStream],
+    columns: NDArray[np.intp],
+    settled_at: Ints,
+    posted: Sequence[tuple[Entry, tuple[Account, Account, int, str]]],
+    posted_at: Ints,
+) -> dict[str, int]:
+    """Codes of the kinds of transfer, numbered as they first appear."""
+    first: dict[str, int] = {}
+    present, places = np.unique(columns, return_index=True)
+    for column, place in zip(present.tolist(), places.tolist(), strict=True):
+        kind, at = streams[column].accrual.kind, int(settled_at[place])
+        first[kind] = min(at, first.get(kind, at))
+    for (_, transfer), at in zip(posted, posted_at.tolist(), strict=True):
+        kind = transfer[3]
+        if kind not in first or first[kind] > at:
+            first[kind] = at
+    return {kind: code for code, kind in enumerate(sorted(first, key=first.__getitem__))}

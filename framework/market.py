@@ -22,6 +22,11 @@ LEAST_PRICE = 1e-10
 """USD: with the seventeen digits of a float and the nine decimals of a token it has 36 decimals, and no more."""
 At = Literal["open", "close"]
 """Which price of a row holds: the one at which it opens, or the one at which it closes."""
+PriceAt = Literal["open", "high", "low", "close"]
+Role = Literal["price", "mark", "oracle"]
+"""What a price is for: `price` to trade at, `mark` to value positions, `oracle` for funding and for lenders."""
+FALLBACK: Mapping[Role, Role] = {"oracle": "mark", "mark": "price"}
+"""The role whose price stands in where a market has none."""
 
 
 @frozen(eq=False)
@@ -105,6 +110,8 @@ class Market:
     dropped_rows: tuple[str, ...] = ()
     label: str = ""
     """What a reader of any result must know about the data, such as that they are a reconstruction."""
+    coin: str = ""
+    """The coin of the columns `open`, `high`, `low` and `close`; without it they are those of any coin."""
     years: Floats = field(init=False)
     """Length of each row in years of 365 days."""
     _cache: dict[object, object] = field(init=False, factory=dict, repr=False)
@@ -137,9 +144,13 @@ class Market:
             value = self._cache[key] = make()
             return value
 
-    def price_column(self, asset: Asset, at: At = "close") -> str:
-        """The column of an asset's price: `jitosol_close` for JITOSOL where there is one, else the coin's own."""
-        return price_column(self.columns, asset, at)
+    def price_column(self, coin: Asset | str, at: PriceAt = "close", role: Role = "price") -> str:
+        """The column of a coin's price; see the function `price_column`."""
+        return price_column(self.columns, coin, at, role, self.coin)
+
+    def floats(self, column: str) -> list[float]:
+        """A column as floats of Python, which are quicker one at a time."""
+        return self.cached(("floats", column), lambda: self[column].tolist())
 
     def date(self, index: int) -> str:
         """The UTC date on which a row opens."""
@@ -171,25 +182,6 @@ class Market:
             raise MarketError(f"row {index + 2} opens before row {index + 1} has closed; expected rows in time order")
 
 
-@frozen
-class Mark:
-    """The prices of one instant: those of row `row`, as it opens or as it closes."""
-
-    market: Market
-    row: int
-    at: At = "close"
-    price: float = field(init=False, repr=False, eq=False)
-    """The coin's price in USD."""
-
-    @price.default
-    def _price(self) -> float:
-        return float(self.market.columns[self.at][self.row])
-
-    def of(self, asset: Asset) -> float:
-        """An asset's price in USD."""
-        return float(self.market[self.market.price_column(asset, self.at)][self.row])
-
-
 def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str]) -> None:
     """Refuse what no market can say: values that are not finite, prices at or below 0 or outside low and high.
 
@@ -214,10 +206,27 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
             refuse(name, (prices[name] < low) | (prices[name] > high), "a price within low and high")
 
 
-def price_column(columns: Collection[str], asset: Asset, at: At = "close") -> str:
-    """Which of a table's columns is the price of an asset: its own, such as `jitosol_close`, else the coin's."""
-    own = f"{asset.code.lower()}_{at}"
-    return own if own in columns else at
+def price_column(
+    columns: Collection[str], coin: Asset | str, at: PriceAt = "close", role: Role = "price", plain: str = ""
+) -> str:
+    """Which of a table's columns is the price of a coin, or of the coin of an asset.
+
+    `SOL.close` is the price of SOL, `SOL.oracle` its oracle price at the row's close, `SOL.oracle.low` the least in the
+    row. A role without a column has that of the role behind it: the oracle's the mark's, the mark's the price's. The
+    columns `open` to `close` are those of the coin `plain`; without that, of every coin that has none of its own. No coin
+    at all, an empty text, means the coin `plain`.
+    """
+    code = (coin.coin if isinstance(coin, Asset) else coin) or plain
+    if role != "price":
+        named = f"{code}.{role}"
+        if named in columns and at != "open":
+            extreme = f"{named}.{at}"
+            return extreme if extreme in columns else named
+        return price_column(columns, code, at, FALLBACK[role], plain)
+    for name in (f"{code}.{at}", f"{code.lower()}_{at}"):
+        if name in columns:
+            return name
+    return at if plain in ("", code) else f"{code}.{at}"
 
 
 TICK_NS = 1_000_000

@@ -1,13 +1,26 @@
 """What a strategy may wish for. Sums are USD and sizes whole coins, as floats: they are rounded once, at posting.
 
-The text of an order is what it asks for in words, as a refusal tells it; whatever a strategy gave can be told.
+The text of an order is what it asks for in words, as a refusal tells it; whatever a strategy gave can be told. `coin` is
+for venues that hold positions in several: elsewhere it is the venue's own.
 """
 
+import math
+import re
+from collections.abc import Collection
+from functools import cache
 from numbers import Real
+from typing import TYPE_CHECKING, NoReturn
 
+import numpy as np
 from attrs import frozen
 
 from framework.events import Side
+from framework.units import Asset
+
+if TYPE_CHECKING:
+    from framework.books import Books
+
+ABOVE_NOTHING = "a finite number above 0"
 
 
 def said(value: object) -> str:
@@ -17,12 +30,28 @@ def said(value: object) -> str:
     return f"{float(value):.12g}" if isinstance(value, Real) and not isinstance(value, bool) else repr(value)
 
 
+class Order:
+    """Something that a strategy wishes for; a class of a user's own has a `venue` and is filled by its method.
+
+    The venue's method has the name of the order's class in lower case: `Open` is filled by `open`, and an order `RollOver`
+    of a user's own by `roll_over`.
+    """
+
+    venue: str
+
+
+@cache
+def method_of(order: type) -> str:
+    """The name of the method that fills orders of a class."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", order.__name__).lower()
+
+
 def _count(size: object, noun: str) -> str:
     return f"{said(size)} {noun}" if said(size) == "1" else f"{said(size)} {noun}s"
 
 
 @frozen
-class Open:
+class Open(Order):
     """Open a position of `size` coins, or add to one, at the row's price, with `funds_usd` from the wallet.
 
     What the position costs beyond the funds is borrowed or backed by margin, as the venue does it. Fees are charged on
@@ -34,13 +63,14 @@ class Open:
     size: float
     funds_usd: float
     quoted_notional_usd: float | None = None
+    coin: str | None = None
 
     def __str__(self) -> str:
         return f"a {said(self.side)} of {_count(self.size, 'coin')} with {said(self.funds_usd)} USD"
 
 
 @frozen
-class Close:
+class Close(Order):
     """Close the whole position at the row's price, pay its debts, and return what is left to the wallet.
 
     `reason` stays with the fill, for those who read the log.
@@ -48,24 +78,26 @@ class Close:
 
     venue: str
     reason: str = ""
+    coin: str | None = None
 
     def __str__(self) -> str:
         return "the closing of its position"
 
 
 @frozen
-class Resize:
+class Resize(Order):
     """Bring a position to `size` coins at the row's price, on the side on which it is."""
 
     venue: str
     size: float
+    coin: str | None = None
 
     def __str__(self) -> str:
         return f"a resize to {_count(self.size, 'coin')}"
 
 
 @frozen
-class PayPenalty:
+class PayPenalty(Order):
     """Pay a penalty of `amount_usd` at a venue, for rules that take it on more than the venue's own position."""
 
     venue: str
@@ -76,7 +108,7 @@ class PayPenalty:
 
 
 @frozen
-class Deposit:
+class Deposit(Order):
     """Pay `amount_usd` from the wallet into the venue: margin, or repayment of a loan."""
 
     venue: str
@@ -87,7 +119,7 @@ class Deposit:
 
 
 @frozen
-class Withdraw:
+class Withdraw(Order):
     """Take `amount_usd` out of the venue into the wallet: margin, or a larger loan."""
 
     venue: str
@@ -98,7 +130,7 @@ class Withdraw:
 
 
 @frozen
-class Move:
+class Move(Order):
     """Send `amount_usd` from one venue to the other over their bridge; it counts for neither until it arrives."""
 
     source: str
@@ -110,7 +142,7 @@ class Move:
 
 
 @frozen
-class MoveTokens:
+class MoveTokens(Order):
     """Move `size` whole tokens of asset `token` from one venue to another, such as jitoSOL as collateral."""
 
     source: str
@@ -123,7 +155,7 @@ class MoveTokens:
 
 
 @frozen
-class Swap:
+class Swap(Order):
     """Sell `amount` whole units of `sell` for `buy` at the row's prices; one of the two may be USDC of the wallet.
 
     The venue's swap fee is a share of what is sold.
@@ -139,7 +171,7 @@ class Swap:
 
 
 @frozen
-class Stake:
+class Stake(Order):
     """Give `size` SOL to a stake pool for its tokens, at the pool's rate."""
 
     venue: str
@@ -150,7 +182,7 @@ class Stake:
 
 
 @frozen
-class Unstake:
+class Unstake(Order):
     """Give `size` tokens back to a stake pool; the SOL arrives, less the pool's fee, when an epoch has passed."""
 
     venue: str
@@ -161,7 +193,7 @@ class Unstake:
 
 
 @frozen
-class Mint:
+class Mint(Order):
     """Pay an issuer's swap fee on `amount_usd` of the wallet, which is to back new synthetic dollars."""
 
     venue: str
@@ -172,7 +204,7 @@ class Mint:
 
 
 @frozen
-class Redeem:
+class Redeem(Order):
     """Pay an issuer's swap fee on `amount_usd` of the wallet, which is to be paid out, and all that it is owed."""
 
     venue: str
@@ -183,7 +215,7 @@ class Redeem:
 
 
 @frozen
-class ChargeRebalance:
+class ChargeRebalance(Order):
     """Pay an issuer's rebalancing fee, out of the wallet, on `traded_usd` of notional traded for its sake."""
 
     venue: str
@@ -193,6 +225,45 @@ class ChargeRebalance:
         return f"a rebalancing fee on {said(self.traded_usd)} USD traded"
 
 
-Trade = Open | Close | Resize | Swap | Stake | Unstake | Mint | Redeem | ChargeRebalance
-"""Orders that one venue fills by itself."""
-Order = Trade | Deposit | Withdraw | Move | MoveTokens | PayPenalty
+def is_number(value: object) -> bool:
+    """Whether a strategy gave a finite number."""
+    return isinstance(value, int | float | np.number) and math.isfinite(value)
+
+
+def wrong(book: "Books", order: object, name: str, expected: str) -> NoReturn:
+    """Refuse an order for one of its fields: the field, its value, and what would be right."""
+    book.refuse(f"{name} is {said(getattr(order, name))}; expected {expected}")
+
+
+def check_open(book: "Books", order: Open, side: Side | None = None) -> None:
+    """Refuse an opening whose fields cannot be, or that is not on the one `side` of a venue; raises `OrderRefused`."""
+    if side not in (None, order.side) or not isinstance(order.side, Side):
+        expected = (side,) if side else tuple(Side)
+        wrong(book, order, "side", " or ".join(f"Side.{each.name}" for each in expected))
+    if not (is_number(order.size) and order.size > 0):
+        wrong(book, order, "size", ABOVE_NOTHING)
+    if not is_number(order.funds_usd) or order.funds_usd < 0:
+        wrong(book, order, "funds_usd", "a finite number, 0 or more")
+    quoted_usd = order.quoted_notional_usd
+    if quoted_usd is not None and not (is_number(quoted_usd) and quoted_usd >= 0):
+        wrong(book, order, "quoted_notional_usd", "a finite number, 0 or more, or None")
+
+
+def check_swap(book: "Books", order: Swap, assets: Collection[str]) -> None:
+    """Refuse a swap of anything but two of these assets, by code; raises `OrderRefused`."""
+    for name in ("sell", "buy"):
+        if getattr(order, name) not in assets:
+            wrong(book, order, name, f"one of {', '.join(assets)}")
+    if order.sell == order.buy:
+        wrong(book, order, "buy", "another asset than is sold")
+
+
+def positive(book: "Books", order: object, name: str, asset: Asset) -> int:
+    """A field of an order in atomic units of `asset`; raises `OrderRefused` unless it is finite and above 0."""
+    value = getattr(order, name)
+    if not (is_number(value) and value > 0 and math.isfinite(value * asset.scale)):
+        wrong(book, order, name, ABOVE_NOTHING)
+    atoms = asset.nearest(value)
+    if not atoms:
+        wrong(book, order, name, f"at least {asset.decimal(1):f} {asset.code}, the least there is")
+    return atoms

@@ -1,15 +1,70 @@
-"""What came out of a simulation: the books, the log and the curve over one market."""
+"""`Run`: what came out of a simulation: the ledger, the events, and the equity curve over one market."""
 
-from attrs import frozen
+from collections.abc import Sequence
+from functools import cached_property
 
-from framework.accrual import rows_until
-from framework.curve import Curve
-from framework.eventlog import EventLog
-from framework.ledger import Ledger
-from framework.market import At, Mark, Market
+import numpy as np
+from attrs import field, frozen
+
+from framework.books import STATE, Standing
+from framework.events import Event
+from framework.ledger import EventLog, Ledger, Written
+from framework.market import At, Floats, Market
+from framework.units import USDC
+from framework.venue import CASH, IN_TRANSIT
 
 
 @frozen(eq=False, kw_only=True)
+class Curve:
+    """What wallet, transit and each venue were worth at the close of every row, after all that was done in it.
+
+    Arrays of shape (rows,), USD and coins.
+    """
+
+    cash_usd: Floats
+    transit_usd: Floats
+    equity_usd_by_venue: dict[str, Floats]
+    size_by_venue: dict[str, Floats]
+    delta_by_venue: dict[str, Floats]
+
+    @classmethod
+    def of(cls, market: Market, written: Written, standings: Sequence[Standing]) -> "Curve":
+        """The curve of books that are written out: the formulas of each venue on its balances of every row."""
+        moved = written.moved(market)
+
+        def units(account: object) -> Floats:
+            return written.path(account, market, moved) / account.asset.scale  # type: ignore[arg-type, attr-defined]
+
+        states = {each.name: each.state_by_row(units) for each in standings}
+        size, equity, delta = (STATE.index(name) for name in ("size", "equity", "delta"))
+        return cls(
+            cash_usd=units(CASH),
+            transit_usd=units(IN_TRANSIT),
+            equity_usd_by_venue={name: state[equity] for name, state in states.items()},
+            size_by_venue={name: state[size] for name, state in states.items()},
+            delta_by_venue={name: state[delta] for name, state in states.items()},
+        )
+
+    @cached_property
+    def equity_usd(self) -> Floats:
+        """All of it, shape (rows,)."""
+        return sum(self.equity_usd_by_venue.values(), self.cash_usd + self.transit_usd)
+
+    @property
+    def net_size(self) -> Floats:
+        """Net delta in coins: positions and tokens, long less short, shape (rows,)."""
+        return sum(self.delta_by_venue.values(), np.zeros_like(self.cash_usd))
+
+    @property
+    def gross_size(self) -> Floats:
+        """Long plus short in coins, tokens as the coins that they move like, shape (rows,)."""
+        gross = np.zeros_like(self.cash_usd)
+        for venue, size in self.size_by_venue.items():
+            gross += np.abs(size) + np.abs(self.delta_by_venue[venue] - size)
+        return gross
+
+
+@frozen(eq=False, kw_only=True, slots=False)
 class Run:
     """A finished simulation; `capital` in atomic units of USDC.
 
@@ -17,13 +72,38 @@ class Run:
     """
 
     market: Market
-    ledger: Ledger
-    events: EventLog
-    curve: Curve
     capital: int
     opened_at: At = "close"
+    _written: Written = field(repr=False)
+    _standings: Sequence[Standing] = field(repr=False)
 
-    def mark(self, at_ns: int) -> Mark:
-        """The prices that held at an instant: of the last row that had closed, or those at which the run opened."""
-        closed = rows_until(self.market, at_ns)
-        return Mark(self.market, closed - 1) if closed else Mark(self.market, 0, self.opened_at)
+    @property
+    def ledger(self) -> Ledger:
+        """Every transfer, numbered and in order."""
+        return self._written.ledger
+
+    @property
+    def events(self) -> EventLog:
+        """Every event, numbered and in order."""
+        return self._written.events
+
+    @cached_property
+    def single(self) -> tuple[Event, ...]:
+        """The events that are not settlements: what venues and the strategy did."""
+        return tuple(self.events.single())
+
+    @cached_property
+    def curve(self) -> Curve:
+        """What everything was worth after every row."""
+        return Curve.of(self.market, self._written, self._standings)
+
+    def row(self, at_ns: int) -> int:
+        """The row whose prices held at an instant: the last that had closed, or the first."""
+        return max(0, int(self.market.at_ns.searchsorted(at_ns, side="right")) - 1)
+
+    def price(self, at_ns: int) -> float:
+        """The price of the market's coin that held at an instant: of the last close, or that at which the run opened."""
+        closed = int(self.market.at_ns.searchsorted(at_ns, side="right"))
+        if closed:
+            return self.market.floats(self.market.price_column(""))[closed - 1]
+        return self.market.floats(self.market.price_column("", self.opened_at))[0]

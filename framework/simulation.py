@@ -1,43 +1,69 @@
-"""The loop: project a stretch of rows, find the first in which something happens, settle up to it, let it happen."""
+"""The simulation: find the next row after which somebody acts, let the rows up to it pass, and let them act.
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from functools import reduce
+Nothing is done for rows in which nobody acts. Venues and conditions are watched over whole windows of rows; after an
+act only those that it touched are looked at again, and row by row at first where acts follow each other closely.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import simpy
-from attrs import evolve
-from numpy.typing import NDArray
+from attrs import define, field, frozen
 
-from framework.accounts import Draft
-from framework.accrual import rows_until
-from framework.books import Books
-from framework.clock import Clock, Phase
-from framework.conditions import Condition, event_of
-from framework.errors import CarrybookError, ScenarioError
-from framework.events import Ended, Event, Started, TransferArrived, Unstaked
-from framework.execution import Execution
-from framework.hooks import orders_of
-from framework.market import Market
-from framework.mistakes import asked, located, mistakes_told, projecting
-from framework.orders import Order
-from framework.present import Present
+from framework.accounts import Account
+from framework.books import Books, Entry, Projection, RowStretch, Standing, Stretch
+from framework.clock import NS_PER_SECOND, Clock, Phase
+from framework.errors import CarrybookError, LedgerError, OrderRefused, Rejection, ScenarioError
+from framework.events import (
+    Acted,
+    Ended,
+    Event,
+    Liquidated,
+    OrderFilled,
+    Rejected,
+    Side,
+    Started,
+    TransferArrived,
+    TransferFailed,
+    TransferSent,
+    Unstaked,
+)
+from framework.ledger import Written, write_out
+from framework.logs import debugging, log
+from framework.market import At, Floats, Market
+from framework.mistakes import checked_answer, located, mistakes_told
+from framework.orders import (
+    Close,
+    Deposit,
+    Move,
+    MoveTokens,
+    Order,
+    PayPenalty,
+    Withdraw,
+    method_of,
+    positive,
+    said,
+)
 from framework.run import Run
-from framework.scenario import Entry
-from framework.strategy import Strategy
-from framework.units import USDC
-from framework.venue import CAPITAL, CASH, Projection, Stretch, Venue
+from framework.strategy import Condition, Price, Strategy, checked_conditions, event_of
+from framework.units import USDC, Asset
+from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Bridge, Dated, Leg, Venue, Way
 
 FIRST_WINDOW = 512
-"""Rows that are projected at once in the beginning; the window doubles while nobody acts."""
+"""Rows that are watched at once in the beginning; the window doubles while nobody acts."""
 LEAST_WINDOW = 32
 """After somebody acted, the window is four times as long as it took, and at least this long."""
+SHORT_GAP = 6
+"""Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
+NO_WAY = Way()
 
 
 class Simulation:
     """One strategy on given venues and one market, from a sum of capital to a `Run`.
 
     `entry` says when the strategy starts; unless it is the first close, positions earn the whole first row.
-    `rows_at_once` fixes how many rows are projected together: it changes the speed and nothing else.
+    `rows_at_once` fixes how many rows are watched together: it changes the speed and nothing else.
     """
 
     def __init__(
@@ -47,170 +73,734 @@ class Simulation:
         venues: Sequence[Venue],
         strategy: Strategy,
         capital_usd: float,
-        entry: Entry = "first_close",
+        entry: str = "first_close",
         rows_at_once: int | None = None,
     ) -> None:
         self._market = market
         self._venues = {venue.name: venue for venue in venues}
-        self._projecting = {venue.name: projecting(venue) for venue in venues}
         self._strategy = strategy
-        self._conditions = checked_conditions(strategy, self._venues)
-        self._asked = [asked(condition) for condition in self._conditions]
         self._capital = USDC.nearest(capital_usd)
         self._entry = entry
         self._rows_at_once = rows_at_once
-        self._books = Books(market, venues, self._capital)
+        self._books = Books(market, venues)
         self._clock = Clock(int(market.open_ns[0]))
-        self._present = Present(market, self._venues, self._books, self._clock)
-        self._execution = Execution(self._present, self._arrived)
+        self._execution = Execution(self._books, self._clock, self._told)
+        self._view = Present(self._books, self._clock, self._execution)
+        self._conditions = checked_conditions(strategy, self._venues)
+        self._watchers = Watchers(self._books, self._conditions)
 
     def run(self) -> Run:
         """Play the market to its end; raises `CarrybookError`, also for a mistake in a user's own class."""
         parts = (self._strategy, *self._conditions, *self._venues.values())
-        with mistakes_told(parts, self._market, lambda: self._present.row):
+        with mistakes_told(parts, self._market, lambda: self._books.row):
             self._clock.run(self._play())
-        return Run(
-            market=self._market,
-            ledger=self._books.ledger,
-            events=self._books.events,
-            curve=self._books.curve,
-            capital=self._capital,
-            opened_at="open" if self._entry == "first_open" else "close",
-        )
+            for standing in self._books.standings.values():
+                standing.refresh()
+            return Run(
+                market=self._market,
+                capital=self._capital,
+                opened_at="open" if self._entry == "first_open" else "close",
+                written=write_out(self._books),
+                standings=tuple(self._books.standings.values()),
+            )
 
     def _play(self) -> Generator[simpy.Event, None, None]:
-        market, clock, present = self._market, self._clock, self._present
+        market, clock, books = self._market, self._clock, self._books
         row = 1 if self._entry == "first_close" else 0
         yield clock.until(int(market.at_ns[0] if row else market.open_ns[0]), Phase.DECISION)
-        present.at = "open" if self._entry == "first_open" else "close"
+        books.rows, books.at, books.at_ns = row, "open" if self._entry == "first_open" else "close", clock.now_ns
         self._start()
-        if row:
-            self._books.curve.mark(0, self._books.ledger)
-        else:
-            present.opened = {name: present.leg(name).size for name in self._venues}
-        window, since = self._rows_at_once or FIRST_WINDOW, row
-        while row < len(market):
+        if not row:
+            self._view.opened = {name: books.leg(name).size for name in self._venues}
+        window, since, count = self._rows_at_once or FIRST_WINDOW, row, len(market)
+        at_once = self._rows_at_once is not None
+        short = False
+        while row < count:
             due_ns = clock.next_ns()
-            stop = len(market) if due_ns is None else rows_until(market, due_ns)
+            stop = count if due_ns is None else int(market.at_ns.searchsorted(due_ns, side="right"))
             if due_ns is not None and stop <= row:
-                yield from self._let_arrive(due_ns, row)
+                yield from self._let_arrive(due_ns)
                 continue
-            row, acted = yield from self._walk(row, min(stop, row + window))
-            if self._rows_at_once is None:
-                window = max(LEAST_WINDOW, 4 * (row - since)) if acted else 2 * window
+            found = self._watchers.next(row, stop, window, 0 if at_once or not short else SHORT_GAP)
+            if found is None:
+                row = self._watchers.passed
+                books.settle(row)
+                window = self._rows_at_once or 2 * window
+                short = False
+                continue
+            books.settle(found + 1)
+            acted = yield from self._let_act(found)
+            row = found + 1
             if acted:
-                since = row
-        yield from self._let_arrive(int(market.at_ns[-1]), row)
-        present.row = len(market) - 1
-        ended = Ended(event=self._books.events.next_id, at_ns=clock.now_ns, venue="")
-        self._books.post(ended)
-        self._obey(ended, self._strategy.on_event, ended, present)
+                gap, since = row - since, row
+                window = self._rows_at_once or max(LEAST_WINDOW, 4 * gap)
+                short = gap <= SHORT_GAP
+        yield from self._let_arrive(int(market.at_ns[-1]))
+        books.settle(count)
+        ended = books.commit(Ended(at_ns=clock.now_ns), None)
+        self._obey(ended, self._strategy.on_event, ended.event, self._view)
 
-    def _let_arrive(self, until_ns: int, row: int) -> Generator[simpy.Event, None, None]:
-        """Let what is on its way arrive, `row` being next; at the close of the one before, its curve has it as well."""
-        clock, books = self._clock, self._books
-        known = books.events.next_id
-        yield clock.until(until_ns, Phase.ARRIVAL)
-        if books.events.next_id > known and row and until_ns == self._market.at_ns[row - 1]:
-            books.curve.mark(row - 1, books.ledger)
+    def _let_arrive(self, until_ns: int) -> Generator[simpy.Event, None, None]:
+        """Let what is on its way arrive."""
+        yield self._clock.until(until_ns, Phase.ARRIVAL)
 
-    def _walk(self, start: int, stop: int) -> Generator[simpy.Event, None, tuple[int, bool]]:
-        """Let the rows pass until somebody acts; returns the next row, and whether somebody did."""
-        clock, present = self._clock, self._present
-        present.at = "close"
-        stretch = present.stretch = self._project(start, stop)
-        holds = [ask(stretch) for ask in self._asked]
-        liquidated = [projection.liquidated for projection in stretch.projections.values()]
-        for wake in _any_row([*holds, *liquidated]):
-            offset = int(wake)
-            present.row = start + offset
-            at_ns = int(self._market.at_ns[present.row])
-            if any(each[offset] for each in liquidated):
-                yield clock.until(at_ns, Phase.LIQUIDATION)
-                present.settle()
-                found = [name for name, each in stretch.projections.items() if each.liquidated[offset]]
-                events = self._execution.liquidate(found)
-                yield clock.until(at_ns, Phase.DECISION)
-                for event in events:
-                    if not self._execution.acted_since(event):
-                        self._obey(event, self._strategy.on_event, event, present)
-                acted = True
-            else:
-                yield clock.until(at_ns, Phase.DECISION)
-                acted = self._ask([index for index, each in enumerate(holds) if each[offset]])
-            if acted:
-                self._books.curve.mark(present.row, self._books.ledger)
-                return present.row + 1, True
-        present.row = stop - 1
-        present.settle()
-        return stop, False
-
-    def _project(self, start: int, stop: int) -> Stretch:
-        projections: dict[str, Projection] = {}
-        stretch = Stretch(self._market, start, stop, projections)
-        for name, project in self._projecting.items():
-            projection = project(self._books.ledger, stretch)
-            if projection is not None:
-                projections[name] = projection
-        return stretch
-
-    def _start(self) -> None:
-        books, present = self._books, self._present
-        started = Started(event=books.events.next_id, at_ns=self._clock.now_ns, venue="", amount=self._capital)
-        draft = Draft(books.ledger)
-        draft.transfer(CASH, CAPITAL, self._capital, "capital")
-        books.post(started, draft)
-        self._obey(started, self._strategy.on_start, present)
-
-    def _arrived(self, event: TransferArrived | Unstaked) -> None:
-        self._obey(event, self._strategy.on_event, event, self._present)
-
-    def _ask(self, indices: Iterable[int]) -> bool:
-        """Tell the strategy of the conditions that hold; returns whether it acted. Unheeded ones leave no event."""
-        acted = False
-        for index in indices:
-            condition = self._conditions[index]
-            met = event_of(condition, self._present)
-            recorded: Event | None = None
-            orders = self._orders(self._strategy.on_event, met, self._present)
-            for order in orders:
-                if recorded is None:
-                    self._present.settle()
-                    recorded = evolve(met, event=self._books.events.next_id)
-                    self._books.post(recorded)
-                try:
-                    self._execution.execute(order, recorded.event)
-                except CarrybookError as error:
-                    raise located(error, (self._strategy,), orders) from error.__cause__
-            acted = acted or recorded is not None
+    def _let_act(self, row: int) -> Generator[simpy.Event, None, bool]:
+        """Let venues, and then the strategy, act after a row; returns whether anybody did."""
+        clock, watchers, execution = self._clock, self._watchers, self._execution
+        at_ns, acted = self._books.at_ns, False
+        acts = watchers.acting(row)
+        if acts:
+            yield clock.until(at_ns, Phase.LIQUIDATION)
+            entries = [execution.act(standing, act) for standing, act in acts]
+            yield clock.until(at_ns, Phase.DECISION)
+            for entry in entries:
+                if not execution.acted_since(entry):
+                    self._told(entry)
+            acted = True
+            if any(act.liquidation for _, act in acts):
+                return True
+        else:
+            yield clock.until(at_ns, Phase.DECISION)
+        for condition in watchers.holding(row):
+            acted = self._ask(condition) or acted
         return acted
 
-    def _obey(self, cause: Event, hook: Callable[..., Iterable[Order]], *told: object) -> None:
-        orders = self._orders(hook, *told)
+    def _start(self) -> None:
+        books = self._books
+        books.begin(None, None)
+        books.transfer(CASH, CAPITAL, self._capital, "capital")
+        started = books.commit(Started(at_ns=books.at_ns, amount=self._capital), None)
+        self._obey(started, self._strategy.on_start, self._view)
+
+    def _told(self, entry: Entry) -> None:
+        self._obey(entry, self._strategy.on_event, entry.event, self._view)
+
+    def _ask(self, condition: Condition) -> bool:
+        """Tell the strategy of a condition that holds; returns whether it acted. Unheeded ones leave no event."""
+        met = event_of(condition, self._view)
+        return self._obey(None, self._strategy.on_event, met, self._view, met=met)
+
+    def _obey(
+        self, cause: Entry | None, hook: Callable[..., Iterable[Order]], *told: object, met: Event | None = None
+    ) -> bool:
+        """Execute the orders that a hook of the strategy answers with, each as it is made; returns whether it made any.
+
+        `met` is an event that is entered before the first of them, as their cause.
+        """
+        orders = hook(*told)
+        if not isinstance(orders, Iterable):
+            name = getattr(hook, "__qualname__", "a hook of the strategy")
+            raise ScenarioError(f"{name} returned {orders!r}; expected it to yield orders, or an empty tuple for none")
+        acted = False
         for order in orders:
+            if cause is None and met is not None:
+                cause = self._books.commit(met, None)
+            acted = True
             try:
-                self._execution.execute(order, cause.event)
+                self._view.outcome = self._execution.execute(order, cause)
             except CarrybookError as error:
                 raise located(error, (self._strategy,), orders) from error.__cause__
-
-    def _orders(self, hook: Callable[..., Iterable[Order]], *told: object) -> Iterator[Order]:
-        return orders_of(self._strategy, hook, *told, at=self._present)
+        return acted
 
 
-def checked_conditions(strategy: Strategy, venues: Collection[str]) -> Sequence[Condition]:
-    """A strategy's conditions, which can be asked; one on a venue that is not there would never hold."""
-    conditions = strategy.conditions()
-    if not isinstance(conditions, Sequence):
-        raise ScenarioError(f"the strategy's conditions are {conditions!r}; expected a tuple, an empty one for none")
-    for condition in conditions:
-        if isinstance(condition, type) or not callable(getattr(condition, "holds", None)):
-            raise ScenarioError(f"the strategy names {condition!r} as a condition; expected an object with `holds`")
+class Watchers:
+    """What may happen after a row: acts of venues and conditions of the strategy, each watched over a window of rows."""
+
+    def __init__(self, books: Books, conditions: Sequence[Condition]) -> None:
+        self._books = books
+        self.passed = 0
+        self._acts = [
+            Watcher(books, [standing], act=act)
+            for standing in books.standings.values()
+            for act in standing.venue.acts
+            if standing.has(act.when)
+        ]
+        self._conditions = [Watcher(books, self._behind(each), condition=each) for each in conditions]
+        self._all = [*self._acts, *self._conditions]
+
+    def _behind(self, condition: Condition) -> list[Standing] | None:
+        """The venues on which the answer of a condition depends; None for all."""
+        if not getattr(condition, "of_venue", False):
+            return None
         venue = getattr(condition, "venue", None)
-        if venue is not None and venue not in venues:
-            raise ScenarioError(f"{condition!r}: unknown venue {venue!r}; expected one of {', '.join(venues)}")
-    return conditions
+        return [self._books.standings[venue]] if venue is not None else []
+
+    def next(self, row: int, stop: int, window: int, one_by_one: int) -> int | None:
+        """The first row from `row` on after which something happens; None where none does in the rows up to `passed`.
+
+        Up to `one_by_one` rows are looked at singly where all that has changed can be.
+        """
+        stale = [each for each in self._all if each.until <= row or each.changed()]
+        if one_by_one and stale and all(each.by_row for each in stale):
+            fresh = [each for each in self._all if each not in stale]
+            last = min([stop, row + one_by_one, *(each.until for each in fresh)])
+            while row < last:
+                self._books.settle(row + 1)
+                hits = [each.look(row) for each in stale]
+                if any(hits) or any(each.first(row) == row for each in fresh):
+                    return row
+                row += 1
+            if row >= stop:
+                self.passed = row
+                return None
+            stale = [each for each in self._all if each.until <= row or each.changed()]
+        limit = min(stop, row + window)
+        stretch = Stretch(self._books, row, limit)
+        for each in stale:
+            each.watch(stretch)
+        limit = min([stop, *(each.until for each in self._all)]) if self._all else stop
+        found = min((each.first(row) for each in self._all), default=limit)
+        if found < limit:
+            return found
+        self.passed = limit
+        return None
+
+    def acting(self, row: int) -> list[tuple[Standing, Act]]:
+        """The acts that are due after a row."""
+        return [(each.standing, each.act) for each in self._acts if each.act and each.first(row) == row]
+
+    def holding(self, row: int) -> list[Condition]:
+        """The conditions that hold after a row."""
+        return [each.condition for each in self._conditions if each.condition and each.first(row) == row]
 
 
-def _any_row(flags: Sequence[NDArray[np.bool_]]) -> Iterable[np.intp]:
-    """The rows in which any of the flags is up."""
-    return reduce(np.logical_or, flags).nonzero()[0] if flags else ()
+class Watcher:
+    """One act or one condition: the rows of a window in which it is due, until a venue behind it changes."""
+
+    __slots__ = ("_books", "_hits", "_place", "_versions", "act", "by_row", "condition", "standing", "standings", "until")
+
+    def __init__(
+        self,
+        books: Books,
+        behind: list[Standing] | None,
+        *,
+        act: Act | None = None,
+        condition: Condition | None = None,
+    ) -> None:
+        self._books = books
+        self.standings = list(books.standings.values()) if behind is None else behind
+        self.standing = self.standings[0] if self.standings else None
+        self.act, self.condition = act, condition
+        self.by_row = act is not None or getattr(condition, "by_row", False)
+        self.until = -1
+        self._hits: list[int] = []
+        self._place = 0
+        self._versions: list[int] = []
+
+    def changed(self) -> bool:
+        """Whether what is behind it has changed since it was last looked at."""
+        versions = self._versions
+        return any(each.version != known for each, known in zip(self.standings, versions, strict=True))
+
+    def watch(self, stretch: Stretch) -> None:
+        """Find all rows of a stretch in which it is due."""
+        if self.act is not None:
+            standing = self.standings[0]
+            flags = standing.holds and Projection(standing, stretch.start, stretch.stop).acting(self.act)
+        else:
+            flags = checked_answer(self.condition, stretch)
+        self._hits = [] if flags is False else (np.flatnonzero(flags) + stretch.start).tolist()
+        self._remember(stretch.stop)
+
+    def look(self, row: int) -> bool:
+        """Whether it is due after the present row."""
+        if self.act is not None:
+            hit = self.standings[0].acts_now(self.act)
+        else:
+            hit = bool(self.condition.holds(RowStretch(self._books)))  # type: ignore[union-attr, arg-type]
+        self._hits = [row] if hit else []
+        self._remember(row + 1)
+        return hit
+
+    def first(self, row: int) -> int:
+        """The first row from `row` on in which it is due; the end of what it has watched where there is none."""
+        hits, place = self._hits, self._place
+        while place < len(hits) and hits[place] < row:
+            place += 1
+        self._place = place
+        return hits[place] if place < len(hits) else self.until
+
+    def _remember(self, until: int) -> None:
+        self._place, self.until = 0, until
+        self._versions = [each.version for each in self.standings]
+
+
+class Execution:
+    """Turns orders and acts into entries of the books; `on_arrival` is told of what was on its way for a time."""
+
+    def __init__(self, books: Books, clock: Clock, on_arrival: Callable[[Entry], None]) -> None:
+        self._books = books
+        self._clock = clock
+        self._on_arrival = on_arrival
+        self._last_order: dict[str, int] = {}
+        self._own: dict[type, Callable[[Any, Entry | None], Event | None]] = {
+            Move: self._move,
+            Deposit: self._deposit,
+            Withdraw: self._withdraw,
+            MoveTokens: self._move_tokens,
+            PayPenalty: self._pay_penalty,
+        }
+        self._debugging = debugging()
+
+    def standing(self, name: object) -> Standing:
+        """How a venue stands; raises `ScenarioError` for one that the scenario does not have."""
+        try:
+            return self._books.standings[name]  # type: ignore[index]
+        except (KeyError, TypeError):
+            some = ", ".join(self._books.standings)
+            raise ScenarioError(f"unknown venue {name!r}; expected one of {some}") from None
+
+    def acted_since(self, entry: Entry) -> bool:
+        """Whether an order was executed at the venue of an entry after it."""
+        return self._last_order.get(entry.event.venue, -1) > self._books.journal.index(entry)
+
+    def execute(self, order: Order, cause: Entry | None) -> Event | None:
+        """One order, whole; returns what became of it. Raises `OrderRefused`, and then nothing of it has happened."""
+        books = self._books
+        own = self._own.get(type(order))
+        try:
+            return own(order, cause) if own else self._fill(order, cause)
+        except Rejection as why:
+            books.rollback()
+            venue = getattr(order, "venue", None) or getattr(order, "source", "")
+            event = Rejected(venue=venue, order=str(order), reason=str(why), price=books.price_of(""))
+            return self._commit(event, cause).event
+        except LedgerError as error:
+            books.rollback()
+            opened = books.market.when(books.row)
+            raise OrderRefused(f"the ledger refuses {order} in row {books.row + 1} ({opened}): {error}") from None
+        except BaseException:
+            books.rollback()
+            raise
+
+    def quote(self, order: Order) -> OrderFilled:
+        """What an order would do now, without doing it; raises `OrderRefused`, also where it would be rejected."""
+        books = self._books
+        standing = self.standing(order.venue)
+        try:
+            return self._filled(standing, order)
+        except Rejection as why:
+            raise OrderRefused(f"{standing.name} would reject {order}: {why}") from None
+        finally:
+            books.rollback()
+
+    def act(self, standing: Standing, act: Act) -> Entry:
+        """An act of a venue, such as a liquidation, with the event that says what it did."""
+        books, venue = self._books, standing.venue
+        before = standing.leg()
+        figures = books.begin(venue, act.then)
+        told = venue.act(act.then, books)
+        written = self._figures(standing)
+        price = figures.get("price", books.price_of(venue.coins[0] if venue.coins else ""))
+        if told is not None:
+            event = told
+        elif act.liquidation:
+            event = self._liquidated(standing, act, before, written, price)
+        else:
+            event = Acted(
+                venue=venue.name, act=act.when, price=price, size=written.size, amount=written.amount, fee=written.fee
+            )
+        return self._commit(event, None)
+
+    def _liquidated(
+        self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float
+    ) -> Liquidated:
+        books, long = self._books, before.size >= 0
+        coin = standing.venue.coins[0] if standing.venue.coins else ""
+        extreme = books.market.price_column(coin, ("low" if long else "high") if act.prices == "adverse" else "close")
+        position = sum(books[each] for each in standing.venue.position_accounts())
+        return Liquidated(
+            venue=standing.name,
+            side=Side.LONG if long else Side.SHORT,
+            trigger_price=books.market.floats(extreme)[books.row],
+            price=price,
+            size=position - written.size,
+            equity=USDC.nearest(before.equity_usd) - written.fee,
+            penalty=written.penalty,
+            bad_debt=written.bad_debt,
+            closed=bool(written.size) and not position,
+            fee=written.fee,
+        )
+
+    def _fill(self, order: Order, cause: Entry | None) -> Event | None:
+        if not isinstance(order, Order):
+            raise CarrybookError(f"the strategy yielded {order!r} in row {self._books.row + 1}; expected an order")
+        standing = self.standing(order.venue)
+        event = self._filled(standing, order)
+        if not self._books.written:
+            return event
+        entry = self._commit(event, cause)
+        self._last_order[standing.name] = len(self._books.journal) - 1
+        due_ns = standing.venue.due_ns(order, entry.at_ns)
+        if due_ns is not None:
+            self._await(standing, order, entry, due_ns)
+        return event
+
+    def _filled(self, standing: Standing, order: Order) -> OrderFilled:
+        """Let a venue fill an order, and say what it did; what it wrote is not committed yet."""
+        books, venue, name = self._books, standing.venue, method_of(type(order))
+        figures = books.begin(venue, order)
+        if name not in venue.orders():
+            known = " or ".join(_title(each) for each in venue.orders()) or "no orders but those that move money"
+            books.refuse(f"it is no order for this venue; expected {known}")
+        coin = _coin(venue, order, books)
+        price = books.price_of(coin)
+        venue.execute(name, order, books)
+        written = self._figures(standing)
+        amount = figures.get("amount", written.amount)
+        return OrderFilled(
+            at_ns=books.at_ns,
+            venue=venue.name,
+            order=name,
+            price=figures.get("price", price),
+            size=figures.get("size", written.size),
+            amount=amount,
+            fee=figures.get("fee", written.fee),
+            charged=figures.get("charged", amount),
+            reason=getattr(order, "reason", ""),
+        )
+
+    def _figures(self, standing: Standing) -> "Figures":
+        """What the transfers that are being written say of a fill."""
+        found = Figures()
+        positions = standing.positions
+        for debit, credit, amount, kind in self._books.written:
+            if debit in positions:
+                found.size += amount
+            elif credit in positions:
+                found.size -= amount
+            bucket = debit.bucket
+            if bucket == "fees":
+                usdc = debit.asset is USDC or debit.asset == USDC
+                found.fee += amount if usdc else USDC.nearest(
+                    debit.asset.units(amount) * self._books.price_of(debit.asset)
+                )  # fmt: skip
+            elif bucket == "liquidation_penalty":
+                found.penalty += amount
+            if credit.bucket == "bad_debt":
+                found.bad_debt += amount
+            if kind == "trade" and debit.asset == USDC:
+                found.amount += amount
+        return found
+
+    def _commit(self, event: Event, cause: Entry | None) -> Entry:
+        entry = self._books.commit(event, cause)
+        if self._debugging:
+            _debug(entry)
+        return entry
+
+    def _await(self, standing: Standing, order: Order, entry: Entry, due_ns: int) -> None:
+        """Let what an order leaves outstanding arrive in its time."""
+        amount = entry.event.amount  # type: ignore[attr-defined]
+
+        def arrive() -> None:
+            books = self._now()
+            books.begin(standing.venue, order)
+            standing.venue.deliver(order, amount, books)
+            price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
+            event = Unstaked(at_ns=books.at_ns, venue=standing.name, amount=amount, price=price)
+            self._on_arrival(self._commit(event, entry))
+
+        self._clock.call(due_ns, Phase.ARRIVAL, arrive)
+
+    def _now(self) -> Books:
+        """The books at the present of the clock."""
+        self._books.at_ns = self._clock.now_ns
+        self._books.stamp += 1
+        return self._books
+
+    # -- money on its way
+
+    def _deposit(self, order: Deposit, cause: Entry | None) -> Event:
+        books = self._books
+        target = self.standing(order.venue)
+        books.begin(target.venue, order)
+        amount = positive(books, order, "amount_usd", USDC)
+        return self._carry(order, cause, None, target, amount, "deposit")
+
+    def _withdraw(self, order: Withdraw, cause: Entry | None) -> Event:
+        source = self.standing(order.venue)
+        amount = self._payable(order, source)
+        return self._carry(order, cause, source, None, amount, "withdrawal")
+
+    def _move(self, order: Move, cause: Entry | None) -> Event:
+        source, target = self.standing(order.source), self.standing(order.target)
+        amount = self._payable(order, source)
+        if source is target:
+            self._books.refuse(f"target is {said(order.target)}; expected another venue than the source")
+        return self._carry(order, cause, source, target, amount, "transfer")
+
+    def _payable(self, order: Withdraw | Move, source: Standing) -> int:
+        books = self._books
+        books.begin(source.venue, order)
+        amount = positive(books, order, "amount_usd", USDC)
+        equity_usd = source.leg().equity_usd
+        if USDC.units(amount) > equity_usd:
+            asked = said(order.amount_usd)
+            books.reject(f"amount_usd is {asked}; expected at most the equity of {equity_usd:.6f} USD there")
+        return amount
+
+    def _carry(
+        self, order: Order, cause: Entry | None, source: Standing | None, target: Standing | None, amount: int, kind: str
+    ) -> Event:
+        """Send money from a venue, or the wallet where there is none, to another; it counts for neither on the way."""
+        books = self._books
+        passage = Passage.of(source, target, books.at_ns)
+        books.begin((target or source).venue, order)  # type: ignore[union-attr]
+        if kind != "transfer" and not passage.latency_ns and not passage.fails:
+            self._into(target, CASH, amount, kind)
+            self._out_of(source, CASH, amount, kind)
+            for standing, fee in ((source, passage.leaving), (target, passage.arriving)):
+                self._out_of(standing, BRIDGE_FEE, fee, "bridge_fee", wallet=True)
+            fee = passage.leaving + passage.arriving
+            name = (target or source).name  # type: ignore[union-attr]
+            price = books.price_of("")
+            event = OrderFilled(venue=name, order=kind, price=price, amount=amount, fee=fee, charged=amount)
+            self._commit(event, cause)
+            self._last_order[name] = len(books.journal) - 1
+            return event
+        self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)  # refused now rather than on arriving
+        books.rollback()
+        books.begin(source.venue if source else None, order)
+        self._out_of(source, IN_TRANSIT, amount, "transfer", wallet=True)
+        self._out_of(source, BRIDGE_FEE, passage.leaving, "bridge_fee", wallet=True)
+        near, far = (each.name if each else "wallet" for each in (source, target))
+        sent = self._commit(
+            TransferSent(
+                venue=near,
+                counterparty=far,
+                amount=amount,
+                fee=passage.leaving,
+                price=books.price_of(""),
+            ),
+            cause,
+        )
+        self._last_order[near] = len(books.journal) - 1
+
+        def arrive() -> Entry:
+            self._now()
+            if passage.fails:
+                return self._returned(sent, order, source, amount)
+            return self._arrived(sent, order, target, passage, amount)
+
+        if passage.latency_ns:
+            self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
+            return sent.event
+        arrived = arrive().event
+        return arrived if isinstance(arrived, TransferFailed) else sent.event
+
+    def _arrived(
+        self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int
+    ) -> Entry:
+        books, event = self._books, sent.event
+        assert isinstance(event, TransferSent)
+        books.begin(target.venue if target else None, order)
+        try:
+            self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)
+            self._out_of(target, BRIDGE_FEE, passage.arriving, "bridge_fee", wallet=True)
+            arrived = TransferArrived(
+                venue=event.counterparty,
+                counterparty=event.venue,
+                amount=amount,
+                fee=passage.arriving,
+                price=books.price_of(""),
+            )
+            entry = self._commit(arrived, sent)
+        except (Rejection, OrderRefused):
+            return self._returned(sent, order, None, amount)
+        self._last_order[event.counterparty] = len(books.journal) - 1
+        return entry
+
+    def _returned(self, sent: Entry, order: Order, source: Standing | None, amount: int) -> Entry:
+        """Money that could not get through, or that its target no longer takes: it goes back, at least to the wallet."""
+        books, event = self._books, sent.event
+        assert isinstance(event, TransferSent)
+        books.rollback()
+        books.begin(source.venue if source else None, order)
+        self._into(source, IN_TRANSIT, amount, "transfer", wallet=True)
+        failed = TransferFailed(
+            venue=event.counterparty,
+            counterparty=source.name if source else "wallet",
+            amount=amount,
+            price=books.price_of(""),
+        )
+        return self._commit(failed, sent)
+
+    def _into(self, standing: Standing | None, source: Account, amount: int, kind: str, *, wallet: bool = False) -> None:
+        if standing is not None:
+            standing.venue.receive(self._books, source, amount, kind)
+        elif wallet:
+            self._books.transfer(CASH, source, amount, kind)
+
+    def _out_of(self, standing: Standing | None, target: Account, amount: int, kind: str, *, wallet: bool = False) -> None:
+        if not amount:
+            return
+        if standing is not None:
+            standing.venue.pay(self._books, target, amount, kind)
+        elif wallet:
+            self._books.transfer(target, CASH, amount, kind)
+
+    def _move_tokens(self, order: MoveTokens, cause: Entry | None) -> Event:
+        """Tokens go from venue to venue at once: both are on one chain."""
+        books, accounts = self._books, []
+        for name in (order.source, order.target):
+            standing = self.standing(name)
+            books.begin(standing.venue, order)
+            account = standing.venue.token_account(order.token)
+            if account is None:
+                books.refuse(f"token is {said(order.token)}; expected tokens that {name} takes")
+            accounts.append(account)
+        source, target = accounts
+        books.begin(self.standing(order.source).venue, order)
+        size = positive(books, order, "size", source.asset)
+        if source is target:
+            books.refuse(f"target is {said(order.target)}; expected another venue than the source")
+        books.transfer(target, source, size, "transfer")
+        event = OrderFilled(
+            venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size
+        )
+        self._commit(event, cause)
+        self._last_order[order.source] = len(books.journal) - 1
+        return event
+
+    def _pay_penalty(self, order: PayPenalty, cause: Entry | None) -> Event:
+        books, standing = self._books, self.standing(order.venue)
+        books.begin(standing.venue, order)
+        amount = positive(books, order, "amount_usd", USDC)
+        penalties = standing.venue.penalty_account()
+        if penalties is None:
+            books.refuse(f"venue is {said(order.venue)}; expected a venue that takes penalties")
+        standing.venue.pay(books, penalties, amount, "liquidation_penalty")
+        event = OrderFilled(
+            venue=order.venue, order="penalty", price=books.price_of(""), amount=amount, charged=amount
+        )
+        self._commit(event, cause)
+        self._last_order[order.venue] = len(books.journal) - 1
+        return event
+
+
+@define
+class Figures:
+    """What the transfers of a fill say: sizes in atomic units of the position, the rest in those of USDC."""
+
+    size: int = 0
+    amount: int = 0
+    fee: int = 0
+    penalty: int = 0
+    bad_debt: int = 0
+
+
+@frozen
+class Passage:
+    """The way of one sum: what is paid on leaving and on arriving in atomic units, how long it takes, whether it fails."""
+
+    leaving: int
+    arriving: int
+    latency_ns: int
+    fails: bool
+
+    @classmethod
+    def of(cls, source: Standing | None, target: Standing | None, at_ns: int) -> "Passage":
+        """The way out of one venue and into another; the wallet is where there is none."""
+        ways = [
+            (bridge, bridge.way(into=into))
+            for bridge, into in (
+                (source.venue.bridge if source else None, False),
+                (target.venue.bridge if target else None, True),
+            )
+            if bridge is not None
+        ]
+        leaving = sum(USDC.nearest(way.fee_usd * bridge.sender_share) for bridge, way in ways)
+        total = sum(USDC.nearest(way.fee_usd) for _, way in ways)
+        latency_ns = round(sum(way.latency_s for _, way in ways) * NS_PER_SECOND)
+        fails = any(way.fails.at(at_ns) if isinstance(way.fails, Dated) else way.fails for _, way in ways)
+        return cls(leaving, total - leaving, latency_ns, bool(fails))
+
+
+class Present:
+    """The `View` that a strategy gets: the books as they are, and the market up to the present row."""
+
+    def __init__(self, books: Books, clock: Clock, execution: Execution) -> None:
+        self._books = books
+        self._clock = clock
+        self._execution = execution
+        self.outcome: Event | None = None
+        self.opened: dict[str, float] = {}
+
+    @property
+    def at_ns(self) -> int:
+        return self._clock.now_ns
+
+    @property
+    def price(self) -> Price:
+        return Price.at(self._books.price_of(""), self.price_of)
+
+    def price_of(self, token: str) -> float:
+        books = self._books
+        known = {asset.coin for asset in books.assets} | set(books.coins)
+        if token not in known:
+            raise ScenarioError(f"unknown token {token!r}; expected one of {', '.join(sorted(known))}")
+        return books.price_of(token)
+
+    @property
+    def cash_usd(self) -> float:
+        return USDC.units(self._books.balances[CASH])
+
+    @property
+    def equity_usd(self) -> float:
+        books = self._books
+        transit_usd = USDC.units(books.balances[IN_TRANSIT])
+        return self.cash_usd + transit_usd + sum(each.leg().equity_usd for each in books.standings.values())
+
+    def leg(self, venue: str, coin: str | None = None) -> Leg:
+        standing = self._books.standings.get(venue)
+        if standing is None:
+            return self._execution.standing(venue).leg(coin)
+        return standing.leg(coin)
+
+    def quote(self, order: Order) -> OrderFilled:
+        return self._execution.quote(order)
+
+    def history(self, column: str, rows: int) -> Floats:
+        return self._books.market[column][self._last(rows)]
+
+    def years(self, rows: int) -> Floats:
+        return self._books.market.years[self._last(rows)]
+
+    def sizes(self, venue: str, rows: int) -> Floats:
+        books = self._books
+        self._execution.standing(venue)
+        first = max(0, books.row - rows)
+        known = books.standings[venue].sizes(first, books.row)
+        if venue in self.opened and rows > books.row:
+            known = np.concatenate(([self.opened[venue]], known))
+        return known
+
+    def _last(self, rows: int) -> slice:
+        """The last rows that have closed."""
+        known = self._books.row + (self._books.at == "close")
+        return slice(max(0, known - rows), known)
+
+
+def _coin(venue: Venue, order: Order, books: Books) -> str:
+    """The coin that an order is about; refuses one that names none where there is a choice."""
+    coins, named = venue.coins, getattr(order, "coin", None)
+    if named is None:
+        if len(coins) > 1 and hasattr(order, "coin"):
+            books.refuse(f"coin is None; expected one of {', '.join(coins)}")
+        return coins[0] if coins else ""
+    if named not in coins:
+        books.refuse(f"coin is {said(named)}; expected {' or '.join(coins) or 'none'}")
+    return str(named)
+
+
+def _title(method: str) -> str:
+    return "".join(word.capitalize() for word in method.split("_"))
+
+
+def _debug(entry: Entry) -> None:
+    event = entry.event
+    values = {each.name: getattr(event, each.name) for each in type(event).__attrs_attrs__}  # type: ignore[attr-defined]
+    for name in ("event", "cause"):
+        values.pop(name, None)
+    log.debug(event.kind, transfers=len(entry.transfers), **{**values, "at_ns": entry.at_ns})

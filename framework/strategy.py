@@ -1,22 +1,307 @@
-"""`Strategy`: what a user writes. It is woken by events and yields orders; it calls nothing and keeps no money."""
+"""`Strategy`: what a user writes. It is woken by events and yields orders; it calls nothing and keeps no money.
+
+With it stand the view of a run that a strategy gets, and the conditions that wake it.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from framework.conditions import Condition
-from framework.events import Event
-from framework.orders import Order
-from framework.view import View
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from framework.errors import ScenarioError
+from framework.events import ConditionMet, Event, MarginCalled, OrderFilled
+from framework.formulas import choose
+from framework.market import Floats
+from framework.orders import Order, method_of
+from framework.units import USDC
+from framework.venue import Leg, fraction, not_negative
+
+if TYPE_CHECKING:
+    from framework.books import Stretch
+
+
+class Price(float):
+    """The price of the market's coin in USD; called with the name of another coin, that coin's price."""
+
+    _of: Callable[[str], float]
+
+    @classmethod
+    def at(cls, usd: float, of: Callable[[str], float]) -> "Price":
+        """A price, with what knows those of the other coins."""
+        price = cls(usd)
+        price._of = of
+        return price
+
+    def __call__(self, coin: str) -> float:
+        return self._of(coin)
+
+
+class View(Protocol):
+    """The state of a run at one instant, read only. After an order was yielded the view shows its effect."""
+
+    @property
+    def at_ns(self) -> int:
+        """The instant, nanoseconds since 1970 in UTC."""
+
+    @property
+    def price(self) -> Price:
+        """The row's close in USD, at which orders are executed; `view.price("BTC")` is that of another coin."""
+
+    def price_of(self, token: str) -> float:
+        """The price of a coin or token by its code, such as JITOSOL, in USD; raises `ScenarioError` for another."""
+
+    @property
+    def cash_usd(self) -> float:
+        """Money in the wallet."""
+
+    @property
+    def equity_usd(self) -> float:
+        """Everything owned less everything owed at the row's close: wallet, transit and all venues."""
+
+    @property
+    def outcome(self) -> Event | None:
+        """What became of the last order: its fill, or a `Rejected` event; None before the first."""
+
+    def leg(self, venue: str, coin: str | None = None) -> Leg:
+        """The position at a venue; of one coin, where it holds several."""
+
+    def quote(self, order: Order) -> OrderFilled:
+        """What an order would do now, with its fee, without doing it; raises `OrderRefused`."""
+
+    def history(self, column: str, rows: int) -> Floats:
+        """The last `rows` values of a market column up to the present row; shorter at first, empty as that opens."""
+
+    def years(self, rows: int) -> Floats:
+        """How long the last `rows` rows up to the present one are, in years of 365 days: one for each of `history`.
+
+        What a yearly rate earns in a row is rate x this.
+        """
+
+    def sizes(self, venue: str, rows: int) -> Floats:
+        """The position in coins with which each of the last `rows` rows up to the present one began; shorter at first.
+
+        So an element belongs to the same row as that of `history` does. The first row has one only where a run starts
+        before it: as it opens, or with the look-ahead.
+        """
+
+
+@frozen(kw_only=True)
+class StillView:
+    """A view made of plain values, to test a strategy with one event and no engine."""
+
+    at_ns: int = 0
+    price: Price = field(converter=lambda usd: usd if isinstance(usd, Price) else Price(usd))
+    row_years: float = 1 / 365
+    cash_usd: float = 0.0
+    legs: Mapping[str, Leg] = field(factory=dict)
+    quotes: Callable[[Order], OrderFilled] | None = None
+    columns: Mapping[str, Floats] = field(factory=dict)
+    past_sizes: Mapping[str, Floats] = field(factory=dict)
+    prices: Mapping[str, float] = field(factory=dict)
+    """Prices of coins and tokens by their code; those that are not given have the coin's."""
+    outcome: Event | None = None
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "price", Price.at(self.price, self.price_of))
+
+    @property
+    def equity_usd(self) -> float:
+        """Wallet and legs."""
+        return self.cash_usd + sum(leg.equity_usd for leg in self.legs.values())
+
+    def price_of(self, token: str) -> float:
+        """A price that was given, else the coin's."""
+        return self.prices.get(token, float(self.price))
+
+    def leg(self, venue: str, coin: str | None = None) -> Leg:  # noqa: ARG002  (one leg for all coins)
+        """The position at a venue; none where none was given."""
+        return self.legs.get(venue, Leg())
+
+    def quote(self, order: Order) -> OrderFilled:
+        """What `quotes` says; without it, a fill at the price for no fee."""
+        if self.quotes:
+            return self.quotes(order)
+        return OrderFilled(at_ns=self.at_ns, venue=order.venue, order=method_of(type(order)), price=float(self.price))
+
+    def history(self, column: str, rows: int) -> Floats:
+        """The last values of a column that was given."""
+        return _last(self.columns[column], rows)
+
+    def years(self, rows: int) -> Floats:
+        """Rows as long as the present one, as many as are asked for."""
+        return np.full(rows, self.row_years)
+
+    def sizes(self, venue: str, rows: int) -> Floats:
+        """The last of the sizes that were given."""
+        return _last(self.past_sizes[venue], rows)
+
+
+def _last(values: Floats, rows: int) -> Floats:
+    """The last values, none for no rows."""
+    return values[max(0, len(values) - rows) :]
+
+
+class Condition(Protocol):
+    """What wakes a strategy: anything that can say in which rows of a stretch it holds.
+
+    The answer for a row may depend on that row and the market before it alone, never on where the stretch begins. With
+    a method `met(view)` it also says what event that is; without one it is a `ConditionMet`. A class that says
+    `by_row = True` is also asked about single rows, in single numbers instead of arrays, which is quicker; one that
+    says `of_venue = True` depends on nothing but the market and the position at its `venue`.
+    """
+
+    def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
+        """Shape (rows,): the strategy is woken after each row that is true."""
+
+
+@frozen
+class EveryRow:
+    """Always: the strategy is called after every row, at the price of one Python call each."""
+
+    by_row: ClassVar[bool] = True
+    of_venue: ClassVar[bool] = True
+
+    def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
+        """True everywhere."""
+        return stretch.all_rows(True)
+
+
+@frozen
+class MarginBelow:
+    """What counts as margin at a venue, at the close, is below `requirement` of the position's notional.
+
+    A strategy that answers it leaves a `MarginCalled` event.
+    """
+
+    by_row: ClassVar[bool] = True
+    of_venue: ClassVar[bool] = True
+    venue: str
+    requirement: float = field(validator=not_negative)
+
+    def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
+        """Never without a position."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return stretch.all_rows(False)
+        notional = projection.notional_usd
+        return (self.requirement * notional > projection.margin_usd) & (notional > 0)
+
+    def met(self, view: View) -> Event:
+        """The margin call of an instant."""
+        leg = view.leg(self.venue)
+        return MarginCalled(
+            at_ns=view.at_ns,
+            venue=self.venue,
+            requirement=self.requirement,
+            margin=USDC.nearest(leg.margin_usd),
+            required=USDC.nearest(self.requirement * leg.notional_usd),
+            price=float(view.price),
+        )
+
+
+@frozen
+class DeltaBeyond:
+    """A position and the tokens beside it move together by more than `share` of the position, up or down."""
+
+    by_row: ClassVar[bool] = True
+    of_venue: ClassVar[bool] = True
+    venue: str
+    share: float = field(validator=not_negative)
+
+    def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
+        """Never without a position."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return stretch.all_rows(False)
+        size = abs(projection.size)
+        return (abs(projection.delta) > self.share * size) & (size > 0)
+
+
+@frozen
+class LeverageAbove:
+    """The effective leverage of a position, notional over equity at the close, is above `limit`."""
+
+    by_row: ClassVar[bool] = True
+    of_venue: ClassVar[bool] = True
+    venue: str
+    limit: float = field(validator=not_negative)
+
+    def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
+        """Also true where notional is left and equity is not."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return stretch.all_rows(False)
+        notional = projection.notional_usd
+        return (notional > self.limit * projection.equity_usd) & (notional > 0)
+
+
+@frozen
+class NoPosition:
+    """Nothing is held at a venue: its position is closed, or was never opened."""
+
+    by_row: ClassVar[bool] = True
+    of_venue: ClassVar[bool] = True
+    venue: str
+
+    def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
+        """Also true where money is left there and no position."""
+        projection = stretch.projections.get(self.venue)
+        return stretch.all_rows(True) if projection is None else projection.size == 0
+
+
+@frozen
+class LiquidationNear:
+    """The row's low, for a long, or high, for a short, is within `buffer` of the liquidation price, or beyond it.
+
+    `buffer` is a share of that low or high: at 0.1 a tenth of it, at 0 only the liquidation price itself counts. `coin`
+    names the coin of the market whose low and high those are, where it is not the only one.
+    """
+
+    by_row: ClassVar[bool] = True
+    of_venue: ClassVar[bool] = True
+    venue: str
+    buffer: float = field(validator=fraction)
+    coin: str = ""
+
+    def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
+        """Never without a position or a liquidation price."""
+        projection = stretch.projections.get(self.venue)
+        if projection is None:
+            return stretch.all_rows(False)
+        size = projection.size
+        low, high = stretch.price(self.coin, "low"), stretch.price(self.coin, "high")
+        extreme = choose(size > 0, low, high)
+        distance = choose(size > 0, 1.0, -1.0) * (extreme - projection.liquidation_price)
+        near: NDArray[np.bool_] = ((distance <= 0) | (distance / extreme < self.buffer)) & (size != 0)
+        return near
+
+
+def event_of(condition: Condition, view: View) -> Event:
+    """What happened when a condition holds, as the strategy is told."""
+    met = getattr(condition, "met", None)
+    if met is not None:
+        event = met(view)
+        if not isinstance(event, Event):
+            raise ScenarioError(
+                f"{type(condition).__name__}.met answers with {event!r}; expected an event to wake with"
+            )
+        return event
+    venue = getattr(condition, "venue", "")
+    return ConditionMet(at_ns=view.at_ns, venue=venue, condition=condition)
 
 
 class Strategy(ABC):
     """A policy for capital. Subclasses are frozen values whose fields are the keys of `[strategy]` in a scenario.
 
-    A strategy is woken by `Liquidated`, `TransferArrived`, `Ended`, and by `ConditionMet` for what `conditions` names.
-    Of several liquidations at one instant it is told of those at venues it has not dealt with since; the conditions of
-    that row are not told. Of several conditions that hold in one row it is told of each in their order, also of one
-    that its last orders have ended: where that matters, look at the view.
-    Each order that it yields is executed before the next line of the hook runs, so the view is always up to date.
+    A strategy is woken by `Liquidated`, `Acted`, `TransferArrived`, `TransferFailed`, `Unstaked`, `Ended`, and by
+    `ConditionMet` for what `conditions` names. Of several liquidations at one instant it is told of those at venues
+    with which it has not dealt since; the conditions of that row are not told. Of several conditions that hold in one
+    row it is told of each in their order, also of one that its last orders have ended: where that matters, look at the
+    view. Each order that it yields is executed before the next line of the hook runs, so the view is always up to
+    date, and `view.outcome` says what became of it.
     """
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -30,3 +315,18 @@ class Strategy(ABC):
     @abstractmethod
     def on_event(self, event: Event, view: View) -> Iterable[Order]:
         """The orders that an event provokes; return an empty tuple for none."""
+
+
+def checked_conditions(strategy: Strategy, venues: Iterable[str]) -> tuple[Condition, ...]:
+    """A strategy's conditions, which can be asked; one on a venue that is not there would never hold."""
+    conditions: Any = strategy.conditions()
+    if not isinstance(conditions, tuple | list):
+        raise ScenarioError(f"the strategy's conditions are {conditions!r}; expected a tuple, an empty one for none")
+    known = list(venues)
+    for condition in conditions:
+        if isinstance(condition, type) or not callable(getattr(condition, "holds", None)):
+            raise ScenarioError(f"the strategy names {condition!r} as a condition; expected an object with `holds`")
+        venue = getattr(condition, "venue", None)
+        if venue is not None and venue not in known:
+            raise ScenarioError(f"{condition!r}: unknown venue {venue!r}; expected one of {', '.join(known)}")
+    return tuple(conditions)

@@ -10,10 +10,11 @@ from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, Union
 
 import cattrs
-from attrs import fields_dict, has
+from attrs import evolve, fields_dict, has
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
 from framework.errors import ScenarioError
+from framework.venue import Dated, Venue
 
 Structured = TypeVar("Structured")
 
@@ -159,6 +160,31 @@ def _text_or_tables(value: object, kind: Any) -> object:
     return _CONVERTER.structure(value, tables)
 
 
+def _plain_or_dated(value: object, kind: Any) -> object:
+    """A rule: a plain value, or a list of tables with the dates from which values hold."""
+    plain = next(part for part in typing.get_args(kind) if part is not Dated)
+    if not isinstance(value, list):
+        return _CONVERTER.structure(value, plain)
+    dated = Dated.of(value)
+    return evolve(dated, values=[_CONVERTER.structure(each, plain) for each in dated.values])
+
+
+def _is_plain_or_dated(kind: Any) -> bool:
+    return typing.get_origin(kind) in (Union, types.UnionType) and Dated in typing.get_args(kind)
+
+
+def _text_or_texts(value: object, _: Any) -> object:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"{value!r}; expected text or a list of it")
+    return tuple(value)
+
+
+def _is_text_or_texts(kind: Any) -> bool:
+    return typing.get_origin(kind) in (Union, types.UnionType) and set(typing.get_args(kind)) == {str, tuple[str, ...]}
+
+
 def _is_text_or_tables(kind: Any) -> bool:
     parts = typing.get_args(kind)
     union = typing.get_origin(kind) in (Union, types.UnionType)
@@ -188,6 +214,9 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(_is_choice, _choice)
     converter.register_structure_hook_func(_is_number_or_choice, _number_or_choice)
     converter.register_structure_hook_func(_is_text_or_tables, _text_or_tables)
+    converter.register_structure_hook_func(_is_plain_or_dated, _plain_or_dated)
+    converter.register_structure_hook_func(_is_text_or_texts, _text_or_texts)
+    converter.register_structure_hook_func(lambda kind: kind is Venue, lambda value, _: value)
     converter.register_structure_hook_func(lambda kind: getattr(kind, "named_by_text", False) is True, _named)
     return converter
 

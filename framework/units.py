@@ -13,6 +13,10 @@ EXACT = Context(prec=60, Emax=60, traps=[Inexact, InvalidOperation, Overflow])
 """Arithmetic that refuses to round; no amount has sixty digits."""
 
 
+PERPETUAL = "-PERP"
+"""End of the code of a perpetual contract."""
+
+
 @frozen(cache_hash=True)
 class Asset:
     """Something countable: `decimals` places make one whole unit of `code`."""
@@ -20,9 +24,12 @@ class Asset:
     code: str
     decimals: int
     scale: int = field(init=False, repr=False, eq=False)
+    coin: str = field(init=False, repr=False, eq=False)
+    """The coin whose price it has: a perpetual's is that of its coin."""
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "scale", 10**self.decimals)
+        object.__setattr__(self, "coin", self.code.removesuffix(PERPETUAL))
 
     def exact(self, units: int | str | Decimal) -> int:
         """Whole units as atomic units; raises `UnitError` where that is not an integer."""
@@ -64,4 +71,9 @@ TOKENS = {asset.code: asset for asset in (SOL, JITOSOL)}
 
 def perpetual(coin: str) -> Asset:
     """The perpetual contract on `coin`: one contract moves like one coin."""
-    return Asset(f"{coin}-PERP", 9)
+    return Asset(f"{coin}{PERPETUAL}", 9)
+
+
+def token(coin: str) -> Asset:
+    """A coin as a token on a chain, counted to nine decimals."""
+    return Asset(coin, 9)

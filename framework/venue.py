@@ -1,38 +1,47 @@
-"""`Venue`: a protocol that holds positions. It keeps no balances: it reads the book, and answers with outcomes."""
+"""`Venue`: a protocol that holds positions, as its accounts, what accrues on them, and its rules as formulas.
 
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
-from typing import Literal
+A venue keeps no balances and computes no paths. From what it declares the framework derives what a strategy sees, the
+rows in which the venue acts, what is settled, the equity curve and the audit. Its methods write orders into the books.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from attrs import Attribute, Factory, field, frozen, validators
+from attrs import Attribute, Factory, define, field, fields, frozen, has, validators
 from numpy.typing import NDArray
 
-from framework.accounts import Account, Book, Draft
-from framework.accrual import Accrual
-from framework.errors import OrderRefused
-from framework.events import Liquidated, OrderFilled, Side, Unstaked
-from framework.market import Floats, Mark, Market
-from framework.orders import Open, Swap, Trade, said
+from framework.accounts import Account
+from framework.accrual import Accrual, Computed
+from framework.errors import ScenarioError
+from framework.events import Event
+from framework.formulas import Formula, choose, formula, formulas_of, greater, lesser, per_coin, ratio
+from framework.market import Floats, Market
 from framework.units import USDC, Asset
+
+if TYPE_CHECKING:
+    from framework.books import Books
 
 CASH = Account("Assets:Wallet:Cash", USDC, floor=True)
 """Money that is on no venue."""
 CAPITAL = Account("Equity:Capital", USDC)
 IN_TRANSIT = Account("Assets:Bridge:InTransit", USDC, floor=True)
-"""Money that has left one venue and not reached the other."""
+"""Money that has left one place and not reached the other."""
 BRIDGE_FEE = Account("Expenses:Bridge:Fee", USDC)
-ABOVE_NOTHING = "a finite number above 0"
+WALLET = (CASH, CAPITAL, IN_TRANSIT, BRIDGE_FEE)
+"""The accounts of every run, whatever its venues."""
 
 not_negative = validators.ge(0.0)
 fraction = validators.and_(validators.ge(0.0), validators.lt(1.0))
 
 
-def basis_points(_: object, attribute: "Attribute[float]", bps: float) -> None:
+def basis_points(_: object, attribute: "Attribute[Any]", bps: float) -> None:
     """The validator of every fee in basis points: from nothing to the whole; raises `ValueError`."""
-    if not 0 <= bps <= 10_000:
-        raise ValueError(f"'{attribute.name}' must be 0 to 10000 basis points, of which 100 are 1 %: {bps}")
+    for each in bps.values if isinstance(bps, Dated) else (bps,):
+        if not 0 <= each <= 10_000:
+            raise ValueError(f"'{attribute.name}' must be 0 to 10000 basis points, of which 100 are 1 %: {each}")
 
 
 @frozen
@@ -48,42 +57,92 @@ class Penalty:
         return max(0, min(round(base * self.fraction), equity))
 
 
-Valuation = Literal["market", "cost"]
-"""At what a position is valued, charged, resized and closed: the row's price, or what was paid for it.
+def _instants(values: Iterable[object]) -> tuple[int, ...]:
+    return tuple(_instant(each) for each in values)
 
-At cost nothing depends on the price any more: its profit and loss are left out, as in the study's older models.
-"""
-FeeTiming = Literal["each_trade", "entry"]
-"""When fees are charged: on every trade, or for opening and closing together at entry and never again."""
+
+def _instant(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = value if isinstance(value, str) else str(value)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{value!r}; expected a date such as 2025-01-31 or an instant in UTC") from None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return int(at.timestamp()) * 1_000_000_000
+
+
+@frozen
+class Dated:
+    """A rule that changed with time: `values[k]` holds from `since_ns[k]` on, an instant in UTC.
+
+    A scenario writes it as a list of tables, `[{since = 2024-01-01, value = 3.5}, ...]`, and a plain value where the
+    rule never changed. What happened before the first instant has no rule, and a market that begins there is refused.
+    """
+
+    since_ns: tuple[int, ...] = field(converter=_instants)
+    values: tuple[Any, ...] = field(converter=tuple)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.values or len(self.values) != len(self.since_ns):
+            raise ValueError("expected a list of tables with `since` and `value`, at least one")
+        if any(later <= earlier for earlier, later in zip(self.since_ns, self.since_ns[1:], strict=False)):
+            raise ValueError("expected the dates of a rule in their order, each once")
+
+    @classmethod
+    def of(cls, table: Iterable[Mapping[str, Any]]) -> "Dated":
+        """A rule from a scenario's list of tables; raises `ValueError`."""
+        rows = list(table)
+        for row in rows:
+            if not isinstance(row, Mapping) or set(row) != {"since", "value"}:
+                raise ValueError(f"{row!r}; expected a table with `since` and `value`")
+        return cls([row["since"] for row in rows], [row["value"] for row in rows])
+
+    def at(self, at_ns: int) -> Any:  # noqa: ANN401  (a rule of any type)
+        """The value in force at an instant; raises `ScenarioError` before the first."""
+        place = int(np.searchsorted(self.since_ns, at_ns, side="right")) - 1
+        if place < 0:
+            first = datetime.fromtimestamp(self.since_ns[0] // 1_000_000_000, UTC)
+            raise ScenarioError(f"the rule begins at {first:%Y-%m-%d}; expected a market that begins no earlier")
+        return self.values[place]
+
+    def by_row(self, at_ns: NDArray[np.int64]) -> NDArray[Any]:
+        """The value in force at each of some instants, in their order; raises `ScenarioError` as `at` does."""
+        self.at(int(at_ns[0]))
+        return np.asarray(self.values)[np.searchsorted(self.since_ns, at_ns, side="right") - 1]
+
+
+@frozen
+class Way:
+    """One direction of a passage: what it costs, how long it takes, and when nothing gets through."""
+
+    fee_usd: float = field(default=0.0, validator=not_negative)
+    latency_s: float = field(default=0.0, validator=not_negative)
+    fails: bool | Dated = False
 
 
 @frozen
 class Bridge:
-    """The way of money to and from a venue: `sender_share` of the fee is paid on leaving, the rest on arriving."""
+    """The passage of money between a venue and everywhere else, for `Move`, `Deposit` and `Withdraw` alike.
+
+    `fee_usd`, `latency_s` and `fails` hold in both directions, unless `inbound` or `outbound` say otherwise. A move
+    from one venue to another takes the way out of the one and the way into the other, so two orders by way of the
+    wallet never cost less than one. Of every fee `sender_share` is paid on leaving and the rest on arriving. What
+    cannot get through returns to where it came from, and its fee on leaving is lost.
+    """
 
     fee_usd: float = field(default=0.0, validator=not_negative)
     latency_s: float = field(default=0.0, validator=not_negative)
     sender_share: float = field(default=0.5, validator=validators.and_(validators.ge(0.0), validators.le(1.0)))
+    fails: bool | Dated = False
+    inbound: Way | None = None
+    outbound: Way | None = None
 
-
-@frozen
-class Moment:
-    """An instant at which a venue acts: its prices, and the ids of event and cause."""
-
-    event: int
-    cause: int | None
-    at_ns: int
-    mark: Mark
-
-    @property
-    def row(self) -> int:
-        """The market row whose prices hold."""
-        return self.mark.row
-
-    @property
-    def price(self) -> float:
-        """The coin's price in USD."""
-        return self.mark.price
+    def way(self, *, into: bool) -> Way:
+        """The way into the venue, or out of it."""
+        chosen = self.inbound if into else self.outbound
+        return chosen or Way(self.fee_usd, self.latency_s, self.fails)
 
 
 @frozen
@@ -93,19 +152,24 @@ class Leg:
     size: float = 0.0
     equity_usd: float = 0.0
     notional_usd: float = 0.0
-    entry_price: float = float("nan")
-    """What the position has cost per coin that is left, USD: the average paid, and what reducing it has made or lost.
-
-    Not a number without a position.
-    """
-    liquidation_price: float = float("nan")
-    """Price at which the venue would liquidate now, USD; not a number where there is none."""
+    _entry_price: "float | Callable[[], float]" = field(default=float("nan"), eq=False, repr=False)
+    _liquidation_price: "float | Callable[[], float]" = field(default=float("nan"), eq=False, repr=False)
     margin_usd: float = field(default=Factory(lambda self: self.equity_usd, takes_self=True))
     """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
     tokens: float = 0.0
     """Tokens held beside the position, such as collateral in jitoSOL; whole tokens."""
     delta: float = field(default=Factory(lambda self: self.size, takes_self=True))
     """Coins as which position and tokens together move."""
+
+    @property
+    def entry_price(self) -> float:
+        """What the position has cost per coin, USD; not a number without a position."""
+        return self._entry_price() if callable(self._entry_price) else self._entry_price
+
+    @property
+    def liquidation_price(self) -> float:
+        """The price at which the venue would liquidate now, USD; not a number where there is none."""
+        return self._liquidation_price() if callable(self._liquidation_price) else self._liquidation_price
 
     @property
     def leverage(self) -> float:
@@ -116,110 +180,240 @@ class Leg:
 
 
 @frozen(eq=False)
-class Projection:
-    """A venue over a stretch of rows in which nobody acts; arrays have shape (rows,), money is USD at the close."""
+class Declared:
+    """An account as a venue's class declares it; on a venue it is the `Account`, or one for each of its coins."""
 
-    accruals: tuple[Accrual, ...]
-    size: Floats
-    equity_usd: Floats
-    notional_usd: Floats
-    liquidated: NDArray[np.bool_]
-    """Rows in which the venue would liquidate the position."""
-    margin_usd: Floats = field(default=Factory(lambda self: self.equity_usd, takes_self=True))
-    """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
-    delta: Floats = field(default=Factory(lambda self: self.size, takes_self=True))
-    """Coins as which position and tokens together move."""
-    _liquidation_price: Callable[[], Floats | float] = field(default=lambda: float("nan"))
+    path: str
+    asset: "Asset | Callable[[str], Asset]"
+    of: str
+    floor: bool
+    bucket: str | None
+    per_coin: bool
+    when: str
+    position: bool
+    name: str = field(init=False, default="")
 
-    @property
-    def liquidation_price(self) -> Floats:
-        """Price at which the venue would liquidate, USD, worked out when it is asked for; as in `Leg`."""
-        return np.broadcast_to(self._liquidation_price(), self.size.shape)
+    def __set_name__(self, owner: type, name: str) -> None:
+        object.__setattr__(self, "name", name)
+
+    def __get__(self, venue: "Venue | None", owner: type) -> Any:  # noqa: ANN401  (an account, or several)
+        if venue is None:
+            return self
+        place = self.path.replace("{venue}", account_part(venue.name))
+        made: object
+        if self.per_coin:
+            coins = venue.coins
+            ends = {coin: f":{_part(coin)}" if len(coins) > 1 else "" for coin in coins}
+            made = {coin: self._account(place + ends[coin], coin) for coin in coins}
+        elif self.when and not getattr(venue, self.when):
+            made = None
+        else:
+            made = self._account(place, str(getattr(venue, self.of, "")))
+        venue.__dict__[self.name] = made
+        return made
+
+    def _account(self, name: str, coin: str) -> Account:
+        asset = self.asset if isinstance(self.asset, Asset) else self.asset(coin)
+        return Account(name, asset, self.floor, self.bucket)
+
+
+def account(
+    path: str,
+    asset: "Asset | Callable[[str], Asset]",
+    *,
+    of: str = "coin",
+    floor: bool = False,
+    bucket: str | None = None,
+    per_coin: bool = False,
+    when: str = "",
+    position: bool = False,
+) -> Any:  # noqa: ANN401  (on a venue it is an account)
+    """Declare an account of a venue; `{venue}` in its path is the venue's name.
+
+    `asset` is one, or a function of a coin such as `perpetual`: the coin in the field `of`, or each of the venue's
+    coins with `per_coin`, and then the account is a mapping by coin. `floor` and `bucket` are those of `Account`.
+    With `when` there is such an account only where that field of the venue is set. The account with `position` holds
+    what is traded: what changes on it is the size of a fill.
+    """
+    return Declared(path, asset, of, floor, bucket, per_coin, when, position)
 
 
 @frozen(eq=False)
-class Stretch:
-    """The rows `start` to `stop - 1` of the market, projected with positions as they are; idle venues are absent."""
+class PriceOf:
+    """An input of formulas: the price of the asset that the field `of` names, which moves in step with the coin."""
+
+    of: str
+
+
+def price_of(of: str) -> PriceOf:
+    """Declare a price as an input of formulas: that of the coin or token that the field `of` names.
+
+    Within a row, where only the coin's extremes are known, it is taken to move in step with the coin.
+    """
+    return PriceOf(of)
+
+
+@frozen
+class Act:
+    """A reason for a venue to act: after a row in which the formula `when` holds its method `then` is called.
+
+    `prices` are those at which the formula is judged: the row's `close`, or the `adverse` extreme for each position,
+    its low for a long and its high for a short. After an act other than a liquidation the conditions of that row are
+    still told.
+    """
+
+    when: str
+    then: str
+    prices: Literal["close", "adverse"] = "close"
+    liquidation: bool = False
+
+
+LIQUIDATION = Act("liquidated", "liquidate", prices="adverse", liquidation=True)
+"""The act of every venue that has a formula `liquidated`."""
+
+
+@define(eq=False)
+class Segment:
+    """Rows `start` to `stop - 1` in which nobody acts, for a rule that works out its own accrual."""
 
     market: Market
     start: int
     stop: int
-    projections: Mapping[str, Projection]
+    balance: Callable[[Account], int]
+    """Balance of an account before the first of these rows, atomic units."""
+    others_usd: Floats
+    """What wallet, transit and all other venues are worth at each row's close, shape (rows,)."""
+    others_hold: bool
+    """Whether another venue holds anything."""
 
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def column(self, name: str) -> Floats:
-        """A market column on these rows."""
-        return self.market[name][self.start : self.stop]
+    @property
+    def years(self) -> Floats:
+        """Length of each row in years."""
+        return self.market.years[self.start : self.stop]
 
 
-class Venue(ABC):
-    """A protocol with its rules. Subclasses are frozen values: name and rules in, outcomes out."""
+class Venue:
+    """A protocol with its rules. Subclasses are frozen attrs classes: their fields are the keys of a scenario.
+
+    A class declares accounts (`account`), further prices (`price_of`), formulas (`formula`, `per_coin`) and `acts`; it
+    says what accrues in `accruals`, and has a method for each order that it fills, named like it: `Open` is filled by
+    `open(order, book)`. Formulas of these names are what the framework asks for, all but `equity` optional:
+
+    - `size` coins (> 0 long), `notional` USD, `equity` USD, `entry_price` USD per coin
+    - `total_collateral` what counts as margin, USD; the equity unless stated
+    - `maintenance` the margin below which a position is liquidated, USD; `liquidated` whether it is
+    - `tokens` held beside a position, `delta` coins as which all of it moves; the size unless stated
+    - `liquidation_price`, worked out from `total_collateral` and `maintenance` unless stated
+    """
 
     name: str
     """The name of its table in a scenario, which is given to it."""
     bridge: Bridge = Bridge()
     """A way without fee or delay, unless a subclass has a field for it."""
+    acts: Sequence[Act] = (LIQUIDATION,)
 
-    @abstractmethod
+    @property
+    def coins(self) -> tuple[str, ...]:
+        """The coins in which it may hold positions, from its field `coin`: one name or several."""
+        coin = getattr(self, "coin", ())
+        return (coin,) if isinstance(coin, str) else tuple(coin)
+
     def accounts(self) -> tuple[Account, ...]:
-        """The venue's part of the chart of accounts."""
+        """The venue's part of the chart of accounts, in the order of their declaration."""
+        found: list[Account] = []
+        for each in _declared(type(self)):
+            made = getattr(self, each.name)
+            found += made.values() if isinstance(made, dict) else [made] if made else []
+        return tuple(found)
 
-    @abstractmethod
-    def columns(self) -> tuple[str, ...]:
-        """The market columns that the venue reads."""
+    def position_accounts(self) -> tuple[Account, ...]:
+        """The accounts that hold what is traded."""
+        found: list[Account] = []
+        for each in _declared(type(self)):
+            if each.position:
+                made = getattr(self, each.name)
+                found += made.values() if isinstance(made, dict) else [made]
+        return tuple(found)
 
-    @abstractmethod
-    def project(self, book: Book, stretch: Stretch) -> Projection | None:
-        """The stretch with positions as they are; None where nothing is held.
+    def formulas(self) -> Mapping[str, Formula]:
+        """The venue's rules by name."""
+        return formulas_of(type(self))
 
-        `stretch` has the projections of the venues that stand before this one in the scenario.
-        """
+    def input(self, name: str) -> Any:  # noqa: ANN401  (an account, several by coin, a price or a rule)
+        """What a formula means by a name: an account, one for each coin, a price or a rule; raises `AttributeError`."""
+        declared = getattr(type(self), name, None)
+        if not isinstance(declared, PriceOf):
+            return getattr(self, name)
+        coin = getattr(self, declared.of)
+        return PriceOf(coin) if coin else None
 
-    @abstractmethod
-    def leg(self, book: Book, mark: Mark) -> Leg:
-        """The position as it stands, valued at the mark."""
+    def accruals(self) -> Iterable[Accrual]:
+        """What accrues on its accounts."""
+        return ()
 
-    @abstractmethod
-    def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
-        """Write an order's transfers into `draft`; raises `OrderRefused`."""
+    def columns(self) -> Iterable[str | tuple[str, ...]]:
+        """Market columns that its methods read besides the prices of its formulas and the rates of its accruals."""
+        return ()
 
     def check(self, market: Market) -> None:
         """Refuse market data that this venue cannot have; raises `MarketError`."""
 
-    def liquidate(self, draft: Draft, moment: Moment) -> Liquidated:
-        """Write the liquidation of the position into `draft`."""
-        raise refusal(self.name, moment, "a liquidation", "it liquidates nothing; expected a venue that does")
+    def orders(self) -> Mapping[str, Callable[..., None]]:
+        """The methods that fill orders, by their names."""
+        return {name: getattr(self, name) for name in _order_methods(type(self))}
 
-    def due_ns(self, order: object, at_ns: int) -> int | None:
-        """When what an order at `at_ns` leaves outstanding arrives; None where nothing does."""
-        return None
+    def execute(self, method: str, order: object, book: "Books") -> None:
+        """Fill an order by the method of its name."""
+        getattr(self, method)(order, book)
 
-    def deliver(self, filled: OrderFilled, draft: Draft, moment: Moment) -> Unstaked:
-        """Write the arrival of what an order left outstanding into `draft`."""
-        raise refusal(self.name, moment, filled.order, "it leaves no order outstanding; expected a venue that does")
+    def act(self, method: str, book: "Books") -> Event | None:
+        """Do what an act of the venue does; an event that it answers with is told instead of the framework's own."""
+        found: Event | None = getattr(self, method)(book)
+        return found
+
+    def receive(self, book: "Books", source: Account, amount: int, kind: str) -> None:
+        """Take in `amount` of USDC from `source`: margin, or repayment of a loan."""
+        book.refuse("it takes no deposits; expected a venue that does")
+
+    def pay(self, book: "Books", target: Account, amount: int, kind: str) -> None:
+        """Pay `amount` of USDC out to `target`, an expense or another holder: margin, or a larger loan."""
+        book.refuse("it holds no money; expected a venue that does")
 
     def penalty_account(self) -> Account | None:
         """Where penalties are booked; None where there are none."""
-        return None
+        return next((each for each in self.accounts() if each.bucket == "liquidation_penalty"), None)
 
     def token_account(self, code: str) -> Account | None:
         """Where tokens of this asset lie that can be moved to other venues; None where it takes none."""
         return None
 
-    def receive(self, draft: Draft, source: Account, amount: int, moment: Moment, kind: str) -> None:
-        """Take in `amount` of USDC from `source`: margin, or repayment of a loan."""
-        raise refusal(self.name, moment, f"a {_spaced(kind)}", "it takes no deposits; expected a venue that does")
+    def due_ns(self, order: object, at_ns: int) -> int | None:
+        """When what an order at `at_ns` leaves outstanding arrives; None where nothing does."""
+        return None
 
-    def pay(self, draft: Draft, target: Account, amount: int, moment: Moment, kind: str) -> None:
-        """Pay `amount` of USDC out to `target`, an expense or another holder: margin, or a larger loan."""
-        raise refusal(self.name, moment, f"a {_spaced(kind)}", "it holds no money; expected a venue that does")
+    def deliver(self, order: object, amount: int, book: "Books") -> None:
+        """Write the arrival of the `amount` that an order left outstanding."""
 
 
-def unknown_order(venue: str, order: object, moment: Moment, known: str) -> OrderRefused:
-    """The refusal of an order that a venue does not know."""
-    return refusal(venue, moment, order, f"it is no order for this venue; expected {known}")
+NOT_ORDERS = frozenset(("execute", "act", "receive", "pay", "deliver"))
+
+
+def _order_methods(cls: type) -> tuple[str, ...]:
+    """Methods of the form `name(self, order, book)`."""
+    names: dict[str, None] = {}
+    for each in reversed(cls.__mro__):
+        for name, value in vars(each).items():
+            code = getattr(value, "__code__", None)
+            if code is not None and code.co_varnames[: code.co_argcount] == ("self", "order", "book"):
+                names[name] = None
+    return tuple(name for name in names if name not in NOT_ORDERS)
+
+
+def _declared(cls: type) -> tuple[Declared, ...]:
+    found: dict[str, Declared] = {}
+    for each in reversed(cls.__mro__):
+        found |= {name: value for name, value in vars(each).items() if isinstance(value, Declared)}
+    return tuple(found.values())
 
 
 def account_part(name: str) -> str:
@@ -227,84 +421,7 @@ def account_part(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
-def filled(
-    venue: str,
-    order: str,
-    moment: Moment,
-    *,
-    price: float,
-    size: int = 0,
-    amount: int = 0,
-    fee: int = 0,
-    charged: int | None = None,
-    reason: str = "",
-) -> OrderFilled:
-    """An order's event, of the moment at which it was executed; see `OrderFilled` for the units."""
-    return OrderFilled(
-        event=moment.event,
-        at_ns=moment.at_ns,
-        venue=venue,
-        cause=moment.cause,
-        order=order,
-        price=price,
-        size=size,
-        amount=amount,
-        fee=fee,
-        charged=amount if charged is None else charged,
-        reason=reason,
-    )
-
-
-def is_number(value: object) -> bool:
-    """Whether a strategy gave a finite number."""
-    return isinstance(value, int | float | np.number) and math.isfinite(value)
-
-
-def check_open(venue: str, order: Open, moment: Moment, side: Side | None = None) -> None:
-    """Refuse an opening whose fields cannot be, or that is not on the one `side` of a venue; raises `OrderRefused`."""
-    if side not in (None, order.side) or not isinstance(order.side, Side):
-        expected = (side,) if side else tuple(Side)
-        raise wrong(venue, moment, order, "side", " or ".join(f"Side.{each.name}" for each in expected))
-    if not (is_number(order.size) and order.size > 0):
-        raise wrong(venue, moment, order, "size", ABOVE_NOTHING)
-    if not is_number(order.funds_usd) or order.funds_usd < 0:
-        raise wrong(venue, moment, order, "funds_usd", "a finite number, 0 or more")
-    quoted_usd = order.quoted_notional_usd
-    if quoted_usd is not None and not (is_number(quoted_usd) and quoted_usd >= 0):
-        raise wrong(venue, moment, order, "quoted_notional_usd", "a finite number, 0 or more, or None")
-
-
-def check_swap(venue: str, order: Swap, moment: Moment, assets: Collection[str]) -> None:
-    """Refuse a swap of anything but two of these assets, by code; raises `OrderRefused`."""
-    for name in ("sell", "buy"):
-        if getattr(order, name) not in assets:
-            raise wrong(venue, moment, order, name, f"one of {', '.join(assets)}")
-    if order.sell == order.buy:
-        raise wrong(venue, moment, order, "buy", "another asset than is sold")
-
-
-def positive(venue: str, moment: Moment, order: object, name: str, asset: Asset) -> int:
-    """A field of an order in atomic units of `asset`; raises `OrderRefused` unless it is finite and above 0."""
-    value = getattr(order, name)
-    if not (is_number(value) and value > 0 and math.isfinite(value * asset.scale)):
-        raise wrong(venue, moment, order, name, ABOVE_NOTHING)
-    atoms = asset.nearest(value)
-    if not atoms:
-        raise wrong(venue, moment, order, name, f"at least {asset.decimal(1):f} {asset.code}, the least there is")
-    return atoms
-
-
-def wrong(venue: str, moment: Moment, order: object, name: str, expected: str) -> OrderRefused:
-    """The refusal of an order for one of its fields: the field, its value, and what would be right."""
-    return refusal(venue, moment, order, f"{name} is {said(getattr(order, name))}; expected {expected}")
-
-
-def _spaced(kind: str) -> str:
-    return kind.replace("_", " ")
-
-
-def refusal(venue: str, moment: Moment, order: object, why: str) -> OrderRefused:
-    """An order that is refused, in one line: which, where, when, after which event, and why."""
-    opened = moment.mark.market.when(moment.row)
-    cause = "" if moment.cause is None else f", event {moment.cause}"
-    return OrderRefused(f"{venue} refuses {order} in row {moment.row + 1} ({opened}{cause}): {why}")
+def _part(coin: str) -> str:
+    """A coin's name as a part of account names."""
+    letters = re.sub(r"[^A-Za-z0-9-]", "-", coin)
+    return letters[:1].upper() + letters[1:]

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from attrs import field, frozen, validators
 
-from framework.conditions import Condition, EveryRow, LiquidationNear, NoPosition
+from framework.strategy import Condition, EveryRow, LiquidationNear, NoPosition
 from framework.events import ConditionMet, Ended, Event, Liquidated
 from framework.orders import Close, Order, PayPenalty, Resize
 from framework.strategy import Strategy
-from framework.view import View
+from framework.strategy import View
 from strategies.minimum_apy import MinimumApy
 from strategies.pair import close_pair, level_equity, open_after_fees
 

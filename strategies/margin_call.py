@@ -5,7 +5,7 @@ from typing import Literal
 
 from attrs import field, frozen, validators
 
-from framework.conditions import Condition, DeltaBeyond, MarginBelow
+from framework.strategy import Condition, DeltaBeyond, MarginBelow
 from framework.events import ConditionMet, Ended, Event, Liquidated, MarginCalled, Side
 from framework.orders import (
     ChargeRebalance,
@@ -21,7 +21,7 @@ from framework.orders import (
     Withdraw,
 )
 from framework.strategy import Strategy
-from framework.view import View
+from framework.strategy import View
 
 TOKEN = "JITOSOL"  # noqa: S105  (a coin)
 

@@ -5,7 +5,7 @@ from attrs import field, frozen, validators
 from numpy.typing import NDArray
 
 from framework.market import Floats
-from framework.view import View
+from framework.strategy import View
 
 
 @frozen(kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from framework.events import Side
 from framework.orders import Close, Move, Open, Order
-from framework.view import View
+from framework.strategy import View
 
 
 def open_pair(view: View, long: str, short: str, leverage: float) -> Iterator[Order]:

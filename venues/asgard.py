@@ -1,304 +1,177 @@
 """Asgard: a leveraged long on a Solana lender, the coin as collateral that earns and a USDC loan that costs."""
 
+from collections.abc import Iterable
 from typing import Literal
 
-import numpy as np
 from attrs import field, frozen
 
-from framework.accounts import Account, Book, Draft
-from framework.accrual import Accrual, compounding_path, row_rate, simple_path
-from framework.events import InterestAccrued, Liquidated, OrderFilled, Side
-from framework.market import Floats, Ints, Mark
-from framework.orders import Close, Open, Resize, Trade
-from framework.units import USDC, Asset
-from framework.venue import (
-    CASH,
-    Bridge,
-    FeeTiming,
-    Leg,
-    Moment,
-    Penalty,
-    Projection,
-    Stretch,
-    Valuation,
-    Venue,
-    basis_points,
-    check_open,
-    filled,
-    fraction,
-    not_negative,
-    positive,
-    refusal,
-    unknown_order,
-)
-from venues.charts import LendingAccounts, accounts_of
+from framework.accounts import Account
+from framework.accrual import Accrual
+from framework.books import Books
+from framework.events import InterestAccrued, Side
+from framework.formulas import formula, ratio
+from framework.orders import Close, Open, Resize, check_open, positive
+from framework.units import USDC, token
+from framework.venue import CASH, Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative
 
 
 @frozen(kw_only=True)
 class Asgard(Venue):
     """A leveraged long under given rules. Rates are fractions; `open_fee_bps` are basis points of the notional.
 
-    The coin grows at `lending_rate`, the loan at `borrowing_rate`, both market columns of a fraction per year. Valued
-    at cost, lending is earned in USDC on what was paid for the coins, and nothing compounds between orders.
+    The coin grows at `lending_rate`, the loan at `borrowing_rate`, both market columns of a fraction per year.
     `overpayment` says what becomes of a repayment beyond the loan: refused, or kept to earn the borrowing rate.
-    With `liquidation_distance` a position is liquidated that share below its entry price, whatever its equity.
     """
 
     name: str = "asgard"
     coin: str = "SOL"
-    open_fee_bps: float = field(validator=basis_points)
+    open_fee_bps: float | Dated = field(validator=basis_points)
     gas_usd: float = field(validator=not_negative)
-    maintenance_margin: float = field(validator=fraction)
+    maintenance_margin: float | Dated = field(validator=fraction)
     liquidation_penalty: Penalty
     liquidation_closes: bool = True
     forgive_negative_equity: bool = False
     overpayment: Literal["refuse", "earns_borrowing_rate"] = "refuse"
     lending_rate: str = "sol_lending_apy"
     borrowing_rate: str = "usdc_borrowing_apy"
-    valuation: Valuation = "market"
-    fee_timing: FeeTiming = "each_trade"
-    liquidation_distance: float | None = None
     bridge: Bridge = field(factory=Bridge)
-    _chart: LendingAccounts = field(init=False, repr=False, eq=False)
 
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_chart", LendingAccounts.of(self.name, Asset(self.coin, 9)))
+    coins_held = account("Assets:{venue}:Collateral", token, floor=True, position=True)
+    loan = account("Liabilities:{venue}:Loan", USDC, floor=True)
+    surplus = account("Assets:{venue}:Deposit", USDC, floor=True)
+    traded = account("Equity:{venue}:Trading", token, bucket="execution")
+    traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
+    realised = account("Equity:{venue}:Realised", token, bucket="execution")
+    realised_usdc = account("Equity:{venue}:Realised", USDC, bucket="execution")
+    lending = account("Income:{venue}:Lending", token, bucket="carry")
+    interest = account("Expenses:{venue}:Interest", USDC, bucket="carry")
+    surplus_interest = account("Income:{venue}:DepositInterest", USDC, bucket="carry")
+    open_fee = account("Expenses:{venue}:OpenFee", USDC)
+    gas = account("Expenses:{venue}:Gas", USDC)
+    penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
+    bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
 
-    def accounts(self) -> tuple[Account, ...]:
-        return accounts_of(self._chart)
+    @formula
+    def size(coins_held):
+        return coins_held
 
-    def columns(self) -> tuple[str, ...]:
-        return ("close", "low", self.lending_rate, self.borrowing_rate)
+    @formula
+    def notional(size, mark):
+        return size * mark
 
-    def project(self, book: Book, stretch: Stretch) -> Projection | None:
-        chart, rows = self._chart, len(stretch)
-        held = (chart.collateral, chart.loan, chart.deposit)
-        if not any(book.balance(account) or book.principal(account)[0] for account in held):
-            return None
-        coins: Ints | int = book.balance(chart.collateral)
-        debt: Ints | int = self._debt(book)
-        accruals = self._accruals(book, stretch)
-        for accrual in accruals:
-            gained = accrual.path[1:] - accrual.path[0]
-            if accrual.stream.debit is chart.collateral:
-                coins = coins + gained
-            else:
-                debt = debt + gained if accrual.stream.credit is chart.loan else debt - gained
-        size = coins / chart.collateral.asset.scale + np.zeros(rows)
-        debt_usd = debt / USDC.scale
-        low, cost = stretch.column("low"), self._cost(book)
-        close = stretch.column("close") if self.valuation == "market" else np.full(rows, cost)
-        notional_usd = size * close
-        equity_usd = notional_usd - debt_usd
-        if self.liquidation_distance is not None:
-            short_of = low <= self._liquidation_price(size, debt_usd, cost)
-        elif self.valuation == "cost":
-            short_of = equity_usd <= self.maintenance_margin * notional_usd
-        else:
-            at_low_usd = size * low
-            short_of = at_low_usd - debt_usd <= self.maintenance_margin * at_low_usd
-        return Projection(
-            accruals=accruals,
-            size=size,
-            equity_usd=equity_usd,
-            notional_usd=notional_usd,
-            liquidated=short_of & (size > 0),
-            liquidation_price=lambda: self._liquidation_price(
-                np.where(size * debt_usd > 0, size, np.nan), debt_usd, cost
-            ),
-        )
+    @formula
+    def debt(loan, surplus):
+        return -loan - surplus
 
-    def leg(self, book: Book, mark: Mark) -> Leg:
-        price = mark.price
-        size = self._chart.collateral.asset.units(book.balance(self._chart.collateral))
-        debt_usd = self._debt(book) / USDC.scale
-        if not size:
-            return Leg(0.0, -debt_usd)
-        cost = self._cost(book)
-        if self.valuation == "cost":
-            price = cost
-        trigger = float(self._liquidation_price(size if debt_usd > 0 else float("nan"), debt_usd, cost))
-        return Leg(size, size * price - debt_usd, size * price, cost, trigger)
+    @formula
+    def equity(notional, debt):
+        return notional - debt
 
-    def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
-        match order:
-            case Close():
-                return self._close(order, draft, moment)
-            case Resize():
-                return self._resize(order, draft, moment)
-            case Open():
-                return self._open(order, draft, moment)
-            case _:
-                raise unknown_order(self.name, order, moment, "Open, Close or Resize")
+    @formula
+    def maintenance(notional, maintenance_margin):
+        return notional * maintenance_margin
 
-    def liquidate(self, draft: Draft, moment: Moment) -> Liquidated:
-        chart = self._chart
-        coins, price = draft.balance(chart.collateral), self._price(draft, moment)
-        worth = self._worth(coins, price)
-        equity = worth - self._debt(draft)
-        penalty = self.liquidation_penalty.amount(equity, worth)
-        self.pay(draft, chart.penalty, penalty, moment, "liquidation_penalty")
-        bad_debt = max(0, -equity) if self.forgive_negative_equity else 0
-        draft.transfer(chart.loan, chart.bad_debt, bad_debt, "bad_debt")
-        if self.liquidation_closes:
-            self._close(Close(self.name), draft, moment)
-        return Liquidated(
-            event=moment.event,
-            at_ns=moment.at_ns,
-            venue=self.name,
-            cause=moment.cause,
-            side=Side.LONG,
-            trigger_price=float(moment.mark.market["low"][moment.row]),
-            price=price,
-            size=coins,
-            equity=equity,
-            penalty=penalty,
-            bad_debt=bad_debt,
-            closed=self.liquidation_closes,
-        )
+    @formula
+    def liquidated(equity, maintenance, size):
+        return (equity <= maintenance) & (size > 0)
 
-    def penalty_account(self) -> Account:
-        return self._chart.penalty
+    @formula
+    def entry_price(traded_usdc, traded):
+        return ratio(traded_usdc, -traded)
 
-    def receive(self, draft: Draft, source: Account, amount: int, moment: Moment, kind: str) -> None:
-        chart = self._chart
-        self._net(draft)
-        repaid = min(amount, -draft.balance(chart.loan))
-        draft.transfer(chart.loan, source, repaid, kind)
-        if amount > repaid and self.overpayment == "refuse":
-            loan = f"the loan of {USDC.decimal(repaid)} USDC"
-            why = f"{USDC.decimal(amount)} USDC is more than {loan}; expected at most that"
-            raise refusal(self.name, moment, f"a {kind.replace('_', ' ')}", why)
-        draft.transfer(chart.deposit, source, amount - repaid, kind)
+    def accruals(self) -> Iterable[Accrual]:
+        for debit, credit, kind, on, rate in (
+            (self.coins_held, self.lending, "lending", self.coins_held, self.lending_rate),
+            (self.interest, self.loan, "interest", self.loan, self.borrowing_rate),
+            (self.surplus, self.surplus_interest, "interest", self.surplus, self.borrowing_rate),
+        ):
+            price = (f"{self.coin}.close", "close")
+            yield Accrual(
+                debit=debit, credit=credit, kind=kind, event=InterestAccrued, on=on, basis="compounding", rate=rate,
+                price=price,
+            )  # fmt: skip
 
-    def pay(self, draft: Draft, target: Account, amount: int, moment: Moment, kind: str) -> None:
-        chart = self._chart
-        self._net(draft)
-        kept = min(amount, draft.balance(chart.deposit))
-        draft.transfer(target, chart.deposit, kept, kind)
-        draft.transfer(target, chart.loan, amount - kept, kind)
-
-    def _open(self, order: Open, draft: Draft, moment: Moment) -> OrderFilled:
-        chart = self._chart
-        check_open(self.name, order, moment, Side.LONG)
-        atoms = chart.collateral.asset.nearest(order.size)
-        price = self._price(draft, moment)
-        notional = self._worth(atoms, price)
+    def open(self, order: Open, book: Books) -> None:
+        """Buy the coins; the funds pay for them and the fees first, the loan for the rest."""
+        check_open(book, order, Side.LONG)
+        coins = positive(book, order, "size", self.coins_held.asset)
+        notional = self._worth(coins, book)
         quoted_usd = order.quoted_notional_usd
         charged_usd = USDC.units(notional) if quoted_usd is None else quoted_usd
-        open_fee = USDC.nearest(charged_usd * self.open_fee_bps / 10_000)
-        gas = USDC.nearest(self.gas_usd)
-        draft.transfer(chart.collateral, chart.trading_coin, atoms, "trade")
+        book.transfer(self.coins_held, self.traded, coins, "trade")
         funds = USDC.nearest(order.funds_usd)
         for target, due, kind in (
-            (chart.trading_usdc, notional, "trade"),
-            (chart.open_fee, open_fee, "open_fee"),
-            (chart.gas, gas, "gas"),
+            (self.traded_usdc, notional, "trade"),
+            (self.open_fee, book.fee(charged_usd, book.rule(self.open_fee_bps)), "open_fee"),
+            (self.gas, USDC.nearest(self.gas_usd), "gas"),
         ):
             own = min(due, funds)
             funds -= own
-            draft.transfer(target, CASH, own, kind)
-            self.pay(draft, target, due - own, moment, kind)
-        self.receive(draft, CASH, funds, moment, "repayment")
-        return filled(
-            self.name,
-            "open",
-            moment,
-            price=price,
-            size=atoms,
-            amount=notional,
-            fee=open_fee + gas,
-            charged=USDC.nearest(charged_usd),
-        )
+            book.transfer(target, CASH, own, kind)
+            self.pay(book, target, due - own, kind)
+        self.receive(book, CASH, funds, "repayment")
+        book.fill(charged=USDC.nearest(charged_usd))
 
-    def _close(self, order: Close, draft: Draft, moment: Moment) -> OrderFilled:
-        chart = self._chart
-        coins, price = draft.balance(chart.collateral), self._price(draft, moment)
-        proceeds = self._worth(coins, price)
-        self._net(draft)
-        repaid = min(proceeds, -draft.balance(chart.loan))
-        draft.transfer(chart.trading_coin, chart.collateral, coins, "trade")
-        draft.transfer(chart.loan, chart.trading_usdc, repaid, "trade")
-        draft.transfer(CASH, chart.trading_usdc, proceeds - repaid, "trade")
-        draft.transfer(CASH, chart.deposit, draft.balance(chart.deposit), "withdrawal")
-        for traded, realised in ((chart.trading_usdc, chart.realised_usdc), (chart.trading_coin, chart.realised_coin)):
-            rest = draft.balance(traded)
-            draft.transfer(*((realised, traded) if rest > 0 else (traded, realised)), abs(rest), "realised")
-        return filled(self.name, "close", moment, price=price, size=-coins, amount=proceeds, fee=0, reason=order.reason)
+    def close(self, order: Close, book: Books) -> None:
+        """Sell the coins and repay the loan; what is left, and any surplus, returns to the wallet."""
+        coins = book[self.coins_held]
+        proceeds = self._worth(coins, book)
+        self._net(book)
+        repaid = min(proceeds, -book[self.loan])
+        book.transfer(self.traded, self.coins_held, coins, "trade")
+        book.transfer(self.loan, self.traded_usdc, repaid, "trade")
+        book.transfer(CASH, self.traded_usdc, proceeds - repaid, "trade")
+        book.transfer(CASH, self.surplus, book[self.surplus], "withdrawal")
+        book.transfer(self.realised_usdc, self.traded_usdc, book[self.traded_usdc], "realised")
+        book.transfer(self.realised, self.traded, book[self.traded], "realised")
 
-    def _resize(self, order: Resize, draft: Draft, moment: Moment) -> OrderFilled:
-        chart = self._chart
-        atoms = positive(self.name, moment, order, "size", chart.collateral.asset)
-        coins = draft.balance(chart.collateral)
-        if not coins:
-            raise refusal(self.name, moment, order, "it holds no position; expected Open before Resize")
-        price = self._price(draft, moment)
-        notional = self._worth(abs(atoms - coins), price)
-        fee = 0
-        if atoms > coins:
-            fee = 0 if self.fee_timing == "entry" else USDC.nearest(USDC.units(notional) * self.open_fee_bps / 10_000)
-            draft.transfer(chart.collateral, chart.trading_coin, atoms - coins, "trade")
-            self.pay(draft, chart.trading_usdc, notional, moment, "trade")
-            self.pay(draft, chart.open_fee, fee, moment, "open_fee")
+    def resize(self, order: Resize, book: Books) -> None:
+        """Buy coins on the loan, or sell some to repay it."""
+        coins, held = positive(book, order, "size", self.coins_held.asset), book[self.coins_held]
+        if not held:
+            book.refuse("it holds no position; expected Open before Resize")
+        notional = self._worth(abs(coins - held), book)
+        if coins > held:
+            fee = book.fee(USDC.units(notional), book.rule(self.open_fee_bps))
+            book.transfer(self.coins_held, self.traded, coins - held, "trade")
+            self.pay(book, self.traded_usdc, notional, "trade")
+            self.pay(book, self.open_fee, fee, "open_fee")
         else:
-            draft.transfer(chart.trading_coin, chart.collateral, coins - atoms, "trade")
-            self.receive(draft, chart.trading_usdc, notional, moment, "trade")
-        return filled(self.name, "resize", moment, price=price, size=atoms - coins, amount=notional, fee=fee)
+            book.transfer(self.traded, self.coins_held, held - coins, "trade")
+            self.receive(book, self.traded_usdc, notional, "trade")
 
-    def _accruals(self, book: Book, stretch: Stretch) -> tuple[Accrual, ...]:
-        """Lending on the coins, interest on the loan, and on a deposit beside it, where there is any."""
-        chart, at_cost = self._chart, self.valuation == "cost"
-        market, start, stop, accruals = stretch.market, stretch.start, stretch.stop, []
-        for earning, stream, column in (
-            (chart.trading_usdc, chart.usdc_lending, self.lending_rate) if at_cost else
-            (chart.collateral, chart.coin_lending, self.lending_rate),
-            (chart.loan, chart.loan_interest, self.borrowing_rate),
-            (chart.deposit, chart.deposit_interest, self.borrowing_rate),
-        ):  # fmt: skip
-            principal = abs(book.principal(earning)[0])
-            if principal:
-                path = (simple_path if at_cost else compounding_path)(book, earning, market, column, start, stop)
-                accrual = Accrual(
-                    event=InterestAccrued,
-                    venue=self.name,
-                    stream=stream,
-                    asset=earning.asset.code,
-                    path=path,
-                    rate=row_rate(market, column)[start:stop],
-                    price=stretch.column("close"),
-                    size=np.full(stop - start, principal) if at_cost else path[:-1],
-                    rate_column=column,
-                    price_column="close",
-                )
-                accruals.append(accrual)
-        return tuple(accruals)
+    def liquidate(self, book: Books) -> None:
+        """Take the penalty out of the loan; sell the coins where the lender does that itself."""
+        worth = self._worth(book[self.coins_held], book)
+        equity = worth + book[self.loan] + book[self.surplus]
+        self.pay(book, self.penalties, self.liquidation_penalty.amount(equity, worth), "liquidation_penalty")
+        if self.forgive_negative_equity:
+            book.transfer(self.loan, self.bad_debt, max(0, -equity), "bad_debt")
+        if self.liquidation_closes:
+            self.close(Close(self.name), book)
 
-    def _net(self, draft: Draft) -> None:
-        """A deposit first repays the loan beside it."""
-        chart = self._chart
-        deposit = draft.balance(chart.deposit)
-        if deposit:
-            draft.transfer(chart.loan, chart.deposit, min(deposit, -draft.balance(chart.loan)), "netting")
+    def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
+        """Repay the loan; what is more is kept beside it or refused."""
+        self._net(book)
+        repaid = min(amount, -book[self.loan])
+        book.transfer(self.loan, source, repaid, kind)
+        if amount > repaid and self.overpayment == "refuse":
+            loan = f"the loan of {USDC.decimal(repaid)} USDC"
+            book.reject(f"{USDC.decimal(amount)} USDC is more than {loan}; expected at most that")
+        book.transfer(self.surplus, source, amount - repaid, kind)
 
-    def _price(self, book: Book, moment: Moment) -> float:
-        """The price at which the position is valued and traded now: a first opening is always at the row's."""
-        at_cost = self.valuation == "cost" and book.balance(self._chart.collateral)
-        return self._cost(book) if at_cost else moment.price
+    def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
+        """Pay out of the surplus, and then by a larger loan."""
+        self._net(book)
+        kept = min(amount, book[self.surplus])
+        book.transfer(target, self.surplus, kept, kind)
+        book.transfer(target, self.loan, amount - kept, kind)
 
-    def _cost(self, book: Book) -> float:
-        """What was paid for a coin on average, USD; not a number without a position."""
-        chart = self._chart
-        bought = chart.collateral.asset.units(-book.balance(chart.trading_coin))
-        return USDC.units(book.balance(chart.trading_usdc)) / bought if bought else float("nan")
+    def _net(self, book: Books) -> None:
+        """A surplus first repays the loan beside it."""
+        surplus = book[self.surplus]
+        if surplus:
+            book.transfer(self.loan, self.surplus, min(surplus, -book[self.loan]), "netting")
 
-    def _liquidation_price(self, size: Floats | float, debt_usd: Floats | float, cost: float) -> Floats | float:
-        """The price at which coins with a debt are liquidated, by row if given so; at cost it is only the distance."""
-        if self.liquidation_distance is not None:
-            return cost * (1 - self.liquidation_distance)
-        return float("nan") if self.valuation == "cost" else debt_usd / (size * (1 - self.maintenance_margin))
-
-    def _debt(self, book: Book) -> int:
-        return -book.balance(self._chart.loan) - book.balance(self._chart.deposit)
-
-    def _worth(self, coins: int, price: float) -> int:
-        return USDC.nearest(self._chart.collateral.asset.units(coins) * price) if coins else 0
+    def _worth(self, coins: int, book: Books) -> int:
+        return USDC.nearest(self.coins_held.asset.units(coins) * book.price(self.coin)) if coins else 0

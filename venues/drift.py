@@ -1,107 +1,150 @@
-"""Drift: an account with one perpetual position, its margin in USDC and, beside it, a token as collateral."""
+"""Drift: an account with perpetual positions, its margin in USDC and, beside it, a token as collateral."""
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 from attrs import field, frozen, validators
 
-from framework.accounts import Account, Book, Draft, Stream
-from framework.market import Floats, Ints, Mark
-from framework.units import TOKENS, USDC, Asset
-from framework.venue import Moment, Stretch, account_part
-from venues.perpetual import Perpetual
+from framework.accounts import Account
+from framework.accrual import Accrual
+from framework.books import Books
+from framework.events import FundingSettled
+from framework.formulas import formula, per_coin, ratio
+from framework.orders import Close, Open, Resize
+from framework.units import USDC, perpetual, token
+from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, price_of
+from venues.perpetual import close_position, liquidate_account, open_position, pay_out, resize_position
 
 
 @frozen(kw_only=True)
-class Drift(Perpetual):
-    """Drift's perpetual under given rules; `Perpetual` says what most of them mean.
+class Drift(Venue):
+    """Perpetuals under given rules. Rates are fractions; the fee is basis points of the traded notional.
 
-    `collateral` is a token that is taken as margin at `collateral_weight` of its price. The account is judged as a
-    whole, position, margin and tokens at one instant, with the premium or discount that the token has in that row. With
-    `funding_apart` funding lies beside the margin: it counts for the equity and backs nothing. What a closed position
-    leaves owing is paid by selling collateral.
+    Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate, for which a
+    column such as `drift.BTC.funding` goes first; `funding_price` is the price that it is paid on. `collateral` is a
+    token that is taken as margin at `collateral_weight` of its price. The account is judged as a whole, positions,
+    margin and tokens at one instant, with the premium or discount that the token has in that row. With `funding_apart`
+    funding lies beside the margin: it counts for the equity and backs nothing. What closed positions leave owing is
+    paid by selling collateral.
     """
 
     name: str = "drift"
+    coin: str | tuple[str, ...] = "SOL"
+    taker_fee_bps: float | Dated = field(validator=basis_points)
+    maintenance_margin: float | Dated = field(validator=fraction)
+    liquidation_penalty: Penalty
+    liquidation_closes: bool = True
+    forgive_negative_equity: bool = False
     funding_rate: str = "drift_funding_rate"
-    collateral: Literal["SOL", "JITOSOL"] | None = field(
-        default=None, validator=validators.optional(validators.in_(tuple(TOKENS)))
-    )
-    collateral_weight: float = field(default=1.0, validator=(validators.ge(0.0), validators.le(1.0)))
+    funding_price: Literal["open", "close", "oracle"] = "close"
+    collateral: Literal["SOL", "JITOSOL"] | None = None
+    collateral_weight: float | Dated = field(default=1.0, validator=(validators.ge(0.0), validators.le(1.0)))
     funding_apart: bool = False
-    _token: Asset = field(init=False, repr=False, eq=False)
-    _tokens: Account = field(init=False, repr=False, eq=False)
-    _tokens_traded: Account = field(init=False, repr=False, eq=False)
-    _apart: Account = field(init=False, repr=False, eq=False)
-    _apart_stream: Stream = field(init=False, repr=False, eq=False)
+    bridge: Bridge = field(factory=Bridge)
 
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
-        place, token = account_part(self.name), TOKENS[self.collateral or "JITOSOL"]
-        apart = Account(f"Assets:{place}:Funding", USDC)
-        for name, value in (
-            ("_token", token),
-            ("_tokens", Account(f"Assets:{place}:Collateral", token, floor=True)),
-            ("_tokens_traded", Account(f"Equity:{place}:Trading", token)),
-            ("_apart", apart),
-            ("_apart_stream", Stream(apart, self._chart.funding, "funding")),
-        ):
-            object.__setattr__(self, name, value)
-        beside = tuple(each for each in self.accounts() if each is self._tokens or each is self._apart)
-        object.__setattr__(self, "_held", self._held + beside)
+    margin = account("Assets:{venue}:Margin", USDC)
+    position = account("Assets:{venue}:Position", perpetual, per_coin=True, position=True)
+    quote = account("Assets:{venue}:Quote", USDC, per_coin=True)
+    traded = account("Equity:{venue}:Trading", perpetual, per_coin=True, bucket="execution")
+    traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
+    funding = account("Income:{venue}:Funding", USDC, per_coin=True, bucket="funding")
+    fees = account("Expenses:{venue}:TakerFee", USDC)
+    penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
+    bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
+    held = account("Assets:{venue}:Collateral", token, of="collateral", when="collateral", floor=True)
+    held_traded = account(
+        "Equity:{venue}:Trading", token, of="collateral", when="collateral", bucket="execution"
+    )
+    apart = account("Assets:{venue}:Funding", USDC, when="funding_apart")
+    token_price = price_of("collateral")
 
-    def accounts(self) -> tuple[Account, ...]:
-        tokens = (self._tokens, self._tokens_traded) if self.collateral else ()
-        return (*super().accounts(), *tokens, *((self._apart,) if self.funding_apart else ()))
+    @per_coin
+    def size(position):
+        return position
 
-    def columns(self) -> tuple[str, ...]:
-        prices = (f"{self._token.code.lower()}_close",) if self.collateral and self.collateral != self.coin else ()
-        return (*super().columns(), *prices)
+    @per_coin
+    def worth(position, mark):
+        return position * mark
+
+    @per_coin
+    def notional(worth):
+        return abs(worth)
+
+    @per_coin
+    def entry_price(quote, position):
+        return ratio(quote, -position)
+
+    @formula
+    def tokens(held):
+        return held
+
+    @formula
+    def tokens_worth(held, token_price):
+        return held * token_price
+
+    @formula
+    def equity(margin, quote, worth, apart, tokens_worth):
+        return margin + quote + apart + tokens_worth + worth
+
+    @formula
+    def total_collateral(margin, quote, worth, tokens_worth, collateral_weight):
+        return margin + quote + collateral_weight * tokens_worth + worth
+
+    @formula
+    def maintenance(notional, maintenance_margin):
+        return notional * maintenance_margin
+
+    @formula
+    def liquidated(total_collateral, maintenance, notional):
+        return (total_collateral <= maintenance) & (notional > 0)
+
+    @formula
+    def delta(size, tokens_worth, price):
+        return size + tokens_worth / price
+
+    def accruals(self) -> Iterable[Accrual]:
+        for coin in self.coins:
+            yield Accrual(
+                debit=self.apart if self.funding_apart else self.margin,
+                credit=self.funding[coin],
+                kind="funding",
+                event=FundingSettled,
+                on=self.position[coin],
+                basis="payment",
+                share=-1.0,
+                rate=(f"{self.name}.{coin}.funding", self.funding_rate),
+                price=(f"{coin}.{self.funding_price}", self.funding_price),
+            )
 
     def token_account(self, code: str) -> Account | None:
-        return self._tokens if code == self.collateral else None
+        return self.held if code == self.collateral else None
 
-    def _beside(self, book: Book, received: Ints | int, token_price: Floats | float) -> tuple[Any, Any, float]:
-        money = book.balance(self._chart.margin) + book.balance(self._chart.quote)
-        tokens = self._token.units(book.balance(self._tokens)) if self.collateral else 0.0
-        apart = book.balance(self._apart) if self.funding_apart else 0
-        counted = money if self.funding_apart else money + received
-        worth_usd = tokens * token_price
-        equity_usd = (money + apart + received) / USDC.scale + worth_usd
-        return equity_usd, counted / USDC.scale + self.collateral_weight * worth_usd, tokens
+    def open(self, order: Open, book: Books) -> None:
+        open_position(self, order, book)
 
-    def _token_prices(self, stretch: Stretch, price: Floats) -> Floats:
-        if not self.collateral:
-            return price
-        column = stretch.market.price_column(self._token)
-        return price * (stretch.column(column) / stretch.column("close"))
+    def close(self, order: Close, book: Books) -> None:
+        close_position(self, order, book, self.owing)
 
-    def _token_price(self, mark: Mark) -> float:
-        return mark.of(self._token) if self.collateral else mark.price
+    def resize(self, order: Resize, book: Books) -> None:
+        resize_position(self, order, book)
 
-    def _funding_stream(self) -> Stream:
-        return self._apart_stream if self.funding_apart else super()._funding_stream()
+    def liquidate(self, book: Books) -> None:
+        liquidate_account(self, book, self.owing)
 
-    def _equity(self, draft: Draft, price: float, moment: Moment) -> int:
-        equity = super()._equity(draft, price, moment)
-        if self.funding_apart:
-            equity += draft.balance(self._apart)
-        if self.collateral:
-            equity += self._tokens_worth(draft.balance(self._tokens), moment)
-        return equity
+    def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
+        book.transfer(self.margin, source, amount, kind)
 
-    def _settle(self, draft: Draft, moment: Moment) -> None:
-        super()._settle(draft, moment)
-        margin = self._chart.margin
-        if self.funding_apart:
-            apart = draft.balance(self._apart)
-            sides = (margin, self._apart) if apart > 0 else (self._apart, margin)
-            draft.transfer(*sides, abs(apart), "settlement")
-        owed = -draft.balance(margin)
-        if self.collateral and owed > 0:
-            price = moment.mark.of(self._token)
-            sold = min(self._token.nearest(USDC.units(owed) / price) + 1, draft.balance(self._tokens))
-            draft.transfer(self._tokens_traded, self._tokens, sold, "collateral_sale")
-            draft.transfer(margin, self._chart.trading_usdc, self._tokens_worth(sold, moment), "collateral_sale")
+    def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
+        pay_out(self, book, target, amount, kind)
 
-    def _tokens_worth(self, tokens: int, moment: Moment) -> int:
-        return USDC.nearest(self._token.units(tokens) * moment.mark.of(self._token)) if tokens else 0
+    def owing(self, book: Books) -> None:
+        """What is owed once all positions are closed is paid from the funding apart, then by selling collateral."""
+        if self.apart:
+            book.transfer(self.margin, self.apart, book[self.apart], "settlement")
+        owed = -book[self.margin]
+        if self.held and owed > 0:
+            price = book.price_of(self.held.asset)
+            sold = min(self.held.asset.nearest(USDC.units(owed) / price) + 1, book[self.held])
+            book.transfer(self.held_traded, self.held, sold, "collateral_sale")
+            worth = USDC.nearest(self.held.asset.units(sold) * price)
+            book.transfer(self.margin, self.traded_usdc, worth, "collateral_sale")

@@ -27,15 +27,15 @@ class Legacy(Rulebook):
 
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:
         leverage = getattr(strategy, "leverage", None)
+        accounting: dict[str, object] = {"class": "at_cost", "fees_at_entry": True}
+        if self.liquidation_from_entry and leverage:
+            accounting["liquidation_distance"] = SHARE_OF_MARGIN / leverage
         at_cost: dict[str, object] = {
-            "valuation": "cost",
-            "fee_timing": "entry",
+            "accounting": accounting,
             "maintenance_margin": 0.0,
             "liquidation_penalty": {"of": "equity", "fraction": 0.0},
             "liquidation_closes": False,
         }
-        if self.liquidation_from_entry and leverage:
-            at_cost["liquidation_distance"] = SHARE_OF_MARGIN / leverage
         if venue in PERPETUALS:
             return {"taker_fee_bps": PERPETUALS[venue]["taker_fee_bps"], **at_cost}
         if venue == "asgard":

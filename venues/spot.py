@@ -1,47 +1,12 @@
 """Spot: a venue where coins are bought and sold for the money of the wallet, and lie without earning or owing."""
 
-import numpy as np
 from attrs import field, frozen
 
-from framework.accounts import Account, Book, Draft
-from framework.events import OrderFilled
-from framework.market import Mark
-from framework.orders import Close, Swap, Trade
-from framework.units import USDC, Asset
-from framework.venue import (
-    CASH,
-    Bridge,
-    Leg,
-    Moment,
-    Projection,
-    Stretch,
-    Venue,
-    account_part,
-    basis_points,
-    check_swap,
-    filled,
-    positive,
-    unknown_order,
-)
-from venues.charts import accounts_of
-
-
-@frozen
-class _Chart:
-    coins: Account
-    traded_coins: Account
-    traded_usdc: Account
-    swap_fee: Account
-
-    @classmethod
-    def of(cls, venue: str, coin: Asset) -> "_Chart":
-        place = account_part(venue)
-        return cls(
-            coins=Account(f"Assets:{place}:Coins", coin, floor=True),
-            traded_coins=Account(f"Equity:{place}:Trading", coin),
-            traded_usdc=Account(f"Equity:{place}:Trading", USDC),
-            swap_fee=Account(f"Expenses:{place}:SwapFee", USDC),
-        )
+from framework.books import Books
+from framework.formulas import formula, per_coin
+from framework.orders import Close, Swap, check_swap, positive
+from framework.units import USDC, token
+from framework.venue import CASH, Bridge, Dated, Venue, account, basis_points
 
 
 @frozen(kw_only=True)
@@ -53,87 +18,56 @@ class Spot(Venue):
     """
 
     name: str = "spot"
-    coin: str = "SOL"
-    swap_fee_bps: float = field(validator=basis_points)
+    coin: str | tuple[str, ...] = "SOL"
+    swap_fee_bps: float | Dated = field(validator=basis_points)
     bridge: Bridge = field(factory=Bridge)
-    _chart: _Chart = field(init=False, repr=False, eq=False)
 
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_chart", _Chart.of(self.name, Asset(self.coin, 9)))
+    held = account("Assets:{venue}:Coins", token, per_coin=True, floor=True, position=True)
+    traded = account("Equity:{venue}:Trading", token, per_coin=True, bucket="execution")
+    traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
+    swap_fee = account("Expenses:{venue}:SwapFee", USDC)
 
-    def accounts(self) -> tuple[Account, ...]:
-        return accounts_of(self._chart)
+    @per_coin
+    def size(held):
+        return held
 
-    def columns(self) -> tuple[str, ...]:
-        return ("close",)
+    @per_coin
+    def notional(held, mark):
+        return held * mark
 
-    def project(self, book: Book, stretch: Stretch) -> Projection | None:
-        size = self._size(book)
-        if not size:
-            return None
-        worth_usd = size * stretch.column("close")
-        return Projection(
-            accruals=(),
-            size=np.full(len(stretch), size),
-            equity_usd=worth_usd,
-            notional_usd=worth_usd,
-            liquidated=np.zeros(len(stretch), dtype=bool),
-        )
+    @formula
+    def equity(notional):
+        return notional
 
-    def leg(self, book: Book, mark: Mark) -> Leg:
-        size = self._size(book)
-        return Leg(size, size * mark.price, size * mark.price)
+    def swap(self, order: Swap, book: Books) -> None:
+        """Buy a coin, or sell one."""
+        check_swap(book, order, (USDC.code, *self.coins))
+        if order.sell == USDC.code:
+            self._buy(order.buy, positive(book, order, "amount", USDC), book)
+        elif order.buy == USDC.code:
+            self._sell(order.sell, positive(book, order, "amount", self.held[order.sell].asset), book)
+        else:
+            book.refuse(f"it trades against USDC alone; expected a swap of {order.sell} for USDC")
 
-    def execute(self, order: Trade, draft: Draft, moment: Moment) -> OrderFilled:
-        match order:
-            case Swap():
-                return self._swap(order, draft, moment)
-            case Close():
-                held = draft.balance(self._chart.coins)
-                return self._sell(held, "close", order.reason, draft, moment)
-            case _:
-                raise unknown_order(self.name, order, moment, "Swap or Close")
+    def close(self, order: Close, book: Books) -> None:
+        """Sell everything."""
+        coin = order.coin or self.coins[0]
+        self._sell(coin, book[self.held[coin]], book)
 
-    def _swap(self, order: Swap, draft: Draft, moment: Moment) -> OrderFilled:
-        check_swap(self.name, order, moment, (USDC.code, self.coin))
-        sold = USDC if order.sell == USDC.code else self._chart.coins.asset
-        amount = positive(self.name, moment, order, "amount", sold)
-        return self._buy(amount, draft, moment) if sold == USDC else self._sell(amount, "swap", "", draft, moment)
-
-    def _buy(self, spent: int, draft: Draft, moment: Moment) -> OrderFilled:
+    def _buy(self, coin: str, spent: int, book: Books) -> None:
         """Coins for `spent` of USDC, the fee among them."""
-        chart = self._chart
-        fee = self._fee(spent)
-        coins = chart.coins.asset.nearest(USDC.units(spent - fee) / moment.price)
-        draft.transfer(chart.swap_fee, CASH, fee, "swap_fee")
-        draft.transfer(chart.traded_usdc, CASH, spent - fee, "trade")
-        draft.transfer(chart.coins, chart.traded_coins, coins, "trade")
-        return filled(
-            self.name, "swap", moment, price=moment.price, size=coins, amount=spent - fee, fee=fee, charged=spent
-        )
+        fee, asset = book.fee(USDC.units(spent), book.rule(self.swap_fee_bps)), self.held[coin].asset
+        book.transfer(self.swap_fee, CASH, fee, "swap_fee")
+        book.transfer(self.traded_usdc, CASH, spent - fee, "trade")
+        bought = asset.nearest(USDC.units(spent - fee) / book.price(coin))
+        book.transfer(self.held[coin], self.traded[coin], bought, "trade")
+        book.fill(charged=spent, price=book.price(coin))
 
-    def _sell(self, coins: int, order: str, reason: str, draft: Draft, moment: Moment) -> OrderFilled:
+    def _sell(self, coin: str, coins: int, book: Books) -> None:
         """USDC for `coins`, less the fee."""
-        chart = self._chart
-        worth = USDC.nearest(chart.coins.asset.units(coins) * moment.price)
-        fee = self._fee(worth)
-        draft.transfer(chart.traded_coins, chart.coins, coins, "trade")
-        draft.transfer(CASH, chart.traded_usdc, worth - fee, "trade")
-        draft.transfer(chart.swap_fee, chart.traded_usdc, fee, "swap_fee")
-        return filled(
-            self.name,
-            order,
-            moment,
-            price=moment.price,
-            size=-coins,
-            amount=worth - fee,
-            fee=fee,
-            charged=worth,
-            reason=reason,
-        )
-
-    def _size(self, book: Book) -> float:
-        return self._chart.coins.asset.units(book.balance(self._chart.coins))
-
-    def _fee(self, sold: int) -> int:
-        return USDC.nearest(USDC.units(sold) * self.swap_fee_bps / 10_000)
+        worth = USDC.nearest(self.held[coin].asset.units(coins) * book.price(coin))
+        fee = book.fee(USDC.units(worth), book.rule(self.swap_fee_bps))
+        book.transfer(self.traded[coin], self.held[coin], coins, "trade")
+        book.transfer(CASH, self.traded_usdc, worth - fee, "trade")
+        book.transfer(self.swap_fee, self.traded_usdc, fee, "swap_fee")
+        book.fill(charged=worth, price=book.price(coin))

@@ -1,0 +1,146 @@
+"""Formulas: the rules of a venue as functions with named inputs, one source for floats, arrays and exact fractions.
+
+The inputs of a formula are names: accounts of the venue in whole units, prices by role, rules, and other formulas. A
+`program` works out some of them at once, each after what it needs.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from types import CodeType
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from framework.errors import ScenarioError
+
+Key = tuple[str, int | None]
+"""A named value: of the account as a whole, or of the coin with this place among the venue's coins."""
+
+
+@frozen(eq=False)
+class Formula:
+    """A rule: `function` of the values that its parameters name; `per_coin` ones are worked out for each coin.
+
+    To a formula of the account a value per coin arrives as the sum over the coins.
+    """
+
+    function: Callable[..., Any]
+    per_coin: bool
+    inputs: tuple[str, ...] = field(init=False)
+
+    @inputs.default
+    def _parameters(self) -> tuple[str, ...]:
+        return tuple(inspect.signature(self.function).parameters)
+
+
+def formula(function: Callable[..., Any]) -> Formula:
+    """A rule of the account as a whole."""
+    return Formula(function, per_coin=False)
+
+
+def per_coin(function: Callable[..., Any]) -> Formula:
+    """A rule for each coin in which the venue may hold a position."""
+    return Formula(function, per_coin=True)
+
+
+@cache
+def formulas_of(cls: type) -> Mapping[str, Formula]:
+    """The formulas that a class and those above it declare, by name."""
+    found: dict[str, Formula] = {}
+    for each in reversed(cls.__mro__):
+        found |= {name: value for name, value in vars(each).items() if isinstance(value, Formula)}
+    return found
+
+
+def ratio(numerator: Any, denominator: Any) -> Any:  # noqa: ANN401  (floats, arrays or fractions)
+    """`numerator / denominator`, and 0 where the denominator is 0; of floats, arrays or fractions."""
+    if isinstance(numerator, np.ndarray) or isinstance(denominator, np.ndarray):
+        shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
+        return np.divide(numerator, denominator, out=np.zeros(shape), where=np.not_equal(denominator, 0))
+    return numerator / denominator if denominator else 0 * numerator
+
+
+def choose(condition: Any, first: Any, second: Any) -> Any:  # noqa: ANN401  (floats, arrays or fractions)
+    """`first` where the condition holds, else `second`; of floats, arrays or fractions."""
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, first, second)
+    return first if condition else second
+
+
+def greater(first: Any, second: Any) -> Any:  # noqa: ANN401  (floats, arrays or fractions)
+    """The greater of two; of floats, arrays or fractions."""
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return np.maximum(first, second)
+    return first if first >= second else second
+
+
+def lesser(first: Any, second: Any) -> Any:  # noqa: ANN401  (floats, arrays or fractions)
+    """The lesser of two; of floats, arrays or fractions."""
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return np.minimum(first, second)
+    return first if first <= second else second
+
+
+def leaves(formulas: Mapping[str, Formula]) -> tuple[str, ...]:
+    """The names that some formula asks for and none works out, in the order in which they are first asked for."""
+    return tuple(dict.fromkeys(name for each in formulas.values() for name in each.inputs if name not in formulas))
+
+
+def program(
+    formulas: Mapping[str, Formula], targets: Iterable[Key], inputs: Sequence[Key], coins: int, place: str
+) -> Callable[..., tuple[Any, ...]]:
+    """All formulas that the targets need as one function, each after what it needs.
+
+    It takes a value for each of the `inputs`, in their order, and answers with those of the targets. Raises
+    `ScenarioError` for a formula that asks for what there is not, and names the venue's class by `place`.
+    """
+    sources = tuple((name, each.inputs, each.per_coin) for name, each in formulas.items())
+    space: dict[str, Any] = {f"_{name}": each.function for name, each in formulas.items()}
+    exec(_compiled(sources, tuple(targets), tuple(inputs), coins, place), space)  # noqa: S102  (names of Python alone)
+    run: Callable[..., tuple[Any, ...]] = space["run"]
+    return run
+
+
+@cache
+def _compiled(
+    sources: tuple[tuple[str, tuple[str, ...], bool], ...],
+    targets: tuple[Key, ...],
+    inputs: tuple[Key, ...],
+    coins: int,
+    place: str,
+) -> CodeType:
+    formulas = {name: (needs, each_coin) for name, needs, each_coin in sources}
+    given_per_coin = {name: coin is not None for name, coin in inputs}
+    done: dict[Key, None] = dict.fromkeys(inputs)
+    lines: list[str] = []
+
+    def value(name: str, coin: int | None, asking: str, waiting: tuple[str, ...]) -> str:
+        """The variable of a value, after the lines that make it."""
+        if name in waiting:
+            raise ScenarioError(f"{place}.{asking}: needs itself, by way of {name!r}")
+        if name not in formulas and name not in given_per_coin:
+            some = ", ".join(sorted(given_per_coin.keys() | formulas.keys()))
+            raise ScenarioError(f"{place}.{asking}: unknown input {name!r}; expected one of {some}")
+        each_coin = formulas[name][1] if name in formulas else given_per_coin[name]
+        key = (name, coin if each_coin else None)
+        if key in done:
+            return _variable(key)
+        if each_coin and coin is None:
+            parts = [value(name, index, asking, waiting) for index in range(coins)]
+            lines.append(f"    {_variable(key)} = {' + '.join(parts) or '0.0'}")
+        else:
+            parts = [value(each, coin if each_coin else None, name, (*waiting, name)) for each in formulas[name][0]]
+            lines.append(f"    {_variable(key)} = _{name}({', '.join(parts)})")
+        done[key] = None
+        return _variable(key)
+
+    results = "".join(f"{value(name, coin, name, ())}, " for name, coin in targets)
+    text = "\n".join((f"def run({', '.join(map(_variable, inputs))}):", *lines, f"    return ({results})", ""))
+    return compile(text, f"<{place}>", "exec")
+
+
+def _variable(key: Key) -> str:
+    name, coin = key
+    return name if coin is None else f"{name}__{coin}"

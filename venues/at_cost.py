@@ -1,0 +1,145 @@
+"""At cost: the accounting of the study's older models, in which the price of the coin does not count, around a venue."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen, validators
+
+from framework.accounts import Account
+from framework.accrual import Accrual
+from framework.books import Books
+from framework.events import Event
+from framework.formulas import Formula, formula, formulas_of
+from framework.market import Market
+from framework.units import USDC
+from framework.venue import Act, Venue, account_part
+
+
+@frozen(kw_only=True)
+class AtCost(Venue):
+    """A perpetual venue or a lender whose positions are valued, charged, resized and closed at what was paid for them.
+
+    Income is earned on what was paid, in USDC, and nothing compounds between orders. With `fees_at_entry` fees are
+    charged on opening alone, a perpetual's for the way in and the way out. With `liquidation_distance` a position is
+    liquidated that share of its entry price away, whatever its equity.
+    """
+
+    of: Venue
+    fees_at_entry: bool = False
+    liquidation_distance: float | None = field(
+        default=None, validator=validators.optional((validators.ge(0.0), validators.lt(1.0)))
+    )
+    name: str = field(init=False)
+    bridge: Any = field(init=False)
+    _lending: Account = field(init=False, repr=False, eq=False)
+
+    @name.default
+    def _name(self) -> str:
+        return self.of.name
+
+    @bridge.default
+    def _bridge(self) -> Any:
+        return self.of.bridge
+
+    @_lending.default
+    def _lending_in_usdc(self) -> Account:
+        return Account(f"Income:{account_part(self.of.name)}:Lending", USDC, bucket="carry")
+
+    @formula
+    def mark(entry_price):
+        return entry_price
+
+    @formula
+    def liquidation_price(entry_price, size, liquidation_distance):
+        return entry_price * (1 - ((size > 0) * 2 - 1) * liquidation_distance)
+
+    @formula
+    def beyond(size, price, liquidation_price):
+        return (size != 0) & (((size > 0) * 2 - 1) * (price - liquidation_price) <= 0)
+
+    @property
+    def coins(self) -> tuple[str, ...]:
+        return self.of.coins
+
+    @property
+    def acts(self) -> tuple[Act, ...]:
+        if self.liquidation_distance is None:
+            return tuple(self.of.acts)
+        return tuple(evolve(each, when="beyond") if each.liquidation else each for each in self.of.acts)
+
+    def accounts(self) -> tuple[Account, ...]:
+        lends = any(each.basis == "compounding" for each in self.of.accruals())
+        return (*self.of.accounts(), *((self._lending,) if lends else ()))
+
+    def position_accounts(self) -> tuple[Account, ...]:
+        return self.of.position_accounts()
+
+    def formulas(self) -> Mapping[str, Formula]:
+        own = dict(formulas_of(type(self)))
+        if self.liquidation_distance is None:
+            own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
+        return {**self.of.formulas(), **own}
+
+    def input(self, name: str) -> Any:
+        return self.liquidation_distance if name == "liquidation_distance" else self.of.input(name)
+
+    def accruals(self) -> Iterable[Accrual]:
+        """Each stream of the venue, on what was paid instead of on what is held."""
+        venue: Any = self.of
+        for each in self.of.accruals():
+            if each.basis == "payment":
+                quotes = {id(venue.position[coin]): venue.quote[coin] for coin in venue.coins}
+                yield evolve(each, on=quotes[id(each.on)], basis="total", share=1.0, price="")
+            elif isinstance(each.on, Account) and each.on.asset != USDC:
+                yield evolve(each, debit=venue.surplus, credit=self._lending, on=venue.traded_usdc, basis="simple")
+            else:
+                yield evolve(each, basis="simple")
+
+    def columns(self) -> Iterable[str | tuple[str, ...]]:
+        return self.of.columns()
+
+    def check(self, market: Market) -> None:
+        self.of.check(market)
+
+    def orders(self) -> Mapping[str, Callable[..., None]]:
+        return self.of.orders()
+
+    def execute(self, method: str, order: object, book: Books) -> None:
+        cost = self._cost(book)
+        if cost is not None:
+            book.fill(price=cost)
+        both_ways = 2 if hasattr(self.of, "taker_fee_bps") else 1
+        times = (both_ways if method == "open" else 0) if self.fees_at_entry else 1
+        with book.at_cost(cost, times):
+            self.of.execute(method, order, book)
+
+    def act(self, method: str, book: Books) -> Event | None:
+        cost = self._cost(book)
+        if cost is not None:
+            book.fill(price=cost)
+        with book.at_cost(cost, 0 if self.fees_at_entry else 1):
+            return self.of.act(method, book)
+
+    def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
+        self.of.receive(book, source, amount, kind)
+
+    def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
+        with book.at_cost(self._cost(book), 1):
+            self.of.pay(book, target, amount, kind)
+
+    def penalty_account(self) -> Account | None:
+        return self.of.penalty_account()
+
+    def token_account(self, code: str) -> Account | None:
+        return self.of.token_account(code)
+
+    def due_ns(self, order: object, at_ns: int) -> int | None:
+        return self.of.due_ns(order, at_ns)
+
+    def deliver(self, order: object, amount: int, book: Books) -> None:
+        self.of.deliver(order, amount, book)
+
+    def _cost(self, book: Books) -> float | None:
+        """What was paid for a coin; None without a position, whose first opening is at the row's price."""
+        leg = book.leg(self.name)
+        return leg.entry_price if leg.size else None
