@@ -68,7 +68,7 @@ class Standing:
         self._place = type(venue).__name__
         self._coins = venue.coins
         self._read_inputs()
-        self._state = self.program(STATE)
+        self.state = self.program(STATE)
         self._cached: dict[object, Any] = {}
 
     def _read_inputs(self) -> None:
@@ -177,17 +177,19 @@ class Standing:
             *self._rules,
         ]
 
-    def arrays(self, start: int, stop: int, at: str = "close", signs: tuple[bool, ...] = ()) -> list[Any]:
-        """The inputs over rows `start` to `stop - 1`, with what accrues; what does not change is one number."""
+    def held(self, start: int, stop: int) -> list[Any]:
+        """The accounts of the inputs over rows `start` to `stop - 1`; what does not change is one number."""
         gained, balances = self._gained(start, stop), self.books.balances
         return [
-            *[
-                (balances[each] + gained[each]) / scale if each in gained else balances[each] / scale
-                for each, scale in self._accounts
-            ],
-            *[column[start:stop] for column in self.columns(at, signs)],
-            *self._rules,
+            (balances[each] + gained[each]) / scale if each in gained else balances[each] / scale
+            for each, scale in self._accounts
         ]
+
+    def arrays(
+        self, held: list[Any], start: int, stop: int, at: str = "close", signs: tuple[bool, ...] = ()
+    ) -> list[Any]:
+        """All inputs over these rows, from what is `held` in them."""
+        return [*held, *[column[start:stop] for column in self.columns(at, signs)], *self._rules]
 
     def _gained(self, start: int, stop: int) -> dict[Account, Ints]:
         """What accounts gain by accrual from now to the end of each of these rows, atomic units, shape (rows,)."""
@@ -236,7 +238,7 @@ class Standing:
                 self.refresh()
             at = books.at
             arguments = self.arguments(books.row, at)
-            size, equity, notional, collateral, tokens, delta = self._state(*arguments)
+            size, equity, notional, collateral, tokens, delta = self.state(*arguments)
             self._leg = Leg(
                 size,
                 equity,
@@ -250,11 +252,11 @@ class Standing:
             self._stamp = books.stamp
         return self._leg
 
-    def state_by_row(self, units: Callable[[Account], Floats]) -> tuple[Floats, ...]:
+    def by_row(self, units: Callable[[Account], Floats]) -> tuple[Floats, ...]:
         """The formulas of `STATE` at the close of every row, from the balance of each account by row in whole units."""
         inputs = [units(each) for each, _ in self._accounts]
         rows = len(self.market)
-        found = self._state(*inputs, *self.columns("close"), *self._rules)
+        found = self.state(*inputs, *self.columns("close"), *self._rules)
         return tuple(np.broadcast_to(np.asarray(each, dtype=float), (rows,)) for each in found)
 
     def sizes(self, first: int, last: int) -> Floats:
@@ -318,7 +320,7 @@ class Standing:
             self.refresh()
         if not self.holds:
             return False
-        run = self.cached(("act", act), lambda: self.program((act.when,)))
+        run = self.cached(act, lambda: self.program((act.when,)))
         signs = self.signs() if act.prices == "adverse" else ()
         return bool(run(*self.arguments(self.books.row, act.prices, signs))[0])
 
@@ -367,26 +369,31 @@ class Projection:
     def __init__(self, standing: Standing, start: int, stop: int) -> None:
         self._standing = standing
         self._start, self._stop = start, stop
-        self._arguments: list[Any] | None = None
+        self._held: list[Any] = standing.held(start, stop)
         self._found: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return self._stop - self._start
-
-    def _inputs(self) -> list[Any]:
-        if self._arguments is None:
-            self._arguments = self._standing.arrays(self._start, self._stop)
-        return self._arguments
 
     def of(self, name: str) -> Floats:
         """A formula of the venue by row."""
         found = self._found.get(name)
         if found is None:
             standing = self._standing
-            run = standing.cached(("one", name), lambda: standing.program((name,)))
-            value = run(*self._inputs())[0]
-            found = self._found[name] = np.broadcast_to(value, (len(self),))
+            inputs = standing.arrays(self._held, self._start, self._stop)
+            if name in STATE:
+                self._found.update(zip(STATE, standing.state(*inputs), strict=True))
+            else:
+                run = standing.cached(("one", name), lambda: standing.program((name,)))
+                self._found[name] = run(*inputs)[0]
+            found = self._by_row(self._found[name])
+        elif type(found) is not np.ndarray or found.ndim == 0:
+            found = self._by_row(found)
+        self._found[name] = found
         return found  # type: ignore[no-any-return]
+
+    def _by_row(self, value: Any) -> Any:
+        return value if isinstance(value, np.ndarray) and value.ndim else np.full(len(self), value)
 
     @property
     def size(self) -> Floats:
@@ -418,17 +425,17 @@ class Projection:
         """Price at which the venue would liquidate, USD; not a number where there is none."""
         found = self._found.get("liquidation price")
         if found is None:
-            found = np.broadcast_to(self._standing.trigger_prices(self._inputs()), (len(self),))
-            self._found["liquidation price"] = found
+            inputs = self._standing.arrays(self._held, self._start, self._stop)
+            found = self._found["liquidation price"] = self._by_row(self._standing.trigger_prices(inputs))
         return found  # type: ignore[no-any-return]
 
     def acting(self, act: Act) -> NDArray[np.bool_]:
         """The rows after which an act of the venue is due."""
         standing = self._standing
-        run = standing.cached(("act", act), lambda: standing.program((act.when,)))
+        run = standing.cached(act, lambda: standing.program((act.when,)))
         signs = standing.signs() if act.prices == "adverse" else ()
-        inputs = standing.arrays(self._start, self._stop, act.prices, signs) if signs else self._inputs()
-        return np.broadcast_to(np.asarray(run(*inputs)[0], dtype=bool), (len(self),))
+        flags = run(*standing.arrays(self._held, self._start, self._stop, act.prices, signs))[0]
+        return self._by_row(flags)  # type: ignore[no-any-return]
 
 
 class Books:

@@ -35,7 +35,7 @@ class Curve:
         def units(account: object) -> Floats:
             return written.path(account, market, moved) / account.asset.scale  # type: ignore[arg-type, attr-defined]
 
-        states = {each.name: each.state_by_row(units) for each in standings}
+        states = {each.name: each.by_row(units) for each in standings}
         size, equity, delta = (STATE.index(name) for name in ("size", "equity", "delta"))
         return cls(
             cash_usd=units(CASH),

@@ -295,8 +295,8 @@ class Watcher:
     def watch(self, stretch: Stretch) -> None:
         """Find all rows of a stretch in which it is due."""
         if self.act is not None:
-            standing = self.standings[0]
-            flags = standing.holds and Projection(standing, stretch.start, stretch.stop).acting(self.act)
+            projection = stretch.projections.get(self.standings[0].name)
+            flags = False if projection is None else projection.acting(self.act)
         else:
             flags = checked_answer(self.condition, stretch)
         self._hits = [] if flags is False else (np.flatnonzero(flags) + stretch.start).tolist()

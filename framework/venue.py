@@ -5,6 +5,7 @@ rows in which the venue acts, what is settled, the equity curve and the audit. I
 """
 
 import re
+from functools import cache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -358,9 +359,9 @@ class Venue:
     def check(self, market: Market) -> None:
         """Refuse market data that this venue cannot have; raises `MarketError`."""
 
-    def orders(self) -> Mapping[str, Callable[..., None]]:
-        """The methods that fill orders, by their names."""
-        return {name: getattr(self, name) for name in _order_methods(type(self))}
+    def orders(self) -> tuple[str, ...]:
+        """The names of the methods that fill orders."""
+        return _order_methods(type(self))
 
     def execute(self, method: str, order: object, book: "Books") -> None:
         """Fill an order by the method of its name."""
@@ -398,6 +399,7 @@ class Venue:
 NOT_ORDERS = frozenset(("execute", "act", "receive", "pay", "deliver"))
 
 
+@cache
 def _order_methods(cls: type) -> tuple[str, ...]:
     """Methods of the form `name(self, order, book)`."""
     names: dict[str, None] = {}
@@ -409,6 +411,7 @@ def _order_methods(cls: type) -> tuple[str, ...]:
     return tuple(name for name in names if name not in NOT_ORDERS)
 
 
+@cache
 def _declared(cls: type) -> tuple[Declared, ...]:
     found: dict[str, Declared] = {}
     for each in reversed(cls.__mro__):

@@ -1,6 +1,6 @@
 """At cost: the accounting of the study's older models, in which the price of the coin does not count, around a venue."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import evolve, field, frozen, validators
@@ -101,7 +101,7 @@ class AtCost(Venue):
     def check(self, market: Market) -> None:
         self.of.check(market)
 
-    def orders(self) -> Mapping[str, Callable[..., None]]:
+    def orders(self) -> tuple[str, ...]:
         return self.of.orders()
 
     def execute(self, method: str, order: object, book: Books) -> None:
