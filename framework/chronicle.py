@@ -5,7 +5,7 @@ from itertools import groupby
 
 from attrs import frozen
 
-from framework.strategy import EveryRow
+from framework.conditions import EveryRow
 from framework.events import (
     ConditionMet,
     Ended,

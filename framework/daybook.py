@@ -3,7 +3,7 @@
 import numpy as np
 from attrs import fields, frozen
 
-from framework.strategy import MarginBelow
+from framework.conditions import MarginBelow
 from framework.events import MarginCalled, OrderFilled
 from framework.market import Floats, Ints
 from framework.run import Run

@@ -9,7 +9,7 @@ from attrs import AttrsInstance, asdict
 
 from framework.assembly import Assembly
 from framework.chronicle import Line, chronicle
-from framework.strategy import MarginBelow
+from framework.conditions import MarginBelow
 from framework.daybook import Daybook, daybook
 from framework.grid import Grid
 from framework.run import Run

@@ -9,6 +9,7 @@ import numpy as np
 from attrs import fields, frozen
 
 from framework.accounts import Account
+from framework.accrual import rows_until
 from framework.events import Ended, Liquidated, MarginCalled, OrderFilled, Started, TransferSent
 from framework.market import Market
 from framework.run import Run
@@ -206,7 +207,7 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "forced_rotations": len(left.keys() - ended),
         "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
         "margin_calls": len(happened[MarginCalled]),
-        "jitosol_units": JITOSOL.units(run.ledger.holding(JITOSOL)),
+        "jitosol_units": JITOSOL.units(run.ledger.holding(JITOSOL)[0]),
         "short_units": _short_units(run),
         "liquidations": len(happened[Liquidated]),
         "rows": len(run.market),
@@ -228,4 +229,4 @@ def _short_units(run: Run) -> float:
 
 def row_of(market: Market, at_ns: int) -> int:
     """The market row whose prices hold at an instant: the last that has closed, or the first."""
-    return max(0, int(market.at_ns.searchsorted(at_ns, side='right')) - 1)
+    return max(0, rows_until(market, at_ns) - 1)

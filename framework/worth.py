@@ -13,7 +13,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
-from framework.ledger import Records
+from framework.chain import Records
 from framework.market import At, Floats, Ints, Market
 from framework.run import Run
 from framework.units import USDC, Asset
