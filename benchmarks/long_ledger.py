@@ -25,7 +25,7 @@ from framework.saved.folder import Folder
 from framework.saved.journal import export
 from framework.saved.sql import ask
 from framework.scenario import Scenario
-from framework.summary import summarize
+from framework.valuation import summarize
 
 ROOT = Path(__file__).parent.parent
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

@@ -50,7 +50,7 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     from framework.scenario import Scenario  # noqa: PLC0415
     from framework.studies.coarser import cells  # noqa: PLC0415
     from framework.studies.published import check, compare  # noqa: PLC0415
-    from framework.summary import summarize  # noqa: PLC0415
+    from framework.valuation import summarize  # noqa: PLC0415
 
     assembly = assemble(Scenario.load(scenario, settings), data)
     logs.log.info("assembled", scenario=assembly.scenario.name, rows=len(assembly.market))

@@ -6,9 +6,9 @@ import pandas as pd
 from attrs import asdict, fields
 
 from framework.conditions import MarginBelow
-from framework.daybook import daybook
 from framework.errors import RunError
 from framework.ledger import Ledger
+from framework.report import daybook
 from framework.run import Run
 from framework.saved.explain import explain
 from framework.saved.folder import Folder

@@ -40,7 +40,7 @@ from framework.errors import MarketError, OrderRefused, ScenarioError
 from framework.saved.archive import save
 from framework.saved.audit import audit
 from framework.saved.folder import Folder
-from framework.summary import summarize
+from framework.valuation import summarize
 from framework.venue import Leg
 from tests.markets import Script, balance, flat, happened, hyperliquid, market, play
 from venues.spot import Spot

@@ -23,8 +23,7 @@ from framework.saved.entries import fixed
 from framework.saved.folder import Folder
 from framework.saved.journal import beancount_commodity, commodities, export, hledger_commodity
 from framework.units import USDC, Asset
-from framework.valuation import equity
-from framework.worth import Prices
+from framework.valuation import Prices, equity
 from tests.runs import EXAMPLES
 
 BEAN_CHECK = Path(sys.executable).parent / "bean-check"

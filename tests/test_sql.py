@@ -21,8 +21,7 @@ from framework.command_line import main
 from framework.saved.archive import EVENT_COLUMNS
 from framework.saved.folder import Folder
 from framework.saved.sql import ask, views
-from framework.valuation import WATERFALL_BUCKETS, bucket_of, equity, waterfall, waterfall_of
-from framework.worth import decimal
+from framework.valuation import WATERFALL_BUCKETS, bucket_of, decimal, equity, waterfall, waterfall_of
 from tests.runs import EXAMPLES
 
 ROOT = Path(__file__).parent.parent

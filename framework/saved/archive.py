@@ -26,8 +26,7 @@ from framework.events import Event
 from framework.market import Ints, Market, Source
 from framework.run import Run
 from framework.saved.rollforward import ROLL_COLUMNS, roll_forward
-from framework.summary import Summary
-from framework.valuation import row_of
+from framework.valuation import Summary, row_of
 
 FORMAT = 2
 """Version of the folder's layout."""

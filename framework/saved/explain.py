@@ -10,12 +10,10 @@ from attrs import field, frozen
 
 from framework.accounts import Account
 from framework.errors import RunError
-from framework.saved.audit.worth import COSTS, FIGURES
 from framework.saved.folder import Folder
 from framework.saved.register import Selection, name_of
 from framework.units import Asset
-from framework.valuation import WATERFALL_BUCKETS, bucket_of, revalued
-from framework.worth import PricedBook, decimal, usdc
+from framework.valuation import COSTS, FIGURES, WATERFALL_BUCKETS, PricedBook, bucket_of, decimal, revalued, usdc
 
 SOURCES = (
     "event", "kind", "asset", "rate", "price", "size",

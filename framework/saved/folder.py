@@ -19,7 +19,7 @@ from framework.market import At, Flags, Ints, Market, price_column
 from framework.saved.archive import EVENT_COLUMNS
 from framework.scenario import Scenario, read_table
 from framework.units import Asset
-from framework.worth import PricedBook, Prices, priced
+from framework.valuation import PricedBook, Prices, priced
 
 ROWS_AT_ONCE = 1 << 17
 """Rows of a table that are in memory together."""

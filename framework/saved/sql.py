@@ -15,8 +15,7 @@ from attrs import frozen
 from framework.errors import RunError, SqlError
 from framework.saved.folder import Folder
 from framework.units import Asset
-from framework.valuation import bucket_of
-from framework.worth import priced
+from framework.valuation import bucket_of, priced
 
 if TYPE_CHECKING:
     import duckdb

@@ -16,7 +16,7 @@ from framework.saved.archive import save
 from framework.saved.audit.finding import Finding, Findings
 from framework.saved.audit.history import History
 from framework.saved.folder import Folder
-from framework.summary import summarize
+from framework.valuation import summarize
 
 SHOWN = 20
 """Cells that are named one by one."""

@@ -3,25 +3,7 @@
 from framework.saved.audit.finding import Finding, Findings
 from framework.saved.folder import UNKNOWN, Folder
 from framework.units import USDC
-from framework.valuation import Waterfall, fees_of, waterfall_of
-from framework.worth import Worth, decimal
-
-FIGURES = {
-    "carry_usd": "carry",
-    "funding_usd": "funding",
-    "staking_income_usd": "staking",
-    "liquidation_penalty_usd": "liquidation_penalty",
-    "price_pnl_usd": "price_pnl",
-    "execution_usd": "execution",
-    "bad_debt_usd": "bad_debt",
-    "other_income_usd": "other_income",
-    "unexplained_usd": "unexplained",
-    "mtm_drag_usd": "study_drag",
-    "total_fees_usd": "fees",
-}
-"""Figure of the summary -> bucket of the waterfall."""
-COSTS = {"liquidation_penalty_usd", "total_fees_usd"}
-"""Figures that are said as costs: a bucket below zero is one above."""
+from framework.valuation import COSTS, FIGURES, Waterfall, Worth, decimal, fees_of, waterfall_of
 
 
 def worth_of(folder: Folder) -> Worth:
