@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import inputs
 from benchmarks.figures import Figure
-from framework.saved.archive import save
+from framework.archive import save
 from framework.valuation import summarize
 
 

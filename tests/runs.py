@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from framework.archive import save
 from framework.assembly import assemble
 from framework.run import Run
-from framework.saved.archive import save
 from framework.scenario import Scenario
 from framework.valuation import summarize
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import cast
 
 from framework.analysis import correlation, liquidation_move, monthly_means, rate_statistics
+from framework.archive import replace_file
 from framework.errors import RunError
 from framework.events import Side
 from framework.grid import Grid
-from framework.saved.archive import replace_file
 from framework.scenario import Table
 from framework.studies.study import HEADLINE, Study, usd
 from framework.valuation import chronicle, waterfall

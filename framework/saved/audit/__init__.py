@@ -10,12 +10,12 @@ from pathlib import Path
 
 from attrs import frozen
 
+from framework.archive import Folder
 from framework.assembly import Assembly, assemble
 from framework.errors import CarrybookError, RunError
 from framework.saved.audit import again, books, charges, curve, events, rates, recompute, worth
 from framework.saved.audit.finding import Check, Finding, Findings
 from framework.saved.audit.history import History
-from framework.saved.folder import Folder
 
 CHECKS: tuple[Check, ...] = (
     books.files,

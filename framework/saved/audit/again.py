@@ -10,12 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from framework.archive import Folder, save
 from framework.assembly import Assembly
 from framework.errors import CarrybookError
-from framework.saved.archive import save
 from framework.saved.audit.finding import Finding, Findings
 from framework.saved.audit.history import History
-from framework.saved.folder import Folder
 from framework.valuation import summarize
 
 SHOWN = 20

@@ -8,10 +8,9 @@ from itertools import zip_longest
 
 import numpy as np
 
+from framework.archive import ROLL_COLUMNS, UNKNOWN, Folder, roll_forward
 from framework.chain import BLOCK, Records, links
 from framework.saved.audit.finding import Finding, Findings, entry
-from framework.saved.folder import UNKNOWN, Folder
-from framework.saved.rollforward import ROLL_COLUMNS, roll_forward
 
 NS_PER_SECOND = 1_000_000_000
 FILES = (

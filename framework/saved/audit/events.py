@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from framework.archive import Folder, among
 from framework.chain import RECORD, Records
 from framework.saved.audit.finding import Finding, Findings, entry
-from framework.saved.folder import Folder, among
 from framework.units import USDC, Asset
 
 Values = NDArray[Any]

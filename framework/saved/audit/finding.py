@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
-from framework.saved.folder import Folder
+from framework.archive import Folder
 
 
 @frozen

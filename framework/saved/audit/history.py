@@ -5,11 +5,11 @@ from functools import cached_property
 import numpy as np
 
 from framework.accounts import Account
+from framework.archive import Folder
 from framework.chain import RECORD, Records
 from framework.market import Flags, Floats, Ints, Market
 from framework.saved.audit.events import SETTLING
 from framework.saved.audit.finding import entry
-from framework.saved.folder import Folder
 
 
 class History:

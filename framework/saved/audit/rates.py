@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from framework.archive import among
 from framework.assembly import Assembly
 from framework.market import Flags, Floats, Ints, Market, Source
 from framework.saved.audit.events import SETTLED
 from framework.saved.audit.finding import Finding, Findings
 from framework.saved.audit.history import History
-from framework.saved.folder import among
 from framework.venue import account_part
 
 AS_THEY_STAND = ("FundingSettled", "InterestAccrued")

@@ -1,7 +1,7 @@
 """Checks of what a run says that it is worth: the waterfall and the summary, computed again from the folder."""
 
+from framework.archive import UNKNOWN, Folder
 from framework.saved.audit.finding import Finding, Findings
-from framework.saved.folder import UNKNOWN, Folder
 from framework.units import USDC
 from framework.valuation import COSTS, FIGURES, Waterfall, Worth, decimal, fees_of, waterfall_of
 
