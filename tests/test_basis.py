@@ -31,6 +31,7 @@ from framework import (
     waterfall,
 )
 from framework.archive import Folder, save
+from framework.audit import audit
 from framework.clock import NS_PER_HOUR, NS_PER_SECOND
 from framework.command_line import main
 from framework.data.alignment import align
@@ -38,7 +39,6 @@ from framework.data.duplicates import settle
 from framework.data.raw import Raw
 from framework.data.readers import table
 from framework.errors import MarketError, OrderRefused, ScenarioError
-from framework.saved.audit import audit
 from framework.valuation import summarize
 from framework.venue import Leg
 from tests.markets import Script, balance, flat, happened, hyperliquid, market, play

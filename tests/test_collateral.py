@@ -25,9 +25,9 @@ from framework import (
     waterfall,
 )
 from framework.archive import Folder, save
+from framework.audit import audit
 from framework.frames import ledger_frame
 from framework.market import Mark
-from framework.saved.audit import audit
 from framework.valuation import summarize
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
 

@@ -36,8 +36,8 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
     """Check the folder of a finished RUN. The exit code is 1 unless every check was made and found nothing."""
     from framework.archive import Folder  # noqa: PLC0415
+    from framework.audit import audit as make  # noqa: PLC0415
     from framework.grid import Grid, terminal  # noqa: PLC0415
-    from framework.saved.audit import audit as make  # noqa: PLC0415
 
     results = make(Folder(run), data, thorough=thorough or data is not None)
     if as_json:
