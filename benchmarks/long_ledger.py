@@ -17,15 +17,14 @@ from time import perf_counter
 
 import numpy as np
 
+from framework.archive import Folder, save
 from framework.assembly import assemble
+from framework.audit import CHECKS, audit
+from framework.exports import export
 from framework.market import TICK_NS, Market
-from framework.saved.archive import save
-from framework.saved.audit import CHECKS, audit
-from framework.saved.folder import Folder
-from framework.saved.journal import export
-from framework.saved.sql import ask
 from framework.scenario import Scenario
-from framework.summary import summarize
+from framework.sql import ask
+from framework.valuation import summarize
 
 ROOT = Path(__file__).parent.parent
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

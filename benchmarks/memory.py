@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks import inputs
 from benchmarks.figures import Figure
-from framework.saved.archive import save
-from framework.summary import summarize
+from framework.archive import save
+from framework.valuation import summarize
 
 
 def memory(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:

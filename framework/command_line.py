@@ -45,12 +45,12 @@ def carrybook(form: Literal["console", "json"] | None, log_level: str) -> None:
 )
 def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path, as_json: bool) -> None:
     """Run a SCENARIO (TOML), write its run folder, and print a report."""
+    from framework.archive import save  # noqa: PLC0415  (the rest of the command line starts without them)
     from framework.assembly import assemble  # noqa: PLC0415
-    from framework.saved.archive import save  # noqa: PLC0415  (the rest of the command line starts without them)
     from framework.scenario import Scenario  # noqa: PLC0415
     from framework.studies.coarser import cells  # noqa: PLC0415
     from framework.studies.published import check, compare  # noqa: PLC0415
-    from framework.summary import summarize  # noqa: PLC0415
+    from framework.valuation import summarize  # noqa: PLC0415
 
     assembly = assemble(Scenario.load(scenario, settings), data)
     logs.log.info("assembled", scenario=assembly.scenario.name, rows=len(assembly.market))

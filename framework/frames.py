@@ -5,14 +5,13 @@ from pathlib import Path
 import pandas as pd
 from attrs import asdict, fields
 
+from framework.archive import Folder
 from framework.conditions import MarginBelow
-from framework.daybook import daybook
 from framework.errors import RunError
+from framework.explain import Line, Selection, explain, register
 from framework.ledger import Ledger
+from framework.report import daybook
 from framework.run import Run
-from framework.saved.explain import explain
-from framework.saved.folder import Folder
-from framework.saved.register import Line, Selection, register
 
 
 def ledger_frame(ledger: Ledger) -> pd.DataFrame:

@@ -1,20 +1,234 @@
-"""What a run is worth and why: equity, waterfall and metrics, from the ledger and the market in exact numbers."""
+"""What a run is worth and why: exact worth, equity, waterfall, metrics, the log of what was done, and the summary.
+
+Money is counted in integers of 10^-`PLACES` USD, so a sum that should be zero is exactly zero. Numbers become floats
+in `metrics`, and text only in the report.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
-from attrs import fields, frozen
+from attrs import asdict, fields, frozen
+from numpy.typing import NDArray
 
 from framework.accounts import Account
 from framework.accrual import rows_until
-from framework.events import Ended, Liquidated, MarginCalled, OrderFilled, Started, TransferSent
-from framework.market import Market
+from framework.assembly import Assembly
+from framework.chain import Records
+from framework.conditions import EveryRow
+from framework.events import (
+    ConditionMet,
+    Ended,
+    Event,
+    Liquidated,
+    MarginCalled,
+    OrderFilled,
+    Started,
+    TransferArrived,
+    TransferSent,
+)
+from framework.market import At, Floats, Ints, Market
 from framework.run import Run
-from framework.units import JITOSOL, USDC
-from framework.worth import Worth, decimal, usdc
+from framework.units import JITOSOL, SOL, USDC, Asset, perpetual
+
+PLACES = 36
+"""Decimals of the integers in which USD are counted: enough for any price times any amount."""
+FEW_DIGITS = 10**15
+"""Below this an integer over a power of ten is one float, and that float is no other such fraction."""
+LIMB_BITS = 21
+"""Integers are multiplied in limbs of so many bits: a product has 42, and sums of `MOST_PRODUCTS` stay below 2^63."""
+MOST_PRODUCTS = 1 << 20
+
+
+@frozen(kw_only=True, eq=False)
+class Prices:
+    """An asset's prices as integers of 10^-`decimals` USD, the very decimals that were read.
+
+    The first is the one at which the run was opened, then those of the rows as they close.
+    """
+
+    values: NDArray[Any]
+    decimals: int
+
+    @classmethod
+    def of(cls, market: Market, asset: Asset, opened_at: At) -> "Prices":
+        """The exact prices of an asset."""
+        closes, opens = market.price_column(asset), market.price_column(asset, opened_at)
+        return market.cached(("exact", opens, closes), lambda: cls.exact(market[opens][:1], market[closes]))
+
+    @classmethod
+    def exact(cls, opened: Floats, closes: Floats) -> "Prices":
+        """The price of the opening and those of the closes, floats, as the decimals that they are written with."""
+        prices = np.concatenate((opened, closes))
+        for decimals in range(10):
+            scaled = np.rint(prices * 10**decimals)
+            if scaled.max(initial=0.0) < FEW_DIGITS and np.array_equal(scaled / 10**decimals, prices):
+                return cls(values=scaled.astype(np.int64), decimals=decimals)
+        written = [Decimal(repr(price)) for price in prices.tolist()]
+        decimals = max(-min(0, int(each.as_tuple().exponent)) for each in written)
+        return cls(values=np.array([int(each.scaleb(decimals)) for each in written], dtype=object), decimals=decimals)
+
+    @cached_property
+    def _limbs(self) -> Ints:
+        return limbs(self.values)
+
+    def total(self, amounts: Ints, rows: Ints) -> int:
+        """The sum of amounts times the values of their rows, exactly."""
+        total = 0
+        for start in range(0, len(amounts), MOST_PRODUCTS):
+            part = slice(start, start + MOST_PRODUCTS)
+            sums = limbs(amounts[part]) @ self._limbs.take(rows[part], axis=1).T
+            for (left, right), each in np.ndenumerate(sums):
+                total += int(each) << LIMB_BITS * (left + right)
+        return total
+
+    def usd(self, asset: Asset, atoms: int, row: int) -> int:
+        """Atomic units at the price of a row, counted from 1, as an integer of 10^-PLACES USD; row 0 is the opening."""
+        return atoms * int(self.values[row]) * self.scale(asset)
+
+    def scale(self, asset: Asset) -> int:
+        """What an atomic unit times a price value counts, in 10^-PLACES USD."""
+        return int(10 ** (PLACES - self.decimals - asset.decimals))
+
+
+def usdc(atoms: int) -> int:
+    """Atomic units of USDC, at a dollar each, as an integer of 10^-PLACES USD."""
+    return atoms * int(10 ** (PLACES - USDC.decimals))
+
+
+def decimal(amount: int) -> Decimal:
+    """An integer of 10^-PLACES USD as a decimal, without the zeros at its end."""
+    places = PLACES
+    while places and amount % 10 == 0:
+        amount, places = amount // 10, places - 1
+    return Decimal(f"{amount}e-{places}")
+
+
+def priced(accounts: Sequence[Account]) -> Sequence[Asset]:
+    """The assets of accounts that are not dollars, each once."""
+    return [asset for asset in dict.fromkeys(account.asset for account in accounts) if asset != USDC]
+
+
+def limbs(values: NDArray[Any]) -> Ints:
+    """Integers in limbs of `LIMB_BITS`, the least first and the last with the sign: shape (limbs, values)."""
+    cut = []
+    while max(int(values.max(initial=0)), -int(values.min(initial=0))) >> LIMB_BITS:
+        cut.append(values & (1 << LIMB_BITS) - 1)
+        values = values >> LIMB_BITS
+    return np.stack([*cut, values]).astype(np.int64)
+
+
+@frozen(kw_only=True, eq=False)
+class Flow:
+    """Part of what went through one account in one batch: shape (entries,), amounts signed, debits less credits."""
+
+    account: Account
+    amounts: Ints
+    _batch: Records
+    _first_seq: int
+    _entries: NDArray[np.intp]
+
+    @cached_property
+    def seq(self) -> Ints:
+        """The number of each transfer in the ledger."""
+        return self._first_seq + self._entries
+
+    @cached_property
+    def event(self) -> Ints:
+        """The event behind each transfer."""
+        return self._batch["event"][self._entries]
+
+    @cached_property
+    def at_ns(self) -> Ints:
+        """The instant of each transfer."""
+        return self._batch["at_ns"][self._entries]
+
+
+@frozen(kw_only=True, eq=False)
+class Worth:
+    """Every account of a run valued: `through` is what went through it at the prices of its moments, `left` what is
+    left at the last close, both integers of 10^-PLACES USD, debits less credits; `balances` are atomic units.
+    """
+
+    through: Mapping[Account, int]
+    left: Mapping[Account, int]
+    balances: Mapping[Account, int]
+
+    @classmethod
+    def of(cls, run: Run) -> "Worth":
+        """The worth of a run in memory."""
+        return PricedBook.of(run.ledger.accounts, run.market, run.opened_at).worth([run.ledger.records()])
+
+    def equity(self) -> int:
+        """Assets less liabilities at the last close, in 10^-PLACES USD."""
+        return sum(left for account, left in self.left.items() if account.name.startswith(("Assets:", "Liabilities:")))
+
+
+@frozen(kw_only=True, eq=False)
+class PricedBook:
+    """A chart of accounts with the prices of a market: turns batches of transfers into flows and into worth.
+
+    `at_ns` has shape (rows,): when each row of the prices closed. Dollars need no price.
+    """
+
+    accounts: Sequence[Account]
+    at_ns: Ints
+    prices: Mapping[Asset, Prices]
+
+    @classmethod
+    def of(cls, accounts: Sequence[Account], market: Market, opened_at: At) -> "PricedBook":
+        """The accounts with the prices of a market."""
+        prices = {asset: Prices.of(market, asset, opened_at) for asset in priced(accounts)}
+        return cls(accounts=accounts, at_ns=market.at_ns, prices=prices)
+
+    def flows(self, batch: Records, first_seq: int) -> Iterator[Flow]:
+        """What a batch moved on each account that it touches, in the order of the chart."""
+        debit, credit, amount = (np.ascontiguousarray(batch[name]) for name in ("debit", "credit", "amount"))
+        for code, account in enumerate(self.accounts):
+            received = debit == code
+            (entries,) = (received | (credit == code)).nonzero()
+            if len(entries):
+                amounts = np.where(received[entries], amount[entries], -amount[entries])
+                yield Flow(account=account, amounts=amounts, batch=batch, first_seq=first_seq, entries=entries)
+
+    def usd(self, flow: Flow) -> list[int]:
+        """Each entry of a flow at the price of its moment, in 10^-PLACES USD."""
+        asset = flow.account.asset
+        if asset == USDC:
+            return [usdc(amount) for amount in flow.amounts.tolist()]
+        scale, values = self.prices[asset].scale(asset), self.prices[asset].values[self._rows(flow)].tolist()
+        return [amount * value * scale for amount, value in zip(flow.amounts.tolist(), values, strict=True)]
+
+    def worth(self, batches: Iterable[Records]) -> Worth:
+        """The worth of every account after all batches."""
+        through, balances = dict.fromkeys(self.accounts, 0), dict.fromkeys(self.accounts, 0)
+        for batch in batches:
+            for flow in self.flows(batch, 1):
+                account = flow.account
+                moved = int(flow.amounts.sum())
+                balances[account] += moved
+                through[account] += usdc(moved) if account.asset == USDC else self._total(flow)
+        left = {account: self.left(account, atoms) for account, atoms in balances.items()}
+        return Worth(through=through, left=left, balances=balances)
+
+    def left(self, account: Account, atoms: int) -> int:
+        """A balance at the last close, in 10^-PLACES USD."""
+        asset = account.asset
+        return usdc(atoms) if asset == USDC else self.prices[asset].usd(asset, atoms, -1)
+
+    def _total(self, flow: Flow) -> int:
+        """A flow at the prices of its moments, in 10^-PLACES USD."""
+        asset = flow.account.asset
+        return self.prices[asset].total(flow.amounts, self._rows(flow)) * self.prices[asset].scale(asset)
+
+    def _rows(self, flow: Flow) -> NDArray[np.intp]:
+        """The price row of each entry."""
+        return self.at_ns.searchsorted(flow.at_ns, side="right")
+
 
 INCOME_BUCKETS = {
     "Funding": "funding",
@@ -146,6 +360,11 @@ def annualized_pct(return_pct: float, days: float) -> float:
     return return_pct * 365 / days if days else 0.0
 
 
+def row_of(market: Market, at_ns: int) -> int:
+    """The market row whose prices hold at an instant: the last that has closed, or the first."""
+    return max(0, rows_until(market, at_ns) - 1)
+
+
 def fees_of(worth: Worth) -> dict[str, Decimal]:
     """Expenses that count as fees by the account's name, exact USD, in the order of the chart."""
     fees: dict[str, int] = {}
@@ -158,6 +377,24 @@ def fees_of(worth: Worth) -> dict[str, Decimal]:
 def fees_usd(run: Run) -> dict[str, Decimal]:
     """Expenses of a run by account that count as fees, exact USD."""
     return fees_of(Worth.of(run))
+
+
+FIGURES = {
+    "carry_usd": "carry",
+    "funding_usd": "funding",
+    "staking_income_usd": "staking",
+    "liquidation_penalty_usd": "liquidation_penalty",
+    "price_pnl_usd": "price_pnl",
+    "execution_usd": "execution",
+    "bad_debt_usd": "bad_debt",
+    "other_income_usd": "other_income",
+    "unexplained_usd": "unexplained",
+    "mtm_drag_usd": "study_drag",
+    "total_fees_usd": "fees",
+}
+"""Metric -> field of the `Waterfall`."""
+COSTS = {"liquidation_penalty_usd", "total_fees_usd"}
+"""Metrics that are costs: they are positive where the field of the `Waterfall` is negative."""
 
 
 def metrics(run: Run) -> dict[str, float | int | str]:
@@ -227,6 +464,142 @@ def _short_units(run: Run) -> float:
     return float(sum(shorts))
 
 
-def row_of(market: Market, at_ns: int) -> int:
-    """The market row whose prices hold at an instant: the last that has closed, or the first."""
-    return max(0, rows_until(market, at_ns) - 1)
+CONTRACT_SCALE = perpetual("").scale
+
+
+@frozen(kw_only=True)
+class LogLine:
+    """One line of the log; money in USD, `event` the id of the first event behind it.
+
+    Of a margin call, `size` is by how many coins the position was cut, and `margin_usd` the requirement that they made.
+    """
+
+    event: int
+    date: str
+    kind: str
+    price: float
+    venue: str = ""
+    size: float | None = None
+    margin_usd: float | None = None
+    transfer_usd: float | None = None
+    notional_usd: float | None = None
+    penalty_usd: float | None = None
+    bad_debt_usd: float | None = None
+    fees_usd: float | None = None
+
+
+def chronicle(run: Run) -> Iterator[LogLine]:
+    """Openings, transfers, liquidations, reopenings and closings, in the order in which they happened.
+
+    What a strategy does after every row to compound, resizing both legs and what it moves for that, is left out.
+    """
+    single = list(run.events.single())
+    acts = [event for event in single if isinstance(event, Liquidated | OrderFilled | TransferSent)]
+    resized = {event.cause for event in acts if isinstance(event, OrderFilled) and event.order == "resize"}
+    every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
+    routine = resized & every_row
+    causes = {event.event: event for event in single if isinstance(event, Ended | MarginCalled)}
+    arrivals = {event.cause: event for event in single if isinstance(event, TransferArrived)}
+    told = (event for event in acts if event.cause is None or event.cause not in routine)
+    for _, group in groupby(told, key=_act):
+        events = list(group)
+        first = events[0]
+        mark = run.mark(first.at_ns)
+        date, price = run.market.when(mark.row), mark.price
+        match first:
+            case Liquidated():
+                yield _liquidation(first, date, price)
+            case TransferSent():
+                yield _transfer(first, arrivals.get(first.event), date, price)
+            case OrderFilled():
+                fills = [each for each in events if isinstance(each, OrderFilled)]
+                yield _fills(fills, date, price, causes.get(first.cause or 0))
+
+
+def _act(event: Liquidated | OrderFilled | TransferSent) -> tuple[int | None, int]:
+    """Orders with one cause are one act; liquidations and transfers are acts of their own."""
+    return event.cause, 0 if isinstance(event, OrderFilled) else event.event
+
+
+def _liquidation(event: Liquidated, date: str, price: float) -> LogLine:
+    return LogLine(
+        event=event.event,
+        date=date,
+        kind=f"{event.side} liquidated",
+        price=price,
+        venue=event.venue,
+        penalty_usd=USDC.units(event.penalty),
+        bad_debt_usd=USDC.units(event.bad_debt),
+        fees_usd=USDC.units(event.fee) if event.closed else None,
+    )
+
+
+def _transfer(event: TransferSent, arrived: TransferArrived | None, date: str, price: float) -> LogLine:
+    """A transfer with what it cost on leaving and, once it has arrived, on arriving."""
+    return LogLine(
+        event=event.event,
+        date=date,
+        kind="transfer",
+        price=price,
+        venue=f"{event.venue} > {event.counterparty}",
+        transfer_usd=USDC.units(event.amount),
+        fees_usd=USDC.units(event.fee + (arrived.fee if arrived else 0)),
+    )
+
+
+def _fills(fills: list[OrderFilled], date: str, price: float, cause: Event | None) -> LogLine:
+    """Orders of one cause as one line: what they did together, why, and what they cost."""
+    cut = next((fill for fill in fills if fill.order in ("resize", "close")), None)
+    if isinstance(cause, MarginCalled) and cut:
+        return LogLine(
+            event=cause.event,
+            date=date,
+            kind="margin call",
+            price=price,
+            venue=cut.venue,
+            size=abs(cut.size) / CONTRACT_SCALE,
+            margin_usd=cause.requirement * USDC.units(cut.amount),
+            notional_usd=USDC.units(cut.amount),
+            fees_usd=sum(fill.fee_usd for fill in fills),
+        )
+    trades = [fill for fill in fills if fill.order in ("open", "close")] or fills
+    opened = [fill for fill in trades if fill.order == "open"]
+    kind = "reopen" if len(opened) < len(trades) and opened else trades[0].order
+    kind = next((fill.order for fill in fills if fill.order in ("mint", "redeem")), kind)
+    reason = next(
+        (f": {fill.reason}" for fill in fills if fill.reason), " at the end" if isinstance(cause, Ended) else ""
+    )
+    penalty = sum(fill.amount for fill in fills if fill.order == "penalty")
+    return LogLine(
+        event=fills[0].event,
+        date=date,
+        kind=kind + reason,
+        price=price,
+        venue=", ".join(dict.fromkeys(fill.venue for fill in fills if fill in trades or fill.order == "swap")),
+        notional_usd=_notional_usd((opened or trades)[-1]),
+        penalty_usd=USDC.units(penalty) if penalty else None,
+        fees_usd=sum(fill.fee_usd for fill in fills),
+    )
+
+
+def _notional_usd(fill: OrderFilled) -> float:
+    """What was traded, in USD; to and from a stake pool that is an amount of SOL."""
+    return SOL.units(fill.amount) * fill.price if fill.order in ("stake", "unstake") else USDC.units(fill.amount)
+
+
+Summary = dict[str, object]
+CALL = ("date", "margin_usd", "size")
+"""What is told of a margin call: its day, the margin that was called, and the cut in coins."""
+
+
+def summarize(assembly: Assembly, run: Run) -> Summary:
+    """Metrics under the names that scripts use, with the scenario's name and what must be known about the data."""
+    lines = [asdict(line, filter=lambda _, value: value not in (None, "")) for line in chronicle(run)]
+    calls = [{key: line[key] for key in CALL} for line in lines if line["kind"] == "margin call"]
+    return {
+        "scenario": assembly.scenario.name,
+        "data": run.market.label or "files",
+        **metrics(run),
+        **({"first_margin_call": calls[0], "last_margin_call": calls[-1]} if calls else {}),
+        "log": lines,
+    }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from framework.saved.folder import Folder
+from framework.archive import Folder
 from tests.forgery import Forgery, Row
 
 RUNS = {

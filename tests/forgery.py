@@ -10,9 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from framework.archive import ROLL_COLUMNS, Folder, roll_forward
 from framework.chain import links
-from framework.saved.folder import Folder
-from framework.saved.rollforward import ROLL_COLUMNS, roll_forward
 
 Row = dict[str, Any]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from framework.archive import save
 from framework.assembly import assemble
 from framework.run import Run
-from framework.saved.archive import save
 from framework.scenario import Scenario
-from framework.summary import summarize
+from framework.valuation import summarize
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/scenario.toml"))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from framework.archive import Folder
+from framework.audit import CHECKS, THOROUGH, audit, result_name
 from framework.errors import RunError
 from framework.run import Run
-from framework.saved.audit import CHECKS, THOROUGH, audit, result_name
-from framework.saved.folder import Folder
 from tests.forgeries import CASES, RUNS, Case, a_file_truncated
 from tests.forgery import Forgery
 from tests.runs import DATA, EXAMPLES, data_of, run_and_save, there

@@ -30,6 +30,8 @@ from framework import (
     metrics,
     waterfall,
 )
+from framework.archive import Folder, save
+from framework.audit import audit
 from framework.clock import NS_PER_HOUR, NS_PER_SECOND
 from framework.command_line import main
 from framework.data.alignment import align
@@ -37,10 +39,7 @@ from framework.data.duplicates import settle
 from framework.data.raw import Raw
 from framework.data.readers import table
 from framework.errors import MarketError, OrderRefused, ScenarioError
-from framework.saved.archive import save
-from framework.saved.audit import audit
-from framework.saved.folder import Folder
-from framework.summary import summarize
+from framework.valuation import summarize
 from framework.venue import Leg
 from tests.markets import Script, balance, flat, happened, hyperliquid, market, play
 from venues.spot import Spot

@@ -24,12 +24,11 @@ from framework import (
     metrics,
     waterfall,
 )
+from framework.archive import Folder, save
+from framework.audit import audit
 from framework.frames import ledger_frame
 from framework.market import Mark
-from framework.saved.archive import save
-from framework.saved.audit import audit
-from framework.saved.folder import Folder
-from framework.summary import summarize
+from framework.valuation import summarize
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
 
 MAINTENANCE = 0.03

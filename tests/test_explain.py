@@ -10,16 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framework.archive import Folder
 from framework.errors import RunError
+from framework.explain import ACCOUNTS, Selection, explain, register, sources
 from framework.frames import explain_frame, read_frame, register_frame
 from framework.run import Run
-from framework.saved.audit.worth import COSTS, FIGURES
-from framework.saved.explain import ACCOUNTS, explain, sources
-from framework.saved.folder import Folder
-from framework.saved.register import Selection, register
 from framework.units import USDC
-from framework.valuation import WATERFALL_BUCKETS, waterfall_of
-from framework.worth import PricedBook
+from framework.valuation import COSTS, FIGURES, WATERFALL_BUCKETS, PricedBook, waterfall_of
 from tests.runs import EXAMPLES
 
 

@@ -15,16 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from framework import archive
+from framework.archive import Folder
 from framework.command_line import main
 from framework.errors import RunError
+from framework.exports import beancount_commodity, commodities, export, fixed, hledger_commodity
 from framework.market import utc
-from framework.saved import folder as folder_module
-from framework.saved.entries import fixed
-from framework.saved.folder import Folder
-from framework.saved.journal import beancount_commodity, commodities, export, hledger_commodity
 from framework.units import USDC, Asset
-from framework.valuation import equity
-from framework.worth import Prices
+from framework.valuation import Prices, equity
 from tests.runs import EXAMPLES
 
 BEAN_CHECK = Path(sys.executable).parent / "bean-check"
@@ -312,7 +310,7 @@ def test_an_export_does_not_depend_on_how_it_is_cut(saved, tmp_path, form, monke
     """Read in batches of seven rows, the export is the same to the letter."""
     books = Folder(saved("capital_rebalance")[1])
     whole = export(books, form, tmp_path / "whole")
-    monkeypatch.setattr(folder_module, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(archive, "ROWS_READ", 7)
     for one, other in zip(whole, export(books, form, tmp_path / "cut"), strict=True):
         assert one.read_bytes() == other.read_bytes()
 

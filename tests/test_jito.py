@@ -30,9 +30,9 @@ from framework import (
     assemble,
     waterfall,
 )
-from framework.chronicle import chronicle
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.command_line import main
+from framework.valuation import chronicle
 from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
 from venues.issuer import Issuer

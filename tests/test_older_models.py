@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from framework import ConditionMet, EveryRow, Leg, Scenario, StillView, assemble, metrics, waterfall
-from framework.chronicle import chronicle
 from framework.clock import NS_PER_HOUR
 from framework.market import Market
 from framework.sources import load_market
+from framework.valuation import chronicle
 from strategies.full_rotation import FullRotation
 from strategies.minimum_apy import MinimumApy
 from tests.conftest import ROOT, SHARED

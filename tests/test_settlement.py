@@ -23,8 +23,8 @@ from framework import (
     metrics,
     waterfall,
 )
-from framework.chronicle import chronicle
 from framework.clock import NS_PER_DAY
+from framework.valuation import chronicle
 from strategies.capital_rebalance import CapitalRebalance
 from strategies.pair import open_pair
 from tests.conftest import ROOT

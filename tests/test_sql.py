@@ -17,12 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from framework.archive import EVENT_COLUMNS, Folder
 from framework.command_line import main
-from framework.saved.archive import EVENT_COLUMNS
-from framework.saved.folder import Folder
-from framework.saved.sql import ask, views
-from framework.valuation import WATERFALL_BUCKETS, bucket_of, equity, waterfall, waterfall_of
-from framework.worth import decimal
+from framework.sql import ask, views
+from framework.valuation import WATERFALL_BUCKETS, bucket_of, decimal, equity, waterfall, waterfall_of
 from tests.runs import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
@@ -277,8 +275,8 @@ def test_settings_are_locked(static):
 SPILLING = """
 import re, sys
 from pathlib import Path
-from framework.saved.folder import Folder
-from framework.saved.sql import ask
+from framework.archive import Folder
+from framework.sql import ask
 
 with ask(Folder(Path(sys.argv[1])), sys.argv[2], 0.5) as answer:
     ((length,),) = answer.rows

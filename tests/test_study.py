@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from framework import Scenario, assemble, metrics
-from framework.chronicle import chronicle
 from framework.sources import load_market
+from framework.valuation import chronicle
 from tests.conftest import ROOT, SHARED
 
 EXAMPLE = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

@@ -24,10 +24,10 @@ from framework import (
     metrics,
     waterfall,
 )
-from framework.chronicle import chronicle
 from framework.command_line import main
-from framework.daybook import daybook
 from framework.frames import daybook_frame, read_frame
+from framework.report import daybook
+from framework.valuation import chronicle
 from strategies.margin_call import MarginCallDeleverage
 from tests.conftest import ROOT
 from tests.markets import collateral, dollar_market, jito, play

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework import Close, Open, Scenario, Side, assemble, metrics, waterfall
-from framework.valuation import equity, fees_usd, max_drawdown_pct
-from framework.worth import LIMB_BITS, Prices, limbs
+from framework.valuation import LIMB_BITS, Prices, equity, fees_usd, limbs, max_drawdown_pct
 from tests.conftest import ROOT
 from tests.markets import Script, asgard, flat, hyperliquid, market, play
 from tests.test_settlement import markets, outcome, setups

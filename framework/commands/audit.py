@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from framework.saved.explain import Node
+    from framework.explain import Node
 
 TERMS = (
     "A debit is what an account receives, a credit what it gives. Income accounts give what is earned,\n"
@@ -35,9 +35,9 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
     """Check the folder of a finished RUN. The exit code is 1 unless every check was made and found nothing."""
+    from framework.archive import Folder  # noqa: PLC0415
+    from framework.audit import audit as make  # noqa: PLC0415
     from framework.grid import Grid, terminal  # noqa: PLC0415
-    from framework.saved.audit import audit as make  # noqa: PLC0415
-    from framework.saved.folder import Folder  # noqa: PLC0415
 
     results = make(Folder(run), data, thorough=thorough or data is not None)
     if as_json:
@@ -76,11 +76,10 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the whole tree as JSON.")
 def explain(run: Path, what: str, since: object, until: object, entries: int, as_json: bool) -> None:
     """Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account."""
+    from framework.archive import Folder  # noqa: PLC0415
+    from framework.explain import Selection, sources  # noqa: PLC0415
+    from framework.explain import explain as make  # noqa: PLC0415
     from framework.grid import terminal  # noqa: PLC0415
-    from framework.saved.explain import explain as make  # noqa: PLC0415
-    from framework.saved.explain import sources  # noqa: PLC0415
-    from framework.saved.folder import Folder  # noqa: PLC0415
-    from framework.saved.register import Selection  # noqa: PLC0415
 
     folder = Folder(run)
     node = make(folder, what, Selection(since=_day(since), until=_day(until)))
@@ -119,8 +118,8 @@ def ledger(
 
     from attrs import asdict  # noqa: PLC0415
 
-    from framework.saved.folder import Folder  # noqa: PLC0415
-    from framework.saved.register import Selection, register  # noqa: PLC0415
+    from framework.archive import Folder  # noqa: PLC0415
+    from framework.explain import Selection, register  # noqa: PLC0415
 
     chosen = Selection(account=account, kind=kind, event=event, since=_day(since), until=_day(until))
     line = None

@@ -14,8 +14,8 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the files as one JSON object.")
 def export(run: Path, form: Literal["beancount", "hledger", "csv"], out: Path, as_json: bool) -> None:
     """Write the books of a finished RUN for another program."""
-    from framework.saved.folder import Folder  # noqa: PLC0415
-    from framework.saved.journal import export as make  # noqa: PLC0415
+    from framework.archive import Folder  # noqa: PLC0415
+    from framework.exports import export as make  # noqa: PLC0415
 
     files = [str(path) for path in make(Folder(run), form, out)]
     click.echo(json.dumps({"files": files}) if as_json else "\n".join(f"Wrote {path}" for path in files))
@@ -39,9 +39,8 @@ def sql(run: Path, select: str, memory_gb: float | None, as_json: bool, as_csv: 
 
     Views: transfers, postings, events, balances, waterfall, accounts, roll_forward, prices, market, equity.
     """
-    from framework.saved.answers import csv_lines, grid, json_lines  # noqa: PLC0415
-    from framework.saved.folder import Folder  # noqa: PLC0415
-    from framework.saved.sql import MEMORY_GB, ask, views  # noqa: PLC0415
+    from framework.archive import Folder  # noqa: PLC0415
+    from framework.sql import MEMORY_GB, ask, csv_lines, grid, json_lines, views  # noqa: PLC0415
 
     if as_json + as_csv + as_script > 1:
         raise click.UsageError("--json, --csv and --script exclude each other; expected one of them")

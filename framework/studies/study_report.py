@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import cast
 
 from framework.analysis import correlation, liquidation_move, monthly_means, rate_statistics
-from framework.chronicle import chronicle
+from framework.archive import replace_file
 from framework.errors import RunError
 from framework.events import Side
 from framework.grid import Grid
-from framework.saved.archive import replace_file
 from framework.scenario import Table
 from framework.studies.study import HEADLINE, Study, usd
-from framework.valuation import waterfall
+from framework.valuation import chronicle, waterfall
 
 PERPS = ("hyperliquid", "drift")
 LEVERAGES = (2.0, 3.0, 4.0)

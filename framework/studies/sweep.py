@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import field, frozen
 
+from framework.archive import identity, replace_file
 from framework.assembly import Assembly, assemble
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
 from framework.grid import Grid
 from framework.market import Market
-from framework.saved.archive import identity, replace_file
 from framework.scenario import Scenario, Table, place, put, read_table, value_of
 from framework.sources import load_market
 from framework.valuation import metrics

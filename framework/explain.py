@@ -1,7 +1,11 @@
-"""Explain: a number of the report, down to accounts, months, entries, events and the market rows behind them."""
+"""Explain: a number of the report, down to accounts, months, entries, events and the market rows behind them.
 
+The register lists the transfers in their order, with the running balance of the accounts that are asked for.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,13 +13,115 @@ import numpy as np
 from attrs import field, frozen
 
 from framework.accounts import Account
+from framework.archive import UNKNOWN, Folder
+from framework.clock import midnight_ns
 from framework.errors import RunError
-from framework.saved.audit.worth import COSTS, FIGURES
-from framework.saved.folder import Folder
-from framework.saved.register import Selection, name_of
+from framework.market import Flags, Ints
 from framework.units import Asset
-from framework.valuation import WATERFALL_BUCKETS, bucket_of, revalued
-from framework.worth import PricedBook, decimal, usdc
+from framework.valuation import (
+    COSTS,
+    FIGURES,
+    WATERFALL_BUCKETS,
+    PricedBook,
+    bucket_of,
+    decimal,
+    revalued,
+    usdc,
+)
+
+
+@frozen(kw_only=True)
+class Selection:
+    """Which transfers: of an account or all below it, of a kind, of an event, on days from `since` to `until`."""
+
+    account: str | None = None
+    kind: str | None = None
+    event: int | None = None
+    since: date | None = None
+    until: date | None = None
+
+    def within(self, at_ns: Ints) -> Flags:
+        """Which instants are on the days that are asked for."""
+        inside: Flags = np.ones(len(at_ns), dtype=bool)
+        if self.since:
+            inside &= at_ns >= midnight_ns(self.since)
+        if self.until:
+            inside &= at_ns < midnight_ns(self.until + timedelta(days=1))
+        return inside
+
+
+@frozen(kw_only=True)
+class Line:
+    """A transfer in whole units; `balance` is that of the selected accounts in its asset, None where none were."""
+
+    seq: int
+    at: datetime
+    event: int
+    kind: str
+    debit: str
+    credit: str
+    asset: str
+    amount: Decimal
+    change: Decimal | None
+    balance: Decimal | None
+
+
+def register(folder: Folder, chosen: Selection) -> Iterator[Line]:
+    """The selected transfers; raises `RunError` for an account or a kind that the run does not have."""
+    accounts = _accounts(folder, chosen.account)
+    if chosen.kind is not None and chosen.kind not in folder.kinds:
+        raise RunError(
+            f"{folder.path}: no transfers of kind {chosen.kind!r}; expected one of {', '.join(folder.kinds)}"
+        )
+    kind = folder.kinds.index(chosen.kind) if chosen.kind is not None else None
+    balances: defaultdict[str, int] = defaultdict(int)
+    seq = 1
+    for batch in folder.records():
+        touched = np.isin(batch["debit"], accounts) | np.isin(batch["credit"], accounts)
+        told = touched & chosen.within(batch["at_ns"])
+        if kind is not None:
+            told &= batch["kind"] == kind
+        if chosen.event is not None:
+            told &= batch["event"] == chosen.event
+        for index in np.flatnonzero(touched if chosen.account else told).tolist():
+            at_ns, event, amount, kind_code, debit, credit, asset_code = batch[index].tolist()
+            asset = folder.assets[asset_code]
+            change = (amount if debit in accounts else 0) - (amount if credit in accounts else 0)
+            balances[asset.code] += change
+            if told[index]:
+                yield Line(
+                    seq=seq + index,
+                    at=datetime.fromtimestamp(at_ns // 1_000_000_000, UTC),
+                    event=event,
+                    kind=folder.kinds[kind_code] if kind_code != UNKNOWN else "?",
+                    debit=name_of(folder, debit),
+                    credit=name_of(folder, credit),
+                    asset=asset.code,
+                    amount=asset.decimal(amount),
+                    change=asset.decimal(change) if chosen.account else None,
+                    balance=asset.decimal(balances[asset.code]) if chosen.account else None,
+                )
+        seq += len(batch)
+
+
+def _accounts(folder: Folder, name: str | None) -> list[int]:
+    """Codes of the accounts with this name or below it; all of them without one."""
+    codes = [code for code, account in enumerate(folder.accounts) if name is None or _within(account, name)]
+    if not codes:
+        known = ", ".join(dict.fromkeys(account.name for account in folder.accounts))
+        raise RunError(f"{folder.path}: no account {name!r}; expected one of {known}, or what they begin with")
+    return codes
+
+
+def _within(account: Account, name: str) -> bool:
+    """Whether an account has this name or is below it."""
+    return f"{account.name}:".startswith(f"{name}:")
+
+
+def name_of(folder: Folder, code: int) -> str:
+    """The name of an account by its code; a question mark for one that the chart lacks."""
+    return folder.accounts[code].name if code != UNKNOWN else "?"
+
 
 SOURCES = (
     "event", "kind", "asset", "rate", "price", "size",
@@ -146,8 +252,7 @@ class _Explainer:
         return _sum(_title(account), nodes)
 
     def _start_ns(self) -> int:
-        since = self.chosen.since
-        return int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()) * 10**9 if since else -1
+        return midnight_ns(self.chosen.since) if self.chosen.since else -1
 
     def _rows(self) -> tuple[int, int]:
         """Price rows, as in `Prices`, at which what was held before the period and at its end is valued."""
@@ -169,7 +274,7 @@ def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
     explainer = _Explainer(folder, chosen or Selection(), folder.book)
     name = FIGURES.get(what, what)
     below = ACCOUNTS.get(what, what)
-    accounts = [each for each in folder.accounts if f"{each.name}:".startswith(f"{below}:")]
+    accounts = [each for each in folder.accounts if _within(each, below)]
     if accounts:
         explainer.read()
         return explainer.accounts(what, accounts)

@@ -1,22 +1,29 @@
-"""A saved run as views for SQL, in DuckDB: exact amounts, exact prices, read-only, and no file but the run's own.
+"""A saved run in SQL: views for DuckDB, and the answers as a table, CSV or JSON.
 
-Amounts are integers of atomic units; `units`, prices and dollars are DECIMALs, so that sums are exact.
+Amounts are integers of atomic units; `units`, prices and dollars are DECIMALs, so that sums are exact. A statement
+reads the run's own files and no other, and can change nothing.
 """
 
+import csv
+import io
+import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
+from itertools import islice
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from framework.archive import Folder
 from framework.errors import RunError, SqlError
-from framework.saved.folder import Folder
+from framework.grid import Grid
 from framework.units import Asset
-from framework.valuation import bucket_of
-from framework.worth import priced
+from framework.valuation import bucket_of, priced
 
 if TYPE_CHECKING:
     import duckdb
@@ -141,12 +148,12 @@ def ask(folder: Folder, statement: str, memory_gb: float = MEMORY_GB) -> Iterato
     duckdb = _duckdb()
     script = views(folder)
     with TemporaryDirectory(prefix="carrybook.") as spill, duckdb.connect(":memory:") as connection:
-        connection.execute(f"SET temp_directory = {_text(spill)}")
+        connection.execute(f"SET temp_directory = {_quote(spill)}")
         limit_gb = memory_gb - OURS_GB
         connection.execute(f"SET memory_limit = '{round(limit_gb * 1000)}MB'")
         connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET threads = {max(1, min(os.cpu_count() or 1, int(limit_gb / THREAD_GB)))}")
-        connection.execute(f"SET allowed_paths = [{', '.join(_text(path) for path in _files(folder).values())}]")
+        connection.execute(f"SET allowed_paths = [{', '.join(_quote(path) for path in _files(folder).values())}]")
         try:
             connection.execute(script)
         except duckdb.Error as error:
@@ -172,12 +179,12 @@ def views(folder: Folder) -> str:
     assets = priced(folder.accounts)
     places = min(max(map(folder.price_decimals, assets), default=0), WIDTH - most)
     atoms = " ".join(
-        f"WHEN {_text(asset.code)} THEN CAST({10**-asset.decimals:.{asset.decimals}f} AS DECIMAL({most + 1}, {most}))"
+        f"WHEN {_quote(asset.code)} THEN CAST({10**-asset.decimals:.{asset.decimals}f} AS DECIMAL({most + 1}, {most}))"
         for asset in folder.assets
     )
     rows = [
-        f"    ({number}, {_text(account.name)}, {_text(account.asset.code)}, {_text(account.name.partition(':')[0])}, "
-        f"{account.asset.decimals}, {_text(bucket_of(account))})"
+        f"    ({number}, {_quote(account.name)}, {_quote(account.asset.code)}, "
+        f"{_quote(account.name.partition(':')[0])}, {account.asset.decimals}, {_quote(bucket_of(account))})"
         for number, account in enumerate(folder.accounts)
     ]
     closes = {asset: folder.price_column(asset) for asset in assets}
@@ -185,7 +192,7 @@ def views(folder: Folder) -> str:
 
     def quoted(at_ns: str, columns: dict[Asset, str], rows: str) -> str:
         selected = [
-            QUOTES.format(at_ns=at_ns, asset=_text(asset.code), column=_name(column), places=places) + rows
+            QUOTES.format(at_ns=at_ns, asset=_quote(asset.code), column=_identifier(column), places=places) + rows
             for asset, column in columns.items()
         ]
         return " UNION ALL ".join(selected) or QUOTES.format(at_ns=0, asset="''", column=0, places=0) + " LIMIT 0"
@@ -197,7 +204,7 @@ def views(folder: Folder) -> str:
         atoms=atoms,
         prices=quoted("at_ns", closes, ""),
         opened=quoted("0", opens, " WHERE row = 0"),
-        **{table: f"read_parquet({_text(path)})" for table, path in _files(folder).items()},
+        **{table: f"read_parquet({_quote(path)})" for table, path in _files(folder).items()},
     )
 
 
@@ -231,9 +238,70 @@ def _words(error: Exception) -> str:
     return " ".join(words.split())
 
 
-def _text(value: str | None) -> str:
+def _quote(value: str | None) -> str:
     return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
 
 
-def _name(column: str) -> str:
+def _identifier(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
+
+
+ROWS_SHOWN = 1_000
+"""Rows of an answer that are printed as a table; CSV and JSON have all."""
+
+
+def grid(answer: Answer) -> tuple[Grid, str]:
+    """The first rows of an answer for the terminal, and what must be known about them: a line each, or nothing."""
+    names = zip(answer.columns, answer.numeric, strict=True)
+    table = Grid("", tuple(name if number else f"<{name}" for name, number in names))
+    for row in islice(answer.rows, ROWS_SHOWN):
+        table.add(*map(_cell, row))
+    more = f"The first {ROWS_SHOWN:,} rows; --csv and --json print all." if next(answer.rows, None) else ""
+    return table, "\n".join(filter(None, (more, answer.label)))
+
+
+def csv_lines(answer: Answer) -> Iterator[str]:
+    """An answer as lines of CSV, the names of the columns first; NULL is an empty cell."""
+    yield _csv_line(answer.columns)
+    for row in answer.rows:
+        yield _csv_line([_cell(value) for value in row])
+
+
+def json_lines(answer: Answer) -> Iterator[str]:
+    """An answer as an array of objects, a line each; DECIMALs and times are text, NULL and NaN are null.
+
+    Raises `SqlError` where two columns have one name.
+    """
+    twice = [name for name in answer.columns if answer.columns.count(name) > 1]
+    if twice:
+        raise SqlError(f"SQL: two columns are called {twice[0]}; expected a name of its own for each (AS) in JSON")
+    between = "["
+    for row in answer.rows:
+        yield f"{between}\n{json.dumps(dict(zip(answer.columns, map(_plain, row), strict=True)), default=_cell)}"
+        between = ","
+    yield "[]\n" if between == "[" else "\n]\n"
+
+
+def _csv_line(cells: tuple[str, ...] | list[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def _plain(value: object) -> object:
+    """What JSON can say, and what is in it."""
+    match value:
+        case dict():
+            return {_cell(key): _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)

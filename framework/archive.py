@@ -1,0 +1,597 @@
+"""The folder of a run, written and read: Parquet for the books, JSON for the rest, named by what went in.
+
+A folder is never half there: everything is written beside its place under another name, the manifest comes last, and
+one rename makes it the run. Tables are read in batches, never whole.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from glob import escape
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from attrs import fields
+from numpy.typing import NDArray
+
+from framework.accounts import Account
+from framework.assembly import Assembly
+from framework.chain import RECORD, Records
+from framework.errors import CarrybookError, RunError, ScenarioError
+from framework.eventlog import EventLog, Settlements
+from framework.events import Event
+from framework.market import At, Flags, Ints, Market, Source, price_column
+from framework.run import Run
+from framework.scenario import Scenario, read_table
+from framework.units import Asset
+from framework.valuation import PricedBook, Prices, Summary, priced, row_of
+
+FORMAT = 2
+"""Version of the folder's layout."""
+ROWS_WRITTEN = 1 << 18
+"""Rows of a table in memory at a time while it is written."""
+ROWS_READ = 1 << 17
+"""Rows of a table in memory at a time while it is read."""
+UNKNOWN = 2**16 - 1
+"""Code of a name that the chart of accounts does not have."""
+LIBRARIES = ("attrs", "cattrs", "numpy", "pyarrow", "simpy")
+
+LEDGER: Mapping[str, pa.DataType] = {
+    "seq": pa.int64(),
+    "at_ns": pa.int64(),
+    "event": pa.int64(),
+    "kind": pa.string(),
+    "debit": pa.string(),
+    "credit": pa.string(),
+    "asset": pa.string(),
+    "amount": pa.int64(),
+}
+"""Columns of `ledger.parquet`."""
+EVENT_COLUMNS: Mapping[str, pa.DataType] = {
+    "event": pa.int64(),
+    "at_ns": pa.int64(),
+    "venue": pa.string(),
+    "kind": pa.string(),
+    "cause": pa.int64(),
+    "asset": pa.string(),
+    "rate": pa.float64(),
+    "price": pa.float64(),
+    "size": pa.int64(),
+    "amount": pa.int64(),
+    "fee": pa.int64(),
+    "charged": pa.int64(),
+    "equity": pa.int64(),
+    "penalty": pa.int64(),
+    "bad_debt": pa.int64(),
+    "trigger_price": pa.float64(),
+    "side": pa.string(),
+    "closed": pa.bool_(),
+    "order": pa.string(),
+    "reason": pa.string(),
+    "counterparty": pa.string(),
+    "condition": pa.string(),
+    "row": pa.int64(),
+    "price_source": pa.string(),
+    "price_source_row": pa.int64(),
+    "rate_source": pa.string(),
+    "rate_source_row": pa.int64(),
+    "rate_source_rows": pa.int64(),
+}
+"""Columns of `events.parquet`: amounts in atomic units, `row` the market row from 0, sources as file and rows in it."""
+TYPES: Mapping[str, Mapping[str, pa.DataType]] = {"ledger": LEDGER, "events": EVENT_COLUMNS}
+"""Types of the columns of the tables that are read in batches."""
+TEXTS = tuple(name for name, kind in LEDGER.items() if kind == pa.string())
+"""Those of them that are text."""
+
+
+@cache
+def _our_version() -> str:
+    """The version of the project, which a process looks up once."""
+    return version("carrybook")
+
+
+def identity(assembly: Assembly) -> str:
+    """The name of a run: SHA-256 over the scenario, every input, a user's own code, and the version of the project."""
+    inputs, code = _inputs(assembly.market), assembly.own_code()
+    parts = [_our_version(), assembly.scenario.digest, *inputs.values(), *code.values()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
+    """Write the folder of a run below `parent` and return it; raises `RunError`, and then nothing is left behind."""
+    name = identity(assembly)
+    target = parent / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{name[:16]}.", dir=parent))
+    except OSError as error:
+        raise RunError(f"{parent}: not writable ({error.strerror}); expected a directory for runs") from None
+    try:
+        _write(draft, assembly, run, summary, name)
+        _replace(draft, target)
+    except OSError as error:
+        raise RunError(f"{target}: not writable ({error.strerror})") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: str) -> None:
+    (folder / "scenario.toml").write_text(assembly.scenario.toml())
+    _parquet(folder / "market.parquet", [_market_table(run.market)])
+    _parquet(folder / "ledger.parquet", _ledger_tables(run))
+    _parquet(folder / "events.parquet", _event_tables(run.events, run.market))
+    _parquet(folder / "equity.parquet", [_equity_table(run)])
+    _parquet(folder / "balances.parquet", [_balance_table(run)])
+    (folder / "summary.json").write_text(_json(summary))
+    manifest = {
+        "format": FORMAT,
+        "run": name,
+        "scenario": assembly.scenario.digest,
+        "seed": assembly.scenario.seed,
+        "inputs": _inputs(run.market),
+        "code": assembly.own_code(),
+        "label": run.market.label,
+        "capital": run.capital,
+        "opened_at": run.opened_at,
+        "ledger": {
+            "digest": run.ledger.digest,
+            "chain": run.ledger.chain(),
+            "chart": run.ledger.chart(),
+            "balances": list(run.ledger.balances().values()),
+        },
+        "counts": {"rows": len(run.market), "events": len(run.events), "transfers": len(run.ledger)},
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
+        "versions": {"carrybook": version("carrybook"), "python": platform.python_version()}
+        | {library: version(library) for library in LIBRARIES},
+    }
+    (folder / "manifest.json").write_text(_json(manifest))
+    for path in folder.iterdir():
+        _sync(path)
+
+
+def _replace(draft: Path, target: Path) -> None:
+    """Put the draft in the target's place; a run that is there already is moved aside first and then removed."""
+    draft.chmod(0o755)
+    aside = draft.with_name(draft.name + ".old")
+    if target.exists():
+        target.rename(aside)
+    draft.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; raises `OSError`."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(content)
+    _sync(draft)
+    draft.replace(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1) + "\n"
+
+
+def _parquet(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write tables of one schema one after another; what is written is not kept."""
+    writer = None
+    for table in _together(tables):
+        if writer is None:
+            writer = pq.ParquetWriter(path, table.schema, compression="zstd")
+        if len(table):
+            writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def _together(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer tables: each is written as a group of rows, and many small ones are slow to read."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table)
+        rows += len(table)
+        if rows >= ROWS_WRITTEN:
+            yield pa.concat_tables(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _inputs(market: Market) -> dict[str, str]:
+    """Input file -> SHA-256, in the order of the table's columns."""
+    return {file: digest for source in market.sources.values() for file, digest in source.digests().items()}
+
+
+def _ledger_tables(run: Run) -> Iterator[pa.Table]:
+    records = run.ledger.records()
+    accounts = pa.array([account.name for account in run.ledger.accounts])
+    assets = pa.array([asset.code for asset in run.ledger.assets])
+    kinds = pa.array(list(run.ledger.kinds), type=pa.string())
+    for start in range(0, max(1, len(records)), ROWS_WRITTEN):
+        part = records[start : start + ROWS_WRITTEN]
+        yield pa.table(
+            {
+                "seq": np.arange(start + 1, start + 1 + len(part)),
+                "at_ns": part["at_ns"],
+                "event": part["event"],
+                "kind": kinds.take(pa.array(part["kind"])),
+                "debit": accounts.take(pa.array(part["debit"])),
+                "credit": accounts.take(pa.array(part["credit"])),
+                "asset": assets.take(pa.array(part["asset"])),
+                "amount": part["amount"],
+            }
+        )
+
+
+def _event_tables(events: EventLog, market: Market) -> Iterator[pa.Table]:
+    schema = pa.schema(list(EVENT_COLUMNS.items()))
+    yield schema.empty_table()
+    singles: list[dict[str, object]] = []
+    for part in events.parts:
+        if isinstance(part, Settlements):
+            yield pa.Table.from_pylist(singles, schema=schema)
+            singles = []
+            for piece in part.pieces(ROWS_WRITTEN // len(part.accruals)):
+                yield _settlement_table(piece, market, schema)
+        else:
+            singles.append(_single_row(part, market))
+    yield pa.Table.from_pylist(singles, schema=schema)
+
+
+def _balance_table(run: Run) -> pa.Table:
+    """The roll-forward: what each account began every month with, took, gave, and ended with; atomic units."""
+    lines = roll_forward(run.ledger.accounts, [run.ledger.records()])
+    schema = pa.schema([(name, pa.string() if index < 3 else pa.int64()) for index, name in enumerate(ROLL_COLUMNS)])
+    return pa.Table.from_pylist([dict(zip(ROLL_COLUMNS, line, strict=True)) for line in lines], schema=schema)
+
+
+def _single_row(event: Event, market: Market) -> dict[str, object]:
+    row = row_of(market, event.at_ns)
+    values: dict[str, object] = {each.name: getattr(event, each.name) for each in fields(type(event))}
+    if "condition" in values:
+        values["condition"] = str(values["condition"])
+    close = market.sources.get("close")
+    if close and values.get("price") is not None:
+        values |= {"price_source": close.file_of(row), "price_source_row": int(close.first_row[row])}
+    return values | {"kind": event.kind, "row": row}
+
+
+def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> pa.Table:
+    """The events of a settled stretch, as columns."""
+    count, accruals = len(part), part.accruals
+    at = part.start + part.rows
+
+    def gathered(arrays: Sequence[np.ndarray[tuple[int], np.dtype[np.generic]]]) -> object:
+        return np.stack(arrays, axis=1)[part.rows, part.columns]
+
+    def by_accrual(texts: Sequence[str | None]) -> pa.Array:
+        return pa.array(texts, type=pa.string()).take(pa.array(part.columns))
+
+    length = len(part.amounts)
+    columns: dict[str, object] = {
+        "event": np.arange(part.first, part.first + count),
+        "at_ns": market.at_ns[at],
+        "venue": by_accrual([accrual.venue for accrual in accruals]),
+        "kind": by_accrual([accrual.event.__name__ for accrual in accruals]),
+        "asset": by_accrual([accrual.asset for accrual in accruals]),
+        "rate": gathered([accrual.rate[:length] for accrual in accruals]),
+        "price": gathered([accrual.price[:length] for accrual in accruals]),
+        "size": gathered([accrual.size[:length] for accrual in accruals]),
+        "amount": gathered([part.gains(column)[:length] for column in range(len(accruals))]),
+        "row": at,
+    }
+    for name, behind in (
+        ("price_source", [accrual.price_column for accrual in accruals]),
+        ("rate_source", [accrual.rate_column for accrual in accruals]),
+    ):
+        known = [market.sources.get(column) for column in behind]
+        columns[name] = _files(known, at, part.columns)
+        columns[f"{name}_row"] = _cells([source.first_row if source else None for source in known], at, part.columns)
+        columns[f"{name}_rows"] = _cells([source.rows if source else None for source in known], at, part.columns)
+    arrays = [
+        pa.array(columns[each.name], each.type) if each.name in columns else pa.nulls(count, each.type)
+        for each in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _files(sources: Sequence[Source | None], rows: Ints, columns: Ints) -> pa.Array:
+    """The file behind the cell of each row and column, null in a column without a source."""
+    names: list[str | None] = []
+    codes = np.zeros(len(rows), dtype=np.int64)
+    for column, source in enumerate(sources):
+        codes[columns == column] = len(names)
+        names.append(source.file if source else None)
+        if source and source.earlier:
+            codes[(columns == column) & (rows < source.since)] = len(names)
+            names.append(source.earlier[0])
+    return pa.array(names, type=pa.string()).take(pa.array(codes))
+
+
+def _cells(sources: Sequence[Ints | None], rows: Ints, columns: Ints) -> pa.Array:
+    """The cell of each row and column, null in a column without a source."""
+    cells = np.zeros(len(rows), dtype=np.int64)
+    for column, source in enumerate(sources):
+        mine = columns == column
+        if source is not None:
+            cells[mine] = source[rows[mine]]
+    absent = np.array([each is None for each in sources])
+    return pa.array(cells, mask=absent[columns])
+
+
+def _equity_table(run: Run) -> pa.Table:
+    curve = run.curve
+    columns = {
+        "at_ns": run.market.at_ns,
+        "close": run.market["close"],
+        "equity_usd": curve.equity_usd,
+        "cash_usd": curve.cash_usd,
+        "transit_usd": curve.transit_usd,
+    }
+    columns |= {f"{venue}_equity_usd": values for venue, values in curve.equity_usd_by_venue.items()}
+    columns |= {f"{venue}_size": values for venue, values in curve.size_by_venue.items()}
+    return pa.table(columns | {"net_size": curve.net_size})
+
+
+def _market_table(market: Market) -> pa.Table:
+    columns: dict[str, object] = {"row": np.arange(len(market)), "open_ns": market.open_ns, "at_ns": market.at_ns}
+    for name, column in market.columns.items():
+        columns[name] = column
+        source = market.sources.get(name)
+        if source:
+            columns |= {f"{name}_source_row": source.first_row, f"{name}_source_rows": source.rows}
+    return pa.table(columns)
+
+
+ROLL_COLUMNS = ("month", "account", "asset", "opening", "debits", "credits", "closing")
+"""A line of the roll-forward; sums in atomic units, debits less credits."""
+RollLine = tuple[str, str, str, int, int, int, int]
+
+
+def roll_forward(accounts: Sequence[Account], batches: Iterable[Records]) -> Iterator[RollLine]:
+    """The lines of a ledger, month by month and in the order of the chart; months without entries are left out.
+
+    Batches are in time order; an account has a line for each month in which it moved or holds something.
+    """
+    balances = [0] * len(accounts)
+    debited, credited = [0] * len(accounts), [0] * len(accounts)
+    month = ""
+
+    def lines() -> Iterator[RollLine]:
+        for code, account in enumerate(accounts):
+            opening = balances[code]
+            if opening or debited[code] or credited[code]:
+                closing = balances[code] = opening + debited[code] - credited[code]
+                yield month, account.name, account.asset.code, opening, debited[code], credited[code], closing
+            debited[code] = credited[code] = 0
+
+    for batch in batches:
+        months = batch["at_ns"].astype("datetime64[ns]").astype("datetime64[M]")
+        cuts = [0, *(np.flatnonzero(months[1:] != months[:-1]) + 1).tolist(), len(batch)]
+        for start, stop in pairwise(cuts):
+            if start == stop:
+                continue
+            if month and str(months[start]) != month:
+                yield from lines()
+            month = str(months[start])
+            part = batch[start:stop]
+            for sums, side in ((debited, "debit"), (credited, "credit")):
+                for code, total in enumerate(_sums(part[side], part["amount"], len(accounts))):
+                    sums[code] += total
+    if month:
+        yield from lines()
+
+
+def _sums(codes: NDArray[np.uint16], amounts: NDArray[np.int64], count: int) -> list[int]:
+    """The sum of the amounts of each code, exactly."""
+    totals = np.zeros(count, dtype=np.int64)
+    np.add.at(totals, codes, amounts)
+    return [int(total) for total in totals]
+
+
+class Folder:
+    """The folder of a finished run, or a directory with one run in it; raises `RunError` for one that is not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path = _only_run(path)
+        try:
+            self.manifest: Mapping[str, Any] = json.loads((path / "manifest.json").read_text())
+            chart = self.manifest["ledger"]["chart"]
+            assets = {code: Asset(code, decimals) for code, decimals in chart["assets"]}
+            floored = {code for (code,) in chart["floored"]}
+            self.accounts: tuple[Account, ...] = tuple(
+                Account(name, assets[asset], floor=code in floored)
+                for code, (name, asset) in enumerate(chart["accounts"])
+            )
+            self.assets = tuple(assets.values())
+            self.kinds = tuple(kind for (kind,) in chart["kinds"])
+            self.capital = int(self.manifest["capital"])
+            self.opened_at: At = self.manifest["opened_at"]
+            self.name = str(self.manifest["run"])
+            self.digest = str(self.manifest["ledger"]["digest"])
+            self.label = str(self.manifest["label"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, CarrybookError) as error:
+            words = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            raise RunError(f"{path}: not a finished run ({words}); expected a folder with manifest.json") from None
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The scenario that was run; raises `ScenarioError` or `RunError`."""
+        path = self.path / "scenario.toml"
+        table = read_table(path)
+        try:
+            return Scenario.of(table)
+        except ScenarioError as error:
+            raise RunError(f"{path}: {error}") from None
+
+    @cached_property
+    def summary(self) -> Mapping[str, Any]:
+        """The summary as it was saved."""
+        try:
+            summary: Mapping[str, Any] = json.loads((self.path / "summary.json").read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / 'summary.json'}: not readable ({error})") from None
+        return summary
+
+    @cached_property
+    def market(self) -> Market:
+        """The market table that was used, without its sources."""
+        table = self.table("market")
+        names = [name for name in table.column_names if name not in ("row", "open_ns", "at_ns")]
+        columns = {
+            name: table[name].to_numpy()
+            for name in names
+            if not name.endswith(("_source_row", "_source_rows")) and pa.types.is_floating(table[name].type)
+        }
+        return Market(open_ns=table["open_ns"].to_numpy(), at_ns=table["at_ns"].to_numpy(), columns=columns)
+
+    @cached_property
+    def book(self) -> PricedBook:
+        """The chart of accounts with the exact prices of the market."""
+        prices = {}
+        for asset in priced(self.accounts):
+            closes, opens = self.price_column(asset), self.price_column(asset, self.opened_at)
+            table = self.table("market", dict.fromkeys((closes, opens)))
+            prices[asset] = Prices.exact(table[opens][:1].to_numpy(), table[closes].to_numpy())
+        at_ns = self.table("market", ["at_ns"])["at_ns"].to_numpy()
+        return PricedBook(accounts=self.accounts, at_ns=at_ns, prices=prices)
+
+    def price_decimals(self, asset: Asset) -> int:
+        """How many decimals the prices of an asset are written with, at most; read in batches."""
+        names = list(dict.fromkeys((self.price_column(asset, self.opened_at), self.price_column(asset))))
+        batches = (batch[name].to_numpy() for batch in self.batches("market", names) for name in names)
+        return max((Prices.exact(prices[:0], prices).decimals for prices in batches), default=0)
+
+    def price_column(self, asset: Asset, at: At = "close") -> str:
+        """The column of the market table that has an asset's price."""
+        return price_column(self._market_columns, asset, at)
+
+    @cached_property
+    def _market_columns(self) -> frozenset[str]:
+        return frozenset(self.columns("market"))
+
+    def columns(self, name: str) -> list[str]:
+        """The names of a table's columns."""
+        try:
+            return list(pq.read_schema(self.path / f"{name}.parquet").names)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(name, error) from None
+
+    def table(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
+        """A table, whole or some of its columns, for those that are not long."""
+        try:
+            return pq.read_table(self.path / f"{name}.parquet", columns=list(columns) if columns is not None else None)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(name, error) from None
+
+    def batches(self, name: str, columns: Collection[str], coded: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        """A table in batches, with the columns that are asked for; `coded` text comes as it lies, as dictionaries."""
+        try:
+            path = self.path / f"{name}.parquet"
+            self._check(name, pq.read_schema(path), columns)
+            with pq.ParquetFile(path, read_dictionary=list(coded)) as file:
+                for batch in file.iter_batches(ROWS_READ, columns=list(columns)):
+                    yield self._conform(name, batch)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(name, error) from None
+
+    def events(self, kinds: Collection[str], columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """The events of some kinds one by one, by the names of the columns that are asked for."""
+        for batch in self.batches("events", dict.fromkeys((*columns, "kind")), ("kind",)):
+            for index in np.flatnonzero(among(batch["kind"], kinds)).tolist():
+                yield {name: batch[name][index].as_py() for name in columns}
+
+    def records(self) -> Iterator[Records]:
+        """The transfers in batches, as the ledger had them; a name that the chart lacks has the code `UNKNOWN`."""
+        names = list(dict.fromkeys(account.name for account in self.accounts))
+        pairs = np.full((len(names) + 1, len(self.assets) + 1), UNKNOWN)
+        for code, account in enumerate(self.accounts):
+            pairs[names.index(account.name), self.assets.index(account.asset)] = code
+        codes = [asset.code for asset in self.assets]
+        for batch in self.batches("ledger", [name for name in LEDGER if name != "seq"], TEXTS):
+            records = np.empty(batch.num_rows, dtype=RECORD)
+            for name in ("at_ns", "event", "amount"):
+                records[name] = ints(batch[name])
+            assets = _codes(batch["asset"], codes)
+            records["asset"], records["kind"] = assets, _codes(batch["kind"], self.kinds)
+            for side in ("debit", "credit"):
+                records[side] = pairs[_codes(batch[side], names), assets]
+            yield records
+
+    def _check(self, name: str, schema: pa.Schema, columns: Iterable[str]) -> None:
+        """Refuse a table that lacks a column."""
+        for column in columns:
+            if column not in schema.names:
+                raise RunError(f"{self.path / name}.parquet: no column {column!r}; expected one")
+
+    def _conform(self, name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """A batch with the types as saved: other programs write whole numbers as floats, and text in other widths."""
+        kinds = TYPES.get(name, {})
+        for index, (column, kind) in enumerate(zip(batch.schema.names, batch.schema.types, strict=True)):
+            expected = kinds.get(column, kind)
+            if kind == expected or (pa.types.is_dictionary(kind) and kind.value_type == expected):
+                continue
+            try:
+                batch = batch.set_column(index, column, batch[column].cast(expected))
+            except pa.ArrowException:
+                place = f"{self.path / name}.parquet, column {column}"
+                raise RunError(f"{place}: holds {kind}; expected {expected}") from None
+        return batch
+
+    def _unreadable(self, name: str, error: Exception) -> RunError:
+        words = " ".join(str(error).split())
+        return RunError(f"{self.path / name}.parquet: not readable ({words}); expected the table as it was saved")
+
+
+def _only_run(path: Path) -> Path:
+    """The path itself, the only run right below it, or the only one whose name begins so."""
+    if (path / "manifest.json").is_file():
+        return path
+    found = path.glob("*/manifest.json") if path.is_dir() else path.parent.glob(f"{escape(path.name)}*/manifest.json")
+    runs = sorted(each.parent for each in found if not each.parent.name.startswith("."))
+    if len(runs) > 1:
+        known = ", ".join(each.name[:8] for each in runs[:8]) + (", ..." if len(runs) > 8 else "")
+        raise RunError(f"{path}: not a finished run but {len(runs)} of them; expected the folder of one: {known}")
+    return runs[0] if runs else path
+
+
+def among(column: pa.Array, names: Collection[str]) -> Flags:
+    """Which values of a text column are among these names."""
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    known = np.array([*(name in names for name in coded.dictionary.to_pylist()), False])
+    found: Flags = known[ints(coded.indices)]
+    return found
+
+
+def ints(column: pa.Array) -> Ints:
+    """A column of integers as an array, -1 for null."""
+    filled = column.fill_null(-1) if column.null_count else column
+    return filled.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _codes(names: pa.Array, known: Sequence[str]) -> Ints:
+    """The place of each name in `known`, -1 for a name that is not in it; each name is looked up once."""
+    coded = names if pa.types.is_dictionary(names.type) else names.dictionary_encode()
+    places = [known.index(name) if name in known else -1 for name in coded.dictionary.to_pylist()]
+    found: Ints = np.array([*places, -1])[ints(coded.indices)]
+    return found
