@@ -26,17 +26,16 @@ from numpy.typing import NDArray
 
 from framework.accounts import Account
 from framework.assembly import Assembly
-from framework.chain import RECORD, Records
 from framework.errors import CarrybookError, RunError, ScenarioError
-from framework.eventlog import EventLog, Settlements
 from framework.events import Event
+from framework.ledger import RECORD, EventLog, Records, Settlements
 from framework.market import At, Flags, Ints, Market, Source, price_column
 from framework.run import Run
 from framework.scenario import Scenario, read_table
 from framework.units import Asset
-from framework.valuation import PricedBook, Prices, Summary, priced, row_of
+from framework.valuation import PricedBook, Prices, Summary, priced
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout."""
 ROWS_WRITTEN = 1 << 18
 """Rows of a table in memory at a time while it is written."""
@@ -80,6 +79,7 @@ EVENT_COLUMNS: Mapping[str, pa.DataType] = {
     "reason": pa.string(),
     "counterparty": pa.string(),
     "condition": pa.string(),
+    "details": pa.string(),
     "row": pa.int64(),
     "price_source": pa.string(),
     "price_source_row": pa.int64(),
@@ -87,7 +87,10 @@ EVENT_COLUMNS: Mapping[str, pa.DataType] = {
     "rate_source_row": pa.int64(),
     "rate_source_rows": pa.int64(),
 }
-"""Columns of `events.parquet`: amounts in atomic units, `row` the market row from 0, sources as file and rows in it."""
+"""Columns of `events.parquet`: amounts in atomic units, `row` the market row from 0, sources as file and rows in it.
+
+`details` has what else an event says, such as one of a user's own class, as a JSON object.
+"""
 TYPES: Mapping[str, Mapping[str, pa.DataType]] = {"ledger": LEDGER, "events": EVENT_COLUMNS}
 """Types of the columns of the tables that are read in batches."""
 TEXTS = tuple(name for name, kind in LEDGER.items() if kind == pa.string())
@@ -144,6 +147,7 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
         "label": run.market.label,
         "capital": run.capital,
         "opened_at": run.opened_at,
+        "coin": run.market.coin,
         "ledger": {
             "digest": run.ledger.digest,
             "chain": run.ledger.chain(),
@@ -244,18 +248,17 @@ def _ledger_tables(run: Run) -> Iterator[pa.Table]:
 
 
 def _event_tables(events: EventLog, market: Market) -> Iterator[pa.Table]:
+    """All events in the order of their ids, so many at a time."""
     schema = pa.schema(list(EVENT_COLUMNS.items()))
-    yield schema.empty_table()
-    singles: list[dict[str, object]] = []
-    for part in events.parts:
-        if isinstance(part, Settlements):
-            yield pa.Table.from_pylist(singles, schema=schema)
-            singles = []
-            for piece in part.pieces(ROWS_WRITTEN // len(part.accruals)):
-                yield _settlement_table(piece, market, schema)
-        else:
-            singles.append(_single_row(part, market))
-    yield pa.Table.from_pylist(singles, schema=schema)
+    single, settled = list(events.single()), events.settlements
+    ids = np.array([event.event for event in single], dtype=np.int64)
+    for start in range(1, max(2, len(events) + 1), ROWS_WRITTEN):
+        stop = start + ROWS_WRITTEN
+        mine = slice(*np.searchsorted(ids, (start, stop)).tolist())
+        some = settled.part(*np.searchsorted(settled.ids, (start, stop)).tolist())
+        rows = [_single_row(event, market) for event in single[mine]]
+        both = pa.concat_tables([pa.Table.from_pylist(rows, schema=schema), _settlement_table(some, market, schema)])
+        yield both.take(np.argsort(np.concatenate((ids[mine], some.ids))))
 
 
 def _balance_table(run: Run) -> pa.Table:
@@ -266,48 +269,46 @@ def _balance_table(run: Run) -> pa.Table:
 
 
 def _single_row(event: Event, market: Market) -> dict[str, object]:
-    row = row_of(market, event.at_ns)
+    row = max(0, int(market.at_ns.searchsorted(event.at_ns, side="right")) - 1)
     values: dict[str, object] = {each.name: getattr(event, each.name) for each in fields(type(event))}
     if "condition" in values:
         values["condition"] = str(values["condition"])
-    close = market.sources.get("close")
+    further = {name: value for name, value in values.items() if name not in EVENT_COLUMNS}
+    if further:
+        values["details"] = json.dumps(further, default=str)
+    close = market.sources.get(market.price_column(""))
     if close and values.get("price") is not None:
         values |= {"price_source": close.file_of(row), "price_source_row": int(close.first_row[row])}
     return values | {"kind": event.kind, "row": row}
 
 
 def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> pa.Table:
-    """The events of a settled stretch, as columns."""
-    count, accruals = len(part), part.accruals
-    at = part.start + part.rows
+    """The events of settlements, as columns."""
+    count, at, streams = len(part), part.rows, part.of
 
-    def gathered(arrays: Sequence[np.ndarray[tuple[int], np.dtype[np.generic]]]) -> object:
-        return np.stack(arrays, axis=1)[part.rows, part.columns]
+    def by_stream(texts: Sequence[str | None]) -> pa.Array:
+        return pa.array(texts, type=pa.string()).take(pa.array(part.streams))
 
-    def by_accrual(texts: Sequence[str | None]) -> pa.Array:
-        return pa.array(texts, type=pa.string()).take(pa.array(part.columns))
-
-    length = len(part.amounts)
     columns: dict[str, object] = {
-        "event": np.arange(part.first, part.first + count),
+        "event": part.ids,
         "at_ns": market.at_ns[at],
-        "venue": by_accrual([accrual.venue for accrual in accruals]),
-        "kind": by_accrual([accrual.event.__name__ for accrual in accruals]),
-        "asset": by_accrual([accrual.asset for accrual in accruals]),
-        "rate": gathered([accrual.rate[:length] for accrual in accruals]),
-        "price": gathered([accrual.price[:length] for accrual in accruals]),
-        "size": gathered([accrual.size[:length] for accrual in accruals]),
-        "amount": gathered([part.gains(column)[:length] for column in range(len(accruals))]),
+        "venue": by_stream([stream.venue for stream in streams]),
+        "kind": by_stream([stream.event.__name__ for stream in streams]),
+        "asset": by_stream([stream.asset for stream in streams]),
+        "rate": part.gathered("rate"),
+        "price": part.gathered("price"),
+        "size": part.gathered("size"),
+        "amount": part.gains,
         "row": at,
     }
     for name, behind in (
-        ("price_source", [accrual.price_column for accrual in accruals]),
-        ("rate_source", [accrual.rate_column for accrual in accruals]),
+        ("price_source", [stream.price_column for stream in streams]),
+        ("rate_source", [stream.rate_column for stream in streams]),
     ):
         known = [market.sources.get(column) for column in behind]
-        columns[name] = _files(known, at, part.columns)
-        columns[f"{name}_row"] = _cells([source.first_row if source else None for source in known], at, part.columns)
-        columns[f"{name}_rows"] = _cells([source.rows if source else None for source in known], at, part.columns)
+        columns[name] = _files(known, at, part.streams)
+        columns[f"{name}_row"] = _cells([source.first_row if source else None for source in known], at, part.streams)
+        columns[f"{name}_rows"] = _cells([source.rows if source else None for source in known], at, part.streams)
     arrays = [
         pa.array(columns[each.name], each.type) if each.name in columns else pa.nulls(count, each.type)
         for each in schema
@@ -335,7 +336,7 @@ def _cells(sources: Sequence[Ints | None], rows: Ints, columns: Ints) -> pa.Arra
         mine = columns == column
         if source is not None:
             cells[mine] = source[rows[mine]]
-    absent = np.array([each is None for each in sources])
+    absent = np.array([each is None for each in sources], dtype=bool)
     return pa.array(cells, mask=absent[columns])
 
 
@@ -343,7 +344,7 @@ def _equity_table(run: Run) -> pa.Table:
     curve = run.curve
     columns = {
         "at_ns": run.market.at_ns,
-        "close": run.market["close"],
+        "close": run.market[run.market.price_column("")],
         "equity_usd": curve.equity_usd,
         "cash_usd": curve.cash_usd,
         "transit_usd": curve.transit_usd,
@@ -419,14 +420,16 @@ class Folder:
             chart = self.manifest["ledger"]["chart"]
             assets = {code: Asset(code, decimals) for code, decimals in chart["assets"]}
             floored = {code for (code,) in chart["floored"]}
+            buckets = [bucket for (bucket,) in chart["buckets"]]
             self.accounts: tuple[Account, ...] = tuple(
-                Account(name, assets[asset], floor=code in floored)
-                for code, (name, asset) in enumerate(chart["accounts"])
+                Account(name, assets[asset], code in floored, bucket)
+                for code, ((name, asset), bucket) in enumerate(zip(chart["accounts"], buckets, strict=True))
             )
             self.assets = tuple(assets.values())
             self.kinds = tuple(kind for (kind,) in chart["kinds"])
             self.capital = int(self.manifest["capital"])
             self.opened_at: At = self.manifest["opened_at"]
+            self.coin = str(self.manifest["coin"])
             self.name = str(self.manifest["run"])
             self.digest = str(self.manifest["ledger"]["digest"])
             self.label = str(self.manifest["label"])
@@ -463,7 +466,8 @@ class Folder:
             for name in names
             if not name.endswith(("_source_row", "_source_rows")) and pa.types.is_floating(table[name].type)
         }
-        return Market(open_ns=table["open_ns"].to_numpy(), at_ns=table["at_ns"].to_numpy(), columns=columns)
+        times = {name: table[name].to_numpy() for name in ("open_ns", "at_ns")}
+        return Market(**times, columns=columns, coin=self.coin)
 
     @cached_property
     def book(self) -> PricedBook:
@@ -484,7 +488,7 @@ class Folder:
 
     def price_column(self, asset: Asset, at: At = "close") -> str:
         """The column of the market table that has an asset's price."""
-        return price_column(self._market_columns, asset, at)
+        return price_column(self._market_columns, asset, at, plain=self.coin)
 
     @cached_property
     def _market_columns(self) -> frozenset[str]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from framework.accounts import Account
 from framework.archive import ROLL_COLUMNS, UNKNOWN, Folder, among, ints, roll_forward, save
 from framework.assembly import Assembly, assemble
-from framework.chain import BLOCK, RECORD, Records, links
+from framework.ledger import BLOCK, RECORD, Records, links
 from framework.clock import midnight_ns
 from framework.errors import CarrybookError, RunError
 from framework.market import Flags, Floats, Ints, Market, Source, utc

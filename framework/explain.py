@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from framework.accounts import Account
+from framework.accounts import BUCKETS, Account
 from framework.archive import UNKNOWN, Folder
 from framework.clock import midnight_ns
 from framework.errors import RunError
@@ -21,9 +21,8 @@ from framework.units import Asset
 from framework.valuation import (
     COSTS,
     FIGURES,
-    WATERFALL_BUCKETS,
+    
     PricedBook,
-    bucket_of,
     decimal,
     revalued,
     usdc,
@@ -217,7 +216,7 @@ class _Explainer:
 
     def bucket(self, name: str, sign: int) -> Node:
         """A bucket of the waterfall: what went through its accounts, and the revaluation of what they hold."""
-        accounts = [account for account in self.folder.accounts if bucket_of(account) == name]
+        accounts = [account for account in self.folder.accounts if account.bucket == name]
         return _sum(name, [self._account(account, sign) for account in accounts])
 
     def accounts(self, label: str, accounts: Sequence[Account]) -> Node:
@@ -278,12 +277,12 @@ def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
     if accounts:
         explainer.read()
         return explainer.accounts(what, accounts)
-    if name not in (*WATERFALL_BUCKETS, "result", "final_equity_usd"):
-        known = ", ".join([*WATERFALL_BUCKETS, "result", "final_equity_usd", *FIGURES, *ACCOUNTS, "an account"])
+    if name not in (* "result", "final_equity_usd"):
+        known = ", ".join([* "result", "final_equity_usd", *FIGURES, *ACCOUNTS, "an account"])
         raise RunError(f"{folder.path}: nothing to explain as {what!r}; expected one of {known}")
     explainer.read()
     if name == "result":
-        return _sum("result", [explainer.bucket(bucket, 1) for bucket in WATERFALL_BUCKETS])
+        return _sum("result", [explainer.bucket(bucket, 1) for bucket in BUCKETS])
     if name == "final_equity_usd":
         return explainer.equity()
     return explainer.bucket(name, -1 if what in COSTS else 1)

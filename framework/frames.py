@@ -6,7 +6,7 @@ import pandas as pd
 from attrs import asdict, fields
 
 from framework.archive import Folder
-from framework.conditions import MarginBelow
+from framework.strategy import MarginBelow
 from framework.errors import RunError
 from framework.explain import Line, Selection, explain, register
 from framework.ledger import Ledger

@@ -157,6 +157,11 @@ class Settlements:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def part(self, start: int, stop: int) -> "Settlements":
+        """Some of them, by their place."""
+        some = slice(start, stop)
+        return Settlements(self.ids[some], self.rows[some], self.streams[some], self.amounts[some], self.of)
+
     def gathered(self, name: str) -> NDArray[Any]:
         """`rate`, `price` or `size` of each settlement."""
         if not self.of:

@@ -5,13 +5,12 @@ The daybook is a table of a margin account, day by day, computed from the ledger
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import cast
 
 import numpy as np
-from attrs import AttrsInstance, asdict, fields, frozen
+from attrs import fields, frozen
 
 from framework.assembly import Assembly
-from framework.conditions import MarginBelow
+from framework.strategy import MarginBelow
 from framework.events import MarginCalled, OrderFilled
 from framework.grid import Grid
 from framework.market import Floats, Ints
@@ -19,7 +18,7 @@ from framework.run import Run
 from framework.studies.coarser import Cell
 from framework.studies.published import Comparison
 from framework.units import JITOSOL, USDC, Asset, perpetual
-from framework.valuation import LogLine, Summary, bucket_of, chronicle, fees_usd, waterfall
+from framework.valuation import LogLine, Summary, chronicle, fees_usd, waterfall
 from framework.venue import account_part
 
 
@@ -92,12 +91,12 @@ def daybook(run: Run, call: MarginBelow) -> Daybook:
 def _reduction(run: Run, venue: str) -> Floats:
     """By how many coins each row's margin call cut a short, shape (rows,)."""
     cut = np.zeros(len(run.market))
-    calls = {event.event for event in run.events.single() if isinstance(event, MarginCalled)}
-    for event in run.events.single():
+    calls = {event.event for event in run.single if isinstance(event, MarginCalled)}
+    for event in run.single:
         if not isinstance(event, OrderFilled) or event.venue != venue or event.cause not in calls:
             continue
         if event.order in ("resize", "close"):
-            cut[run.mark(event.at_ns).row] += event.size / perpetual("").scale
+            cut[run.row(event.at_ns)] += event.size / perpetual("").scale
     return cut
 
 
@@ -105,7 +104,7 @@ def _order_fees(run: Run, balances: "_Balances") -> Floats:
     """What the orders of each row cost at the prices of its close, or of the opening, shape (rows,)."""
     total = np.zeros(len(run.market))
     for account in run.ledger.accounts:
-        if not account.name.startswith("Expenses:") or bucket_of(account) != "fees":
+        if not account.name.startswith("Expenses:") or account.bucket != "fees":
             continue
         if account.name.endswith(("MaintenanceFee", "RewardFee")):
             continue
@@ -167,6 +166,7 @@ WATERFALL_WORDS = {
     "price_pnl": "Price P&L of both legs",
     "execution": "Execution (rounding or at cost)",
     "bad_debt": "Bad debt (lost by the venues)",
+    "losses": "Losses (failures of venues)",
     "other_income": "Other income",
     "unexplained": "Unexplained",
     "result": "Result",
@@ -240,7 +240,7 @@ def _rules(assembly: Assembly, run: Run) -> Grid:
     codes = np.union1d(records["debit"], records["credit"])
     touched = {accounts[code] for code in codes.tolist()}
     rules = {
-        venue.name: _flat(asdict(cast("AttrsInstance", venue), filter=lambda field, _: field.init))
+        venue.name: _flat(venue.rules())
         for venue in assembly.venues
         if not touched.isdisjoint(venue.accounts())
     }

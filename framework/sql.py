@@ -23,7 +23,7 @@ from framework.archive import Folder
 from framework.errors import RunError, SqlError
 from framework.grid import Grid
 from framework.units import Asset
-from framework.valuation import bucket_of, priced
+from framework.valuation import priced
 
 if TYPE_CHECKING:
     import duckdb
@@ -184,7 +184,7 @@ def views(folder: Folder) -> str:
     )
     rows = [
         f"    ({number}, {_quote(account.name)}, {_quote(account.asset.code)}, "
-        f"{_quote(account.name.partition(':')[0])}, {account.asset.decimals}, {_quote(bucket_of(account))})"
+        f"{_quote(account.name.partition(':')[0])}, {account.asset.decimals}, {_quote(account.bucket)})"
         for number, account in enumerate(folder.accounts)
     ]
     closes = {asset: folder.price_column(asset) for asset in assets}

@@ -162,7 +162,9 @@ def _text_or_tables(value: object, kind: Any) -> object:
 
 def _plain_or_dated(value: object, kind: Any) -> object:
     """A rule: a plain value, or a list of tables with the dates from which values hold."""
-    plain = next(part for part in typing.get_args(kind) if part is not Dated)
+    plain = next(part for part in typing.get_args(kind) if part not in (Dated, types.NoneType))
+    if value is None:
+        return None
     if not isinstance(value, list):
         return _CONVERTER.structure(value, plain)
     dated = Dated.of(value)

@@ -16,10 +16,7 @@ from attrs import asdict, fields, frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
-from framework.accrual import rows_until
 from framework.assembly import Assembly
-from framework.chain import Records
-from framework.conditions import EveryRow
 from framework.events import (
     ConditionMet,
     Ended,
@@ -31,8 +28,10 @@ from framework.events import (
     TransferArrived,
     TransferSent,
 )
+from framework.ledger import Records
 from framework.market import At, Floats, Ints, Market
 from framework.run import Run
+from framework.strategy import EveryRow
 from framework.units import JITOSOL, SOL, USDC, Asset, perpetual
 
 PLACES = 36
@@ -230,39 +229,13 @@ class PricedBook:
         return self.at_ns.searchsorted(flow.at_ns, side="right")
 
 
-INCOME_BUCKETS = {
-    "Funding": "funding",
-    "Lending": "carry",
-    "DepositInterest": "carry",
-    "Staking": "staking",
-    "BadDebt": "bad_debt",
-}
-"""Last part of an income account -> bucket of the waterfall; other income is `other_income`."""
-EXPENSE_BUCKETS = {"Interest": "carry", "LiquidationPenalty": "liquidation_penalty"}
-"""Last part of an expense account -> bucket of the waterfall; other expenses are `fees`."""
-EQUITY_BUCKETS = {"Trading": "execution", "Realised": "execution", "Accretion": "price_pnl"}
-"""Last part of an equity account -> bucket of the waterfall; capital is in none."""
-
-WATERFALL_BUCKETS = (
-    "carry",
-    "funding",
-    "staking",
-    "fees",
-    "liquidation_penalty",
-    "price_pnl",
-    "execution",
-    "bad_debt",
-    "other_income",
-)
-"""The buckets that a result is the sum of."""
-
-
 @frozen(kw_only=True)
 class Waterfall:
     """Where the result came from, exact USD: gains are positive, costs negative, and all of it sums to `result`.
 
     `price_pnl` is the revaluation of what was held less what of it was booked as staking income, `execution` what
-    trades made against the mark (here their rounding), `bad_debt` what a venue lost on us. `unexplained` is what
+    trades made against the mark (here their rounding), `bad_debt` what a venue lost on us, `losses` what was lost with
+    a venue. `unexplained` is what
     remains: zero, or a fault in the values.
     """
 
@@ -274,6 +247,7 @@ class Waterfall:
     price_pnl: Decimal
     execution: Decimal
     bad_debt: Decimal
+    losses: Decimal
     other_income: Decimal
     unexplained: Decimal
     result: Decimal
@@ -306,7 +280,7 @@ def waterfall_of(worth: Worth, capital: int) -> Waterfall:
     """
     buckets = dict.fromkeys((each.name for each in fields(Waterfall)), 0)
     for account, through in worth.through.items():
-        bucket = bucket_of(account)
+        bucket = account.bucket
         if bucket is not None:
             buckets[bucket] += (worth.left[account] if revalued(account) else 0) - through
     buckets["result"] = worth.equity() - usdc(capital)
@@ -314,26 +288,9 @@ def waterfall_of(worth: Worth, capital: int) -> Waterfall:
     return Waterfall(**{name: decimal(amount) for name, amount in buckets.items()})
 
 
-def bucket_of(account: Account) -> str | None:
-    """The bucket of the waterfall to which an account belongs; None for money, transit and capital.
-
-    What went through the account counts with the opposite sign: credits are gains. Of what is `revalued`, what is left
-    at the last close counts as well.
-    """
-    root, _, _ = account.name.partition(":")
-    leaf = account.name.rpartition(":")[2]
-    if root == "Income":
-        return INCOME_BUCKETS.get(leaf, "other_income")
-    if root == "Expenses":
-        return EXPENSE_BUCKETS.get(leaf, "fees")
-    if root == "Equity":
-        return EQUITY_BUCKETS.get(leaf)
-    return "price_pnl" if revalued(account) else None
-
-
 def revalued(account: Account) -> bool:
     """Whether an account holds or owes something whose price moves."""
-    return account.asset != USDC and account.name.startswith(("Assets:", "Liabilities:"))
+    return account.owned and account.asset != USDC
 
 
 def max_drawdown_pct(run: Run) -> float:
@@ -360,16 +317,11 @@ def annualized_pct(return_pct: float, days: float) -> float:
     return return_pct * 365 / days if days else 0.0
 
 
-def row_of(market: Market, at_ns: int) -> int:
-    """The market row whose prices hold at an instant: the last that has closed, or the first."""
-    return max(0, rows_until(market, at_ns) - 1)
-
-
 def fees_of(worth: Worth) -> dict[str, Decimal]:
     """Expenses that count as fees by the account's name, exact USD, in the order of the chart."""
     fees: dict[str, int] = {}
     for account, through in worth.through.items():
-        if account.name.startswith("Expenses:") and bucket_of(account) == "fees":
+        if account.name.startswith("Expenses:") and account.bucket == "fees":
             fees[account.name] = fees.get(account.name, 0) + through
     return {name: decimal(amount) for name, amount in fees.items()}
 
@@ -405,14 +357,14 @@ def metrics(run: Run) -> dict[str, float | int | str]:
     capital = USDC.decimal(run.capital)
     fees = fees_of(worth)
     happened: dict[type, list[Any]] = defaultdict(list)
-    for event in run.events.single():
+    for event in run.single:
         happened[type(event)].append(event)
     fills: list[OrderFilled] = happened[OrderFilled]
     opened = {event.cause for event in fills if event.order == "open"}
     resized = {event.cause for event in fills if event.order == "resize"}
     left = {event.cause: event.reason for event in fills if event.order == "close"}
     started, ended = ({event.event for event in happened[kind]} for kind in (Started, Ended))
-    value_usd, close = run.curve.equity_usd, run.market["close"]
+    value_usd, close = run.curve.equity_usd, run.market[run.market.price_column("")]
     return_pct = float((final / capital - 1) * 100)
     return {
         "capital_usd": float(capital),
@@ -444,7 +396,7 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "forced_rotations": len(left.keys() - ended),
         "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
         "margin_calls": len(happened[MarginCalled]),
-        "jitosol_units": JITOSOL.units(run.ledger.holding(JITOSOL)[0]),
+        "jitosol_units": JITOSOL.units(run.ledger.holding(JITOSOL)),
         "short_units": _short_units(run),
         "liquidations": len(happened[Liquidated]),
         "rows": len(run.market),
@@ -493,7 +445,7 @@ def chronicle(run: Run) -> Iterator[LogLine]:
 
     What a strategy does after every row to compound, resizing both legs and what it moves for that, is left out.
     """
-    single = list(run.events.single())
+    single = run.single
     acts = [event for event in single if isinstance(event, Liquidated | OrderFilled | TransferSent)]
     resized = {event.cause for event in acts if isinstance(event, OrderFilled) and event.order == "resize"}
     every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
@@ -504,8 +456,7 @@ def chronicle(run: Run) -> Iterator[LogLine]:
     for _, group in groupby(told, key=_act):
         events = list(group)
         first = events[0]
-        mark = run.mark(first.at_ns)
-        date, price = run.market.when(mark.row), mark.price
+        date, price = run.market.when(run.row(first.at_ns)), run.price(first.at_ns)
         match first:
             case Liquidated():
                 yield _liquidation(first, date, price)

@@ -8,10 +8,10 @@ import re
 from functools import cache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from attrs import Attribute, Factory, define, field, fields, frozen, has, validators
+from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, frozen, validators
 from numpy.typing import NDArray
 
 from framework.accounts import Account
@@ -120,7 +120,7 @@ class Way:
 
     fee_usd: float = field(default=0.0, validator=not_negative)
     latency_s: float = field(default=0.0, validator=not_negative)
-    fails: bool | Dated = False
+    fails: bool | Dated | None = None
 
 
 @frozen
@@ -136,7 +136,7 @@ class Bridge:
     fee_usd: float = field(default=0.0, validator=not_negative)
     latency_s: float = field(default=0.0, validator=not_negative)
     sender_share: float = field(default=0.5, validator=validators.and_(validators.ge(0.0), validators.le(1.0)))
-    fails: bool | Dated = False
+    fails: bool | Dated | None = None
     inbound: Way | None = None
     outbound: Way | None = None
 
@@ -347,6 +347,10 @@ class Venue:
             return getattr(self, name)
         coin = getattr(self, declared.of)
         return PriceOf(coin) if coin else None
+
+    def rules(self) -> Mapping[str, object]:
+        """Its rules by the names of their keys in a scenario, nested where those are tables."""
+        return asdict(cast("AttrsInstance", self), filter=lambda field, _: field.init)
 
     def accruals(self) -> Iterable[Accrual]:
         """What accrues on its accounts."""

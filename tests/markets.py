@@ -16,15 +16,16 @@ from framework import (
     Run,
     Simulation,
     Strategy,
-    Stretch,
     TransferArrived,
     Venue,
     View,
 )
+from framework.books import Stretch
 from framework.clock import NS_PER_DAY
 from framework.market import TICK_NS
 from framework.scenario import Entry
 from venues.asgard import Asgard
+from venues.at_cost import AtCost
 from venues.drift import Drift
 from venues.hyperliquid import Hyperliquid
 from venues.jito import Jito
@@ -129,6 +130,11 @@ def drift(**rules: object) -> Drift:
     """Drift without fees; `rules` go first."""
     free = {"taker_fee_bps": 0.0, "maintenance_margin": 0.03, "liquidation_penalty": Penalty("notional", 0.025)}
     return Drift(**(free | rules))
+
+
+def at_cost(venue: Venue, **rules: object) -> AtCost:
+    """The same venue with its positions at cost."""
+    return AtCost(of=venue, **rules)
 
 
 def collateral(**rules: object) -> Drift:

@@ -80,6 +80,10 @@ class AtCost(Venue):
             own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
         return {**self.of.formulas(), **own}
 
+    def rules(self) -> Mapping[str, object]:
+        own = {"fees_at_entry": self.fees_at_entry, "liquidation_distance": self.liquidation_distance}
+        return {**self.of.rules(), "accounting": {"class": "at_cost", **own}}
+
     def input(self, name: str) -> Any:
         return self.liquidation_distance if name == "liquidation_distance" else self.of.input(name)
 
