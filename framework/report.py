@@ -9,12 +9,11 @@ from attrs import AttrsInstance, asdict
 
 from framework.assembly import Assembly
 from framework.chronicle import Line, chronicle
+from framework.comparisons import Cell, Comparison
 from framework.conditions import MarginBelow
 from framework.daybook import Daybook, daybook
 from framework.grid import Grid
 from framework.run import Run
-from framework.studies.coarser import Cell
-from framework.studies.published import Comparison
 from framework.summary import Summary
 from framework.units import USDC
 from framework.valuation import fees_usd, waterfall

@@ -30,8 +30,8 @@ from framework import (
     metrics,
     waterfall,
 )
+from framework.cli import main
 from framework.clock import NS_PER_HOUR, NS_PER_SECOND
-from framework.command_line import main
 from framework.data.alignment import align
 from framework.data.duplicates import settle
 from framework.data.raw import Raw

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from framework.command_line import main
+from framework import cli
+from framework.cli import main
 
 ROOT = Path(__file__).parent.parent
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -85,7 +87,7 @@ def test_a_second_run_replaces_the_first_with_the_same_content(capsys, tmp_path)
 
 def test_logs_are_silent_unless_asked_for(tmp_path):
     """Without `--log` stderr is empty; with it, every line is JSON and names simulated time only."""
-    command = [sys.executable, "-m", "framework.command_line"]
+    command = [sys.executable, "-m", "framework.cli"]
     run = ["run", str(SCENARIO), "--out", str(tmp_path), "--json"]
     quiet = subprocess.run([*command, *run], cwd=ROOT, capture_output=True, text=True, check=True)
     loud = subprocess.run(
@@ -186,6 +188,15 @@ def test_a_command_without_anything_shows_its_help_in_lines(capsys):
         assert "\n  -h, --help" in complaint
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_help_has_the_first_sentence_of_each_command(name):
+    """The words beside a command's name, which are there without its module, are those of the command itself."""
+    command = cli.carrybook.get_command(click.Context(cli.carrybook), name)
+    told = click.Command(name, help=cli.COMMANDS[name][1])
+    assert command.name == name
+    assert told.get_short_help_str(200) == command.get_short_help_str(200)
+
+
 def test_wrong_usage_is_one_line_too(capsys):
     """What the command line itself cannot understand is said in the same form."""
     for arguments, words in (
@@ -250,7 +261,7 @@ def test_an_interrupted_run_never_looks_like_a_finished_one(tmp_path):
     """Killed at any moment, a run has left a folder with everything in it under its name, or none."""
     script = (
         "import os, signal, sys, framework.saved.archive as archive\n"
-        "from framework.command_line import main\n"
+        "from framework.cli import main\n"
         "count = int(sys.argv[1])\n"
         "def sync(path, real=archive._sync):\n"
         "    global count\n"

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from framework.command_line import main
+from framework.cli import main
 from framework.errors import RunError
 from framework.market import utc
 from framework.saved import folder as folder_module

@@ -31,8 +31,8 @@ from framework import (
     waterfall,
 )
 from framework.chronicle import chronicle
+from framework.cli import main
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
-from framework.command_line import main
 from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
 from venues.issuer import Issuer

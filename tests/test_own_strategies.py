@@ -5,7 +5,7 @@ import pytest
 
 import strategies
 from framework import Scenario, StillView, assemble
-from framework.command_line import main
+from framework.cli import main
 
 HEAD = "from attrs import frozen\nfrom framework import *\n\n\n"
 HOOKS = "    def on_event(self, event, view):\n        return ()\n"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framework.command_line import main
+from framework.cli import main
 from framework.saved.archive import EVENT_COLUMNS
 from framework.saved.folder import Folder
 from framework.saved.sql import ask, views

@@ -25,7 +25,7 @@ from framework import (
     waterfall,
 )
 from framework.chronicle import chronicle
-from framework.command_line import main
+from framework.cli import main
 from framework.daybook import daybook
 from framework.frames import daybook_frame, read_frame
 from strategies.margin_call import MarginCallDeleverage
