@@ -20,7 +20,7 @@ def cold(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: 
     with tempfile.TemporaryDirectory() as runs:
         actions = {
             "python": _process("pass"),
-            "import": _process("import framework"),
+            "import": _process("from framework import Strategy"),
             "run": _process(COMMAND, "run", str(inputs.DAILY), "--out", runs),
         }
         waited, worked = medians(times, actions, perf_counter), medians(times, actions, children_time)

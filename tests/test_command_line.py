@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -195,6 +196,26 @@ def test_the_help_has_the_first_sentence_of_each_command(name):
     told = click.Command(name, help=cli.COMMANDS[name][1])
     assert command.name == name
     assert told.get_short_help_str(200) == command.get_short_help_str(200)
+
+
+@pytest.mark.parametrize("where", [where for where, _ in cli.COMMANDS.values()])
+def test_the_wheel_has_every_command(where):
+    """The study's report too, which lies among the examples: commands work outside a checkout."""
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    file = Path(*where.partition(":")[0].split(".")).with_suffix(".py")
+    assert (ROOT / file).is_file()
+    assert any(file.is_relative_to(folder) for folder in wheel["only-include"])
+
+
+def test_the_help_loads_no_command():
+    """Neither numpy nor a command's module is imported to name them."""
+    code = (
+        "import sys; from framework import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: print([name for name in ('numpy', 'rich', 'simpy', 'structlog') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_wrong_usage_is_one_line_too(capsys):
