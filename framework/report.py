@@ -11,12 +11,11 @@ from attrs import fields, frozen
 
 from framework.assembly import Assembly
 from framework.strategy import MarginBelow
+from framework.comparisons import Cell, Comparison
 from framework.events import MarginCalled, OrderFilled
 from framework.grid import Grid
 from framework.market import Floats, Ints
 from framework.run import Run
-from framework.studies.coarser import Cell
-from framework.studies.published import Comparison
 from framework.units import JITOSOL, USDC, Asset, perpetual
 from framework.valuation import LogLine, Summary, chronicle, fees_usd, waterfall
 from framework.venue import account_part

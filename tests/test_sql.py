@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from framework.archive import EVENT_COLUMNS, Folder
-from framework.command_line import main
+from framework.cli import main
 from framework.sql import ask, views
 from framework.valuation import WATERFALL_BUCKETS, bucket_of, decimal, equity, waterfall, waterfall_of
 from tests.runs import EXAMPLES
