@@ -4,6 +4,7 @@ Nothing is done for rows in which nobody acts. Venues and conditions are watched
 act only those that it touched are looked at again, and row by row at first where acts follow each other closely.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -105,7 +106,7 @@ class Simulation:
             )
 
     def _play(self) -> Generator[simpy.Event, None, None]:
-        market, clock, books = self._market, self._clock, self._books
+        market, clock, books, watchers = self._market, self._clock, self._books, self._watchers
         row = 1 if self._entry == "first_close" else 0
         yield clock.until(int(market.at_ns[0] if row else market.open_ns[0]), Phase.DECISION)
         books.rows, books.at, books.at_ns = row, "open" if self._entry == "first_open" else "close", clock.now_ns
@@ -121,20 +122,20 @@ class Simulation:
             if due_ns is not None and stop <= row:
                 yield from self._let_arrive(due_ns)
                 continue
-            found = self._watchers.next(row, stop, window, 0 if at_once or not short else SHORT_GAP)
-            if found is None:
-                row = self._watchers.passed
+            hits, row = watchers.next(row, stop, window, 0 if at_once or not short else SHORT_GAP)
+            acted = False
+            for hit in hits:
+                books.settle(hit + 1)
+                acted = yield from self._let_act(hit)
+                if acted:
+                    gap, since = hit + 1 - since, hit + 1
+                    row, window = since, self._rows_at_once or max(LEAST_WINDOW, 4 * gap)
+                    short = gap <= SHORT_GAP
+                    break
+            if not acted:
                 books.settle(row)
                 window = self._rows_at_once or 2 * window
                 short = False
-                continue
-            books.settle(found + 1)
-            acted = yield from self._let_act(found)
-            row = found + 1
-            if acted:
-                gap, since = row - since, row
-                window = self._rows_at_once or max(LEAST_WINDOW, 4 * gap)
-                short = gap <= SHORT_GAP
         yield from self._let_arrive(int(market.at_ns[-1]))
         books.settle(count)
         ended = books.commit(Ended(at_ns=clock.now_ns), None)
@@ -208,7 +209,6 @@ class Watchers:
 
     def __init__(self, books: Books, conditions: Sequence[Condition]) -> None:
         self._books = books
-        self.passed = 0
         self._acts = [
             Watcher(books, [standing], act=act)
             for standing in books.standings.values()
@@ -225,10 +225,11 @@ class Watchers:
         venue = getattr(condition, "venue", None)
         return [self._books.standings[venue]] if venue is not None else []
 
-    def next(self, row: int, stop: int, window: int, one_by_one: int) -> int | None:
-        """The first row from `row` on after which something happens; None where none does in the rows up to `passed`.
+    def next(self, row: int, stop: int, window: int, one_by_one: int) -> tuple[list[int], int]:
+        """The next rows after which something happens, if nobody acts before, and the row up to which that is known.
 
-        Up to `one_by_one` rows are looked at singly where all that has changed can be.
+        It begins at `row` and ends before `stop`. Up to `one_by_one` rows are looked at singly where all that has
+        changed can be.
         """
         stale = [each for each in self._all if each.until <= row or each.changed()]
         if one_by_one and stale and all(each.by_row for each in stale):
@@ -237,23 +238,21 @@ class Watchers:
             while row < last:
                 self._books.settle(row + 1)
                 hits = [each.look(row) for each in stale]
-                if any(hits) or any(each.first(row) == row for each in fresh):
-                    return row
+                if True in hits or any(each.first(row) == row for each in fresh):
+                    return [row], row + 1
                 row += 1
             if row >= stop:
-                self.passed = row
-                return None
+                return [], row
             stale = [each for each in self._all if each.until <= row or each.changed()]
-        limit = min(stop, row + window)
-        stretch = Stretch(self._books, row, limit)
-        for each in stale:
-            each.watch(stretch)
-        limit = min([stop, *(each.until for each in self._all)]) if self._all else stop
-        found = min((each.first(row) for each in self._all), default=limit)
-        if found < limit:
-            return found
-        self.passed = limit
-        return None
+        if stale:
+            stretch = Stretch(self._books, row, min(stop, row + window))
+            for each in stale:
+                each.watch(stretch)
+        limit = min([stop, *(each.until for each in self._all)])
+        found: set[int] = set()
+        for each in self._all:
+            found.update(each.between(row, limit))
+        return sorted(found), limit
 
     def acting(self, row: int) -> list[tuple[Standing, Act]]:
         """The acts that are due after a row."""
@@ -289,8 +288,10 @@ class Watcher:
 
     def changed(self) -> bool:
         """Whether what is behind it has changed since it was last looked at."""
-        versions = self._versions
-        return any(each.version != known for each, known in zip(self.standings, versions, strict=True))
+        for each, known in zip(self.standings, self._versions, strict=True):
+            if each.version != known:
+                return True
+        return False
 
     def watch(self, stretch: Stretch) -> None:
         """Find all rows of a stretch in which it is due."""
@@ -319,6 +320,14 @@ class Watcher:
             place += 1
         self._place = place
         return hits[place] if place < len(hits) else self.until
+
+    def between(self, row: int, limit: int) -> list[int]:
+        """The rows from `row` to `limit - 1` in which it is due."""
+        hits = self._hits
+        if not hits or hits[-1] < row:
+            return []
+        place = bisect_left(hits, row)
+        return hits[place : bisect_left(hits, limit, place)]
 
     def _remember(self, until: int) -> None:
         self._place, self.until = 0, until

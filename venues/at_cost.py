@@ -1,6 +1,7 @@
 """At cost: the accounting of the study's older models, in which the price of the coin does not count, around a venue."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from attrs import evolve, field, frozen, validators
@@ -75,10 +76,7 @@ class AtCost(Venue):
         return self.of.position_accounts()
 
     def formulas(self) -> Mapping[str, Formula]:
-        own = dict(formulas_of(type(self)))
-        if self.liquidation_distance is None:
-            own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
-        return {**self.of.formulas(), **own}
+        return _formulas(type(self.of), self.liquidation_distance is not None)
 
     def rules(self) -> Mapping[str, object]:
         own = {"fees_at_entry": self.fees_at_entry, "liquidation_distance": self.liquidation_distance}
@@ -147,3 +145,12 @@ class AtCost(Venue):
         """What was paid for a coin; None without a position, whose first opening is at the row's price."""
         leg = book.leg(self.name)
         return leg.entry_price if leg.size else None
+
+
+@cache
+def _formulas(of: type[Venue], at_a_distance: bool) -> Mapping[str, Formula]:
+    """The formulas of a class of venues with the mark at cost, and a liquidation price at a distance or none."""
+    own = dict(formulas_of(AtCost))
+    if not at_a_distance:
+        own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
+    return {**formulas_of(of), **own}
