@@ -658,9 +658,12 @@ class Books:
         self._writing = []
         self.stamp += 1
 
-    def commit(self, event: Event, cause: Entry | None) -> Entry:
-        """Enter an event with the transfers that were written; raises `Rejection`, and then nothing was entered."""
-        transfers, self._writing = self._writing, []
+    def commit(self, event: Event, cause: Entry | None, first: int | None = None) -> Entry:
+        """Enter an event with what was written, or the first so many transfers of it; raises `Rejection`, and enters nothing.
+
+        What is rejected is taken back, with all that was written after it.
+        """
+        transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
         entry = Entry(event, cause, self.at_ns, self.rows, transfers)
         if transfers:
             self._check_floors(transfers)
@@ -703,7 +706,7 @@ class Books:
     def _reject_below(self, account: Account, transfers: Sequence[Transfer]) -> NoReturn:
         """Take back an entry that would take an account below its floor."""
         left = self.balances[account] * account.sign
-        self._writing = list(transfers)
+        self._writing = [*transfers, *self._writing]
         self.rollback()
         held = self.balances[account] * account.sign
         before, after = (f"{account.asset.decimal(one):f} {account.asset.code}" for one in (held, left))

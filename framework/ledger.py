@@ -327,8 +327,11 @@ def write_out(books: Books) -> Written:
     for column, stream in enumerate(streams):
         settled[:, column], size = stream.amounts(count)
         sizes.append(size)
-    rows, columns = settled.nonzero()
-    before_row = [0, *np.cumsum(np.count_nonzero(settled, axis=1)).tolist()] if streams else [0] * (count + 1)
+    there = settled != 0
+    present = there.ravel()
+    before_row = [0, *np.cumsum(np.count_nonzero(there, axis=1)).tolist()] if streams else [0] * (count + 1)
+    rows = np.repeat(np.arange(count), len(streams))[present]
+    columns = np.tile(np.arange(len(streams)), count)[present]
     bounds = np.array([entry.rows for entry in entries], dtype=np.int64)
     entries_before = bounds.searchsorted(rows, side="right")
     number = np.arange(len(rows))
@@ -355,22 +358,20 @@ def write_out(books: Books) -> Written:
     kinds.update(_kinds(streams, columns, settled_at, posted, posted_at))
 
     words = np.empty((len(rows) + len(posted), 4), dtype="<i8")
-    values = settled[rows, columns]
+    values = settled.ravel()[present]
     if len(rows):
-        known = [each.accrual.kind in kinds for each in streams]
-        forward, back = (
-            np.array([word(*sides, each.accrual.kind) if there else 0 for each, sides, there in found], dtype=np.int64)
-            for found in (
-                [(each, (each.debit, each.credit), there) for each, there in zip(streams, known, strict=True)],
-                [(each, (each.credit, each.debit), there) for each, there in zip(streams, known, strict=True)],
-            )
-        )
-        settled_words = np.empty((len(rows), 4), dtype="<i8")
-        settled_words[:, 0] = market.at_ns[rows]
-        settled_words[:, 1] = settled_ids
-        settled_words[:, 2] = np.abs(values)
-        settled_words[:, 3] = np.where(values > 0, forward[columns], back[columns])
-        words[settled_at] = settled_words
+        codes_of = [
+            (word(each.debit, each.credit, each.accrual.kind), word(each.credit, each.debit, each.accrual.kind))
+            if each.accrual.kind in kinds else (0, 0)
+            for each in streams
+        ]  # fmt: skip
+        forward, back = np.array(codes_of, dtype=np.int64).T
+        made = np.empty((len(rows), 4), dtype="<i8")
+        made[:, 0] = np.repeat(market.at_ns, len(streams))[present]
+        made[:, 1] = settled_ids
+        np.abs(values, out=made[:, 2])
+        made[:, 3] = np.where(settled > 0, forward, back).ravel()[present]
+        _between(words, made, [before_row[entry.rows] for entry in entries], transfers_before)
     if posted:
         routes: dict[tuple[Account, Account, str], int] = {}
         packed = []
@@ -388,6 +389,18 @@ def write_out(books: Books) -> Written:
     settlements = Settlements(settled_ids, rows, columns, values, of)
     ended = next((place for place, entry in enumerate(entries) if isinstance(entry.event, Ended)), len(entries))
     return Written(ledger, EventLog(market, entries, ids, settlements), settled, streams, entries[:ended])
+
+
+def _between(words: Ints, settled: Ints, before: Sequence[int], transfers_before: Sequence[int]) -> None:
+    """Put what was settled where it belongs among the transfers of the entries.
+
+    `before` is how many settlements stand before each entry, `transfers_before` how many transfers before it.
+    """
+    start = 0
+    for stop, shift in zip([*before, len(settled)], transfers_before, strict=True):
+        if stop > start:
+            words[start + shift : stop + shift] = settled[start:stop]
+            start = stop
 
 
 def _kinds(

@@ -54,7 +54,7 @@ from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Bridge, 
 FIRST_WINDOW = 512
 """Rows that are watched at once in the beginning; the window doubles while nobody acts."""
 LEAST_WINDOW = 32
-"""After somebody acted, the window is four times as long as it took, and at least this long."""
+"""After somebody acted, the window is twice as long as it took, and at least this long."""
 SHORT_GAP = 6
 """Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
 NO_WAY = Way()
@@ -129,7 +129,7 @@ class Simulation:
                 acted = yield from self._let_act(hit)
                 if acted:
                     gap, since = hit + 1 - since, hit + 1
-                    row, window = since, self._rows_at_once or max(LEAST_WINDOW, 4 * gap)
+                    row, window = since, self._rows_at_once or max(LEAST_WINDOW, 2 * gap)
                     short = gap <= SHORT_GAP
                     break
             if not acted:
@@ -492,8 +492,8 @@ class Execution:
                 found.amount += amount
         return found
 
-    def _commit(self, event: Event, cause: Entry | None) -> Entry:
-        entry = self._books.commit(event, cause)
+    def _commit(self, event: Event, cause: Entry | None, first: int | None = None) -> Entry:
+        entry = self._books.commit(event, cause, first)
         if self._debugging:
             _debug(entry)
         return entry
@@ -568,23 +568,30 @@ class Execution:
             self._commit(event, cause)
             self._last_order[name] = len(books.journal) - 1
             return event
-        self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)  # refused now rather than on arriving
-        books.rollback()
-        books.begin(source.venue if source else None, order)
+        at_once = not passage.latency_ns and not passage.fails
+        if not at_once:
+            self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)  # refused now rather than on arriving
+            books.rollback()
+            books.begin(source.venue if source else None, order)
         self._out_of(source, IN_TRANSIT, amount, "transfer", wallet=True)
         self._out_of(source, BRIDGE_FEE, passage.leaving, "bridge_fee", wallet=True)
+        leaving = len(books.written)
+        if at_once:
+            self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)
+            self._out_of(target, BRIDGE_FEE, passage.arriving, "bridge_fee", wallet=True)
         near, far = (each.name if each else "wallet" for each in (source, target))
+        price = books.price_of("")
         sent = self._commit(
-            TransferSent(
-                venue=near,
-                counterparty=far,
-                amount=amount,
-                fee=passage.leaving,
-                price=books.price_of(""),
-            ),
-            cause,
+            TransferSent(venue=near, counterparty=far, amount=amount, fee=passage.leaving, price=price), cause, leaving
         )
         self._last_order[near] = len(books.journal) - 1
+        if at_once:
+            arrived = TransferArrived(
+                venue=far, counterparty=near, amount=amount, fee=passage.arriving, price=price
+            )
+            self._commit(arrived, sent)
+            self._last_order[far] = len(books.journal) - 1
+            return sent.event
 
         def arrive() -> Entry:
             self._now()
@@ -592,11 +599,10 @@ class Execution:
                 return self._returned(sent, order, source, amount)
             return self._arrived(sent, order, target, passage, amount)
 
-        if passage.latency_ns:
-            self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
-            return sent.event
-        arrived = arrive().event
-        return arrived if isinstance(arrived, TransferFailed) else sent.event
+        if not passage.latency_ns:
+            return arrive().event
+        self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
+        return sent.event
 
     def _arrived(
         self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int
