@@ -211,7 +211,9 @@ class Stream:
 
     def _epoch_by_epoch(self, rows: int) -> tuple[Ints, Ints]:
         amounts, sizes, index = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64), self.index.path
-        for (start, factor, base), stop in zip(self.epochs, [*(each[0] for each in self.epochs[1:]), rows], strict=True):
+        for (start, factor, base), stop in zip(
+            self.epochs, [*(each[0] for each in self.epochs[1:]), rows], strict=True
+        ):
             if factor and start < stop:
                 part, began = index[start : stop + 1], self.values[start]
                 path = np.rint(factor * (part / began if self.compounding else part - began)).astype(np.int64)

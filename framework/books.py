@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
-from framework.accrual import Computed, Stream, index_of
-from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
+from framework.accrual import Accrual, Computed, Stream, index_of
+from framework.errors import LedgerError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
 from framework.market import At, Floats, Ints, Market, PriceAt
@@ -141,7 +140,7 @@ class Standing:
         """Whether the venue has a formula of this name."""
         return name in self._formulas
 
-    def cached(self, key: object, make: Callable[[], Any]) -> Any:
+    def cached(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401  (whatever it makes)
         """What `make` builds, once."""
         found = self._cached.get(key)
         if found is None:
@@ -168,14 +167,17 @@ class Standing:
             found = []
             for name, index, coin in self._columns:
                 if not coin:
-                    rule = self.venue.input(name)
-                    found.append(self.market.cached(("dated", rule), lambda: rule.by_row(self.market.at_ns)))
+                    found.append(self._dated(self.venue.input(name)))
                     continue
                 own, extreme = self._column(name, index, coin, at, signs)
                 found.append(self._in_step(own, extreme) if extreme else self.market[own])
             return found
 
         return self.cached(("columns", at, signs), make)  # type: ignore[no-any-return]
+
+    def _dated(self, rule: Dated) -> Floats:
+        """A rule that changed with time, by row."""
+        return self.market.cached(("dated", rule), lambda: rule.by_row(self.market.at_ns))
 
     def _in_step(self, own: str, extreme: str) -> Floats:
         """A price at the coin's extremes, for one that is known at the closes alone."""
@@ -235,10 +237,7 @@ class Standing:
     def holds(self) -> bool:
         """Whether anything is held or owed here."""
         balances = self.books.balances
-        for each in self.owned:
-            if balances[each]:
-                return True
-        return False
+        return any([balances[each] for each in self.owned])  # noqa: C419  (a list is quicker than a generator)
 
     def refresh(self) -> None:
         """Bring the balances up to the rows that have passed."""
@@ -363,7 +362,7 @@ class Standing:
         found = self.trigger_prices(arguments)
         return float(found)
 
-    def trigger_prices(self, arguments: Sequence[Any]) -> Any:
+    def trigger_prices(self, arguments: Sequence[Any]) -> Any:  # noqa: ANN401  (a float or an array)
         """The price at which the position would be liquidated, one number or one for each row; NaN where there is none.
 
         Worked out from `total_collateral` less `maintenance` at the present prices and at none, for it is a straight
@@ -419,9 +418,9 @@ class Projection:
         elif type(found) is not np.ndarray or found.ndim == 0:
             found = self._by_row(found)
         self._found[name] = found
-        return found  # type: ignore[no-any-return]
+        return found
 
-    def _by_row(self, value: Any) -> Any:
+    def _by_row(self, value: Any) -> Any:  # noqa: ANN401  (a number or an array)
         return value if isinstance(value, np.ndarray) and value.ndim else np.full(len(self), value)
 
     @property
@@ -566,7 +565,7 @@ class Books:
             prices = self._prices[coin, self.at] = column or [1.0] * len(self.market)
         return prices[self.row]
 
-    def rule(self, rule: Any) -> Any:
+    def rule(self, rule: Any) -> Any:  # noqa: ANN401  (a rule of any type)
         """A rule as it stands: the value in force now, of one that changed with time."""
         return rule.at(self.at_ns) if isinstance(rule, Dated) else rule
 
@@ -628,7 +627,7 @@ class Books:
         raise Rejection(why)
 
     @contextmanager
-    def at_cost(self, cost: float | None, fee_times: int) -> "Any":
+    def at_cost(self, cost: float | None, fee_times: int) -> Iterator[None]:
         """Let orders be executed at a price of their own, and fees be charged so many times."""
         before = self._cost, self._fee_times
         self._cost, self._fee_times = cost, fee_times
@@ -659,7 +658,7 @@ class Books:
         self.stamp += 1
 
     def commit(self, event: Event, cause: Entry | None, first: int | None = None) -> Entry:
-        """Enter an event with what was written, or the first so many transfers of it; raises `Rejection`, and enters nothing.
+        """Enter an event with what was written, or the first so many transfers of it; raises `Rejection` instead.
 
         What is rejected is taken back, with all that was written after it.
         """
@@ -732,8 +731,9 @@ class Books:
 class ComputedStream:
     """An accrual that a venue works out itself, run of rows after run of rows."""
 
-    def __init__(self, accrual: Any, market: Market, owner: str) -> None:
-        self.accrual = accrual
+    def __init__(self, accrual: Accrual, market: Market, owner: str) -> None:
+        assert accrual.compute is not None
+        self.accrual, self._compute = accrual, accrual.compute
         self.debit, self.credit = accrual.debit, accrual.credit
         self.owner = owner
         self.market = market
@@ -764,8 +764,7 @@ class ComputedStream:
                 others += Projection(each, start, stop).equity_usd
                 hold = True
         segment = Segment(self.market, start, stop, books.balances.__getitem__, others, hold)
-        made: Computed = self.accrual.compute(segment)
-        return made
+        return self._compute(segment)
 
     def amounts(self, rows: int) -> tuple[Ints, Ints]:
         """What was settled in each row of the run, and the size that it was settled on."""

@@ -8,16 +8,16 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from framework.archive import save
 from framework.assembly import assemble
 from framework.comparisons import cells, check, compare
 from framework.grid import terminal
 from framework.logs import log
 from framework.report import report
-from framework.archive import save
 from framework.scenario import Scenario
-from framework.valuation import summarize
 from framework.sweep import Sweep, overview
 from framework.sweep import sweep as run_sweep
+from framework.valuation import summarize
 
 
 @click.command()

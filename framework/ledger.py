@@ -315,7 +315,7 @@ class Written:
         return found
 
 
-def write_out(books: Books) -> Written:
+def write_out(books: Books) -> Written:  # noqa: PLR0915  (one pass over the journal)
     """Number and order everything in the journal of a run that is over; raises `LedgerError`.
 
     Within a row settlements come in the order of the streams, and what was done after a row comes after them.

@@ -5,15 +5,15 @@ act only those that it touched are looked at again, and row by row at first wher
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import simpy
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from framework.accounts import Account
-from framework.books import Books, Entry, Projection, RowStretch, Standing, Stretch
+from framework.books import Books, Entry, RowStretch, Standing, Stretch
 from framework.clock import NS_PER_SECOND, Clock, Phase
 from framework.errors import CarrybookError, LedgerError, OrderRefused, Rejection, ScenarioError
 from framework.events import (
@@ -30,12 +30,11 @@ from framework.events import (
     TransferSent,
     Unstaked,
 )
-from framework.ledger import Written, write_out
+from framework.ledger import write_out
 from framework.logs import debugging, log
-from framework.market import At, Floats, Market
+from framework.market import Floats, Market
 from framework.mistakes import checked_answer, located, mistakes_told
 from framework.orders import (
-    Close,
     Deposit,
     Move,
     MoveTokens,
@@ -48,8 +47,8 @@ from framework.orders import (
 )
 from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, event_of
-from framework.units import USDC, Asset
-from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Bridge, Dated, Leg, Venue, Way
+from framework.units import USDC
+from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue, Way
 
 FIRST_WINDOW = 512
 """Rows that are watched at once in the beginning; the window doubles while nobody acts."""
@@ -205,7 +204,7 @@ class Simulation:
 
 
 class Watchers:
-    """What may happen after a row: acts of venues and conditions of the strategy, each watched over a window of rows."""
+    """What may happen after a row: acts of venues and conditions of the strategy, each watched over many rows."""
 
     def __init__(self, books: Books, conditions: Sequence[Condition]) -> None:
         self._books = books
@@ -256,7 +255,7 @@ class Watchers:
 
     def acting(self, row: int) -> list[tuple[Standing, Act]]:
         """The acts that are due after a row."""
-        return [(each.standing, each.act) for each in self._acts if each.act and each.first(row) == row]
+        return [(each.standings[0], each.act) for each in self._acts if each.act and each.first(row) == row]
 
     def holding(self, row: int) -> list[Condition]:
         """The conditions that hold after a row."""
@@ -266,7 +265,18 @@ class Watchers:
 class Watcher:
     """One act or one condition: the rows of a window in which it is due, until a venue behind it changes."""
 
-    __slots__ = ("_books", "_hits", "_place", "_versions", "act", "by_row", "condition", "standing", "standings", "until")
+    __slots__ = (
+        "_books",
+        "_hits",
+        "_place",
+        "_versions",
+        "act",
+        "by_row",
+        "condition",
+        "standing",
+        "standings",
+        "until",
+    )
 
     def __init__(
         self,
@@ -288,10 +298,7 @@ class Watcher:
 
     def changed(self) -> bool:
         """Whether what is behind it has changed since it was last looked at."""
-        for each, known in zip(self.standings, self._versions, strict=True):
-            if each.version != known:
-                return True
-        return False
+        return [each.version for each in self.standings] != self._versions
 
     def watch(self, stretch: Stretch) -> None:
         """Find all rows of a stretch in which it is due."""
@@ -371,7 +378,7 @@ class Execution:
             return own(order, cause) if own else self._fill(order, cause)
         except Rejection as why:
             books.rollback()
-            venue = getattr(order, "venue", None) or getattr(order, "source", "")
+            venue = str(getattr(order, "venue", None) or getattr(order, "source", ""))
             event = Rejected(venue=venue, order=str(order), reason=str(why), price=books.price_of(""))
             return self._commit(event, cause).event
         except LedgerError as error:
@@ -411,9 +418,7 @@ class Execution:
             )
         return self._commit(event, None)
 
-    def _liquidated(
-        self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float
-    ) -> Liquidated:
+    def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
         books, long = self._books, before.size >= 0
         coin = standing.venue.coins[0] if standing.venue.coins else ""
         extreme = books.market.price_column(coin, ("low" if long else "high") if act.prices == "adverse" else "close")
@@ -550,7 +555,13 @@ class Execution:
         return amount
 
     def _carry(
-        self, order: Order, cause: Entry | None, source: Standing | None, target: Standing | None, amount: int, kind: str
+        self,
+        order: Order,
+        cause: Entry | None,
+        source: Standing | None,
+        target: Standing | None,
+        amount: int,
+        kind: str,
     ) -> Event:
         """Send money from a venue, or the wallet where there is none, to another; it counts for neither on the way."""
         books = self._books
@@ -586,9 +597,7 @@ class Execution:
         )
         self._last_order[near] = len(books.journal) - 1
         if at_once:
-            arrived = TransferArrived(
-                venue=far, counterparty=near, amount=amount, fee=passage.arriving, price=price
-            )
+            arrived = TransferArrived(venue=far, counterparty=near, amount=amount, fee=passage.arriving, price=price)
             self._commit(arrived, sent)
             self._last_order[far] = len(books.journal) - 1
             return sent.event
@@ -604,9 +613,7 @@ class Execution:
         self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
         return sent.event
 
-    def _arrived(
-        self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int
-    ) -> Entry:
+    def _arrived(self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int) -> Entry:
         books, event = self._books, sent.event
         assert isinstance(event, TransferSent)
         books.begin(target.venue if target else None, order)
@@ -627,7 +634,7 @@ class Execution:
         return entry
 
     def _returned(self, sent: Entry, order: Order, source: Standing | None, amount: int) -> Entry:
-        """Money that could not get through, or that its target no longer takes: it goes back, at least to the wallet."""
+        """Money that could not get through, or that its target does not take: it goes back, or to the wallet."""
         books, event = self._books, sent.event
         assert isinstance(event, TransferSent)
         books.rollback()
@@ -641,13 +648,17 @@ class Execution:
         )
         return self._commit(failed, sent)
 
-    def _into(self, standing: Standing | None, source: Account, amount: int, kind: str, *, wallet: bool = False) -> None:
+    def _into(
+        self, standing: Standing | None, source: Account, amount: int, kind: str, *, wallet: bool = False
+    ) -> None:
         if standing is not None:
             standing.venue.receive(self._books, source, amount, kind)
         elif wallet:
             self._books.transfer(CASH, source, amount, kind)
 
-    def _out_of(self, standing: Standing | None, target: Account, amount: int, kind: str, *, wallet: bool = False) -> None:
+    def _out_of(
+        self, standing: Standing | None, target: Account, amount: int, kind: str, *, wallet: bool = False
+    ) -> None:
         if not amount:
             return
         if standing is not None:
@@ -671,9 +682,7 @@ class Execution:
         if source is target:
             books.refuse(f"target is {said(order.target)}; expected another venue than the source")
         books.transfer(target, source, size, "transfer")
-        event = OrderFilled(
-            venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size
-        )
+        event = OrderFilled(venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size)
         self._commit(event, cause)
         self._last_order[order.source] = len(books.journal) - 1
         return event
@@ -686,9 +695,7 @@ class Execution:
         if penalties is None:
             books.refuse(f"venue is {said(order.venue)}; expected a venue that takes penalties")
         standing.venue.pay(books, penalties, amount, "liquidation_penalty")
-        event = OrderFilled(
-            venue=order.venue, order="penalty", price=books.price_of(""), amount=amount, charged=amount
-        )
+        event = OrderFilled(venue=order.venue, order="penalty", price=books.price_of(""), amount=amount, charged=amount)
         self._commit(event, cause)
         self._last_order[order.venue] = len(books.journal) - 1
         return event
@@ -707,7 +714,7 @@ class Figures:
 
 @frozen
 class Passage:
-    """The way of one sum: what is paid on leaving and on arriving in atomic units, how long it takes, whether it fails."""
+    """The way of one sum: what is paid on leaving and on arriving in atomic units, how long it takes, if it fails."""
 
     leaving: int
     arriving: int
@@ -815,7 +822,7 @@ def _title(method: str) -> str:
 
 def _debug(entry: Entry) -> None:
     event = entry.event
-    values = {each.name: getattr(event, each.name) for each in type(event).__attrs_attrs__}  # type: ignore[attr-defined]
+    values = {each.name: getattr(event, each.name) for each in type(event).__attrs_attrs__}
     for name in ("event", "cause"):
         values.pop(name, None)
     log.debug(event.kind, transfers=len(entry.transfers), **{**values, "at_ns": entry.at_ns})
