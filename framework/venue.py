@@ -134,12 +134,13 @@ class Dated:
             raise ValueError("expected the dates of a rule in their order, each once")
 
     @classmethod
-    def of(cls, table: Iterable[Mapping[str, Any]]) -> "Dated":
+    def of(cls, table: Iterable[object]) -> "Dated":
         """A rule from a scenario's list of tables; raises `ValueError`."""
-        rows = list(table)
-        for row in rows:
-            if not isinstance(row, Mapping) or set(row) != {"since", "value"}:
+        rows = []
+        for row in table:
+            if not isinstance(row, dict) or set(row) != {"since", "value"}:
                 raise ValueError(f"{row!r}; expected a table with `since` and `value`")
+            rows.append(row)
         return cls([row["since"] for row in rows], [row["value"] for row in rows])
 
     def at(self, at_ns: int) -> Any:  # noqa: ANN401  (a rule of any type)
