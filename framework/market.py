@@ -121,9 +121,7 @@ class Market:
         for name, column in self.columns.items():
             if column.shape != self.at_ns.shape:
                 raise MarketError(f"column {name} has shape {column.shape}; the table has {len(self)} rows")
-        for name in PRICES:
-            if name not in self.columns:
-                raise MarketError(f"the market has no column {name!r}; prices need {', '.join(PRICES)}")
+        self._check_prices()
         check_columns(self.columns, lambda name, index: f"{self.cell(name, index)}, column {name}")
         object.__setattr__(self, "years", (self.at_ns + TICK_NS - self.open_ns) / NS_PER_YEAR)
 
@@ -170,6 +168,97 @@ class Market:
         """Where one cell came from, as `file:row`."""
         source = self.sources.get(column)
         return source.cell(index) if source else f"row {index + 1}"
+
+    def _check_prices(self) -> None:
+        """Refuse a coin without all its prices; the first coin with columns of its own is the market's, if none is."""
+        coins = tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.columns if name.endswith(".close")))
+        plain = any(name in self.columns for name in PRICES) or not coins
+        for coin in (*(("",) if plain else ()), *coins):
+            for name in PRICES:
+                column = f"{coin}.{name}" if coin else name
+                if column not in self.columns:
+                    raise MarketError(f"the market has no column {column!r}; prices need {', '.join(PRICES)}")
+        if not plain and not self.coin:
+            object.__setattr__(self, "coin", coins[0])
+
+    def _check_times(self) -> None:
+        if not len(self.at_ns):
+            raise MarketError("the market table has no rows")
+        if self.open_ns.shape != self.at_ns.shape:
+            raise MarketError(f"the table has {len(self.open_ns)} opening and {len(self.at_ns)} closing times")
+        for index in np.flatnonzero(self.open_ns > self.at_ns)[:1]:
+            raise MarketError(f"row {index + 1} closes before it opens")
+        for index in np.flatnonzero(self.open_ns[1:] <= self.at_ns[:-1])[:1]:
+            raise MarketError(f"row {index + 2} opens before row {index + 1} has closed; expected rows in time order")
+
+
+def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str]) -> None:
+    """Refuse what no market can say: values that are not finite, prices at or below 0 or outside low and high.
+
+    Raises `MarketError` for the first such cell; `place` names it from its column and index.
+    """
+
+    def refuse(name: str, wrong: NDArray[np.bool_], expected: str) -> None:
+        for index in np.flatnonzero(wrong)[:1]:
+            raise MarketError(f"{place(name, int(index))}: {columns[name][index]}; expected {expected}")
+
+    for name, column in columns.items():
+        refuse(name, ~np.isfinite(column), "a finite number")
+    for name, price in columns.items():
+        coin, _, last = name.rpartition(".")
+        roles = (".mark", ".oracle")
+        if last in PRICES or coin.endswith(roles) or name.endswith(("_open", "_close", *roles)):
+            refuse(name, price <= 0, "a rate above 0" if "_rate_" in name else "a price above 0")
+            refuse(name, price < LEAST_PRICE, f"a price of {LEAST_PRICE:g} or more, which the books can count exactly")
+        if last != "low" or f"{name.removesuffix('low')}high" not in columns:
+            continue
+        among = name.removesuffix("low")
+        low, high = price, columns[f"{among}high"]
+        refuse(name, low > high, "a low that is not above the high")
+        inner = (f"{among}open", f"{among}close") if not coin.endswith(roles) else (coin,)
+        for each in inner:
+            if each in columns:
+                refuse(each, (columns[each] < low) | (columns[each] > high), "a price within low and high")
+
+
+def price_column(self, coin: Asset | str, at: PriceAt = "close", role: Role = "price") -> str:
+        """The column of a coin's price; see the function `price_column`."""
+        return price_column(self.columns, coin, at, role, self.coin)
+
+    def floats(self, column: str) -> list[float]:
+        """A column as floats of Python, which are quicker one at a time."""
+        return self.cached(("floats", column), self[column].tolist)
+
+    def date(self, index: int) -> str:
+        """The UTC date on which a row opens."""
+        return utc(int(self.open_ns[index])).date().isoformat()
+
+    def when(self, index: int) -> str:
+        """When a row opens, in UTC: its date, and the time of day where not every row opens at midnight."""
+        by_day = self.cached("by day", lambda: not (self.open_ns % NS_PER_DAY).any())
+        return self.date(index) if by_day else f"{utc(int(self.open_ns[index])):%Y-%m-%d %H:%M}"
+
+    def rows(self, start: int, stop: int) -> str:
+        """Rows `start` to `stop - 1` as people count them, with when they open."""
+        first, last = self.when(start), self.when(stop - 1)
+        return f"row {stop} ({first})" if stop - start == 1 else f"rows {start + 1} to {stop} ({first} to {last})"
+
+    def cell(self, column: str, index: int) -> str:
+        """Where one cell came from, as `file:row`."""
+        source = self.sources.get(column)
+        return source.cell(index) if source else f"row {index + 1}"
+
+    def _check_prices(self) -> None:
+        """Refuse a coin without all its prices; the first coin with columns of its own is the market's, if none is."""
+        coins = tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.columns if name.endswith(".close")))
+        plain = any(name in self.columns for name in PRICES) or not coins
+        for coin in (*(("",) if plain else ()), *coins):
+            for name in PRICES:
+                column = f"{coin}.{name}" if coin else name
+                if column not in self.columns:
+                    raise MarketError(f"the market has no column {column!r}; prices need {', '.join(PRICES)}")
+        if not plain and not self.coin:
+            object.__setattr__(self, "coin", coins[0])
 
     def _check_times(self) -> None:
         if not len(self.at_ns):

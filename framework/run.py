@@ -7,7 +7,7 @@ import numpy as np
 from attrs import field, frozen
 
 from framework.accounts import Account
-from framework.books import STATE, Standing
+from framework.books import Standing
 from framework.events import Event
 from framework.ledger import EventLog, Ledger, Written
 from framework.market import At, Floats, Market
@@ -26,6 +26,7 @@ class Curve:
     equity_usd_by_venue: dict[str, Floats]
     size_by_venue: dict[str, Floats]
     delta_by_venue: dict[str, Floats]
+    """Coins as which position and tokens together move; of a venue with several coins in those of the market's coin."""
 
     @classmethod
     def of(cls, market: Market, written: Written, standings: Sequence[Standing]) -> "Curve":
@@ -36,13 +37,12 @@ class Curve:
             return written.path(account, market, moved) / account.asset.scale
 
         states = {each.name: each.by_row(units) for each in standings}
-        size, equity, delta = (STATE.index(name) for name in ("size", "equity", "delta"))
         return cls(
             cash_usd=units(CASH),
             transit_usd=units(IN_TRANSIT),
-            equity_usd_by_venue={name: state[equity] for name, state in states.items()},
-            size_by_venue={name: state[size] for name, state in states.items()},
-            delta_by_venue={name: state[delta] for name, state in states.items()},
+            equity_usd_by_venue={name: state["equity"] for name, state in states.items()},
+            size_by_venue={name: state["size"] for name, state in states.items()},
+            delta_by_venue={name: state["delta"] for name, state in states.items()},
         )
 
     @cached_property

@@ -419,8 +419,9 @@ class Execution:
         return self._commit(event, None)
 
     def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
-        books, long = self._books, before.size >= 0
-        coin = standing.venue.coins[0] if standing.venue.coins else ""
+        books, coins = self._books, standing.venue.coins
+        coin = coins[0] if coins else ""
+        long = before.size >= 0
         extreme = books.market.price_column(coin, ("low" if long else "high") if act.prices == "adverse" else "close")
         position = sum(books[each] for each in standing.venue.position_accounts())
         return Liquidated(

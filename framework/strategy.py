@@ -253,7 +253,7 @@ class NoPosition:
     def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
         """Also true where money is left there and no position."""
         projection = stretch.projections.get(self.venue)
-        return stretch.all_rows(True) if projection is None else projection.size == 0
+        return stretch.all_rows(True) if projection is None else projection.notional_usd == 0
 
 
 @frozen

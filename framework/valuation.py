@@ -481,7 +481,7 @@ def _liquidation(event: Liquidated, date: str, price: float) -> LogLine:
         venue=event.venue,
         penalty_usd=USDC.units(event.penalty),
         bad_debt_usd=USDC.units(event.bad_debt),
-        fees_usd=USDC.units(event.fee) if event.closed else None,
+        fees_usd=USDC.units(event.fee) if event.closed or event.fee else None,
     )
 
 
