@@ -233,11 +233,12 @@ class Watchers:
         stale = [each for each in self._all if each.until <= row or each.changed()]
         if one_by_one and stale and all(each.by_row for each in stale):
             fresh = [each for each in self._all if each not in stale]
+            due = min([each.first(row) for each in fresh], default=stop)
             last = min([stop, row + one_by_one, *(each.until for each in fresh)])
             while row < last:
                 self._books.settle(row + 1)
                 hits = [each.look(row) for each in stale]
-                if True in hits or any(each.first(row) == row for each in fresh):
+                if row == due or True in hits:
                     return [row], row + 1
                 row += 1
             if row >= stop:
