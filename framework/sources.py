@@ -9,8 +9,9 @@ from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
 from framework.data.raw import Raw
 from framework.data.readers import READERS, options_of
+from framework.data.samples import Kind
 from framework.data.series import Fill, Joining, Series, spliced
-from framework.data.store import Kind, Store
+from framework.data.store import Store
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
 from framework.scenario import MarketSpec, SourceSpec, StoredSpec

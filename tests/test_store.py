@@ -17,8 +17,10 @@ from framework.data.fetching import binance, defillama, drift, hyperliquid, jito
 from framework.data.fetching.client import Client, Pace
 from framework.data.fetching.feed import Fetch
 from framework.data.gaps import holes
+from framework.data.provenance import Asked
+from framework.data.samples import Kind, Samples
 from framework.data.series import Fill, Joining, Series
-from framework.data.store import Asked, Kind, Samples, Store
+from framework.data.store import Store
 from framework.errors import CarrybookError, MarketError, StoreError
 from framework.scenario import MarketSpec, Scenario
 from framework.sources import load_market
@@ -376,7 +378,7 @@ def test_daily_samples_hold_on_in_hourly_rows_when_told_to(store):
 def test_candles_of_another_market_are_a_level_of_the_row(store):
     """The close of a token beside the coin's, from a series of its own."""
     fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
-    other = [row | {"i": "4h"} for row in sources.candles(10, "4h", close=110.0)]
+    other = [row | {"s": "JITOSOL"} for row in sources.candles(10, "4h", close=110.0)]
     fetched(store, sources.hyperliquid(other, []), hyperliquid.Candles(coin="JITOSOL", interval="4h"))
     market = load_market(spec(series={"jitosol_close": "hyperliquid:JITOSOL:4h"}), None)
     assert market["jitosol_close"].tolist() == [110.0] * 10
