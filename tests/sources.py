@@ -167,7 +167,7 @@ def payments(days: int) -> list[dict]:
 
 
 def hyperliquid(prices: list[dict], funding: list[dict], page: int = 500) -> Callable[[Asked], object]:
-    """Hyperliquid's info API over these rows, at most `page` of them at once."""
+    """Hyperliquid's info API over these rows, at most `page` of them at once, for whatever coin is asked."""
 
     def speak(asked: Asked) -> object:
         if asked.body["type"] == "fundingHistory":
@@ -179,7 +179,8 @@ def hyperliquid(prices: list[dict], funding: list[dict], page: int = 500) -> Cal
                 "t",
             )
         until = wanted.get("endTime", 1 << 60)
-        return [row for row in rows if wanted["startTime"] <= row[key] <= until][:page]
+        name = {"coin" if key == "time" else "s": wanted["coin"]}
+        return [row | name for row in rows if wanted["startTime"] <= row[key] <= until][:page]
 
     return speak
 
@@ -270,7 +271,8 @@ def binance(prices: list[dict], funding: list[dict], page: int = 1000) -> Callab
         if asked.path.endswith("klines"):
             rows = [row for row in prices if first <= row["t"] <= last and row["i"] == asked.query["interval"]]
             return [[*(row[key] for key in "tohlcvT"), "0", 1, "0", "0", "0"] for row in rows][:page]
-        return [row for row in funding if first <= row["fundingTime"] <= last][:page]
+        name = {"symbol": asked.query["symbol"]}
+        return [row | name for row in funding if first <= row["fundingTime"] <= last][:page]
 
     return speak
 

@@ -4,6 +4,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
+from framework.clock import INTERVALS_NS
 from framework.data.series import Fill, Floats, Ints, Joining, Series
 from framework.errors import MarketError
 from framework.market import PRICES, utc
@@ -68,6 +69,16 @@ def holes(
     if end_ns is not None and (missing := -((int(time_ns[-1]) - end_ns) // ends[1]) - 1) > 0:
         found.append(Hole(int(time_ns[-1]), end_ns, missing, ends[1]))
     return found
+
+
+def usual_step(time_ns: Ints) -> int | None:
+    """The step between times that is there most often, or a whole interval close to the middle one, nanoseconds."""
+    if len(time_ns) < 2:
+        return None
+    steps, counts = np.unique(np.diff(time_ns), return_counts=True)
+    middle = float(np.median(np.diff(time_ns)))
+    near = [span for span in INTERVALS_NS.values() if abs(middle - span) < span / 50]
+    return near[0] if near else int(steps[counts.argmax()])
 
 
 def filled(series: Series, open_ns: Ints, spans_ns: Ints, start_ns: int, end_ns: int) -> tuple[Series, Flags]:

@@ -1,35 +1,46 @@
 """Inspection of data before anything trusts them: what a series of the store, or any file of samples, has wrong."""
 
+import csv
+import io
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import Factory, frozen
 
-from framework.clock import INTERVALS_NS
-from framework.data.gaps import Hole, holes
-from framework.data.raw import YEARS, Raw
+from framework.data.gaps import Hole, holes, usual_step
+from framework.data.plausibility import Level, Measure, doubts, measure_of
+from framework.data.raw import DATE, MS_RANGE, NS_PER_MS, Raw, number, shown
 from framework.data.series import Floats, Ints
 from framework.data.store import Store
 from framework.errors import MarketError
-from framework.market import utc
+from framework.market import PRICES, utc
 
 TIMES = (
     "time", "timestamp", "date", "hourBucket", "t", "ts", "time_utc", "fundingTime", "date_utc",
     "last_funding_time_utc", "epoch_start_utc_est",
 )  # fmt: skip
 """What a column of times is called, the likeliest first."""
-PRICE_NAMES = ("price", "open", "high", "low", "close")
-RATE_NAMES = ("rate", "apy", "apr", "apybase", "apyreward", "apybaseborrow")
-"""How the names of prices and of yearly or periodic rates end in files, in lower case."""
-UNITS_NS = ((10**17, 1), (10**14, 10**3), (10**11, 10**6), (0, 10**9))
+IN_MS, IN_TEXT = ("t", "time"), ("timestamp", "hourBucket", "date")
+"""Keys of JSON under which a scenario's readers expect milliseconds, and those under which they expect text."""
+LETTERS = {"open": "o", "high": "h", "low": "l", "close": "c"}
+"""How Hyperliquid's candles abbreviate prices."""
+UNITS_NS = ((10**17, 1), (10**14, 10**3), (10**11, 10**6), (10**8, 10**9))
 """Numbers at or above the first are times in units of the second: nanoseconds, microseconds, milliseconds, seconds."""
-JUMP = 5.0
-"""A price that changes by more than this factor from one sample to the next is in another unit, or wrong."""
-PERCENT = 0.5
-"""A rate beyond this in the middle is in percent."""
+RANGE_NS = range(MS_RANGE.start * NS_PER_MS, MS_RANGE.stop * NS_PER_MS)
+
+
+@frozen
+class Finding:
+    """Something wrong, by the name of the check that found it."""
+
+    check: str
+    words: str
+    level: Level = Level.ERROR
 
 
 @frozen(eq=False)
@@ -42,31 +53,30 @@ class Rows:
     columns: dict[str, Floats]
     every_ns: int | None = None
     changing: bool = False
-    prices: frozenset[str] = frozenset()
-    rates: frozenset[str] = frozenset()
-    """Columns in USD, and columns that are fractions."""
+    measures: Mapping[str, Measure] = Factory(dict)
+    """What each column measures, where that is known."""
     late: Ints | None = None
     """How far each time lies beyond what its source allows, nanoseconds; 0 for most."""
     untold: Ints | None = None
     """Rows, by index, that no line of provenance speaks of."""
+    found: tuple[Finding, ...] = ()
+    """What was wrong with cells as they were read."""
+    newest_first: bool = False
+    """Whether the newest sample may come first."""
 
     def place(self, index: int) -> str:
         """A sample as `row N, time`."""
         return f"row {self.row[index]}, {utc(int(self.time_ns[index])).isoformat()}"
 
+    @property
+    def step_ns(self) -> int | None:
+        """How often samples come: as their source says, or as they mostly do."""
+        return self.every_ns or usual_step(np.unique(self.time_ns))
+
     def holes(self) -> list[Hole]:
         """Where samples are missing, by the usual step between them."""
         times = np.unique(self.time_ns)
-        every_ns = self.every_ns or _usual(times)
-        return holes(times, every_ns, changing=self.changing) if every_ns else []
-
-
-@frozen
-class Finding:
-    """Something wrong, by the name of the check that found it."""
-
-    check: str
-    words: str
+        return holes(times, self.step_ns, changing=self.changing) if self.step_ns else []
 
 
 def of_store(store: Store, series: str) -> Rows:
@@ -85,8 +95,7 @@ def of_store(store: Store, series: str) -> Rows:
         samples.columns,
         every_ns=kind.every_ns,
         changing=kind.changing,
-        prices=frozenset(name for name, unit in kind.units.items() if unit == "USD"),
-        rates=frozenset(name for name, unit in kind.units.items() if unit.startswith("fraction")),
+        measures={name: measure_of(unit) for name, unit in kind.units.items()},
         late=np.maximum(times % kind.grid_ns - kind.lag_ns, 0) if kind.grid_ns else None,
         untold=np.flatnonzero(~told),
     )
@@ -94,51 +103,77 @@ def of_store(store: Store, series: str) -> Rows:
 
 def of_file(path: Path) -> Rows:
     """A CSV file with a header, or a JSON array of objects; raises `MarketError`."""
-    import pandas as pd  # noqa: PLC0415  (a file is seldom inspected)
-
     raw = Raw.read(path)
-    first = 1
-    if path.suffix == ".csv":
-        try:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
-        except ValueError as error:
-            raise MarketError(f"{path}: not CSV ({error}); expected a header and comma-separated lines") from None
-        first = 2
-    else:
-        frame = pd.DataFrame(raw.objects())
-    known = next((name for name in TIMES if name in frame), None)
-    if known is None or not len(frame):
-        raise MarketError(
-            f"{path}: {len(frame)} rows of {', '.join(map(str, frame))}; expected one of {', '.join(TIMES)}"
-        )
-    row = np.arange(first, first + len(frame), dtype=np.int64)
-    cells = frame[known].tolist()
+    is_csv = path.suffix == ".csv"
+    table, row, found = _lines(raw) if is_csv else _objects(raw)
+    known = next((name for name in TIMES if name in table), None)
+    if known is None or not len(row):
+        there = ", ".join(table).encode("unicode_escape").decode()[:200]
+        raise MarketError(f"{path}: {len(row)} rows of {there}; expected one of {', '.join(TIMES)}")
+    cells = table.pop(known)
     times = np.array([_time_ns(cell, f"{path.name}, row {row[at]}") for at, cell in enumerate(cells)], np.int64)
-    columns = {str(name): numbers for name in frame if name != known and (numbers := _numbers(frame[name].tolist()))}
-    return Rows(
-        path.name,
-        times,
-        row,
-        {name: np.array(values) for name, values in columns.items()},
-        prices=frozenset(name for name in columns if name.lower().endswith(PRICE_NAMES)),
-        rates=frozenset(name for name in columns if name.lower().endswith(RATE_NAMES)),
-    )
+    found += _forms(cells, row, known, is_csv=is_csv)
+    columns: dict[str, Floats] = {}
+    measures: dict[str, Measure] = {}
+    for name, each in table.items():
+        measures[name] = _measure(name, path.name, list(table), is_csv=is_csv)
+        values, wrong = _numbers(each, certain=measures[name] is not Measure.OTHER)
+        if values is not None:
+            columns[name] = values
+        for at in wrong:
+            place = f"row {row[at]}, {utc(int(times[at])).isoformat()}, column {name}"
+            found.append(Finding("not a number", f"{place}: {shown(each[at])}; expected a number such as 0.0001"))
+    newest_first = known == "hourBucket"
+    return Rows(path.name, times, row, columns, measures=measures, found=tuple(found), newest_first=newest_first)
+
+
+Table = tuple[dict[str, list[Any]], Ints, list[Finding]]
+"""Cells by column, the rows of the file in which they stand, and what is wrong with the form of the file."""
+
+
+def _lines(raw: Raw) -> Table:
+    """The lines of a CSV file below its header."""
+    try:
+        header, *lines = csv.reader(io.StringIO(raw.text(), newline=""))
+    except (csv.Error, ValueError) as error:
+        why = error if isinstance(error, csv.Error) else "empty"
+        raise MarketError(f"{raw.file}: not CSV ({why}); expected a header and comma-separated lines") from None
+    found = [
+        Finding("header", f"{raw.file}, row 1: column {name} twice; expected distinct names")
+        for name in dict.fromkeys(header)
+        if header.count(name) > 1
+    ]
+    whole = [at for at, line in enumerate(lines) if len(line) == len(header)]
+    found += [
+        Finding("cells", f"row {at}: {len(line)} cells; expected {len(header)}")
+        for at, line in enumerate(lines, start=2)
+        if len(line) != len(header)
+    ]
+    table = {name: [lines[at][index] for at in whole] for index, name in enumerate(header)}
+    return table, np.array(whole, dtype=np.int64) + 2, found
+
+
+def _objects(raw: Raw) -> Table:
+    """The objects of a JSON array."""
+    objects = raw.objects()
+    names = dict.fromkeys(name for each in objects for name in each)
+    table = {name: [each.get(name) for each in objects] for name in names}
+    return table, np.arange(1, len(objects) + 1, dtype=np.int64), []
 
 
 def findings(samples: Rows) -> Iterator[Finding]:
     """Everything that is wrong with the samples, check by check."""
+    yield from samples.found
     yield from _order(samples)
     for hole in samples.holes():
         yield Finding("gap", f"{samples.name}: {hole}")
+    told = {finding.words.partition(": ")[0] for finding in samples.found}
     for name, values in samples.columns.items():
         for index in np.flatnonzero(~np.isfinite(values)).tolist():
-            yield Finding("not finite", f"{samples.place(index)}, column {name}: {values[index]}")
-        if name in samples.prices:
-            yield from _prices(samples, name, values)
-        elif name in samples.rates and len(values):
-            middle = float(np.nanmedian(np.abs(values)))
-            if middle > PERCENT:
-                yield Finding("units", f"column {name}: {middle:.4g} in the middle; for a rate that looks like percent")
+            place = f"{samples.place(index)}, column {name}"
+            if place not in told:
+                yield Finding("not finite", f"{place}: {values[index]}")
+    yield from _implausible(samples)
     yield from _candles(samples)
     if samples.late is not None:
         for index in np.flatnonzero(samples.late).tolist():
@@ -148,13 +183,28 @@ def findings(samples: Rows) -> Iterator[Finding]:
     if samples.untold is not None:
         for index in samples.untold[:1].tolist():
             words = f"{len(samples.untold)} samples of which no request is on record"
-            yield Finding("provenance", f"{samples.place(index)}: the first of {words}")
+            yield Finding("provenance", f"{samples.place(index)}: the first of {words}", Level.WARNING)
+
+
+def _implausible(samples: Rows) -> Iterator[Finding]:
+    """Values that their column cannot have, or only seldom has."""
+    order = np.argsort(samples.time_ns, kind="stable")
+    columns = {name: values[order] for name, values in samples.columns.items()}
+    measures = dict(samples.measures)
+    if not set(PRICES) <= columns.keys() and set(LETTERS.values()) <= columns.keys():
+        columns |= {price: columns.pop(letter) for price, letter in LETTERS.items()}
+        measures |= dict.fromkeys(PRICES, Measure.PRICE)
+    for doubt in doubts(samples.time_ns[order], columns, measures, samples.step_ns):
+        column = f"column {doubt.column}"
+        place = column if doubt.index is None else f"{samples.place(int(order[doubt.index]))}, {column}"
+        yield Finding(doubt.check, f"{place}: {doubt.words}", doubt.level)
 
 
 def _order(samples: Rows) -> Iterator[Finding]:
     steps = np.diff(samples.time_ns)
     if len(steps) and (steps <= 0).all() and (steps < 0).any():
-        yield Finding("order", f"{samples.name}: newest first; expected time order")
+        level = Level.WARNING if samples.newest_first else Level.ERROR
+        yield Finding("order", f"{samples.name}: newest first; expected time order", level)
     else:
         for index in np.flatnonzero(steps < 0).tolist():
             yield Finding("order", f"{samples.place(index + 1)}: earlier than row {samples.row[index]}")
@@ -164,65 +214,86 @@ def _order(samples: Rows) -> Iterator[Finding]:
         yield Finding("duplicate", f"{samples.place(here)}: the same time as row {samples.row[before]}")
 
 
-def _prices(samples: Rows, name: str, values: Floats) -> Iterator[Finding]:
-    for index in np.flatnonzero(values <= 0).tolist():
-        yield Finding("price", f"{samples.place(index)}, column {name}: {values[index]}; expected more than 0")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        change = np.abs(np.diff(np.log(np.where(values > 0, values, np.nan))))
-    for index in np.flatnonzero(change > math.log(JUMP)).tolist():
-        words = f"{values[index + 1]} after {values[index]}; a change by more than {JUMP:g} times: other units?"
-        yield Finding("units", f"{samples.place(index + 1)}, column {name}: {words}")
-
-
 def _candles(samples: Rows) -> Iterator[Finding]:
-    if not {"open", "high", "low", "close"} <= samples.columns.keys():
-        return
-    opened, high, low, close = (samples.columns[name] for name in ("open", "high", "low", "close"))
-    wrong = (low > np.minimum(opened, close)) | (high < np.maximum(opened, close))
-    for index in np.flatnonzero(wrong).tolist():
-        yield Finding("price", f"{samples.place(index)}: open or close is not within low and high")
+    for names in (PRICES, tuple(LETTERS.values())):
+        if set(names) <= samples.columns.keys():
+            opened, high, low, close = (samples.columns[name] for name in names)
+            wrong = (low > np.minimum(opened, close)) | (high < np.maximum(opened, close))
+            for index in np.flatnonzero(wrong).tolist():
+                yield Finding("price", f"{samples.place(index)}: open or close is not within low and high")
 
 
-def _usual(times: Ints) -> int | None:
-    """The step that is there most often, or a whole interval close to the middle one where times are uneven."""
-    if len(times) < 2:
-        return None
-    steps, counts = np.unique(np.diff(times), return_counts=True)
-    middle = float(np.median(np.diff(times)))
-    near = [span for span in INTERVALS_NS.values() if abs(middle - span) < span / 50]
-    return near[0] if near else int(steps[counts.argmax()])
+def _measure(name: str, file: str, names: Sequence[str], *, is_csv: bool) -> Measure:
+    """What a column of a file measures, by its name and the file's."""
+    lower, about_funding = name.lower(), "funding" in file.lower()
+    if lower.endswith(("price", *PRICES)) or (name in LETTERS.values() and set(LETTERS.values()) <= set(names)):
+        return Measure.PRICE
+    if "oraclePriceTwap" in names or "cum" in lower or "count" in lower:
+        return Measure.OTHER  # Drift's own records have rates in USD for one coin
+    if "rate" in lower and ("funding" in lower or about_funding):
+        return Measure.FUNDING
+    if not is_csv and re.search(r"^apy(base|reward)|(lending|borrowing)rate$", lower):
+        return Measure.PERCENT
+    if lower.endswith(("apy", "apr", "apybase", "apyreward", "apybaseborrow")):
+        return Measure.YEARLY
+    return Measure.FRACTION if lower.endswith("rate") else Measure.OTHER
 
 
-def _numbers(cells: list[Any]) -> list[float] | None:
-    """Cells as floats, what is missing as not a number; None where a cell is no number, or all are missing."""
-    values = []
-    for cell in cells:
-        if cell is None or cell == "":
-            values.append(math.nan)
-            continue
-        try:
-            values.append(float(cell) if isinstance(cell, int | float | str) else float(str(cell)))
-        except ValueError:
-            return None
-    return values if not all(map(math.isnan, values)) else None
+def _numbers(cells: Sequence[Any], *, certain: bool) -> tuple[Floats | None, list[int]]:
+    """Cells as floats, NaN for what is missing or no number, and the indices of the cells that are no number.
+
+    A column that is text, or all missing, has no floats. It is text where fewer than half of its cells are numbers,
+    unless it is `certain` that it should have numbers.
+    """
+    missing = [cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)) for cell in cells]
+    values = np.array([math.nan if absent else number(cell) for cell, absent in zip(cells, missing, strict=True)])
+    told = [str(cell).strip().lower() in {"nan", "inf", "-inf", "infinity", "-infinity"} for cell in cells]
+    wrong = [index for index in np.flatnonzero(np.isnan(values)).tolist() if not missing[index] and not told[index]]
+    count = len(cells) - sum(missing)
+    if not count or (2 * len(wrong) > count and not certain):
+        return None, []
+    return values, wrong
+
+
+def _forms(cells: Sequence[Any], row: Ints, name: str, *, is_csv: bool) -> Iterator[Finding]:
+    """Times in a form that no reader of a scenario takes: the first of each kind, and how many there are."""
+    numeric = [index for index, cell in enumerate(cells) if math.isfinite(number(cell))]
+    if not is_csv:
+        in_ms = range(MS_RANGE.start, MS_RANGE.stop)
+        known = name in IN_MS
+        numeric = [at for at in numeric if name in IN_TEXT or (known and int(number(cells[at])) not in in_ms)]
+    for index in numeric[:1]:
+        expected = "milliseconds since 1970" if not is_csv and name in IN_MS else "text such as 2025-01-31T00:00:00Z"
+        words = f"row {row[index]}, column {name}: {shown(cells[index])}, the first of {len(numeric)} numbers"
+        yield Finding("times", f"{words}, which `run` refuses; expected {expected}")
+    dates = is_csv or name == "date"
+    naive = [index for index, cell in enumerate(cells) if isinstance(cell, str) and _is_naive(cell, dates=dates)]
+    for index in naive[:1]:
+        words = f"row {row[index]}, column {name}: {shown(cells[index])}, the first of {len(naive)} without a time zone"
+        yield Finding("times", f"{words}, which `run` refuses; expected an offset, such as 2025-01-31T00:00:00Z")
+
+
+def _is_naive(text: str, *, dates: bool) -> bool:
+    """Whether a text is a time without an offset; a date alone is one unless `dates` are times as well."""
+    if math.isfinite(number(text)) or (dates and DATE.fullmatch(text)):
+        return False
+    return datetime.fromisoformat(text).tzinfo is None
 
 
 def _time_ns(cell: object, place: str) -> int:
     """A time as it may be written: ISO 8601, a date, or a number since 1970 in a unit that its size shows."""
-    import pandas as pd  # noqa: PLC0415
-
-    try:
-        number = float(cell) if isinstance(cell, int | float | str) else math.nan
-    except ValueError:
-        number = math.nan
-    if math.isfinite(number) and number >= 10**8:
-        unit_ns = next(unit for least, unit in UNITS_NS if number >= least)
-        return int(cell) * unit_ns if isinstance(cell, int) else round(number * unit_ns)
-    try:
-        instant = pd.Timestamp(str(cell))
-        instant = instant.tz_localize("UTC") if instant.tzinfo is None else instant.tz_convert("UTC")
-    except (ValueError, OverflowError, AttributeError):
-        raise MarketError(f"{place}: {cell!r}; expected a time such as 2025-01-31T00:00:00Z") from None
-    if instant.year not in YEARS:  # which is not a number where there is no time
-        raise MarketError(f"{place}: {cell!r}; expected a time between {YEARS.start} and {YEARS.stop}")
-    return int(instant.as_unit("ns").value)
+    value = number(cell)
+    if math.isfinite(value) and value >= UNITS_NS[-1][0]:
+        unit_ns = next(unit for least, unit in UNITS_NS if value >= least)
+        at_ns = int(cell) * unit_ns if isinstance(cell, int) else round(value * unit_ns)
+    else:
+        try:
+            instant = datetime.fromisoformat(str(cell))
+            instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise MarketError(f"{place}: {shown(cell)}; expected a time such as 2025-01-31T00:00:00Z") from None
+        since = instant - datetime(1970, 1, 1, tzinfo=UTC)
+        at_ns = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    if at_ns not in RANGE_NS:
+        raise MarketError(f"{place}: {shown(cell)}; expected a time between 2010 and 2100")
+    return at_ns

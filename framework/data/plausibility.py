@@ -31,7 +31,7 @@ PERCENT = 0.5
 """A yearly rate beyond this in the middle is in percent."""
 MOST_PER_YEAR = 10.0
 """No lender has charged 1,000 % a year."""
-MOST = 1e15
+MOST = 1e24
 """A figure beyond this is nonsense, whatever it counts."""
 
 
@@ -76,8 +76,10 @@ def doubts(
 ) -> Iterator[Doubt]:
     """Everything implausible in samples in time order; values that are not finite are passed over."""
     for name, values in columns.items():
-        rule = RULES.get(measures.get(name, Measure.OTHER), _any)
-        for doubt in rule(time_ns, values, every_ns):
+        rule = RULES[measures.get(name, Measure.OTHER)]
+        with np.errstate(all="ignore"):  # values may be as large as floats go
+            found = list(rule(time_ns, values, every_ns))
+        for doubt in found:
             yield Doubt(doubt.check, doubt.level, doubt.words, doubt.index, name)
     if set(PRICES) <= columns.keys():
         yield from _wicks(columns)
@@ -88,8 +90,7 @@ def _prices(time_ns: Ints, values: Floats, _every_ns: int | None) -> Iterator[Do
         yield Doubt("price", Level.ERROR, f"{values[index]}; expected more than 0", index)
     for index in np.flatnonzero(values > MOST_USD).tolist():
         yield Doubt("price", Level.ERROR, f"{values[index]:g}; expected less than {MOST_USD:g}", index)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        change = np.abs(np.diff(np.log(np.where(values > 0, values, np.nan))))
+    change = np.abs(np.diff(np.log(np.where(values > 0, values, np.nan))))
     change[np.diff(time_ns) > APART_NS] = 0
     for index in np.flatnonzero(change > math.log(SWING)).tolist():
         far = change[index] > math.log(JUMP)
@@ -103,7 +104,7 @@ def _wicks(columns: Mapping[str, Floats]) -> Iterator[Doubt]:
     """Lows and highs far from the open and the close of their own candle."""
     opened, high, low, close = (columns[name] for name in PRICES)
     body_low, body_high = np.minimum(opened, close), np.maximum(opened, close)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         far = {"low": body_low / low, "high": high / body_high}
     for name, times in far.items():
         for index in np.flatnonzero(times > WICK).tolist():

@@ -61,7 +61,9 @@ class Raw:
         except json.JSONDecodeError as error:
             raise MarketError(f"{self.file}: not JSON, line {error.lineno}: {error.msg}; expected an array") from None
         except (ValueError, RecursionError) as error:
-            raise MarketError(f"{self.file}: not readable as JSON ({error}); expected an array of objects") from None
+            raise MarketError(
+                f"{self.file}: not readable as JSON ({str(error)[:SHOWN]}); expected an array of objects"
+            ) from None
         if isinstance(rows, dict) and isinstance(rows.get("data"), list):
             rows = rows["data"]
         if not isinstance(rows, list):

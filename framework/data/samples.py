@@ -100,9 +100,7 @@ def read_samples(path: Path) -> tuple[Kind, Samples]:
     if not len(samples) or (np.diff(time_ns) <= 0).any():
         raise refusal("its times are not in order, each once")
     if digest not in (None, samples.digest):
-        raise StoreError(
-            f"{path}: its values are not those that were written; expected it unchanged, or withdrawn and fetched again"
-        )
+        raise StoreError(f"{path}: its values were changed after they were stored; expected it fetched again")
     return kind, samples
 
 
