@@ -199,7 +199,8 @@ def drift(records: list[dict], key: str = "records") -> Callable[[Asked], object
     def speak(asked: Asked) -> object:
         year, month, day = map(int, asked.path.split("/")[-3:])
         first = int(datetime(year, month, day, tzinfo=UTC).timestamp())
-        rows = [row for row in records if first <= int(row["ts"]) < first + 86_400]
+        name = {"symbol": asked.path.split("/")[2]}
+        rows = [row | name for row in records if first <= int(row["ts"]) < first + 86_400]
         return {"success": True, key: rows, "meta": {"nextPage": None}}
 
     return speak

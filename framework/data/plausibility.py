@@ -191,6 +191,15 @@ RULES: Mapping[Measure, Callable[[Ints, Floats, int | None], Iterator[Doubt]]] =
 }
 
 
+def measure_of_column(name: str) -> Measure:
+    """What a column of a market measures, by its name."""
+    if name in PRICES or name.endswith(("_open", "_close")):
+        return Measure.PRICE
+    if name.endswith("funding_rate"):
+        return Measure.FUNDING
+    return Measure.YEARLY if name.endswith("_apy") else Measure.OTHER
+
+
 def measure_of(unit: str) -> Measure:
     """What a stored column measures, by its unit."""
     if unit == "USD" or unit.startswith("SOL per "):

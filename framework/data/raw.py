@@ -99,7 +99,9 @@ def finite(value: object, place: str) -> float:
         raise MarketError(f"{place}: missing; expected a number")
     found = number(value)
     if not math.isfinite(found):
-        raise MarketError(f"{place}: {shown(value)}; expected a finite number, written as digits such as 0.0001")
+        infinite = str(value).strip().lower().lstrip("+-") in {"nan", "inf", "infinity"}
+        expected = "a finite number" if infinite else "a number such as 0.0001"
+        raise MarketError(f"{place}: {shown(value)}; expected {expected}")
     return found
 
 

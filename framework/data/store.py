@@ -206,6 +206,7 @@ class Store:
             earlier := samples.time_ns[samples.time_ns <= start_ns]
         ):
             from_ns = int(earlier[-1])
+        cut = bool((samples.time_ns < from_ns).any())
         samples = samples.within(from_ns, end_ns)
         if not len(samples):
             first, last = utc(start_ns).date(), utc(end_ns - 1).date()
@@ -234,6 +235,7 @@ class Store:
             fill=fill,
             every_ns=kind.every_ns,
             changing=kind.changing,
+            cut=cut,
             effective=effective,
         )
 
