@@ -20,8 +20,8 @@ Cached = TypeVar("Cached")
 PRICES = ("open", "high", "low", "close")
 LEAST_PRICE = 1e-10
 """USD: with the seventeen digits of a float and the nine decimals of a token it has 36 decimals, and no more."""
-MOST = 1e15
-"""No price and no rate is larger, in whatever unit it was given."""
+MOST = 1e18
+"""No price, rate or volume is larger, in whatever unit it was given."""
 At = Literal["open", "close"]
 """Which price of a row holds: the one at which it opens, or the one at which it closes."""
 

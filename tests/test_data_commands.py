@@ -391,6 +391,20 @@ def test_days_are_withdrawn_with_a_reason_and_can_be_fetched_again(store, capsys
     assert len(store.withdrawn(FUNDING)) == 1
 
 
+def test_check_compares_prices_with_another_source(store, capsys):
+    """A series that is wrong by a factor throughout fits itself; beside another source of the coin it does not."""
+    fetch(capsys, "hyperliquid")
+    for close, code in ((99.0, 0), (111.0, 1)):
+        speak = sources.binance(sources.candles(3, "4h", close=close), [])
+        symbol = "SOLUSDT"
+        assert fetch(capsys, "binance", "--interval", "4h", "--symbol", symbol, speak=speak)[0] == 0
+        for series, times in (("binance:SOLUSDT:4h", "1.11"), ("hyperliquid:SOL:1h", "0.9009")):
+            found, printed, _ = carrybook(capsys, "data", "check", series)
+            assert found == code
+            assert (f"error: scale: {series}: closes are {times} times those of " in printed) is bool(code)
+        store.remove("binance:SOLUSDT:4h")
+
+
 def test_a_series_may_be_withdrawn_whole(store, capsys):
     """It is not there any more, and its provenance is; with nothing said as a reason nothing is done."""
     fetch(capsys, "hyperliquid")

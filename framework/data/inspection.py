@@ -15,6 +15,7 @@ from attrs import Factory, frozen
 from framework.data.gaps import Hole, holes, usual_step
 from framework.data.plausibility import Level, Measure, doubts, measure_of
 from framework.data.raw import DATE, MS_RANGE, NS_PER_MS, Raw, number, shown
+from framework.data.samples import Kind, Samples
 from framework.data.series import Floats, Ints
 from framework.data.store import Store
 from framework.errors import MarketError
@@ -31,6 +32,8 @@ LETTERS = {"open": "o", "high": "h", "low": "l", "close": "c"}
 """How Hyperliquid's candles abbreviate prices."""
 UNITS_NS = ((10**17, 1), (10**14, 10**3), (10**11, 10**6), (10**8, 10**9))
 """Numbers at or above the first are times in units of the second: nanoseconds, microseconds, milliseconds, seconds."""
+SHARED, APART = 5, 0.05
+"""Two sources of a coin's price are compared where they share so many closes, and may differ by this fraction."""
 RANGE_NS = range(MS_RANGE.start * NS_PER_MS, MS_RANGE.stop * NS_PER_MS)
 
 
@@ -98,7 +101,34 @@ def of_store(store: Store, series: str) -> Rows:
         measures={name: measure_of(unit) for name, unit in kind.units.items()},
         late=np.maximum(times % kind.grid_ns - kind.lag_ns, 0) if kind.grid_ns else None,
         untold=np.flatnonzero(~told),
+        found=tuple(_scale(store, kind, samples)),
     )
+
+
+def _scale(store: Store, kind: Kind, samples: Samples) -> Iterator[Finding]:
+    """Candles at other prices than those of the same coin from another source."""
+    if not kind.span_ns or "close" not in kind.units:
+        return
+    for series in store.ids():
+        if series == kind.series or _coin(series) != _coin(kind.series):
+            continue
+        other, theirs = store.read(series)
+        if not other.span_ns or "close" not in other.units:
+            continue
+        _, mine, yours = np.intersect1d(
+            samples.time_ns + kind.span_ns, theirs.time_ns + other.span_ns, return_indices=True
+        )
+        if len(mine) < SHARED:
+            continue
+        quotient = float(np.median(samples.columns["close"][mine] / theirs.columns["close"][yours]))
+        if abs(quotient - 1) > APART:
+            words = f"closes are {quotient:.4g} times those of {series}, in the middle of {len(mine)} at the same time"
+            yield Finding("scale", f"{kind.series}: {words}")
+
+
+def _coin(series: str) -> str:
+    """The coin of a stored series, by its id: SOL for `hyperliquid:SOL:1h` and `binance:SOLUSDT:1d`."""
+    return series.split(":")[1].removesuffix("USDT").removesuffix("-PERP")
 
 
 def of_file(path: Path) -> Rows:
