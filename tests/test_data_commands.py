@@ -271,6 +271,10 @@ JSON_OBJECTS = {
         [{"date": "2025-01-01", "close": 10**400}],
         "not a number: row 1, .*, column close: 1000",
     ),
+    "a rate that its premium does not give": (
+        [{"time": 1735689600000, "fundingRate": "0.0001", "premium": "0"}],
+        "premium: row 1, .*: fundingRate 0.0001, but the premium 0 gives 1.25e-05, 8 times that",
+    ),
     "Hyperliquid's high": (
         [{"t": 1735689600000, "o": "9", "c": "9", "l": "9", "h": "900"}],
         "wick: row 1, .*, column high: 900, 100 times away from open and close, 9 and 9",

@@ -491,3 +491,14 @@ def test_values_that_no_market_has_are_refused():
     for value in (1e308, -1e19):
         with pytest.raises(MarketError, match=r"row 1, column x_apy: .*; expected at most 1e\+18"):
             Market(open_ns=[0], at_ns=[5], columns={**prices, "x_apy": [value]})
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_times_that_are_kept_twice_are_no_gap(tmp_path, times):
+    """Payments of one time that count each: what is missing is judged by the times there are."""
+    lines = [f"2025-01-{1 + hour // 24:02}T{hour % 24:02}:00Z,0.0001" for hour in range(240)]
+    paid = "\n".join(["time,rate", *(line for line in lines for _ in range(times))])
+    table = scenario_of(tmp_path, hours(*PRICED), paid, 'duplicates = "keep"')
+    assert table["x_funding_rate"].sum() == pytest.approx(0.0001 * 240 * times)
+    with pytest.raises(MarketError, match=r"1 missing .* the first at 2025-01-01T05:00"):
+        scenario_of(tmp_path, hours(*PRICED), paid.replace("2025-01-01T05:00Z,0.0001\n", ""), 'duplicates = "keep"')

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from framework.data.fetching.feed import Feed, Fetched
-    from framework.data.inspection import Rows
+    from framework.data.rows import Rows
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
@@ -278,7 +278,7 @@ def gaps(what: str, as_json: bool) -> None:
 
 def _samples(what: str) -> "Rows":
     """A series of the store, or a file, by what it looks like."""
-    from framework.data.inspection import of_file, of_store  # noqa: PLC0415
+    from framework.data.rows import of_file, of_store  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
 
     return of_file(Path(what)) if what.endswith((".csv", ".json")) else of_store(Store.default(), what)

@@ -137,7 +137,7 @@ def _absent(series: Series, every_ns: int, start_ns: int, end_ns: int) -> Ints:
     """The times at which samples should have come, within the window."""
     if series.joining is Joining.HOLD and len(before := series.time_ns[series.time_ns <= start_ns]):
         start_ns = int(before[-1])
-    inside = series.time_ns[(series.time_ns >= start_ns) & (series.time_ns < end_ns)]
+    inside = np.unique(series.time_ns[(series.time_ns >= start_ns) & (series.time_ns < end_ns)])
     times: list[int] = []
     for hole in holes(inside, every_ns, start_ns=start_ns, end_ns=end_ns, changing=series.changing):
         first = hole.after_ns + hole.step_ns

@@ -17,7 +17,7 @@ from framework.data.raw import NS_PER_MS
 from framework.data.samples import Kind, Samples
 from framework.data.series import Ints, Joining
 from framework.data.store import Store
-from framework.errors import FetchError, MarketError, StoreError
+from framework.errors import CarrybookError, FetchError, MarketError, StoreError
 from framework.market import check_columns, utc
 
 
@@ -131,8 +131,10 @@ class Fetch:
                 self._check(feed, store, samples, asked[0].request if asked else kind.series)
             known = set(store.asked(kind.series))
             added = store.append(kind, samples, *(line for line in asked if line not in known))
-        finally:
+        except CarrybookError:
             quarantine.remove(kind.series)
+            raise
+        quarantine.remove(kind.series)
         return added
 
     def _check(self, feed: Feed, store: Store, samples: Samples, request: str) -> None:
