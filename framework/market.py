@@ -20,6 +20,8 @@ Cached = TypeVar("Cached")
 PRICES = ("open", "high", "low", "close")
 LEAST_PRICE = 1e-10
 """USD: with the seventeen digits of a float and the nine decimals of a token it has 36 decimals, and no more."""
+MOST = 1e18
+"""No price, rate or volume is larger, in whatever unit it was given."""
 At = Literal["open", "close"]
 """Which price of a row holds: the one at which it opens, or the one at which it closes."""
 PriceAt = Literal["open", "high", "low", "close"]
@@ -204,6 +206,7 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
 
     for name, column in columns.items():
         refuse(name, ~np.isfinite(column), "a finite number")
+        refuse(name, np.abs(column) > MOST, f"at most {MOST:g}")
     for name, price in columns.items():
         coin, _, last = name.rpartition(".")
         roles = (".mark", ".oracle")

@@ -465,7 +465,7 @@ BAD_FILES = {
     ),
     "rates that begin too late": (
         {"rates": {2: None, 3: None}},
-        "market.start 2025-01-01 is before 2025-01-04, the first row that all series have",
+        "is after the first row, 2025-01-01T00:00:00+00:00; expected one before, or market.sources.",
     ),
     "rates that begin after the end": (
         {"rates": {2: None, 3: None, 4: None, 5: "703,2026-01-05T00:00Z,4,1.053,chain"}},
