@@ -280,21 +280,27 @@ class Standing:
             self._stamp = books.stamp
         return self._leg
 
-    def by_row(self, units: Callable[[Account], Floats]) -> dict[str, Floats]:
+    def by_row(self, units: Callable[[Account], Floats]) -> tuple[dict[str, Floats], dict[str, Floats]]:
         """The formulas of `STATE` at the close of every row, from the balance of each account by row in whole units.
 
-        Sizes of several coins are added up as so many of the market's coin as are worth the same.
+        With them the delta by coin. In the state itself sizes of several coins are added up as so many of the market's
+        coin as are worth the same.
         """
         inputs = [*[units(each) for each, _ in self._accounts], *self.columns("close"), *self._rules]
         rows = (len(self.market),)
         found = dict(zip(STATE, self.state(*inputs), strict=True))
+        deltas = dict.fromkeys(self._coins[:1], found["delta"])
         if len(self._coins) > 1:
             each = self.cached("coins", lambda: [self.program(("size",), k) for k in range(len(self._coins))])
             main = self.market[self.market.price_column("")]
-            ratios = [self.market[self.market.price_column(coin)] / main for coin in self._coins]
-            found["size"] = sum(run(*inputs)[0] * ratio for run, ratio in zip(each, ratios, strict=True))
-            found["delta"] = found["size"]
-        return {name: np.broadcast_to(np.asarray(value, dtype=float), rows) for name, value in found.items()}
+            deltas = {coin: run(*inputs)[0] for coin, run in zip(self._coins, each, strict=True)}
+            parts = (delta * self.market[self.market.price_column(coin)] / main for coin, delta in deltas.items())
+            found["size"] = found["delta"] = sum(parts)
+        state, by_coin = (
+            {name: np.broadcast_to(np.asarray(value, dtype=float), rows) for name, value in each.items()}
+            for each in (found, deltas)
+        )
+        return state, by_coin
 
     def sizes(self, first: int, last: int) -> Floats:
         """The position at the closes of rows `first` to `last - 1`, in coins, after all that was done in them."""

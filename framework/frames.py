@@ -46,7 +46,11 @@ def balance_frame(ledger: Ledger) -> pd.DataFrame:
 def equity_frame(run: Run) -> pd.DataFrame:
     """One row per market row: the close, and what wallet, transit and each venue were worth in USD."""
     curve = run.curve
-    columns = {"close": run.market["close"], "equity_usd": curve.equity_usd, "cash_usd": curve.cash_usd}
+    columns = {
+        "close": run.market[run.market.price_column("")],
+        "equity_usd": curve.equity_usd,
+        "cash_usd": curve.cash_usd,
+    }
     columns |= {f"{venue}_equity_usd": values for venue, values in curve.equity_usd_by_venue.items()}
     columns |= {"net_size": curve.net_size}
     return pd.DataFrame(columns, index=pd.DatetimeIndex(pd.to_datetime(run.market.at_ns, utc=True), name="at"))

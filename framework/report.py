@@ -56,7 +56,7 @@ class Daybook:
 def daybook(run: Run, call: MarginBelow) -> Daybook:
     """The daybook of the account at `call.venue`, whose holder keeps the requirement of `call`."""
     balances, place = _Balances(run), account_part(call.venue)
-    opens, closes = run.market["open"], run.market["close"]
+    opens, closes = (run.market[run.market.price_column("", at)] for at in ("open", "close"))
     token_opens = run.market[run.market.price_column(JITOSOL, "open")]
     token_closes = run.market[run.market.price_column(JITOSOL)]
     quote, apart = f"Assets:{place}:Quote", f"Assets:{place}:Funding"
@@ -284,7 +284,7 @@ def _log(lines: Iterable[LogLine]) -> Grid:
             line.date,
             line.kind,
             line.venue,
-            f"{line.price:,.2f}",
+            "" if line.price is None else f"{line.price:,.2f}",
             *map(_money, (line.transfer_usd, line.margin_usd, line.penalty_usd, line.bad_debt_usd, line.fees_usd)),
             str(line.event),
         )
@@ -313,15 +313,22 @@ def _waterfall(assembly: Assembly, run: Run) -> Grid:
 
 
 def _neutrality(run: Run) -> Grid:
-    close, curve = run.market["close"], run.curve
+    curve, coins = run.curve, list(run.curve.delta_by_coin)
     equity = curve.equity_usd
     held = curve.gross_size > 0
     net, gross = np.abs(curve.net_size[held]), curve.gross_size[held]
     grid = _grid("Delta neutrality", "check", "value")
     capital_usd = USDC.units(run.capital)
-    grid.add("Price, first to last close", f"{(close[-1] / close[0] - 1) * 100:+.2f} %")
+    several = len(coins) > 1
+    for coin in coins if several else [""]:
+        close = run.market[run.market.price_column(coin)]
+        move = f"{(close[-1] / close[0] - 1) * 100:+.2f} %"
+        grid.add(f"Price of {coin}, first to last close" if several else "Price, first to last close", move)
     grid.add("Equity, before closing", f"{(equity[-1] / capital_usd - 1) * 100:+.2f} %")
-    grid.add("Largest net delta", f"{net.max(initial=0.0):.4f} coins")
+    for coin in coins if several else []:
+        grid.add(f"Largest net delta in {coin}", f"{np.abs(curve.delta_by_coin[coin]).max():.4f} coins")
+    if not several:
+        grid.add("Largest net delta", f"{net.max(initial=0.0):.4f} coins")
     share = float((net / gross).max(initial=0.0)) * 100
     grid.add("Largest net delta, of both legs", f"{share:.3f} %")
     return grid

@@ -27,6 +27,8 @@ class Curve:
     size_by_venue: dict[str, Floats]
     delta_by_venue: dict[str, Floats]
     """Coins as which position and tokens together move; of a venue with several coins in those of the market's coin."""
+    delta_by_coin: dict[str, Floats]
+    """Net delta of each coin, over all venues."""
 
     @classmethod
     def of(cls, market: Market, written: Written, standings: Sequence[Standing]) -> "Curve":
@@ -36,13 +38,18 @@ class Curve:
         def units(account: Account) -> Floats:
             return written.path(account, market, moved) / account.asset.scale
 
-        states = {each.name: each.by_row(units) for each in standings}
+        states, deltas = {}, dict[str, Floats]()
+        for standing in standings:
+            states[standing.name], by_coin = standing.by_row(units)
+            for coin, delta in by_coin.items():
+                deltas[coin] = deltas[coin] + delta if coin in deltas else delta
         return cls(
             cash_usd=units(CASH),
             transit_usd=units(IN_TRANSIT),
             equity_usd_by_venue={name: state["equity"] for name, state in states.items()},
             size_by_venue={name: state["size"] for name, state in states.items()},
             delta_by_venue={name: state["delta"] for name, state in states.items()},
+            delta_by_coin=deltas,
         )
 
     @cached_property

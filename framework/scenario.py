@@ -40,6 +40,7 @@ class SourceSpec:
     for the time before this one's first sample. `coin` names the coin of a lender's rate, and so its column, such as
     `eth_lending_apy`.
 
+    `note` is what a reader of any result must know about the file: reports begin with it.
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
     `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what
     becomes of samples of one time: they are refused, count `once` if they say the same, or count each (`keep`).
@@ -56,10 +57,13 @@ class SourceSpec:
     every: Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"] | None = None
     before: EarlierSpec | None = None
     coin: str | None = None
+    note: str | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""
-        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every", "before"))
+        return asdict(
+            self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every", "before", "note")
+        )
 
 
 @frozen(kw_only=True)

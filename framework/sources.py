@@ -160,4 +160,5 @@ def _read(key: str, source: SourceSpec, data: Path) -> Series:
     said = {rule: f'{key}.fill = "{rule}"' for rule in Fill}
     if changing and (every := next((name for name, span_ns in INTERVALS_NS.items() if span_ns == every_ns), None)):
         said |= {rule: f'{said[rule]} with {key}.every = "{every}"' for rule in (Fill.PREVIOUS, Fill.ZERO)}
-    return evolve(series, fill=fill, every_ns=every_ns, changing=changing, settings=said)
+    note = "; ".join(filter(None, (source.note, series.note)))
+    return evolve(series, fill=fill, every_ns=every_ns, changing=changing, settings=said, note=note)

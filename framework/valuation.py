@@ -423,13 +423,14 @@ CONTRACT_SCALE = perpetual("").scale
 class LogLine:
     """One line of the log; money in USD, `event` the id of the first event behind it.
 
-    Of a margin call, `size` is by how many coins the position was cut, and `margin_usd` the requirement that they made.
+    `price` is the coin's, None where there are several. Of a margin call, `size` is by how many coins the position was
+    cut, and `margin_usd` the requirement that they made.
     """
 
     event: int
     date: str
     kind: str
-    price: float
+    price: float | None
     venue: str = ""
     size: float | None = None
     margin_usd: float | None = None
@@ -445,7 +446,7 @@ def chronicle(run: Run) -> Iterator[LogLine]:
 
     What a strategy does after every row to compound, resizing both legs and what it moves for that, is left out.
     """
-    single = run.single
+    single, one_coin = run.single, len(run.curve.delta_by_coin) < 2
     acts = [event for event in single if isinstance(event, Liquidated | OrderFilled | TransferSent)]
     resized = {event.cause for event in acts if isinstance(event, OrderFilled) and event.order == "resize"}
     every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
@@ -456,7 +457,8 @@ def chronicle(run: Run) -> Iterator[LogLine]:
     for _, group in groupby(told, key=_act):
         events = list(group)
         first = events[0]
-        date, price = run.market.when(run.row(first.at_ns)), run.price(first.at_ns)
+        date = run.market.when(run.row(first.at_ns))
+        price = run.price(first.at_ns) if one_coin else None
         match first:
             case Liquidated():
                 yield _liquidation(first, date, price)
@@ -472,7 +474,7 @@ def _act(event: Liquidated | OrderFilled | TransferSent) -> tuple[int | None, in
     return event.cause, 0 if isinstance(event, OrderFilled) else event.event
 
 
-def _liquidation(event: Liquidated, date: str, price: float) -> LogLine:
+def _liquidation(event: Liquidated, date: str, price: float | None) -> LogLine:
     return LogLine(
         event=event.event,
         date=date,
@@ -485,7 +487,7 @@ def _liquidation(event: Liquidated, date: str, price: float) -> LogLine:
     )
 
 
-def _transfer(event: TransferSent, arrived: TransferArrived | None, date: str, price: float) -> LogLine:
+def _transfer(event: TransferSent, arrived: TransferArrived | None, date: str, price: float | None) -> LogLine:
     """A transfer with what it cost on leaving and, once it has arrived, on arriving."""
     return LogLine(
         event=event.event,
@@ -498,7 +500,7 @@ def _transfer(event: TransferSent, arrived: TransferArrived | None, date: str, p
     )
 
 
-def _fills(fills: list[OrderFilled], date: str, price: float, cause: Event | None) -> LogLine:
+def _fills(fills: list[OrderFilled], date: str, price: float | None, cause: Event | None) -> LogLine:
     """Orders of one cause as one line: what they did together, why, and what they cost."""
     cut = next((fill for fill in fills if fill.order in ("resize", "close")), None)
     if isinstance(cause, MarginCalled) and cut:
