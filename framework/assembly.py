@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from framework.accrual import LEVELS, column_of
+from framework.books import check_columns
 from framework.classes import find_class
-from framework.errors import MarketError, ScenarioError
+from framework.errors import ScenarioError
 from framework.market import Market
 from framework.mistakes import is_ours, mistakes_told
 from framework.rulebook import Rulebook
@@ -85,8 +85,8 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
         venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)
     market = market or load_market(scenario.market, data)
     with mistakes_told(venues, market):
+        check_columns(venues, market)
         for venue in venues:
-            _check_columns(venue, market)
             venue.check(market)
     return Assembly(scenario, market, strategy, venues, rulebook)
 
@@ -121,19 +121,6 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
         under = merged.get(key)
         merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _check_columns(venue: Venue, market: Market) -> None:
-    """Refuse a venue that reads what the market does not have."""
-    needed = [market.price_column(coin, at) for coin in venue.coins for at in ("close", "low", "high")]
-    needed += [column_of(market, each.rate) for each in venue.accruals() if each.rate and each.basis not in LEVELS]
-    needed += [column_of(market, each.price) for each in venue.accruals() if each.price]
-    needed += [column_of(market, each) for each in venue.columns()]
-    for column in needed:
-        if column not in market.columns:
-            raise MarketError(
-                f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
-            )
 
 
 def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:

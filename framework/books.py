@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.accounts import Account
-from framework.accrual import Accrual, Computed, Stream, index_of
+from framework.accrual import LEVELS, Accrual, Computed, Stream, column_of, index_of
 from framework.errors import LedgerError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
-from framework.market import At, Floats, Ints, Market, PriceAt
+from framework.market import PRICES, At, Floats, Ints, Market, PriceAt
 from framework.units import USDC, Asset
 from framework.venue import CASH, IN_TRANSIT, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
 
@@ -870,3 +870,44 @@ class _Projections(Mapping[str, Projection]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def check_columns(venues: Sequence[Venue], market: Market) -> None:
+    """Refuse venues that read what the market does not have, or a coin that has two prices or another's.
+
+    Raises `MarketError`.
+    """
+    plain: dict[str, None] = {}
+    for venue in venues:
+        for column in _columns_of(venue, market):
+            if column not in market.columns:
+                raise MarketError(
+                    f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
+                )
+        for coin in venue.coins:
+            own = market.price_column(coin)
+            if own in PRICES:
+                plain[coin] = None
+            elif "close" in market.columns and market.coin in ("", coin):
+                raise MarketError(f"two prices of {coin}: the columns close and {own}; expected one of them")
+    if len(plain) > 1:
+        raise MarketError(
+            f"the columns {', '.join(PRICES)} are those of one coin, and venues hold {' and '.join(plain)}; expected "
+            f"columns named by coin, such as {list(plain)[1]}.close"
+        )
+
+
+def _columns_of(venue: Venue, market: Market) -> Iterator[str]:
+    """The market columns that a venue reads."""
+    for coin in venue.coins:
+        yield from (market.price_column(coin, at) for at in ("close", "low", "high"))
+    for name, _, coin in Plan.of(venue).columns:
+        if name == "in step":
+            own = market.price_column(coin)
+            yield f"{coin.lower()}_close" if own in PRICES and coin not in venue.coins else own
+    for accrual in venue.accruals():
+        if accrual.rate and accrual.basis not in LEVELS:
+            yield column_of(market, accrual.rate)
+        if accrual.price:
+            yield column_of(market, accrual.price)
+    yield from (column_of(market, each) for each in venue.columns())
