@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from framework.accounts import Account
 from framework.accrual import LEVELS, Accrual, Computed, Stream, column_of, index_of
-from framework.errors import LedgerError, OrderRefused, Rejection, ScenarioError
+from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
 from framework.market import PRICES, At, Floats, Ints, Market, PriceAt
