@@ -192,7 +192,7 @@ def _sync(path: Path) -> None:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, indent=1) + "\n"
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def _parquet(path: Path, tables: Iterable[pa.Table]) -> None:

@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from framework.accounts import Account
 from framework.books import Standing
+from framework.errors import ScenarioError
 from framework.events import Event
 from framework.ledger import EventLog, Ledger, Written
 from framework.market import At, Floats, Market
@@ -43,6 +44,9 @@ class Curve:
             states[standing.name], by_coin = standing.by_row(units)
             for coin, delta in by_coin.items():
                 deltas[coin] = deltas[coin] + delta if coin in deltas else delta
+        for name, state in states.items():
+            for row in np.flatnonzero(~np.isfinite(state["equity"]))[:1].tolist():
+                raise ScenarioError(f"the equity at {name} is not a number in {market.rows(row, row + 1)}")
         return cls(
             cash_usd=units(CASH),
             transit_usd=units(IN_TRANSIT),

@@ -139,6 +139,7 @@ class Simulation:
         books.settle(count)
         ended = books.commit(Ended(at_ns=clock.now_ns), None)
         self._obey(ended, self._strategy.on_event, ended.event, self._view)
+        self._execution.finish(ended)
 
     def _let_arrive(self, until_ns: int) -> Generator[simpy.Event, None, None]:
         """Let what is on its way arrive."""
@@ -418,6 +419,16 @@ class Execution:
                 venue=venue.name, act=act.when, price=price, size=written.size, amount=written.amount, fee=written.fee
             )
         return self._commit(event, None)
+
+    def finish(self, ended: Entry) -> None:
+        """What venues book once the run is over."""
+        books = self._books
+        for standing in books.standings.values():
+            books.begin(standing.venue, None)
+            standing.venue.finish(books)
+            if books.written:
+                price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
+                self._commit(Acted(venue=standing.name, act="finish", price=price), ended)
 
     def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
         books, coins = self._books, standing.venue.coins

@@ -427,6 +427,9 @@ class Venue:
         found: Event | None = getattr(self, method)(book)
         return found
 
+    def finish(self, book: "Books") -> None:
+        """Write what is to be booked once the run is over and the strategy has had its last word."""
+
     def receive(self, book: "Books", source: Account, amount: int, kind: str) -> None:
         """Take in `amount` of USDC from `source`: margin, or repayment of a loan."""
         book.refuse("it takes no deposits; expected a venue that does")
