@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from framework import Close, Deposit, Open, Side, Strategy, waterfall
+from framework import Close, ConditionMet, Deposit, Ended, EveryRow, Open, Side, Strategy, Withdraw, waterfall
 from framework.valuation import equity
 from strategies.pair import open_pair
-from tests.markets import Script, asgard, at_cost, hyperliquid, market, play
+from tests.markets import Script, asgard, at_cost, balance, hyperliquid, market, play
 
 MOVING = market([100.0, 150.0, 90.0, 80.0], lending=0.05, borrowing=0.1, funding=0.001)
 KEEPS = {"overpayment": "earns_borrowing_rate"}
@@ -52,3 +52,29 @@ def test_money_at_cost_without_coins_is_a_number():
     run = play(MOVING, (at_cost(asgard(**KEEPS)), hyperliquid()), script)
     assert np.isfinite(run.curve.equity_usd).all()
     assert run.curve.equity_usd_by_venue["asgard"][0] == pytest.approx(70.0, rel=0.001)
+
+
+def test_paying_out_profit_leaves_the_entry_price():
+    """A short from 100 to 40 has made 60 a coin; taking that out does not make it one from 40."""
+    seen = []
+
+    class Takes(Strategy):
+        """Takes the profit out after the first row."""
+
+        def conditions(self):
+            return (EveryRow(),)
+
+        def on_start(self, view):
+            yield Open("hyperliquid", Side.SHORT, 100.0, 1_000.0)
+
+        def on_event(self, event, view):
+            if isinstance(event, ConditionMet) and view.price == 40.0 and not seen:
+                yield Withdraw("hyperliquid", 6_500.0)
+                seen.append(view.leg("hyperliquid").entry_price)
+            if isinstance(event, Ended):
+                yield Close("hyperliquid")
+
+    run = play(market([100.0, 40.0, 50.0]), [hyperliquid()], Takes())
+    assert seen == [100.0]
+    assert equity(run) == 10_000 + 100 * 50
+    assert balance(run, "Assets:Hyperliquid:Drawn") == 0
