@@ -100,4 +100,4 @@ def _cell(assembly: Assembly, market: Market, settings: Mapping[str, object]) ->
 def _liquidations(run: Run) -> tuple[str, ...]:
     """Each day and venue of a liquidation once, in order."""
     happened = [each for each in run.events.single() if isinstance(each, Liquidated)]
-    return tuple(dict.fromkeys(f"{run.market.date(run.mark(each.at_ns).row)} {each.venue}" for each in happened))
+    return tuple(dict.fromkeys(f"{run.market.date(run.row(each.at_ns))} {each.venue}" for each in happened))
