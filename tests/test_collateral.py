@@ -31,7 +31,7 @@ from framework.archive import Folder, save
 from framework.audit import audit
 from framework.frames import ledger_frame
 from framework.valuation import summarize
-from tests.markets import Script, at_cost, balance, collateral, dollar_market, drift, happened, jito, play
+from tests.markets import Script, at_cost, balance, collateral, dollar_market, happened, jito, play
 
 MAINTENANCE = 0.03
 
