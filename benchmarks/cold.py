@@ -10,7 +10,7 @@ from time import perf_counter
 from benchmarks import inputs
 from benchmarks.figures import Figure, children_time, medians
 
-COMMAND = "import sys; from framework.command_line import main; main(sys.argv[1:])"
+COMMAND = "import sys; from framework.cli import main; main(sys.argv[1:])"
 """What the command `carrybook` does."""
 
 
@@ -20,7 +20,7 @@ def cold(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: 
     with tempfile.TemporaryDirectory() as runs:
         actions = {
             "python": _process("pass"),
-            "import": _process("import framework"),
+            "import": _process("from framework import Strategy"),
             "run": _process(COMMAND, "run", str(inputs.DAILY), "--out", runs),
         }
         waited, worked = medians(times, actions, perf_counter), medians(times, actions, children_time)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.figures import Figure, medians
+from examples.study.report import costs, tables
+from examples.study.study import Study
 from framework.assembly import assemble
 from framework.run import Run
 from framework.scenario import Table
-from framework.studies.study import Study
-from framework.studies.study_report import costs, tables
 
 AT_MARKET: Table = {"rulebook": {"class": "study"}, "strategy.compounding": False, "strategy.capital_penalty": 0.0}
 MODELS: dict[str, tuple[str, Table]] = {

@@ -7,7 +7,7 @@ from time import perf_counter, process_time
 
 from benchmarks import inputs
 from benchmarks.figures import Figure, children_time
-from framework.studies.sweep import Sweep, sweep
+from framework.sweep import Sweep, sweep
 
 GRIDS = (
     "strategy.leverage=" + ",".join(f"{2 + step / 5:g}" for step in range(10)),

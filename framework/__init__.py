@@ -1,133 +1,25 @@
-"""carrybook's framework: what strategies are written with, and what runs and records them.
+"""carrybook's framework: what strategies and venues are written with, and what runs and records them.
 
-Venues are written with `framework.venue` as well.
+The names are those of `framework.surface`, which is loaded when the first of them is asked for: the command line
+answers at once what needs no simulation.
 """
 
-from framework.accounts import Account
-from framework.assembly import Assembly, assemble
-from framework.errors import CarrybookError
-from framework.events import (
-    Acted,
-    ConditionMet,
-    Ended,
-    Event,
-    FeeAccrued,
-    FundingSettled,
-    InterestAccrued,
-    Liquidated,
-    MarginCalled,
-    OrderFilled,
-    Rejected,
-    RewardAccrued,
-    Side,
-    Started,
-    TransferArrived,
-    TransferFailed,
-    TransferSent,
-    Unstaked,
-)
-from framework.ledger import Ledger
-from framework.market import Market
-from framework.orders import (
-    ChargeRebalance,
-    Close,
-    Deposit,
-    Mint,
-    Move,
-    MoveTokens,
-    Open,
-    Order,
-    PayPenalty,
-    Redeem,
-    Resize,
-    Stake,
-    Swap,
-    Unstake,
-    Withdraw,
-)
-from framework.rulebook import Rulebook
-from framework.run import Run
-from framework.scenario import Scenario
-from framework.simulation import Simulation
-from framework.strategy import (
-    Condition,
-    DeltaBeyond,
-    EveryRow,
-    LeverageAbove,
-    LiquidationNear,
-    MarginBelow,
-    NoPosition,
-    StillView,
-    Strategy,
-    View,
-)
-from framework.units import JITOSOL, SOL, USDC, Asset
-from framework.valuation import Waterfall, metrics, waterfall
-from framework.venue import Bridge, Leg, Penalty, Venue
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "JITOSOL",
-    "SOL",
-    "USDC",
-    "Account",
-    "Acted",
-    "Assembly",
-    "Asset",
-    "Bridge",
-    "CarrybookError",
-    "ChargeRebalance",
-    "Close",
-    "Condition",
-    "ConditionMet",
-    "DeltaBeyond",
-    "Deposit",
-    "Ended",
-    "Event",
-    "EveryRow",
-    "FeeAccrued",
-    "FundingSettled",
-    "InterestAccrued",
-    "Ledger",
-    "Leg",
-    "LeverageAbove",
-    "Liquidated",
-    "LiquidationNear",
-    "MarginBelow",
-    "MarginCalled",
-    "Market",
-    "Mint",
-    "Move",
-    "MoveTokens",
-    "NoPosition",
-    "Open",
-    "Order",
-    "OrderFilled",
-    "PayPenalty",
-    "Penalty",
-    "Redeem",
-    "Rejected",
-    "Resize",
-    "RewardAccrued",
-    "Rulebook",
-    "Run",
-    "Scenario",
-    "Side",
-    "Simulation",
-    "Stake",
-    "Started",
-    "StillView",
-    "Strategy",
-    "Swap",
-    "TransferArrived",
-    "TransferFailed",
-    "TransferSent",
-    "Unstake",
-    "Unstaked",
-    "Venue",
-    "View",
-    "Waterfall",
-    "Withdraw",
-    "assemble",
-    "metrics",
-    "waterfall",
-]
+if TYPE_CHECKING:
+    from framework.surface import *  # noqa: F403  (its `__all__` is the list)
+    from framework.surface import __all__ as __all__
+
+
+def __getattr__(name: str) -> object:
+    if name != "__all__" and (name.startswith("_") or find_spec(f"{__name__}.{name}")):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")  # so a module's import goes on
+    found: object = getattr(import_module(f"{__name__}.surface"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *import_module(f"{__name__}.surface").__all__})

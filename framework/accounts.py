@@ -1,6 +1,7 @@
 """Accounts: named places that hold one asset each, and where what goes through them belongs in the waterfall."""
 
 import re
+
 from attrs import field, frozen, validators
 
 from framework.errors import LedgerError

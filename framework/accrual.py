@@ -149,6 +149,10 @@ def factor_of(accrual: Accrual, base: int) -> float:
     return base / on.scale * paid.scale * accrual.share
 
 
+FEW_EPOCHS = 6
+"""Up to so many times a stream may begin anew for it to be worked out time by time, and not all at once."""
+
+
 class Stream:
     """An accrual in a run: the balance that it is on, since how many rows, and what has been settled of it."""
 
@@ -192,14 +196,27 @@ class Stream:
 
     def amounts(self, rows: int) -> tuple[Ints, Ints]:
         """What was settled in each row of the run, and the size that it was settled on, both of shape (rows,)."""
+        if len(self.epochs) <= FEW_EPOCHS:
+            return self._epoch_by_epoch(rows)
         starts, factors, bases = (np.array(each) for each in zip(*self.epochs, strict=True))
         lengths = np.diff(np.append(starts, rows))
-        since, factor, path = np.repeat(starts, lengths), np.repeat(factors, lengths), self.index.path
+        since, factor, index = np.repeat(starts, lengths), np.repeat(factors, lengths), self.index.path
+        began = index[since]
         if self.compounding:
-            before = np.rint(factor * (path[:-1] / path[since])).astype(np.int64)
-            after = np.rint(factor * (path[1:] / path[since])).astype(np.int64)
+            before, after = (np.rint(factor * (each / began)).astype(np.int64) for each in (index[:-1], index[1:]))
             return after - before, before
-        before, after = (np.rint(factor * (each - path[since])).astype(np.int64) for each in (path[:-1], path[1:]))
+        before, after = (np.rint(factor * (each - began)).astype(np.int64) for each in (index[:-1], index[1:]))
         size = np.repeat(bases, lengths)
         return after - before, np.abs(size) if self.accrual.basis == "simple" else size
 
+    def _epoch_by_epoch(self, rows: int) -> tuple[Ints, Ints]:
+        amounts, sizes, index = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64), self.index.path
+        for (start, factor, base), stop in zip(
+            self.epochs, [*(each[0] for each in self.epochs[1:]), rows], strict=True
+        ):
+            if factor and start < stop:
+                part, began = index[start : stop + 1], self.values[start]
+                path = np.rint(factor * (part / began if self.compounding else part - began)).astype(np.int64)
+                np.subtract(path[1:], path[:-1], out=amounts[start:stop])
+                sizes[start:stop] = path[:-1] if self.compounding else base
+        return amounts, np.abs(sizes) if self.accrual.basis == "simple" else sizes

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from attrs import frozen
 
@@ -97,7 +97,7 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
         raise ScenarioError(f"{key}: expected a table under a name of lower-case letters")
     kind = table.get("class", name)
     terms = rulebook.terms(str(kind), strategy) if rulebook else {}
-    merged = {"class": name} | _merged(terms, venues_package().renamed(key, table))
+    merged = {"class": name} | _merged(terms, importlib.import_module("venues").renamed(key, table))
     accounting = merged.pop("accounting", None)
     venue = _build(merged, key, Venue, "venues", {"name": name})
     if accounting is None:
@@ -105,11 +105,6 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
     if not isinstance(accounting, dict):
         raise ScenarioError(f"{key}.accounting: {accounting!r}; expected a table with a class")
     return _build(accounting, f"{key}.accounting", Venue, "venues", {"of": venue})
-
-
-def venues_package() -> Any:
-    """The package of the venues that come with the project."""
-    return importlib.import_module("venues")
 
 
 def _build(

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from framework.accounts import Account
 from framework.archive import ROLL_COLUMNS, UNKNOWN, Folder, among, ints, roll_forward, save
 from framework.assembly import Assembly, assemble
-from framework.ledger import BLOCK, RECORD, Records, links
 from framework.clock import midnight_ns
 from framework.errors import CarrybookError, RunError
+from framework.ledger import BLOCK, RECORD, Records, links
 from framework.market import Flags, Floats, Ints, Market, Source, utc
 from framework.units import JITOSOL, SOL, USDC, Asset, perpetual
 from framework.valuation import COSTS, FIGURES, Waterfall, Worth, decimal, fees_of, summarize, waterfall_of

@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
-from framework.accrual import Computed, Stream, index_of
-from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
+from framework.accrual import Accrual, Computed, Stream, index_of
+from framework.errors import LedgerError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
-from framework.formulas import Formula, formula, leaves, program
+from framework.formulas import Formula, Key, formula, leaves, program
 from framework.market import At, Floats, Ints, Market, PriceAt
 from framework.units import USDC, Asset
 from framework.venue import CASH, IN_TRANSIT, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
@@ -51,60 +50,86 @@ class Entry(NamedTuple):
     transfers: Sequence[Transfer]
 
 
-class Standing:
-    """How a venue stands in a run: its formulas on the books' balances and the market's prices."""
+_KNOWN: dict[int, tuple[Mapping[str, Formula], Mapping[str, Formula]]] = {}
 
-    def __init__(self, venue: Venue, market: Market, books: "Books") -> None:
-        self.venue, self.name, self.market, self.books = venue, venue.name, market, books
+
+def _with_defaults(own: Mapping[str, Formula]) -> Mapping[str, Formula]:
+    """A venue's formulas with the defaults of those that it does not have; the same mapping for the same formulas."""
+    known = _KNOWN.get(id(own))
+    if known is None or known[0] is not own:
+        known = _KNOWN[id(own)] = own, {**DEFAULTS, **own}
+    return known[1]
+
+
+class Plan:
+    """What a venue's formulas ask for, sorted: accounts, columns of the market, and rules. The same for every run."""
+
+    def __init__(self, venue: Venue) -> None:
         self.accounts = venue.accounts()
         self.owned = tuple(each for each in self.accounts if each.owned)
-        self.streams: list[Stream] = []
-        self.computed: list[ComputedStream] = []
-        self.rows = 0
-        self.version = 0
-        self._stamp = -1
-        self._leg = Leg()
-        self._formulas = {**DEFAULTS, **venue.formulas()}
-        self._place = type(venue).__name__
-        self._coins = venue.coins
-        self._read_inputs()
-        self.state = self.program(STATE)
-        self._cached: dict[object, Any] = {}
-
-    def _read_inputs(self) -> None:
-        """Sort what the formulas ask for into accounts, columns of the market, and rules."""
-        accounts: list[tuple[tuple[str, int | None], Account]] = []
-        self._columns: list[tuple[str, int | None, str]] = []
-        columns: list[tuple[str, int | None]] = []
-        rules: list[tuple[tuple[str, int | None], Any]] = []
-        for name in leaves(self._formulas):
+        self.positions = venue.position_accounts()
+        self.coins = venue.coins
+        self.formulas = _with_defaults(venue.formulas())
+        self.columns: list[tuple[str, int | None, str]] = []
+        accounts: list[tuple[Key, Account]] = []
+        columns: list[Key] = []
+        rules: list[tuple[Key, Any]] = []
+        for name in leaves(self.formulas):
             if name in ROLES:
-                for index, coin in enumerate(self._coins):
+                for index, coin in enumerate(self.coins):
                     columns.append((name, index))
-                    self._columns.append((name, index, coin))
+                    self.columns.append((name, index, coin))
                 continue
             try:
-                value = self.venue.input(name)
+                value = venue.input(name)
             except AttributeError:
                 continue  # the program that needs it says so
             if isinstance(value, Account):
                 accounts.append(((name, None), value))
             elif isinstance(value, dict):
-                accounts += [((name, index), value[coin]) for index, coin in enumerate(self._coins)]
+                accounts += [((name, index), value[coin]) for index, coin in enumerate(self.coins)]
             elif isinstance(value, PriceOf):
                 columns.append((name, None))
-                self._columns.append(("in step", None, value.of))
+                self.columns.append(("in step", None, value.of))
             elif isinstance(value, Dated):
                 columns.append((name, None))
-                self._columns.append((name, None, ""))
+                self.columns.append((name, None, ""))
             else:
                 rules.append(((name, None), 0.0 if value is None else value))
-        self._accounts = [(each, float(each.asset.scale)) for _, each in accounts]
-        self._rules = [value for _, value in rules]
-        self._inputs = (*(key for key, _ in accounts), *columns, *(key for key, _ in rules))
-        self.positions = self.venue.position_accounts()
+        self.inputs = (*(key for key, _ in accounts), *columns, *(key for key, _ in rules))
+        self.held = [(each, float(each.asset.scale)) for _, each in accounts]
+        self.rules = [value for _, value in rules]
+        self.prices = slice(len(accounts), len(accounts) + len(columns))
+
+    @classmethod
+    def of(cls, venue: Venue) -> "Plan":
+        """The plan of a venue, which is made once."""
+        plan: Plan | None = venue.__dict__.get("_plan")
+        if plan is None:
+            plan = venue.__dict__["_plan"] = cls(venue)
+        return plan
+
+
+class Standing:
+    """How a venue stands in a run: its formulas on the books' balances and the market's prices."""
+
+    def __init__(self, venue: Venue, market: Market, books: "Books") -> None:
+        plan = Plan.of(venue)
+        self.venue, self.name, self.market, self.books = venue, venue.name, market, books
+        self.accounts, self.owned, self.positions = plan.accounts, plan.owned, plan.positions
+        self._accounts, self._columns, self._rules = plan.held, plan.columns, plan.rules
+        self._inputs, self._zeroed, self._coins = plan.inputs, plan.prices, plan.coins
+        self._formulas = plan.formulas
+        self.streams: list[Stream] = []
+        self.computed: list[ComputedStream] = []
+        self.rows = 0
+        self.version = 0
         self.trail: list[float] | None = None
-        self._zeroed = slice(len(accounts), len(accounts) + len(columns))
+        self._stamp = -1
+        self._leg = Leg()
+        self._place = type(venue).__name__
+        self.state = self.program(STATE)
+        self._cached: dict[object, Any] = {}
 
     def program(self, names: Iterable[str], coin: int | None = None) -> Callable[..., tuple[Any, ...]]:
         """What works out some formulas, of the account or of a coin."""
@@ -115,7 +140,7 @@ class Standing:
         """Whether the venue has a formula of this name."""
         return name in self._formulas
 
-    def cached(self, key: object, make: Callable[[], Any]) -> Any:
+    def cached(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401  (whatever it makes)
         """What `make` builds, once."""
         found = self._cached.get(key)
         if found is None:
@@ -142,14 +167,17 @@ class Standing:
             found = []
             for name, index, coin in self._columns:
                 if not coin:
-                    rule = self.venue.input(name)
-                    found.append(self.market.cached(("dated", rule), lambda: rule.by_row(self.market.at_ns)))
+                    found.append(self._dated(self.venue.input(name)))
                     continue
                 own, extreme = self._column(name, index, coin, at, signs)
                 found.append(self._in_step(own, extreme) if extreme else self.market[own])
             return found
 
         return self.cached(("columns", at, signs), make)  # type: ignore[no-any-return]
+
+    def _dated(self, rule: Dated) -> Floats:
+        """A rule that changed with time, by row."""
+        return self.market.cached(("dated", rule), lambda: rule.by_row(self.market.at_ns))
 
     def _in_step(self, own: str, extreme: str) -> Floats:
         """A price at the coin's extremes, for one that is known at the closes alone."""
@@ -209,7 +237,7 @@ class Standing:
     def holds(self) -> bool:
         """Whether anything is held or owed here."""
         balances = self.books.balances
-        return any(balances[each] for each in self.owned)
+        return any([balances[each] for each in self.owned])  # noqa: C419  (a list is quicker than a generator)
 
     def refresh(self) -> None:
         """Bring the balances up to the rows that have passed."""
@@ -334,7 +362,7 @@ class Standing:
         found = self.trigger_prices(arguments)
         return float(found)
 
-    def trigger_prices(self, arguments: Sequence[Any]) -> Any:
+    def trigger_prices(self, arguments: Sequence[Any]) -> Any:  # noqa: ANN401  (a float or an array)
         """The price at which the position would be liquidated, one number or one for each row; NaN where there is none.
 
         Worked out from `total_collateral` less `maintenance` at the present prices and at none, for it is a straight
@@ -390,9 +418,9 @@ class Projection:
         elif type(found) is not np.ndarray or found.ndim == 0:
             found = self._by_row(found)
         self._found[name] = found
-        return found  # type: ignore[no-any-return]
+        return found
 
-    def _by_row(self, value: Any) -> Any:
+    def _by_row(self, value: Any) -> Any:  # noqa: ANN401  (a number or an array)
         return value if isinstance(value, np.ndarray) and value.ndim else np.full(len(self), value)
 
     @property
@@ -461,8 +489,9 @@ class Books:
         self._fee_times = 1
         self._writing: list[Transfer] = []
         self._owner: dict[Account, Standing] = {}
-        self._routes: set[tuple[Account, Account]] = set()
-        self._on: dict[Account | Asset, list[Stream]] = {}
+        self._closes_ns: list[int] = market.cached("closes", market.at_ns.tolist)
+        self._routes: dict[tuple[Account, Account], tuple[Standing, ...]] = {}
+        self._prices: dict[tuple[str | Asset, At], list[float]] = {}
         self.standings = {venue.name: Standing(venue, market, self) for venue in venues}
         names = {(each.name, each.asset.code) for each in WALLET}
         for standing in self.standings.values():
@@ -472,11 +501,12 @@ class Books:
                 names.add((each.name, each.asset.code))
                 self.balances[each] = 0
                 self._owner[each] = standing
-        self._held = {
-            asset: [each for each in self.balances if each.asset == asset and each.name.startswith("Assets:")]
-            for asset in {each.asset for each in self.balances}
-        }
+        self._held: dict[Asset, list[Account]] = {}
+        for each in self.balances:
+            if each.name.startswith("Assets:"):
+                self._held.setdefault(each.asset, []).append(each)
         self.streams: list[Stream | ComputedStream] = []
+        self._streams_on: dict[Account, list[Stream]] = {}
         self._computed: list[Standing] = []
         for standing in self.standings.values():
             self._open_streams(standing)
@@ -494,7 +524,12 @@ class Books:
             stream = Stream(accrual, index_of(accrual, self.market), standing.name)
             standing.streams.append(stream)
             self.streams.append(stream)
-            self._on.setdefault(accrual.on, []).append(stream)
+            on = accrual.on
+            behind = [on] if isinstance(on, Account) else [
+                each for each in self.balances if each.asset == on and not each.name.startswith("Assets:")
+            ]  # fmt: skip
+            for each in behind:
+                self._streams_on.setdefault(each, []).append(stream)
 
     # -- reading
 
@@ -524,11 +559,13 @@ class Books:
 
     def price_of(self, coin: str | Asset) -> float:
         """The row's price of a coin or token in USD."""
-        if coin == USDC:
-            return 1.0
-        return self.market.floats(self.market.price_column(coin, self.at))[self.row]
+        prices = self._prices.get((coin, self.at))
+        if prices is None:
+            column = self.market.floats(self.market.price_column(coin, self.at)) if coin != USDC else None
+            prices = self._prices[coin, self.at] = column or [1.0] * len(self.market)
+        return prices[self.row]
 
-    def rule(self, rule: Any) -> Any:
+    def rule(self, rule: Any) -> Any:  # noqa: ANN401  (a rule of any type)
         """A rule as it stands: the value in force now, of one that changed with time."""
         return rule.at(self.at_ns) if isinstance(rule, Dated) else rule
 
@@ -556,19 +593,17 @@ class Books:
             return
         if amount < 0:
             debit, credit, amount = credit, debit, -amount
-        if not self._writing:
+        if self._computed and not self._writing:
             for standing in self._computed:
                 standing.refresh()
-        owners, rows = self._owner, self.rows
-        for each in (debit, credit):
-            owner = owners.get(each)
-            if owner is not None:
-                if owner.rows != rows:
-                    owner.refresh()
-                if owner.trail is not None:
-                    owner.follow(rows - (self.at_ns == self.market.at_ns[rows - 1]))
-        if (debit, credit) not in self._routes:
-            self._check_route(debit, credit)
+        owners = self._routes.get((debit, credit))
+        if owners is None:
+            owners = self._checked_route(debit, credit)
+        for owner in owners:
+            if owner.rows != self.rows:
+                owner.refresh()
+            if owner.trail is not None:
+                owner.follow(self.rows - (self.at_ns == self._closes_ns[self.rows - 1]))
         if type(amount) is not int or amount >= LIMIT:
             raise LedgerError(f"{kind} of {amount!r} {debit.asset.code}: expected an int above 0 and below 2^63")
         balances = self.balances
@@ -592,7 +627,7 @@ class Books:
         raise Rejection(why)
 
     @contextmanager
-    def at_cost(self, cost: float | None, fee_times: int) -> "Any":
+    def at_cost(self, cost: float | None, fee_times: int) -> Iterator[None]:
         """Let orders be executed at a price of their own, and fees be charged so many times."""
         before = self._cost, self._fee_times
         self._cost, self._fee_times = cost, fee_times
@@ -622,9 +657,12 @@ class Books:
         self._writing = []
         self.stamp += 1
 
-    def commit(self, event: Event, cause: Entry | None) -> Entry:
-        """Enter an event with the transfers that were written; raises `Rejection`, and then nothing was entered."""
-        transfers, self._writing = self._writing, []
+    def commit(self, event: Event, cause: Entry | None, first: int | None = None) -> Entry:
+        """Enter an event with what was written, or the first so many transfers of it; raises `Rejection` instead.
+
+        What is rejected is taken back, with all that was written after it.
+        """
+        transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
         entry = Entry(event, cause, self.at_ns, self.rows, transfers)
         if transfers:
             self._check_floors(transfers)
@@ -637,24 +675,19 @@ class Books:
         self.rows = rows
         self.row = rows - 1
         self.at = "close"
-        self.at_ns = int(self.market.at_ns[self.row])
+        self.at_ns = self._closes_ns[rows - 1]
         self.stamp += 1
 
     def _rebase(self, transfers: Sequence[Transfer]) -> None:
         """Let what accrues begin anew on the balances that have changed."""
-        on, balances, rows = self._on, self.balances, self.rows
-        touched: dict[Account, None] = {}
-        for debit, credit, _, _ in transfers:
-            touched[debit] = touched[credit] = None
-        for each in touched:
-            owner = self._owner.get(each)
-            if owner is not None:
-                owner.version += 1
-            for stream in on.get(each, ()):
-                stream.rebase(balances[each], rows)
-            held = on.get(each.asset) if not each.name.startswith("Assets:") else None
-            if held:
-                for stream in held:
+        balances, rows, streams_on = self.balances, self.rows, self._streams_on
+        for standing in {owner for route in transfers for owner in self._routes[route[:2]]}:
+            standing.version += 1
+        for each in {account for route in transfers for account in route[:2] if account in streams_on}:
+            for stream in streams_on[each]:
+                if stream.accrual.on is each:
+                    stream.rebase(balances[each], rows)
+                else:
                     standing = self.standings[stream.owner]
                     if standing.rows != rows:
                         standing.refresh()
@@ -664,16 +697,22 @@ class Books:
     def _check_floors(self, transfers: Sequence[Transfer]) -> None:
         balances = self.balances
         for debit, credit, _, _ in transfers:
-            for each in (debit, credit):
-                if each.floor and balances[each] * each.sign < 0:
-                    left = balances[each] * each.sign
-                    self._writing = list(transfers)
-                    self.rollback()
-                    held = balances[each] * each.sign
-                    before, after = (f"{each.asset.decimal(one):f} {each.asset.code}" for one in (held, left))
-                    raise Rejection(f"{each.name} holds {before} and would fall to {after}; expected 0 or more")
+            if debit.floor and balances[debit] * debit.sign < 0:
+                self._reject_below(debit, transfers)
+            if credit.floor and balances[credit] * credit.sign < 0:
+                self._reject_below(credit, transfers)
 
-    def _check_route(self, debit: Account, credit: Account) -> None:
+    def _reject_below(self, account: Account, transfers: Sequence[Transfer]) -> NoReturn:
+        """Take back an entry that would take an account below its floor."""
+        left = self.balances[account] * account.sign
+        self._writing = [*transfers, *self._writing]
+        self.rollback()
+        held = self.balances[account] * account.sign
+        before, after = (f"{account.asset.decimal(one):f} {account.asset.code}" for one in (held, left))
+        raise Rejection(f"{account.name} holds {before} and would fall to {after}; expected 0 or more")
+
+    def _checked_route(self, debit: Account, credit: Account) -> tuple[Standing, ...]:
+        """The venues whose accounts a transfer touches; raises `LedgerError` for one that cannot be."""
         if debit.asset != credit.asset:
             raise LedgerError(
                 f"a transfer moves one asset: {debit.name} holds {debit.asset.code}, "
@@ -684,14 +723,17 @@ class Books:
         for each in (debit, credit):
             if each not in self.balances:
                 raise _closed(each)
-        self._routes.add((debit, credit))
+        owners = (self._owner.get(each) for each in (debit, credit))
+        found = self._routes[debit, credit] = tuple(dict.fromkeys(each for each in owners if each is not None))
+        return found
 
 
 class ComputedStream:
     """An accrual that a venue works out itself, run of rows after run of rows."""
 
-    def __init__(self, accrual: Any, market: Market, owner: str) -> None:
-        self.accrual = accrual
+    def __init__(self, accrual: Accrual, market: Market, owner: str) -> None:
+        assert accrual.compute is not None
+        self.accrual, self._compute = accrual, accrual.compute
         self.debit, self.credit = accrual.debit, accrual.credit
         self.owner = owner
         self.market = market
@@ -722,8 +764,7 @@ class ComputedStream:
                 others += Projection(each, start, stop).equity_usd
                 hold = True
         segment = Segment(self.market, start, stop, books.balances.__getitem__, others, hold)
-        made: Computed = self.accrual.compute(segment)
-        return made
+        return self._compute(segment)
 
     def amounts(self, rows: int) -> tuple[Ints, Ints]:
         """What was settled in each row of the run, and the size that it was settled on."""

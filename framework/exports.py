@@ -25,8 +25,8 @@ import pyarrow as pa
 from attrs import define, field, frozen
 
 from framework.archive import UNKNOWN, Folder
-from framework.ledger import Records
 from framework.errors import RunError
+from framework.ledger import Records
 from framework.market import utc
 from framework.units import EXACT, USDC, Asset
 

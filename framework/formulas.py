@@ -5,7 +5,7 @@ The inputs of a formula are names: accounts of the venue in whole units, prices 
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import CodeType
 from typing import Any
@@ -83,23 +83,32 @@ def lesser(first: Any, second: Any) -> Any:  # noqa: ANN401  (floats, arrays or 
     return first if first <= second else second
 
 
+_PROGRAMS: dict[tuple[object, ...], tuple[Mapping[str, Formula], Callable[..., tuple[Any, ...]]]] = {}
+"""Programs that were made, with the formulas that they were made of."""
+
+
 def leaves(formulas: Mapping[str, Formula]) -> tuple[str, ...]:
     """The names that some formula asks for and none works out, in the order in which they are first asked for."""
     return tuple(dict.fromkeys(name for each in formulas.values() for name in each.inputs if name not in formulas))
 
 
 def program(
-    formulas: Mapping[str, Formula], targets: Iterable[Key], inputs: Sequence[Key], coins: int, place: str
+    formulas: Mapping[str, Formula], targets: Sequence[Key], inputs: Sequence[Key], coins: int, place: str
 ) -> Callable[..., tuple[Any, ...]]:
     """All formulas that the targets need as one function, each after what it needs.
 
     It takes a value for each of the `inputs`, in their order, and answers with those of the targets. Raises
     `ScenarioError` for a formula that asks for what there is not, and names the venue's class by `place`.
     """
+    key = (id(formulas), tuple(targets), tuple(inputs), coins)
+    known = _PROGRAMS.get(key)
+    if known is not None and known[0] is formulas:
+        return known[1]
     sources = tuple((name, each.inputs, each.per_coin) for name, each in formulas.items())
     space: dict[str, Any] = {f"_{name}": each.function for name, each in formulas.items()}
     exec(_compiled(sources, tuple(targets), tuple(inputs), coins, place), space)  # noqa: S102  (names of Python alone)
     run: Callable[..., tuple[Any, ...]] = space["run"]
+    _PROGRAMS[key] = formulas, run
     return run
 
 

@@ -6,12 +6,12 @@ import pandas as pd
 from attrs import asdict, fields
 
 from framework.archive import Folder
-from framework.strategy import MarginBelow
 from framework.errors import RunError
 from framework.explain import Line, Selection, explain, register
 from framework.ledger import Ledger
 from framework.report import daybook
 from framework.run import Run
+from framework.strategy import MarginBelow
 
 
 def ledger_frame(ledger: Ledger) -> pd.DataFrame:

@@ -315,80 +315,110 @@ class Written:
         return found
 
 
-def write_out(books: Books) -> Written:
+def write_out(books: Books) -> Written:  # noqa: PLR0915  (one pass over the journal)
     """Number and order everything in the journal of a run that is over; raises `LedgerError`.
 
     Within a row settlements come in the order of the streams, and what was done after a row comes after them.
     """
     market, entries, streams = books.market, books.journal, books.streams
-    amounts = [stream.amounts(len(market)) for stream in streams]
-    settled = np.stack([each for each, _ in amounts], axis=1) if streams else np.zeros((len(market), 0), dtype=np.int64)
-    rows, columns = settled.nonzero()
-    before_row = np.concatenate(([0], np.cumsum(np.count_nonzero(settled, axis=1))))
+    count = len(market)
+    settled = np.empty((count, len(streams)), dtype=np.int64)
+    sizes = []
+    for column, stream in enumerate(streams):
+        settled[:, column], size = stream.amounts(count)
+        sizes.append(size)
+    there = settled != 0
+    present = there.ravel()
+    before_row = [0, *np.cumsum(np.count_nonzero(there, axis=1)).tolist()] if streams else [0] * (count + 1)
+    rows = np.repeat(np.arange(count), len(streams))[present]
+    columns = np.tile(np.arange(len(streams)), count)[present]
     bounds = np.array([entry.rows for entry in entries], dtype=np.int64)
-    lengths = np.array([len(entry.transfers) for entry in entries], dtype=np.int64)
     entries_before = bounds.searchsorted(rows, side="right")
-    ids = np.arange(len(entries)) + before_row[bounds] + 1
-    settled_ids = np.arange(len(rows)) + entries_before + 1
-    transfers_before = np.concatenate(([0], np.cumsum(lengths)))
-    settled_at = np.arange(len(rows)) + transfers_before[entries_before]
-    posted_at = np.repeat(before_row[bounds], lengths) + np.arange(int(lengths.sum()))
+    number = np.arange(len(rows))
+    settled_ids = number + entries_before + 1
 
     accounts = tuple(books.balances)
     codes = {each: code for code, each in enumerate(accounts)}
     assets = {each: code for code, each in enumerate(dict.fromkeys(each.asset for each in accounts))}
-    posted = [(entry, transfer) for entry in entries for transfer in entry.transfers]
-    kinds = _kinds(streams, columns, settled_at, posted, posted_at)
+    kinds: dict[str, int] = {}
 
     def word(debit: Account, credit: Account, kind: str) -> int:
         return kinds[kind] | codes[debit] << 16 | codes[credit] << 32 | assets[debit.asset] << 48
 
+    ids, transfers_before, posted_at, posted = [], [0], [], []
+    for place, entry in enumerate(entries):
+        settled_before = before_row[entry.rows]
+        ids.append(settled_before + place + 1)
+        first = settled_before + transfers_before[-1]
+        transfers_before.append(transfers_before[-1] + len(entry.transfers))
+        for offset, transfer in enumerate(entry.transfers):
+            posted_at.append(first + offset)
+            posted.append((entry.at_ns, ids[-1], transfer))
+    settled_at = number + np.array(transfers_before)[entries_before]
+    kinds.update(_kinds(streams, columns, settled_at, posted, posted_at))
+
     words = np.empty((len(rows) + len(posted), 4), dtype="<i8")
-    values = settled[rows, columns]
-    forward, back = (
-        np.array([word(*sides(each), each.accrual.kind) if each.accrual.kind in kinds else 0 for each in streams],
-                 dtype=np.int64)
-        for sides in (lambda each: (each.debit, each.credit), lambda each: (each.credit, each.debit))
-    )  # fmt: skip
-    words[settled_at, 0] = market.at_ns[rows]
-    words[settled_at, 1] = settled_ids
-    words[settled_at, 2] = np.abs(values)
-    if streams:
-        words[settled_at, 3] = np.where(values > 0, forward[columns], back[columns])
+    values = settled.ravel()[present]
+    if len(rows):
+        codes_of = [
+            (word(each.debit, each.credit, each.accrual.kind), word(each.credit, each.debit, each.accrual.kind))
+            if each.accrual.kind in kinds else (0, 0)
+            for each in streams
+        ]  # fmt: skip
+        forward, back = np.array(codes_of, dtype=np.int64).T
+        made = np.empty((len(rows), 4), dtype="<i8")
+        made[:, 0] = np.repeat(market.at_ns, len(streams))[present]
+        made[:, 1] = settled_ids
+        np.abs(values, out=made[:, 2])
+        made[:, 3] = np.where(settled > 0, forward, back).ravel()[present]
+        _between(words, made, [before_row[entry.rows] for entry in entries], transfers_before)
     if posted:
-        numbers = np.repeat(ids, lengths)
-        known: dict[tuple[Account, Account, str], int] = {}
+        routes: dict[tuple[Account, Account, str], int] = {}
         packed = []
-        for entry, (debit, credit, amount, kind) in posted:
-            key = (debit, credit, kind)
-            if key not in known:
-                known[key] = word(*key)
-            packed.append((entry.at_ns, amount, known[key]))
-        words[np.ix_(posted_at, (0, 2, 3))] = packed
-        words[posted_at, 1] = numbers
+        for at_ns, event, (debit, credit, amount, kind) in posted:
+            key = debit, credit, kind
+            route = routes.get(key)
+            if route is None:
+                route = routes[key] = word(debit, credit, kind)
+            packed.append((at_ns, event, amount, route))
+        words[posted_at] = packed
     records = words.view(RECORD).reshape(-1)
     records.setflags(write=False)
     ledger = Ledger(accounts, tuple(assets), tuple(kinds), records, dict(books.balances))
-    of = [Settled.of(stream, size) for stream, (_, size) in zip(streams, amounts, strict=True)]
+    of = [Settled.of(stream, size) for stream, size in zip(streams, sizes, strict=True)]
     settlements = Settlements(settled_ids, rows, columns, values, of)
     ended = next((place for place, entry in enumerate(entries) if isinstance(entry.event, Ended)), len(entries))
-    return Written(ledger, EventLog(market, entries, ids.tolist(), settlements), settled, streams, entries[:ended])
+    return Written(ledger, EventLog(market, entries, ids, settlements), settled, streams, entries[:ended])
+
+
+def _between(words: Ints, settled: Ints, before: Sequence[int], transfers_before: Sequence[int]) -> None:
+    """Put what was settled where it belongs among the transfers of the entries.
+
+    `before` is how many settlements stand before each entry, `transfers_before` how many transfers before it.
+    """
+    start = 0
+    for stop, shift in zip([*before, len(settled)], transfers_before, strict=True):
+        if stop > start:
+            words[start + shift : stop + shift] = settled[start:stop]
+            start = stop
 
 
 def _kinds(
     streams: Sequence[Stream | ComputedStream],
     columns: NDArray[np.intp],
     settled_at: Ints,
-    posted: Sequence[tuple[Entry, tuple[Account, Account, int, str]]],
-    posted_at: Ints,
+    posted: Sequence[tuple[int, int, tuple[Account, Account, int, str]]],
+    posted_at: Sequence[int],
 ) -> dict[str, int]:
     """Codes of the kinds of transfer, numbered as they first appear."""
     first: dict[str, int] = {}
-    present, places = np.unique(columns, return_index=True)
-    for column, place in zip(present.tolist(), places.tolist(), strict=True):
-        kind, at = streams[column].accrual.kind, int(settled_at[place])
-        first[kind] = min(at, first.get(kind, at))
-    for (_, transfer), at in zip(posted, posted_at.tolist(), strict=True):
+    for column, stream in enumerate(streams):
+        mine = columns == column
+        place = int(mine.argmax()) if len(mine) else 0
+        if len(mine) and mine[place]:
+            kind, at = stream.accrual.kind, int(settled_at[place])
+            first[kind] = min(at, first.get(kind, at))
+    for (_, _, transfer), at in zip(posted, posted_at, strict=True):
         kind = transfer[3]
         if kind not in first or first[kind] > at:
             first[kind] = at

@@ -150,7 +150,7 @@ class Market:
 
     def floats(self, column: str) -> list[float]:
         """A column as floats of Python, which are quicker one at a time."""
-        return self.cached(("floats", column), lambda: self[column].tolist())
+        return self.cached(("floats", column), self[column].tolist)
 
     def date(self, index: int) -> str:
         """The UTC date on which a row opens."""
@@ -213,8 +213,8 @@ def price_column(
 
     `SOL.close` is the price of SOL, `SOL.oracle` its oracle price at the row's close, `SOL.oracle.low` the least in the
     row. A role without a column has that of the role behind it: the oracle's the mark's, the mark's the price's. The
-    columns `open` to `close` are those of the coin `plain`; without that, of every coin that has none of its own. No coin
-    at all, an empty text, means the coin `plain`.
+    columns `open` to `close` are those of the coin `plain`; without that, of every coin that has none of its own. An
+    empty text means the coin `plain`.
     """
     code = (coin.coin if isinstance(coin, Asset) else coin) or plain
     if role != "price":

@@ -1,7 +1,7 @@
 """What a strategy may wish for. Sums are USD and sizes whole coins, as floats: they are rounded once, at posting.
 
-The text of an order is what it asks for in words, as a refusal tells it; whatever a strategy gave can be told. `coin` is
-for venues that hold positions in several: elsewhere it is the venue's own.
+The text of an order is what it asks for in words, as a refusal tells it; whatever a strategy gave can be told. `coin`
+is for venues that hold positions in several: elsewhere it is the venue's own.
 """
 
 import math
@@ -31,19 +31,23 @@ def said(value: object) -> str:
 
 
 class Order:
-    """Something that a strategy wishes for; a class of a user's own has a `venue` and is filled by its method.
+    """Something that a strategy wishes for; one of a user's own has a `venue` and is filled by a method of it.
 
-    The venue's method has the name of the order's class in lower case: `Open` is filled by `open`, and an order `RollOver`
-    of a user's own by `roll_over`.
+    The method has the name of the order's class in lower case: `Open` is filled by `open`, and an order `RollOver` of a
+    user's own by `roll_over`.
     """
 
     venue: str
 
 
-@cache
 def method_of(order: type) -> str:
     """The name of the method that fills orders of a class."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", order.__name__).lower()
+    return _in_lower_case(order.__name__)
+
+
+@cache
+def _in_lower_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _count(size: object, noun: str) -> str:

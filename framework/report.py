@@ -10,13 +10,12 @@ import numpy as np
 from attrs import fields, frozen
 
 from framework.assembly import Assembly
-from framework.strategy import MarginBelow
+from framework.comparisons import Cell, Comparison
 from framework.events import MarginCalled, OrderFilled
 from framework.grid import Grid
 from framework.market import Floats, Ints
 from framework.run import Run
-from framework.studies.coarser import Cell
-from framework.studies.published import Comparison
+from framework.strategy import MarginBelow
 from framework.units import JITOSOL, USDC, Asset, perpetual
 from framework.valuation import LogLine, Summary, chronicle, fees_usd, waterfall
 from framework.venue import account_part
@@ -239,11 +238,7 @@ def _rules(assembly: Assembly, run: Run) -> Grid:
     records, accounts = run.ledger.records(), run.ledger.accounts
     codes = np.union1d(records["debit"], records["credit"])
     touched = {accounts[code] for code in codes.tolist()}
-    rules = {
-        venue.name: _flat(venue.rules())
-        for venue in assembly.venues
-        if not touched.isdisjoint(venue.accounts())
-    }
+    rules = {venue.name: _flat(venue.rules()) for venue in assembly.venues if not touched.isdisjoint(venue.accounts())}
     grid = _grid("Venue rules", "rule", *rules)
     for rule in dict.fromkeys(rule for each in rules.values() for rule in each if rule != "name"):
         cells = ["" if each.get(rule) is None else str(each[rule]) for each in rules.values()]

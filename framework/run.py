@@ -6,11 +6,11 @@ from functools import cached_property
 import numpy as np
 from attrs import field, frozen
 
+from framework.accounts import Account
 from framework.books import STATE, Standing
 from framework.events import Event
 from framework.ledger import EventLog, Ledger, Written
 from framework.market import At, Floats, Market
-from framework.units import USDC
 from framework.venue import CASH, IN_TRANSIT
 
 
@@ -32,8 +32,8 @@ class Curve:
         """The curve of books that are written out: the formulas of each venue on its balances of every row."""
         moved = written.moved(market)
 
-        def units(account: object) -> Floats:
-            return written.path(account, market, moved) / account.asset.scale  # type: ignore[arg-type, attr-defined]
+        def units(account: Account) -> Floats:
+            return written.path(account, market, moved) / account.asset.scale
 
         states = {each.name: each.by_row(units) for each in standings}
         size, equity, delta = (STATE.index(name) for name in ("size", "equity", "delta"))
@@ -102,7 +102,7 @@ class Run:
         return max(0, int(self.market.at_ns.searchsorted(at_ns, side="right")) - 1)
 
     def price(self, at_ns: int) -> float:
-        """The price of the market's coin that held at an instant: of the last close, or that at which the run opened."""
+        """The price of the market's coin at an instant: that of the last close, or the one at which the run opened."""
         closed = int(self.market.at_ns.searchsorted(at_ns, side="right"))
         if closed:
             return self.market.floats(self.market.price_column(""))[closed - 1]

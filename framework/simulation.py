@@ -4,15 +4,16 @@ Nothing is done for rows in which nobody acts. Venues and conditions are watched
 act only those that it touched are looked at again, and row by row at first where acts follow each other closely.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import simpy
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from framework.accounts import Account
-from framework.books import Books, Entry, Projection, RowStretch, Standing, Stretch
+from framework.books import Books, Entry, RowStretch, Standing, Stretch
 from framework.clock import NS_PER_SECOND, Clock, Phase
 from framework.errors import CarrybookError, LedgerError, OrderRefused, Rejection, ScenarioError
 from framework.events import (
@@ -29,12 +30,11 @@ from framework.events import (
     TransferSent,
     Unstaked,
 )
-from framework.ledger import Written, write_out
+from framework.ledger import write_out
 from framework.logs import debugging, log
-from framework.market import At, Floats, Market
+from framework.market import Floats, Market
 from framework.mistakes import checked_answer, located, mistakes_told
 from framework.orders import (
-    Close,
     Deposit,
     Move,
     MoveTokens,
@@ -47,13 +47,13 @@ from framework.orders import (
 )
 from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, event_of
-from framework.units import USDC, Asset
-from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Bridge, Dated, Leg, Venue, Way
+from framework.units import USDC
+from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue, Way
 
 FIRST_WINDOW = 512
 """Rows that are watched at once in the beginning; the window doubles while nobody acts."""
 LEAST_WINDOW = 32
-"""After somebody acted, the window is four times as long as it took, and at least this long."""
+"""After somebody acted, the window is twice as long as it took, and at least this long."""
 SHORT_GAP = 6
 """Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
 NO_WAY = Way()
@@ -106,7 +106,7 @@ class Simulation:
             )
 
     def _play(self) -> Generator[simpy.Event, None, None]:
-        market, clock, books = self._market, self._clock, self._books
+        market, clock, books, watchers = self._market, self._clock, self._books, self._watchers
         row = 1 if self._entry == "first_close" else 0
         yield clock.until(int(market.at_ns[0] if row else market.open_ns[0]), Phase.DECISION)
         books.rows, books.at, books.at_ns = row, "open" if self._entry == "first_open" else "close", clock.now_ns
@@ -122,20 +122,20 @@ class Simulation:
             if due_ns is not None and stop <= row:
                 yield from self._let_arrive(due_ns)
                 continue
-            found = self._watchers.next(row, stop, window, 0 if at_once or not short else SHORT_GAP)
-            if found is None:
-                row = self._watchers.passed
+            hits, row = watchers.next(row, stop, window, 0 if at_once or not short else SHORT_GAP)
+            acted = False
+            for hit in hits:
+                books.settle(hit + 1)
+                acted = yield from self._let_act(hit)
+                if acted:
+                    gap, since = hit + 1 - since, hit + 1
+                    row, window = since, self._rows_at_once or max(LEAST_WINDOW, 2 * gap)
+                    short = gap <= SHORT_GAP
+                    break
+            if not acted:
                 books.settle(row)
                 window = self._rows_at_once or 2 * window
                 short = False
-                continue
-            books.settle(found + 1)
-            acted = yield from self._let_act(found)
-            row = found + 1
-            if acted:
-                gap, since = row - since, row
-                window = self._rows_at_once or max(LEAST_WINDOW, 4 * gap)
-                short = gap <= SHORT_GAP
         yield from self._let_arrive(int(market.at_ns[-1]))
         books.settle(count)
         ended = self._enter(Ended(at_ns=clock.now_ns), None)
@@ -212,11 +212,10 @@ class Simulation:
 
 
 class Watchers:
-    """What may happen after a row: acts of venues and conditions of the strategy, each watched over a window of rows."""
+    """What may happen after a row: acts of venues and conditions of the strategy, each watched over many rows."""
 
     def __init__(self, books: Books, conditions: Sequence[Condition]) -> None:
         self._books = books
-        self.passed = 0
         self._acts = [
             Watcher(books, [standing], act=act)
             for standing in books.standings.values()
@@ -233,10 +232,11 @@ class Watchers:
         venue = getattr(condition, "venue", None)
         return [self._books.standings[venue]] if venue is not None else []
 
-    def next(self, row: int, stop: int, window: int, one_by_one: int) -> int | None:
-        """The first row from `row` on after which something happens; None where none does in the rows up to `passed`.
+    def next(self, row: int, stop: int, window: int, one_by_one: int) -> tuple[list[int], int]:
+        """The next rows after which something happens, if nobody acts before, and the row up to which that is known.
 
-        Up to `one_by_one` rows are looked at singly where all that has changed can be.
+        It begins at `row` and ends before `stop`. Up to `one_by_one` rows are looked at singly where all that has
+        changed can be.
         """
         stale = [each for each in self._all if each.until <= row or each.changed()]
         if one_by_one and stale and all(each.by_row for each in stale):
@@ -245,27 +245,25 @@ class Watchers:
             while row < last:
                 self._books.settle(row + 1)
                 hits = [each.look(row) for each in stale]
-                if any(hits) or any(each.first(row) == row for each in fresh):
-                    return row
+                if True in hits or any(each.first(row) == row for each in fresh):
+                    return [row], row + 1
                 row += 1
             if row >= stop:
-                self.passed = row
-                return None
+                return [], row
             stale = [each for each in self._all if each.until <= row or each.changed()]
-        limit = min(stop, row + window)
-        stretch = Stretch(self._books, row, limit)
-        for each in stale:
-            each.watch(stretch)
-        limit = min([stop, *(each.until for each in self._all)]) if self._all else stop
-        found = min((each.first(row) for each in self._all), default=limit)
-        if found < limit:
-            return found
-        self.passed = limit
-        return None
+        if stale:
+            stretch = Stretch(self._books, row, min(stop, row + window))
+            for each in stale:
+                each.watch(stretch)
+        limit = min([stop, *(each.until for each in self._all)])
+        found: set[int] = set()
+        for each in self._all:
+            found.update(each.between(row, limit))
+        return sorted(found), limit
 
     def acting(self, row: int) -> list[tuple[Standing, Act]]:
         """The acts that are due after a row."""
-        return [(each.standing, each.act) for each in self._acts if each.act and each.first(row) == row]
+        return [(each.standings[0], each.act) for each in self._acts if each.act and each.first(row) == row]
 
     def holding(self, row: int) -> list[Condition]:
         """The conditions that hold after a row."""
@@ -275,7 +273,18 @@ class Watchers:
 class Watcher:
     """One act or one condition: the rows of a window in which it is due, until a venue behind it changes."""
 
-    __slots__ = ("_books", "_hits", "_place", "_versions", "act", "by_row", "condition", "standing", "standings", "until")
+    __slots__ = (
+        "_books",
+        "_hits",
+        "_place",
+        "_versions",
+        "act",
+        "by_row",
+        "condition",
+        "standing",
+        "standings",
+        "until",
+    )
 
     def __init__(
         self,
@@ -297,8 +306,7 @@ class Watcher:
 
     def changed(self) -> bool:
         """Whether what is behind it has changed since it was last looked at."""
-        versions = self._versions
-        return any(each.version != known for each, known in zip(self.standings, versions, strict=True))
+        return [each.version for each in self.standings] != self._versions
 
     def watch(self, stretch: Stretch) -> None:
         """Find all rows of a stretch in which it is due."""
@@ -327,6 +335,14 @@ class Watcher:
             place += 1
         self._place = place
         return hits[place] if place < len(hits) else self.until
+
+    def between(self, row: int, limit: int) -> list[int]:
+        """The rows from `row` to `limit - 1` in which it is due."""
+        hits = self._hits
+        if not hits or hits[-1] < row:
+            return []
+        place = bisect_left(hits, row)
+        return hits[place : bisect_left(hits, limit, place)]
 
     def _remember(self, until: int) -> None:
         self._place, self.until = 0, until
@@ -370,7 +386,7 @@ class Execution:
             return own(order, cause) if own else self._fill(order, cause)
         except Rejection as why:
             books.rollback()
-            venue = getattr(order, "venue", None) or getattr(order, "source", "")
+            venue = str(getattr(order, "venue", None) or getattr(order, "source", ""))
             event = Rejected(venue=venue, order=str(order), reason=str(why), price=books.price_of(""))
             return self._commit(event, cause).event
         except LedgerError as error:
@@ -410,9 +426,7 @@ class Execution:
             )
         return self._commit(event, None)
 
-    def _liquidated(
-        self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float
-    ) -> Liquidated:
+    def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
         books, long = self._books, before.size >= 0
         coin = standing.venue.coins[0] if standing.venue.coins else ""
         extreme = books.market.price_column(coin, ("low" if long else "high") if act.prices == "adverse" else "close")
@@ -491,8 +505,8 @@ class Execution:
                 found.amount += amount
         return found
 
-    def _commit(self, event: Event, cause: Entry | None) -> Entry:
-        entry = self._books.commit(event, cause)
+    def _commit(self, event: Event, cause: Entry | None, first: int | None = None) -> Entry:
+        entry = self._books.commit(event, cause, first)
         if self._debugging:
             _debug(entry)
         return entry
@@ -549,7 +563,13 @@ class Execution:
         return amount
 
     def _carry(
-        self, order: Order, cause: Entry | None, source: Standing | None, target: Standing | None, amount: int, kind: str
+        self,
+        order: Order,
+        cause: Entry | None,
+        source: Standing | None,
+        target: Standing | None,
+        amount: int,
+        kind: str,
     ) -> Event:
         """Send money from a venue, or the wallet where there is none, to another; it counts for neither on the way."""
         books = self._books
@@ -567,23 +587,28 @@ class Execution:
             self._commit(event, cause)
             self._last_order[name] = len(books.journal) - 1
             return event
-        self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)  # refused now rather than on arriving
-        books.rollback()
-        books.begin(source.venue if source else None, order)
+        at_once = not passage.latency_ns and not passage.fails
+        if not at_once:
+            self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)  # refused now rather than on arriving
+            books.rollback()
+            books.begin(source.venue if source else None, order)
         self._out_of(source, IN_TRANSIT, amount, "transfer", wallet=True)
         self._out_of(source, BRIDGE_FEE, passage.leaving, "bridge_fee", wallet=True)
+        leaving = len(books.written)
+        if at_once:
+            self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)
+            self._out_of(target, BRIDGE_FEE, passage.arriving, "bridge_fee", wallet=True)
         near, far = (each.name if each else "wallet" for each in (source, target))
+        price = books.price_of("")
         sent = self._commit(
-            TransferSent(
-                venue=near,
-                counterparty=far,
-                amount=amount,
-                fee=passage.leaving,
-                price=books.price_of(""),
-            ),
-            cause,
+            TransferSent(venue=near, counterparty=far, amount=amount, fee=passage.leaving, price=price), cause, leaving
         )
         self._last_order[near] = len(books.journal) - 1
+        if at_once:
+            arrived = TransferArrived(venue=far, counterparty=near, amount=amount, fee=passage.arriving, price=price)
+            self._commit(arrived, sent)
+            self._last_order[far] = len(books.journal) - 1
+            return sent.event
 
         def arrive() -> Entry:
             self._now()
@@ -591,15 +616,12 @@ class Execution:
                 return self._returned(sent, order, source, amount)
             return self._arrived(sent, order, target, passage, amount)
 
-        if passage.latency_ns:
-            self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
-            return sent.event
-        arrived = arrive().event
-        return arrived if isinstance(arrived, TransferFailed) else sent.event
+        if not passage.latency_ns:
+            return arrive().event
+        self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
+        return sent.event
 
-    def _arrived(
-        self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int
-    ) -> Entry:
+    def _arrived(self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int) -> Entry:
         books, event = self._books, sent.event
         assert isinstance(event, TransferSent)
         books.begin(target.venue if target else None, order)
@@ -620,7 +642,7 @@ class Execution:
         return entry
 
     def _returned(self, sent: Entry, order: Order, source: Standing | None, amount: int) -> Entry:
-        """Money that could not get through, or that its target no longer takes: it goes back, at least to the wallet."""
+        """Money that could not get through, or that its target does not take: it goes back, or to the wallet."""
         books, event = self._books, sent.event
         assert isinstance(event, TransferSent)
         books.rollback()
@@ -634,13 +656,17 @@ class Execution:
         )
         return self._commit(failed, sent)
 
-    def _into(self, standing: Standing | None, source: Account, amount: int, kind: str, *, wallet: bool = False) -> None:
+    def _into(
+        self, standing: Standing | None, source: Account, amount: int, kind: str, *, wallet: bool = False
+    ) -> None:
         if standing is not None:
             standing.venue.receive(self._books, source, amount, kind)
         elif wallet:
             self._books.transfer(CASH, source, amount, kind)
 
-    def _out_of(self, standing: Standing | None, target: Account, amount: int, kind: str, *, wallet: bool = False) -> None:
+    def _out_of(
+        self, standing: Standing | None, target: Account, amount: int, kind: str, *, wallet: bool = False
+    ) -> None:
         if not amount:
             return
         if standing is not None:
@@ -664,9 +690,7 @@ class Execution:
         if source is target:
             books.refuse(f"target is {said(order.target)}; expected another venue than the source")
         books.transfer(target, source, size, "transfer")
-        event = OrderFilled(
-            venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size
-        )
+        event = OrderFilled(venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size)
         self._commit(event, cause)
         self._last_order[order.source] = len(books.journal) - 1
         return event
@@ -679,9 +703,7 @@ class Execution:
         if penalties is None:
             books.refuse(f"venue is {said(order.venue)}; expected a venue that takes penalties")
         standing.venue.pay(books, penalties, amount, "liquidation_penalty")
-        event = OrderFilled(
-            venue=order.venue, order="penalty", price=books.price_of(""), amount=amount, charged=amount
-        )
+        event = OrderFilled(venue=order.venue, order="penalty", price=books.price_of(""), amount=amount, charged=amount)
         self._commit(event, cause)
         self._last_order[order.venue] = len(books.journal) - 1
         return event
@@ -700,7 +722,7 @@ class Figures:
 
 @frozen
 class Passage:
-    """The way of one sum: what is paid on leaving and on arriving in atomic units, how long it takes, whether it fails."""
+    """The way of one sum: what is paid on leaving and on arriving in atomic units, how long it takes, if it fails."""
 
     leaving: int
     arriving: int
@@ -813,7 +835,7 @@ def _title(method: str) -> str:
 
 def _debug(entry: Entry) -> None:
     event = entry.event
-    values = {each.name: getattr(event, each.name) for each in type(event).__attrs_attrs__}  # type: ignore[attr-defined]
+    values = {each.name: getattr(event, each.name) for each in type(event).__attrs_attrs__}
     for name in ("event", "cause"):
         values.pop(name, None)
     log.debug(event.kind, transfers=len(entry.transfers), **{**values, "at_ns": entry.at_ns})

@@ -88,12 +88,16 @@ class View(Protocol):
         """
 
 
+def _price(usd: float) -> Price:
+    return usd if isinstance(usd, Price) else Price(usd)
+
+
 @frozen(kw_only=True)
 class StillView:
     """A view made of plain values, to test a strategy with one event and no engine."""
 
     at_ns: int = 0
-    price: Price = field(converter=lambda usd: usd if isinstance(usd, Price) else Price(usd))
+    price: Price = field(converter=_price)
     row_years: float = 1 / 365
     cash_usd: float = 0.0
     legs: Mapping[str, Leg] = field(factory=dict)

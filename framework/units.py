@@ -17,19 +17,29 @@ PERPETUAL = "-PERP"
 """End of the code of a perpetual contract."""
 
 
-@frozen(cache_hash=True)
+@frozen(eq=False)
 class Asset:
     """Something countable: `decimals` places make one whole unit of `code`."""
 
     code: str
     decimals: int
-    scale: int = field(init=False, repr=False, eq=False)
-    coin: str = field(init=False, repr=False, eq=False)
+    scale: int = field(init=False, repr=False)
+    coin: str = field(init=False, repr=False)
     """The coin whose price it has: a perpetual's is that of its coin."""
+    _hash: int = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "scale", 10**self.decimals)
         object.__setattr__(self, "coin", self.code.removesuffix(PERPETUAL))
+        object.__setattr__(self, "_hash", hash((self.code, self.decimals)))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Asset) and (self.code, self.decimals) == (other.code, other.decimals)
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def exact(self, units: int | str | Decimal) -> int:
         """Whole units as atomic units; raises `UnitError` where that is not an integer."""

@@ -5,9 +5,9 @@ rows in which the venue acts, what is settled, the equity curve and the audit. I
 """
 
 import re
-from functools import cache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -18,12 +18,54 @@ from framework.accounts import Account
 from framework.accrual import Accrual, Computed
 from framework.errors import ScenarioError
 from framework.events import Event
-from framework.formulas import Formula, choose, formula, formulas_of, greater, lesser, per_coin, ratio
+from framework.formulas import (
+    Formula,
+    choose,
+    formula,
+    formulas_of,
+    greater,
+    lesser,
+    per_coin,
+    ratio,
+)
 from framework.market import Floats, Market
-from framework.units import USDC, Asset
+from framework.orders import check_open, check_swap, positive
+from framework.units import USDC, Asset, perpetual, token
 
 if TYPE_CHECKING:
     from framework.books import Books
+
+__all__ = [
+    "CASH",
+    "USDC",
+    "Account",
+    "Accrual",
+    "Act",
+    "Bridge",
+    "Computed",
+    "Dated",
+    "Leg",
+    "Penalty",
+    "Segment",
+    "Venue",
+    "Way",
+    "account",
+    "basis_points",
+    "check_open",
+    "check_swap",
+    "choose",
+    "formula",
+    "fraction",
+    "greater",
+    "lesser",
+    "not_negative",
+    "per_coin",
+    "perpetual",
+    "positive",
+    "price_of",
+    "ratio",
+    "token",
+]
 
 CASH = Account("Assets:Wallet:Cash", USDC, floor=True)
 """Money that is on no venue."""
@@ -86,18 +128,19 @@ class Dated:
     values: tuple[Any, ...] = field(converter=tuple)
 
     def __attrs_post_init__(self) -> None:
-        if not self.values or len(self.values) != len(self.since_ns):
+        if len(self.values) == 0 or len(self.values) != len(self.since_ns):
             raise ValueError("expected a list of tables with `since` and `value`, at least one")
         if any(later <= earlier for earlier, later in zip(self.since_ns, self.since_ns[1:], strict=False)):
             raise ValueError("expected the dates of a rule in their order, each once")
 
     @classmethod
-    def of(cls, table: Iterable[Mapping[str, Any]]) -> "Dated":
+    def of(cls, table: Iterable[object]) -> "Dated":
         """A rule from a scenario's list of tables; raises `ValueError`."""
-        rows = list(table)
-        for row in rows:
-            if not isinstance(row, Mapping) or set(row) != {"since", "value"}:
+        rows = []
+        for row in table:
+            if not isinstance(row, dict) or set(row) != {"since", "value"}:
                 raise ValueError(f"{row!r}; expected a table with `since` and `value`")
+            rows.append(row)
         return cls([row["since"] for row in rows], [row["value"] for row in rows])
 
     def at(self, at_ns: int) -> Any:  # noqa: ANN401  (a rule of any type)
@@ -311,7 +354,15 @@ class Venue:
     """The name of its table in a scenario, which is given to it."""
     bridge: Bridge = Bridge()
     """A way without fee or delay, unless a subclass has a field for it."""
-    acts: Sequence[Act] = (LIQUIDATION,)
+
+    @property
+    def acts(self) -> Sequence[Act]:
+        """The reasons for it to act; a class states others as `acts = (Act(...), ...)`."""
+        return (LIQUIDATION,)
+
+    @property
+    def _class(self) -> type:
+        return type(self)
 
     @property
     def coins(self) -> tuple[str, ...]:
@@ -322,7 +373,7 @@ class Venue:
     def accounts(self) -> tuple[Account, ...]:
         """The venue's part of the chart of accounts, in the order of their declaration."""
         found: list[Account] = []
-        for each in _declared(type(self)):
+        for each in _declared(self._class):
             made = getattr(self, each.name)
             found += made.values() if isinstance(made, dict) else [made] if made else []
         return tuple(found)
@@ -330,7 +381,7 @@ class Venue:
     def position_accounts(self) -> tuple[Account, ...]:
         """The accounts that hold what is traded."""
         found: list[Account] = []
-        for each in _declared(type(self)):
+        for each in _declared(self._class):
             if each.position:
                 made = getattr(self, each.name)
                 found += made.values() if isinstance(made, dict) else [made]
@@ -338,7 +389,7 @@ class Venue:
 
     def formulas(self) -> Mapping[str, Formula]:
         """The venue's rules by name."""
-        return formulas_of(type(self))
+        return formulas_of(self._class)
 
     def input(self, name: str) -> Any:  # noqa: ANN401  (an account, several by coin, a price or a rule)
         """What a formula means by a name: an account, one for each coin, a price or a rule; raises `AttributeError`."""
@@ -365,7 +416,7 @@ class Venue:
 
     def orders(self) -> tuple[str, ...]:
         """The names of the methods that fill orders."""
-        return _order_methods(type(self))
+        return _order_methods(self._class)
 
     def execute(self, method: str, order: object, book: "Books") -> None:
         """Fill an order by the method of its name."""

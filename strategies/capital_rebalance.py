@@ -5,11 +5,9 @@ from typing import Literal
 
 from attrs import Attribute, field, frozen, validators
 
-from framework.strategy import Condition, LeverageAbove
 from framework.events import ConditionMet, Ended, Event, Liquidated
 from framework.orders import Order
-from framework.strategy import Strategy
-from framework.strategy import View
+from framework.strategy import Condition, LeverageAbove, Strategy, View
 from strategies.pair import close_pair, level_equity, open_pair, reopen_pair
 
 

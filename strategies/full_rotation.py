@@ -4,11 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from attrs import field, frozen, validators
 
-from framework.strategy import Condition, EveryRow, LiquidationNear, NoPosition
 from framework.events import ConditionMet, Ended, Event, Liquidated
 from framework.orders import Close, Order, PayPenalty, Resize
-from framework.strategy import Strategy
-from framework.strategy import View
+from framework.strategy import Condition, EveryRow, LiquidationNear, NoPosition, Strategy, View
 from strategies.minimum_apy import MinimumApy
 from strategies.pair import close_pair, level_equity, open_after_fees
 

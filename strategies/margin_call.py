@@ -5,7 +5,6 @@ from typing import Literal
 
 from attrs import field, frozen, validators
 
-from framework.strategy import Condition, DeltaBeyond, MarginBelow
 from framework.events import ConditionMet, Ended, Event, Liquidated, MarginCalled, Side
 from framework.orders import (
     ChargeRebalance,
@@ -20,8 +19,7 @@ from framework.orders import (
     Swap,
     Withdraw,
 )
-from framework.strategy import Strategy
-from framework.strategy import View
+from framework.strategy import Condition, DeltaBeyond, MarginBelow, Strategy, View
 
 TOKEN = "JITOSOL"  # noqa: S105  (a coin)
 

@@ -6,8 +6,7 @@ from attrs import field, frozen, validators
 
 from framework.events import Ended, Event, Liquidated, Side
 from framework.orders import Open, Order
-from framework.strategy import Strategy
-from framework.strategy import View
+from framework.strategy import Strategy, View
 from strategies.pair import close_pair
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from framework.command_line import main
+from framework.cli import main
 from tests.forgery import Forgery
 
 

@@ -100,7 +100,7 @@ def test_a_wrong_question_is_one_line(store, capsys):
 def test_without_the_extra_there_is_one_line():
     """Who has not installed what fetching needs is told what to do."""
     code = (
-        "import sys; sys.modules['httpx2'] = None; from framework.command_line import main; "
+        "import sys; sys.modules['httpx2'] = None; from framework.cli import main; "
         "main(['fetch', 'jito', '--from', '2025-01-01'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -236,6 +236,6 @@ def test_check_names_the_hole_of_marginfis_rates(study_data, capsys):
 def test_the_intervals_of_the_command_are_those_of_the_readers():
     """The command names them without loading the readers."""
     from framework.clock import INTERVALS_NS
-    from framework.commands.data import INTERVALS
+    from framework.data.commands import INTERVALS
 
     assert tuple(INTERVALS_NS) == INTERVALS

@@ -5,8 +5,8 @@ import tomllib
 
 import pytest
 
-from framework.command_line import main
-from framework.studies.study import SOURCES
+from examples.study.study import SOURCES
+from framework.cli import main
 from tests.runs import EXAMPLES, ROOT, data_of
 
 
@@ -32,6 +32,13 @@ def test_an_example_prints_its_expected_output(name, capsys, monkeypatch, tmp_pa
         main(command)
     printed = capsys.readouterr().out.replace(str(tmp_path), "runs")
     assert printed == (example / "expected.txt").read_text()
+
+
+def test_the_study_prints_its_expected_output(capsys):
+    """The report of the study on the embedded data; after a wanted change: `carrybook study > .../expected.txt`."""
+    with pytest.raises(SystemExit):
+        main(["study"])
+    assert capsys.readouterr().out == (ROOT / "examples" / "study" / "expected.txt").read_text()
 
 
 def files_told(page):

@@ -17,7 +17,7 @@ import pytest
 
 from framework import archive
 from framework.archive import Folder
-from framework.command_line import main
+from framework.cli import main
 from framework.errors import RunError
 from framework.exports import beancount_commodity, commodities, export, fixed, hledger_commodity
 from framework.market import utc

@@ -33,7 +33,7 @@ from framework import (
     waterfall,
 )
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
-from framework.command_line import main
+from framework.cli import main
 from framework.valuation import chronicle
 from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from framework import SOL, USDC, Account, Ledger, Stream, Transfer
 from framework.accounts import Draft
-from framework.chain import BLOCK
+from framework.ledger import BLOCK
 from framework.errors import LedgerError
 from framework.units import Asset
 

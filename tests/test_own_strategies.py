@@ -5,7 +5,7 @@ import pytest
 
 import strategies
 from framework import Scenario, StillView, assemble
-from framework.command_line import main
+from framework.cli import main
 
 HEAD = "from attrs import frozen\nfrom framework import *\n\n\n"
 HOOKS = "    def on_event(self, event, view):\n        return ()\n"
@@ -122,7 +122,7 @@ MISTAKES = {
     ),
     "a class for a condition": (
         own("return ()", more=f"    def conditions(self):\n        return (EveryRow,)\n\n{HOOKS}"),
-        "the strategy names <class 'framework.conditions.EveryRow'> as a condition; expected an object",
+        "the strategy names <class 'framework.strategy.EveryRow'> as a condition; expected an object",
     ),
     "no condition": (
         own("return ()", more=f"    def conditions(self):\n        return (3,)\n\n{HOOKS}"),

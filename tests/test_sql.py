@@ -19,7 +19,7 @@ import pytest
 
 from framework.accounts import BUCKETS
 from framework.archive import EVENT_COLUMNS, Folder
-from framework.command_line import main
+from framework.cli import main
 from framework.sql import ask, views
 from framework.valuation import decimal, equity, waterfall, waterfall_of
 from tests.runs import EXAMPLES

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from examples.study.report import funding, months, open_fees, tables
+from examples.study.study import MODELS, Study
 from framework import Scenario
-from framework.command_line import main
+from framework.cli import main
 from framework.market import Market
-from framework.studies.study import MODELS, Study
-from framework.studies.study_report import funding, months, open_fees, tables
 from tests.conftest import ROOT
 
 

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework import Scenario, assemble, metrics
-from framework.command_line import main
+from framework.cli import main
 from framework.errors import CarrybookError
-from framework.studies.sweep import Sweep, sweep
+from framework.sweep import Sweep, sweep
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -181,7 +181,7 @@ def test_killed_and_started_again_it_equals_an_undisturbed_sweep(tmp_path):
         words = [
             sys.executable,
             "-m",
-            "framework.command_line",
+            "framework.cli",
             "sweep",
             str(SCENARIO),
             *grids(*axes),

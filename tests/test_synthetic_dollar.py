@@ -24,7 +24,7 @@ from framework import (
     metrics,
     waterfall,
 )
-from framework.command_line import main
+from framework.cli import main
 from framework.frames import daybook_frame, read_frame
 from framework.report import daybook
 from framework.valuation import chronicle

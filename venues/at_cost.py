@@ -1,6 +1,7 @@
-"""At cost: the accounting of the study's older models, in which the price of the coin does not count, around a venue."""
+"""At cost: a venue under the accounting of the study's older models, in which the price of the coin does not count."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from attrs import evolve, field, frozen, validators
@@ -12,7 +13,7 @@ from framework.events import Event
 from framework.formulas import Formula, formula, formulas_of
 from framework.market import Market
 from framework.units import USDC
-from framework.venue import Act, Venue, account_part
+from framework.venue import Act, Bridge, Venue, account_part
 
 
 @frozen(kw_only=True)
@@ -30,7 +31,7 @@ class AtCost(Venue):
         default=None, validator=validators.optional((validators.ge(0.0), validators.lt(1.0)))
     )
     name: str = field(init=False)
-    bridge: Any = field(init=False)
+    bridge: Bridge = field(init=False)
     _lending: Account = field(init=False, repr=False, eq=False)
 
     @name.default
@@ -38,7 +39,7 @@ class AtCost(Venue):
         return self.of.name
 
     @bridge.default
-    def _bridge(self) -> Any:
+    def _bridge(self) -> Bridge:
         return self.of.bridge
 
     @_lending.default
@@ -62,9 +63,9 @@ class AtCost(Venue):
         return self.of.coins
 
     @property
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> Sequence[Act]:
         if self.liquidation_distance is None:
-            return tuple(self.of.acts)
+            return self.of.acts
         return tuple(evolve(each, when="beyond") if each.liquidation else each for each in self.of.acts)
 
     def accounts(self) -> tuple[Account, ...]:
@@ -75,16 +76,14 @@ class AtCost(Venue):
         return self.of.position_accounts()
 
     def formulas(self) -> Mapping[str, Formula]:
-        own = dict(formulas_of(type(self)))
-        if self.liquidation_distance is None:
-            own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
-        return {**self.of.formulas(), **own}
+        inner: type = type(self.of)
+        return _formulas(inner, at_a_distance=self.liquidation_distance is not None)
 
     def rules(self) -> Mapping[str, object]:
         own = {"fees_at_entry": self.fees_at_entry, "liquidation_distance": self.liquidation_distance}
         return {**self.of.rules(), "accounting": {"class": "at_cost", **own}}
 
-    def input(self, name: str) -> Any:
+    def input(self, name: str) -> Any:  # noqa: ANN401  (as of any venue)
         return self.liquidation_distance if name == "liquidation_distance" else self.of.input(name)
 
     def accruals(self) -> Iterable[Accrual]:
@@ -147,3 +146,12 @@ class AtCost(Venue):
         """What was paid for a coin; None without a position, whose first opening is at the row's price."""
         leg = book.leg(self.name)
         return leg.entry_price if leg.size else None
+
+
+@cache
+def _formulas(of: type, *, at_a_distance: bool) -> Mapping[str, Formula]:
+    """The formulas of a class of venues with the mark at cost, and a liquidation price at a distance or none."""
+    own = dict(formulas_of(AtCost))
+    if not at_a_distance:
+        own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
+    return {**formulas_of(of), **own}

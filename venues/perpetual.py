@@ -15,11 +15,13 @@ from framework.orders import Close, Open, Resize, check_open, positive
 from framework.units import USDC
 from framework.venue import CASH
 
+Traded = Any
+"""A venue with the accounts and rules that are used here: `margin`, `position`, `quote`, `taker_fee_bps` and so on."""
 Owing = Callable[[Books], None] | None
 """What pays for that of which margin is short, once no position is left."""
 
 
-def open_position(venue: Any, order: Open, book: Books) -> None:
+def open_position(venue: Traded, order: Open, book: Books) -> None:
     """Pay in the funds, trade at the row's price, and pay the fee out of margin."""
     check_open(book, order)
     coin = coin_of(venue, order)
@@ -32,7 +34,7 @@ def open_position(venue: Any, order: Open, book: Books) -> None:
     book.fill(charged=USDC.nearest(charged_usd))
 
 
-def close_position(venue: Any, order: Close, book: Books, owing: Owing = None) -> None:
+def close_position(venue: Traded, order: Close, book: Books, owing: Owing = None) -> None:
     """Trade the whole position back, and return what it made and the margin to the wallet."""
     coin = coin_of(venue, order)
     notional = trade(venue, coin, -book[venue.position[coin]], book)
@@ -40,7 +42,7 @@ def close_position(venue: Any, order: Close, book: Books, owing: Owing = None) -
     settle(venue, coin, book, owing)
 
 
-def resize_position(venue: Any, order: Resize, book: Books) -> None:
+def resize_position(venue: Traded, order: Resize, book: Books) -> None:
     """Trade the difference, and pay the fee out of margin."""
     coin = coin_of(venue, order)
     account = venue.position[coin]
@@ -51,7 +53,7 @@ def resize_position(venue: Any, order: Resize, book: Books) -> None:
     venue.pay(book, venue.fees, taker_fee(venue, USDC.units(notional), book), "taker_fee")
 
 
-def liquidate_account(venue: Any, book: Books, owing: Owing = None) -> None:
+def liquidate_account(venue: Traded, book: Books, owing: Owing = None) -> None:
     """Take the penalty; close every position at the row's price where the venue does that itself."""
     notional = 0
     for coin in venue.coins:
@@ -71,7 +73,7 @@ def liquidate_account(venue: Any, book: Books, owing: Owing = None) -> None:
             settle(venue, coin, book, owing)
 
 
-def pay_out(venue: Any, book: Books, target: Account, amount: int, kind: str) -> None:
+def pay_out(venue: Traded, book: Books, target: Account, amount: int, kind: str) -> None:
     """Pay out of margin; unrealised profit is turned into margin first where margin alone does not suffice."""
     if amount > book[venue.margin]:
         for coin in venue.coins:
@@ -80,7 +82,7 @@ def pay_out(venue: Any, book: Books, target: Account, amount: int, kind: str) ->
     book.transfer(target, venue.margin, amount, kind)
 
 
-def trade(venue: Any, coin: str, contracts: int, book: Books) -> int:
+def trade(venue: Traded, coin: str, contracts: int, book: Books) -> int:
     """Move contracts into the position, above 0, or out of it, and their notional the other way; returns |notional|."""
     notional = USDC.nearest(abs(contracts) / venue.position[coin].asset.scale * book.price(coin))
     book.transfer(venue.position[coin], venue.traded[coin], contracts, "trade")
@@ -88,7 +90,7 @@ def trade(venue: Any, coin: str, contracts: int, book: Books) -> int:
     return notional
 
 
-def settle(venue: Any, coin: str, book: Books, owing: Owing = None) -> None:
+def settle(venue: Traded, coin: str, book: Books, owing: Owing = None) -> None:
     """Turn what a closed position made into margin; once all are closed, margin above zero returns to the wallet.
 
     `owing` is asked first to pay what margin is short of.
@@ -102,11 +104,11 @@ def settle(venue: Any, coin: str, book: Books, owing: Owing = None) -> None:
     book.transfer(CASH, venue.margin, max(0, book[venue.margin]), "withdrawal")
 
 
-def taker_fee(venue: Any, notional_usd: float, book: Books) -> int:
+def taker_fee(venue: Traded, notional_usd: float, book: Books) -> int:
     """The fee on a traded notional, atomic units."""
     return book.fee(notional_usd, book.rule(venue.taker_fee_bps))
 
 
-def coin_of(venue: Any, order: Open | Close | Resize) -> str:
+def coin_of(venue: Traded, order: Open | Close | Resize) -> str:
     """The coin that an order is about."""
     return order.coin or str(venue.coins[0])

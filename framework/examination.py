@@ -1,18 +1,26 @@
-"""The commands that read a run's folder again: audit, explain and ledger."""
+"""The commands that examine a finished run: `audit`, `explain`, `ledger`, `export` and `sql` read its folder again."""
 
 import json
 import sys
 from collections.abc import Sequence
 from datetime import date
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import click
+from attrs import asdict
+from rich.text import Text
+from rich.tree import Tree
 
-if TYPE_CHECKING:
-    from rich.tree import Tree
-
-    from framework.explain import Node
+from framework.archive import Folder
+from framework.audit import audit as audit_folder
+from framework.explain import Node, Selection, register, sources
+from framework.explain import explain as explain_number
+from framework.exports import export as export_folder
+from framework.grid import Grid, terminal
+from framework.sql import MEMORY_GB, ask, csv_lines, json_lines, views
+from framework.sql import grid as answer_grid
 
 TERMS = (
     "A debit is what an account receives, a credit what it gives. Income accounts give what is earned,\n"
@@ -35,11 +43,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
     """Check the folder of a finished RUN. The exit code is 1 unless every check was made and found nothing."""
-    from framework.archive import Folder  # noqa: PLC0415
-    from framework.audit import audit as make  # noqa: PLC0415
-    from framework.grid import Grid, terminal  # noqa: PLC0415
-
-    results = make(Folder(run), data, thorough=thorough or data is not None)
+    results = audit_folder(Folder(run), data, thorough=thorough or data is not None)
     if as_json:
         click.echo(
             json.dumps(
@@ -76,13 +80,8 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the whole tree as JSON.")
 def explain(run: Path, what: str, since: object, until: object, entries: int, as_json: bool) -> None:
     """Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account."""
-    from framework.archive import Folder  # noqa: PLC0415
-    from framework.explain import Selection, sources  # noqa: PLC0415
-    from framework.explain import explain as make  # noqa: PLC0415
-    from framework.grid import terminal  # noqa: PLC0415
-
     folder = Folder(run)
-    node = make(folder, what, Selection(since=_day(since), until=_day(until)))
+    node = explain_number(folder, what, Selection(since=_day(since), until=_day(until)))
     if as_json:
         click.echo(json.dumps(_plain(node)))
         return
@@ -114,13 +113,6 @@ def ledger(
     as_json: bool,
 ) -> None:
     """List the transfers of a RUN. With --account, each line has the running balance of what is asked for."""
-    from itertools import islice  # noqa: PLC0415
-
-    from attrs import asdict  # noqa: PLC0415
-
-    from framework.archive import Folder  # noqa: PLC0415
-    from framework.explain import Selection, register  # noqa: PLC0415
-
     chosen = Selection(account=account, kind=kind, event=event, since=_day(since), until=_day(until))
     line = None
     for count, line in enumerate(islice(register(Folder(run), chosen), limit)):
@@ -140,34 +132,72 @@ def ledger(
         click.echo("No transfers.", err=True)
 
 
-COMMANDS = (audit, explain, ledger)
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["beancount", "hledger", "csv"]), required=True, help="For what.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory for the files.")
+@click.option("--json", "as_json", is_flag=True, help="Print the files as one JSON object.")
+def export(run: Path, form: Literal["beancount", "hledger", "csv"], out: Path, as_json: bool) -> None:
+    """Write the books of a finished RUN for another program."""
+    files = [str(path) for path in export_folder(Folder(run), form, out)]
+    click.echo(json.dumps({"files": files}) if as_json else "\n".join(f"Wrote {path}" for path in files))
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("select", default="SELECT * FROM balances")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per row, DECIMALs as text, in one array.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@click.option("--script", "as_script", is_flag=True, help="Print the views as a script for DuckDB alone.")
+@click.option(
+    "--memory",
+    "memory_gb",
+    type=float,
+    metavar="GB",
+    help="Memory that the answer may take, 1 if not given; what does not fit goes to a temporary folder.",
+)
+def sql(run: Path, select: str, memory_gb: float | None, as_json: bool, as_csv: bool, as_script: bool) -> None:
+    """Answer a SELECT about a finished RUN. Without one, show the balances.
+
+    Views: transfers, postings, events, balances, waterfall, accounts, roll_forward, prices, market, equity.
+    """
+    if as_json + as_csv + as_script > 1:
+        raise click.UsageError("--json, --csv and --script exclude each other; expected one of them")
+    if as_script:
+        click.echo(views(Folder(run)))
+        return
+    with ask(Folder(run), select, MEMORY_GB if memory_gb is None else memory_gb) as answer:
+        if as_json or as_csv:
+            for line in json_lines(answer) if as_json else csv_lines(answer):
+                click.echo(line, nl=False)
+            return
+        table, notes = answer_grid(answer)
+        table.show(terminal())
+        click.echo(notes)
 
 
 def _day(value: object) -> date | None:
     return value.date() if hasattr(value, "date") else None  # click gives a datetime
 
 
-def _plain(node: "Node") -> dict[str, object]:
+def _plain(node: Node) -> dict[str, object]:
     plain: dict[str, object] = {"label": node.label, "usd": str(node.usd), "entries": node.entries}
     if node.event is not None:
         plain["event"] = node.event
     return plain | ({"children": [_plain(child) for child in node.children]} if node.children else {})
 
 
-def _leaves(node: "Node", entries: int) -> list["Node"]:
+def _leaves(node: Node, entries: int) -> list[Node]:
     """The entries that are shown: the first of each month."""
     if any(child.event is not None for child in node.children):
         return list(node.children[:entries])
     return [leaf for child in node.children for leaf in _leaves(child, entries)]
 
 
-def _tree(node: "Node", entries: int, sources: dict[int, str] | object) -> "Tree":
-    from rich.text import Text  # noqa: PLC0415
-    from rich.tree import Tree  # noqa: PLC0415
-
+def _tree(node: Node, entries: int, sources: dict[int, str] | object) -> Tree:
     known = sources if isinstance(sources, dict) else {}
 
-    def grow(tree: Tree, children: Sequence["Node"]) -> None:
+    def grow(tree: Tree, children: Sequence[Node]) -> None:
         told = children[:entries] if children and children[0].event is not None else children
         for child in told:
             if child.event is not None:
@@ -184,6 +214,6 @@ def _tree(node: "Node", entries: int, sources: dict[int, str] | object) -> "Tree
     return root
 
 
-def _words(node: "Node") -> str:
+def _words(node: Node) -> str:
     entries = "1 entry" if node.entries == 1 else f"{node.entries:,} entries"
     return f"{node.usd:+,.6f} USD  {node.label}" + (f"  ({entries})" if node.entries else "")

@@ -1,17 +1,21 @@
 """The report of the study: all tables of the comparison of three models on two venues."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import cast
 
+import click
+
+from examples.study.study import HEADLINE, Study, usd
 from framework.analysis import correlation, liquidation_move, monthly_means, rate_statistics
 from framework.archive import replace_file
+from framework.cli import main
 from framework.errors import RunError
 from framework.events import Side
-from framework.grid import Grid
+from framework.grid import Grid, terminal
 from framework.scenario import Table
-from framework.studies.study import HEADLINE, Study, usd
 from framework.valuation import chronicle, waterfall
 
 PERPS = ("hyperliquid", "drift")
@@ -27,6 +31,27 @@ OPEN_FEES_BPS = (15.0, 10.0, 5.0, 0.0)
 BUFFERS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 PUBLISHED_DRIFT_4X_PCT = 2.3
 """What the study prints for Drift at 4x and $10,000, % a year."""
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Directory of the study's source files; without it the embedded data set is used.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Put a value over a key of every scenario.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write the report to this file as well.")
+def study(data: Path | None, settings: tuple[str, ...], markdown: Path | None) -> None:
+    """Make the study's whole report: its three models on both venues."""
+    comparison = Study(data, settings)
+    grids = list(tables(comparison))
+    if markdown:
+        write_markdown(markdown, grids, comparison.market.label)
+    console = terminal(180)
+    if comparison.market.label:
+        console.print(f"{comparison.market.label}\n", style="bold yellow", markup=False)
+    for grid in grids:
+        grid.show(console)
 
 
 def tables(study: Study) -> Iterator[Grid]:
@@ -274,3 +299,7 @@ def write_markdown(path: Path, grids: Sequence[Grid], label: str) -> None:
         replace_file(path, "\n".join([*head, *(grid.markdown() for grid in grids)]).encode())
     except OSError as error:
         raise RunError(f"{path}: not writable ({error.strerror}); expected a file in a directory that exists") from None
+
+
+if __name__ == "__main__":
+    main(["study", *sys.argv[1:]])

@@ -1,19 +1,72 @@
-"""Coarser rows: the same market in fewer rows, and what a scenario on those misses or invents beside its own."""
+"""What a scenario asks to run beside itself: the readings of its publication, and the same market in coarser rows."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from attrs import frozen
 
 from framework.assembly import Assembly, assemble
 from framework.clock import INTERVALS_NS
-from framework.errors import ScenarioError
+from framework.errors import CarrybookError, ScenarioError
 from framework.events import Liquidated
 from framework.market import TICK_NS, Floats, Market
 from framework.run import Run
-from framework.scenario import Coarser, Scenario, place
-from framework.valuation import metrics
+from framework.scenario import Coarser, Published, Scenario, place, put
+from framework.valuation import Waterfall, metrics, waterfall
+
+
+@frozen(kw_only=True, eq=False)
+class Reading:
+    """A scenario under one reading of its publication: what it gave, and why."""
+
+    name: str
+    figures: dict[str, float | int | str]
+    waterfall: Waterfall
+
+
+@frozen(kw_only=True, eq=False)
+class Comparison:
+    """What a publication says, and what its rules give under each reading."""
+
+    published: Published
+    readings: tuple[Reading, ...]
+
+    def plain(self) -> dict[str, object]:
+        """What is published and what each reading gives, as JSON has it: figures under the names of the summary."""
+        return {
+            "source": self.published.source,
+            "verdict": self.published.verdict,
+            "figures": dict(self.published.figures),
+            "readings": {each.name: each.figures for each in self.readings},
+        }
+
+
+def check(scenario: Scenario, known: Collection[str]) -> None:
+    """Refuse published figures that are not among the known ones of a run; raises `ScenarioError`."""
+    for figure in scenario.published.figures if scenario.published else ():
+        if figure not in known:
+            raise ScenarioError(f"published.figures.{figure}: unknown figure; expected one of {', '.join(known)}")
+
+
+def compare(scenario: Scenario, data: Path | None) -> Comparison | None:
+    """Run every reading of a scenario; None where nothing was published. Raises `ScenarioError` for a wrong reading."""
+    published = scenario.published
+    if published is None:
+        return None
+    readings = []
+    for name, settings in (published.readings or {"this run": []}).items():
+        table = scenario.table()
+        try:
+            for setting in settings:
+                put(table, setting)
+            run = assemble(Scenario.of(table), data).simulation().run()
+        except CarrybookError as error:
+            raise ScenarioError(f"published.readings.{name}: {error}") from None
+        readings.append(Reading(name=name, figures=metrics(run), waterfall=waterfall(run)))
+    check(scenario, readings[0].figures)
+    return Comparison(published=published, readings=tuple(readings))
 
 
 @frozen(kw_only=True, eq=False)
@@ -99,5 +152,5 @@ def _cell(assembly: Assembly, market: Market, settings: Mapping[str, object]) ->
 
 def _liquidations(run: Run) -> tuple[str, ...]:
     """Each day and venue of a liquidation once, in order."""
-    happened = [each for each in run.events.single() if isinstance(each, Liquidated)]
+    happened = [each for each in run.single if isinstance(each, Liquidated)]
     return tuple(dict.fromkeys(f"{run.market.date(run.row(each.at_ns))} {each.venue}" for each in happened))

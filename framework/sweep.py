@@ -1,13 +1,12 @@
 """A sweep: one scenario over a grid of its keys, in parallel, resumable, as one tidy table."""
 
+import concurrent.futures  # which loads its processes when they are asked for: a plain run needs none
 import csv
 import hashlib
 import json
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
 from io import BytesIO, StringIO
 from itertools import islice, product
@@ -154,7 +153,7 @@ def sweep(plan: Sweep, out: Path, jobs: int | None = None, on_progress: Callable
         _write(folder, rows)
     except OSError as error:
         raise RunError(f"{folder}: not writable ({error.strerror}); expected a directory for sweeps") from None
-    except BrokenProcessPool:
+    except concurrent.futures.BrokenExecutor:
         raise RunError(f"{folder}: a worker process died; what is finished is kept, start again for the rest") from None
     return Swept(folder=folder, rows=rows, ran=len(missing))
 
@@ -225,14 +224,14 @@ def _run(plan: Sweep, cells: Sequence[tuple[int, Row]], jobs: int) -> Iterator[l
     if jobs == 1:
         yield from (_lines(plan, chunk) for chunk in pending)
         return
-    with ProcessPoolExecutor(jobs, initializer=_prepare, initargs=(plan,)) as pool:
-        running: set[Future[list[bytes]]] = set()
+    with concurrent.futures.ProcessPoolExecutor(jobs, initializer=_prepare, initargs=(plan,)) as pool:
+        running: set[concurrent.futures.Future[list[bytes]]] = set()
         try:
             while True:
                 running.update(pool.submit(_work, chunk) for chunk in islice(pending, jobs * AHEAD - len(running)))
                 if not running:
                     return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

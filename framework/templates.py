@@ -1,4 +1,4 @@
-"""Templates: the text of a new scenario for a coin, and of a new strategy with its test and a scenario that uses it.
+"""The command `new`: texts to begin with, of a scenario for a coin, and of a strategy with its test and scenario.
 
 A scenario names series of the store, and the commands that fetch them; for `EMBEDDED` it reads the data that ship.
 """
@@ -8,11 +8,12 @@ import importlib.util
 import keyword
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from string import Template
 
+import click
 from attrs import frozen
 
 import framework
@@ -30,8 +31,7 @@ MODULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 EMBEDDED = "SOL"
 """The coin of which data ship with the project, and the days that they cover."""
 FIRST, LAST = date(2024, 12, 31), date(2026, 2, 13)
-
-
+DAY = click.DateTime(formats=["%Y-%m-%d"])
 RESERVES = {"BTC": "CBBTC", "ETH": "ETH", "SOL": "SOL"}
 """Coin -> Kamino's reserve in which it is lent, by a name that `carrybook fetch kamino` knows."""
 LENDING = re.compile(r"(kamino(:[A-Za-z0-9]+)?|defillama):[A-Za-z0-9-]+")
@@ -194,6 +194,55 @@ limit = 4.0                       # effective leverage of the short at which bot
 [venues.hyperliquid]
 """
 )
+
+
+@click.group()
+def new() -> None:
+    """Write a new scenario or a new strategy. A file that is there is never replaced."""
+
+
+@new.command()
+@click.option("--coin", required=True, help="Code of the coin, such as SOL or ETH.")
+@click.option("--short", required=True, help="Venue that sells it short: hyperliquid or drift.")
+@click.option("--long", default="asgard", show_default=True, help="Venue that holds it.")
+@click.option("--from", "first", type=DAY, help="First day, in UTC; data of the days are fetched, for SOL too.")
+@click.option("--to", "last", type=DAY, help="Last day, in UTC.")
+@click.option("--lending", help="Series of the coin's lending rate, where the project knows none: kamino:RESERVE.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write, or the directory for it.")
+def scenario(
+    coin: str,
+    short: str,
+    long: str,
+    first: datetime | None,
+    last: datetime | None,
+    lending: str | None,
+    out: Path | None,
+) -> None:
+    """Write a scenario that is long of a coin at one venue and short of it at another."""
+    days = {"first": first.date() if first else None, "last": last.date() if last else None}
+    pages = new_scenario(coin, long, short, **days, lending=lending)
+    directory = out or Path()
+    if not directory.is_dir():
+        ((_, text),) = pages.texts.items()
+        pages = Pages(texts={directory.name: text}, fetches=pages.fetches)
+        directory = directory.parent
+    (path,) = write(pages, directory)
+    click.echo(f"Wrote {path}")
+    for command in pages.fetches:
+        click.echo(f"Fetch its data: {command}")
+    click.echo(f"Run it: carrybook run {path}")
+
+
+@new.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), default=Path(), help="Directory to write to.")
+def strategy(name: str, out: Path) -> None:
+    """Write a strategy as module NAME, with a test and a scenario that uses it."""
+    paths = write(new_strategy(name), out)
+    click.echo(f"Wrote {', '.join(map(str, paths))}")
+    go = "" if out == Path() else f"cd {out} && "
+    click.echo(f"Test it: {go}python -m pytest -q test_{name}.py")
+    click.echo(f"Run it: {go}carrybook run {name}.toml")
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,77 @@
+"""The `carrybook` command: the names of its subcommands, each loaded from its module when it is asked for."""
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import click
+
+from framework.errors import CarrybookError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "audit": ("framework.examination:audit", "Check the folder of a finished RUN."),
+    "data": ("framework.data.commands:data", "Look at the store of market data."),
+    "explain": (
+        "framework.examination:explain",
+        "Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account.",
+    ),
+    "export": ("framework.examination:export", "Write the books of a finished RUN for another program."),
+    "fetch": ("framework.data.commands:fetch", "Fetch market data into the store."),
+    "ledger": ("framework.examination:ledger", "List the transfers of a RUN."),
+    "new": ("framework.templates:new", "Write a new scenario or a new strategy."),
+    "run": ("framework.commands:run", "Run a SCENARIO (TOML), write its run folder, and print a report."),
+    "sql": ("framework.examination:sql", "Answer a SELECT about a finished RUN."),
+    "study": ("examples.study.report:study", "Make the study's whole report: its three models on both venues."),
+    "sweep": ("framework.commands:sweep", "Run a SCENARIO over a grid of its keys."),
+}
+"""Name of a subcommand -> where it is, as `module:attribute`, and the first sentence of its help."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports the module of a subcommand when that is asked for; its own help imports none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's own signature)
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  (the same)
+        return _load(COMMANDS[cmd_name][0]) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        listed = {name: click.Command(name, help=words) for name, (_, words) in COMMANDS.items()}
+        click.Group(commands=listed).format_commands(ctx, formatter)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="carrybook")
+@click.option("--log", "form", type=click.Choice(["console", "json"]), help="Print log lines to stderr.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
+def carrybook(form: Literal["console", "json"] | None, log_level: str) -> None:
+    """Simulate carry strategies on a double-entry ledger."""
+    if form:
+        _load("framework.logs:show")(form, log_level)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; a mistake in the input is one line on stderr and exit code 2."""
+    try:
+        code = carrybook.main(arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
+    except (CarrybookError, click.ClickException) as error:
+        words = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"carrybook: {' '.join(words.split())}", err=True)
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(code)
+
+
+def _load(where: str) -> Any:  # noqa: ANN401  (whatever is there)
+    module, _, attribute = where.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Many runs beside each other: the published study, sweeps, readings of a publication, coarser rows."""
