@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from attrs import frozen
+from attrs import AttrsInstance, fields_dict, frozen
 
 from framework.books import check_columns
 from framework.classes import find_class
@@ -22,7 +22,7 @@ from framework.simulation import Simulation
 from framework.sources import load_market
 from framework.strategy import Strategy, checked_conditions
 from framework.structuring import structure
-from framework.venue import Venue
+from framework.venue import Dated, Venue
 
 Part = TypeVar("Part")
 
@@ -87,6 +87,7 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     with mistakes_told(venues, market):
         check_columns(venues, market)
         for venue in venues:
+            _check_dates(venue, market)
             venue.check(market)
     return Assembly(scenario, market, strategy, venues, rulebook)
 
@@ -121,6 +122,17 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
         under = merged.get(key)
         merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _check_dates(venue: Venue, market: Market) -> None:
+    """Refuse a rule whose first date is later than the market's beginning."""
+    for name in fields_dict(cast("type[AttrsInstance]", type(venue))):
+        rule = getattr(venue, name)
+        if isinstance(rule, Dated):
+            try:
+                rule.at(int(market.open_ns[0]))
+            except ScenarioError as error:
+                raise ScenarioError(f"venues.{venue.name}.{name}: {error}") from None
 
 
 def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:

@@ -88,6 +88,7 @@ class Simulation:
         self._view = Present(self._books, self._clock, self._execution)
         self._conditions = checked_conditions(strategy, self._venues)
         self._watchers = Watchers(self._books, self._conditions)
+        self._debugging = debugging()
 
     def run(self) -> Run:
         """Play the market to its end; raises `CarrybookError`, also for a mistake in a user's own class."""
@@ -137,7 +138,7 @@ class Simulation:
                 short = False
         yield from self._let_arrive(int(market.at_ns[-1]))
         books.settle(count)
-        ended = books.commit(Ended(at_ns=clock.now_ns), None)
+        ended = self._enter(Ended(at_ns=clock.now_ns), None)
         self._obey(ended, self._strategy.on_event, ended.event, self._view)
         self._execution.finish(ended)
 
@@ -170,8 +171,15 @@ class Simulation:
         books = self._books
         books.begin(None, None)
         books.transfer(CASH, CAPITAL, self._capital, "capital")
-        started = books.commit(Started(at_ns=books.at_ns, amount=self._capital), None)
+        started = self._enter(Started(at_ns=books.at_ns, amount=self._capital), None)
         self._obey(started, self._strategy.on_start, self._view)
+
+    def _enter(self, event: Event, cause: Entry | None) -> Entry:
+        """Enter what is no doing of an order or a venue."""
+        entry = self._books.commit(event, cause)
+        if self._debugging:
+            _debug(entry)
+        return entry
 
     def _told(self, entry: Entry) -> None:
         self._obey(entry, self._strategy.on_event, entry.event, self._view)
@@ -195,7 +203,7 @@ class Simulation:
         acted = False
         for order in orders:
             if cause is None and met is not None:
-                cause = self._books.commit(met, None)
+                cause = self._enter(met, None)
             acted = True
             try:
                 self._view.outcome = self._execution.execute(order, cause)
@@ -468,7 +476,7 @@ class Execution:
         books, venue, name = self._books, standing.venue, method_of(type(order))
         figures = books.begin(venue, order)
         if name not in venue.orders():
-            known = " or ".join(_title(each) for each in venue.orders()) or "no orders but those that move money"
+            known = _either(*map(_title, venue.orders())) or "no orders but those that move money"
             books.refuse(f"it is no order for this venue; expected {known}")
         coin = _coin(venue, order, books)
         price = books.price_of(coin)
@@ -827,6 +835,11 @@ def _coin(venue: Venue, order: Order, books: Books) -> str:
     if named not in coins:
         books.refuse(f"coin is {said(named)}; expected {' or '.join(coins) or 'none'}")
     return str(named)
+
+
+def _either(*names: str) -> str:
+    """Names as alternatives: `Swap, Stake or Unstake`."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _title(method: str) -> str:

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from framework.accounts import Account
 from framework.assembly import Assembly
 from framework.events import (
+    Acted,
     ConditionMet,
     Ended,
     Event,
     Liquidated,
     MarginCalled,
     OrderFilled,
+    Rejected,
     Started,
     TransferArrived,
     TransferSent,
@@ -441,13 +443,17 @@ class LogLine:
     fees_usd: float | None = None
 
 
+Told = Acted | Liquidated | OrderFilled | Rejected | TransferSent
+"""The events that have a line in the log."""
+
+
 def chronicle(run: Run) -> Iterator[LogLine]:
-    """Openings, transfers, liquidations, reopenings and closings, in the order in which they happened.
+    """Openings, transfers, acts of venues, rejections and closings, in the order in which they happened.
 
     What a strategy does after every row to compound, resizing both legs and what it moves for that, is left out.
     """
     single, one_coin = run.single, len(run.curve.delta_by_coin) < 2
-    acts = [event for event in single if isinstance(event, Liquidated | OrderFilled | TransferSent)]
+    acts = [event for event in single if isinstance(event, Told)]
     resized = {event.cause for event in acts if isinstance(event, OrderFilled) and event.order == "resize"}
     every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
     routine = resized & every_row
@@ -464,13 +470,20 @@ def chronicle(run: Run) -> Iterator[LogLine]:
                 yield _liquidation(first, date, price)
             case TransferSent():
                 yield _transfer(first, arrivals.get(first.event), date, price)
+            case Acted():
+                fees_usd = USDC.units(first.fee)
+                yield LogLine(
+                    event=first.event, date=date, kind=first.act, price=price, venue=first.venue, fees_usd=fees_usd
+                )
+            case Rejected():
+                yield LogLine(event=first.event, date=date, kind="rejected", price=price, venue=first.venue)
             case OrderFilled():
                 fills = [each for each in events if isinstance(each, OrderFilled)]
                 yield _fills(fills, date, price, causes.get(first.cause or 0))
 
 
-def _act(event: Liquidated | OrderFilled | TransferSent) -> tuple[int | None, int]:
-    """Orders with one cause are one act; liquidations and transfers are acts of their own."""
+def _act(event: Told) -> tuple[int | None, int]:
+    """Orders with one cause are one act; everything else is an act of its own."""
     return event.cause, 0 if isinstance(event, OrderFilled) else event.event
 
 

@@ -76,8 +76,22 @@ BRIDGE_FEE = Account("Expenses:Bridge:Fee", USDC)
 WALLET = (CASH, CAPITAL, IN_TRANSIT, BRIDGE_FEE)
 """The accounts of every run, whatever its venues."""
 
-not_negative = validators.ge(0.0)
-fraction = validators.and_(validators.ge(0.0), validators.lt(1.0))
+
+def _of_each_value(
+    validator: "Callable[[Any, Attribute[Any], Any], object]",
+) -> "Callable[[Any, Attribute[Any], Any], None]":
+    """The validator of a rule that may have dates."""
+
+    def check(venue: object, attribute: "Attribute[Any]", rule: Any) -> None:  # noqa: ANN401  (a rule of any type)
+        for each in rule.values if isinstance(rule, Dated) else (rule,):
+            validator(venue, attribute, each)
+
+    return check
+
+
+not_negative = _of_each_value(validators.ge(0.0))
+fraction = _of_each_value(validators.and_(validators.ge(0.0), validators.lt(1.0)))
+share = _of_each_value(validators.and_(validators.ge(0.0), validators.le(1.0)))
 
 
 def basis_points(_: object, attribute: "Attribute[Any]", bps: float) -> None:

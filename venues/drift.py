@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from framework.accounts import Account
 from framework.accrual import Accrual
@@ -12,7 +12,7 @@ from framework.events import FundingSettled
 from framework.formulas import formula, per_coin, ratio
 from framework.orders import Close, Open, Resize
 from framework.units import USDC, perpetual, token
-from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, price_of
+from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, price_of, share
 from venues.perpetual import close_position, liquidate_account, open_position, pay_out, resize_position
 
 
@@ -38,7 +38,7 @@ class Drift(Venue):
     funding_rate: str = "drift_funding_rate"
     funding_price: Literal["open", "close", "oracle"] = "close"
     collateral: Literal["SOL", "JITOSOL"] | None = None
-    collateral_weight: float | Dated = field(default=1.0, validator=(validators.ge(0.0), validators.le(1.0)))
+    collateral_weight: float | Dated = field(default=1.0, validator=share)
     funding_apart: bool = False
     bridge: Bridge = field(factory=Bridge)
 
