@@ -323,6 +323,7 @@ def write_out(books: Books) -> Written:
     market, entries, streams = books.market, books.journal, books.streams
     amounts = [stream.amounts(len(market)) for stream in streams]
     settled = np.stack([each for each, _ in amounts], axis=1) if streams else np.zeros((len(market), 0), dtype=np.int64)
+    _check_floors(books, settled)
     rows, columns = settled.nonzero()
     before_row = np.concatenate(([0], np.cumsum(np.count_nonzero(settled, axis=1))))
     bounds = np.array([entry.rows for entry in entries], dtype=np.int64)
@@ -373,6 +374,35 @@ def write_out(books: Books) -> Written:
     settlements = Settlements(settled_ids, rows, columns, values, of)
     ended = next((place for place, entry in enumerate(entries) if isinstance(entry.event, Ended)), len(entries))
     return Written(ledger, EventLog(market, entries, ids.tolist(), settlements), settled, streams, entries[:ended])
+
+
+def _check_floors(books: Books, settled: Ints) -> None:
+    """Refuse what accrues below a floor, which entries cannot pass: the first row in which an account would be there.
+
+    A balance that compounds keeps its sign, so only streams on other balances are looked at.
+    """
+    market, streams = books.market, books.streams
+    falling: dict[Account, None] = {}
+    for column, stream in enumerate(streams):
+        for each, way in ((stream.debit, 1), (stream.credit, -1)):
+            own = stream.accrual.basis == "compounding" and stream.accrual.on is each
+            if each.floor and not own and (settled[:, column] * (way * each.sign) < 0).any():
+                falling[each] = None
+    for each in falling:
+        accrued = np.zeros(len(market), dtype=np.int64)
+        for column, stream in enumerate(streams):
+            accrued += settled[:, column] * ((stream.debit is each) - (stream.credit is each))
+        moved = np.zeros(len(market) + 1, dtype=np.int64)
+        for entry in books.journal:
+            for debit, credit, amount, _ in entry.transfers:
+                moved[entry.rows] += amount * ((debit is each) - (credit is each))
+        path = (accrued + moved[:-1]).cumsum() * each.sign
+        for row in np.flatnonzero(path < 0)[:1].tolist():
+            after = int(path[row])
+            held = after - int(accrued[row]) * each.sign
+            before, after_ = (f"{each.asset.decimal(one):f} {each.asset.code}" for one in (held, after))
+            words = f"{each.name} holds {before} and would fall to {after_}; expected 0 or more"
+            raise LedgerError(f"{market.rows(row, row + 1)}: {words}")
 
 
 def _kinds(
