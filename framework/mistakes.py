@@ -85,7 +85,7 @@ def _files(parts: Iterable[object]) -> set[str]:
         for cls in type(part).__mro__:
             package = cls.__module__.partition(".")[0]
             file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-            if file and package != "framework" and package != "builtins":
+            if file and package != "framework" and package not in sys.stdlib_module_names:
                 (others if package in OUR_PACKAGES else own).add(file)
     return own or others
 
@@ -115,9 +115,9 @@ def _signature(error: Exception, parts: Iterable[object]) -> str | None:
         for cls in type(part).__mro__:
             for method in vars(cls).values():
                 code = getattr(method, "__code__", None)
-                if code and cls.__module__.partition(".")[0] not in OUR_PACKAGES:
-                    if str(error).startswith(f"{method.__qualname__}()"):
-                        return f"{Path(code.co_filename).name}, line {code.co_firstlineno}, in {method.__name__}"
+                own = cls.__module__.partition(".")[0] not in OUR_PACKAGES
+                if code and own and str(error).startswith(f"{method.__qualname__}()"):
+                    return f"{Path(code.co_filename).name}, line {code.co_firstlineno}, in {method.__name__}"
     return None
 
 
