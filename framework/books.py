@@ -18,7 +18,7 @@ from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
 from framework.market import PRICES, At, Floats, Ints, Market, PriceAt
 from framework.units import USDC, Asset
-from framework.venue import CASH, IN_TRANSIT, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
+from framework.venue import CASH, IN_TRANSIT, LIQUIDATION, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
 
 LIMIT = 2**63
 """Where the integers of the ledger end."""
@@ -139,6 +139,13 @@ class Standing:
     def has(self, name: str) -> bool:
         """Whether the venue has a formula of this name."""
         return name in self._formulas
+
+    def due(self, act: Act) -> bool:
+        """Whether an act of the venue can become due; raises `ScenarioError` for one whose formula there is not."""
+        if not self.has(act.when) and act is not LIQUIDATION:
+            some = ", ".join(sorted(self._formulas))
+            raise ScenarioError(f"{self._place}.acts: no formula {act.when!r}; expected one of {some}")
+        return self.has(act.when)
 
     def cached(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401  (whatever it makes)
         """What `make` builds, once."""

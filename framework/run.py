@@ -12,6 +12,7 @@ from framework.errors import ScenarioError
 from framework.events import Event
 from framework.ledger import EventLog, Ledger, Written
 from framework.market import At, Floats, Market
+from framework.mistakes import mistakes_told
 from framework.venue import CASH, IN_TRANSIT
 
 
@@ -106,14 +107,15 @@ class Run:
     @cached_property
     def curve(self) -> Curve:
         """What everything was worth after every row."""
-        return Curve.of(self.market, self._written, self._standings)
+        with mistakes_told([each.venue for each in self._standings], self.market, lambda: len(self.market) - 1):
+            return Curve.of(self.market, self._written, self._standings)
 
     def row(self, at_ns: int) -> int:
         """The row whose prices held at an instant: the last that had closed, or the first."""
         return max(0, int(self.market.at_ns.searchsorted(at_ns, side="right")) - 1)
 
     def price(self, at_ns: int) -> float:
-        """The price of the market's coin at an instant: that of the last close, or the one at which the run opened."""
+        """The price of the market's coin that held at an instant: the last close, or that at which the run opened."""
         closed = int(self.market.at_ns.searchsorted(at_ns, side="right"))
         if closed:
             return self.market.floats(self.market.price_column(""))[closed - 1]

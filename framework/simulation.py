@@ -153,7 +153,11 @@ class Simulation:
         acts = watchers.acting(row)
         if acts:
             yield clock.until(at_ns, Phase.LIQUIDATION)
-            entries = [execution.act(standing, act) for standing, act in acts]
+            entries = [
+                execution.act(standing, act)
+                for place, (standing, act) in enumerate(acts)
+                if all(other is not standing for other, _ in acts[:place]) or standing.acts_now(act)
+            ]
             yield clock.until(at_ns, Phase.DECISION)
             for entry in entries:
                 if not execution.acted_since(entry):
@@ -221,7 +225,7 @@ class Watchers:
             Watcher(books, [standing], act=act)
             for standing in books.standings.values()
             for act in standing.venue.acts
-            if standing.has(act.when)
+            if standing.due(act)
         ]
         self._conditions = [Watcher(books, self._behind(each), condition=each) for each in conditions]
         self._all = [*self._acts, *self._conditions]

@@ -438,7 +438,12 @@ class Venue:
 
     def act(self, method: str, book: "Books") -> Event | None:
         """Do what an act of the venue does; an event that it answers with is told instead of the framework's own."""
-        found: Event | None = getattr(self, method)(book)
+        then = getattr(self, method, None)
+        if then is None:
+            raise ScenarioError(f"{type(self).__name__}.acts: no method {method!r}; expected `{method}(self, book)`")
+        found: Event | None = then(book)
+        if found is not None and not isinstance(found, Event):
+            raise ScenarioError(f"{type(self).__name__}.{method} answers with {found!r}; expected an event, or None")
         return found
 
     def finish(self, book: "Books") -> None:
@@ -480,6 +485,8 @@ def _order_methods(cls: type) -> tuple[str, ...]:
             code = getattr(value, "__code__", None)
             if code is not None and code.co_varnames[: code.co_argcount] == ("self", "order", "book"):
                 names[name] = None
+            else:
+                names.pop(name, None)
     return tuple(name for name in names if name not in NOT_ORDERS)
 
 
