@@ -42,13 +42,17 @@ Transfer = tuple[Account, Account, int, str]
 
 
 class Entry(NamedTuple):
-    """One event of the journal with its transfers; `rows` have been settled before it, `cause` is what provoked it."""
+    """One event of the journal with its transfers; `rows` have been settled before it, `cause` is what provoked it.
+
+    `order` is what was executed last when the event was entered: its own order, where it has one.
+    """
 
     event: Event
     cause: "Entry | None"
     at_ns: int
     rows: int
     transfers: Sequence[Transfer]
+    order: object = None
 
 
 class Standing:
@@ -625,7 +629,7 @@ class Books:
     def commit(self, event: Event, cause: Entry | None) -> Entry:
         """Enter an event with the transfers that were written; raises `Rejection`, and then nothing was entered."""
         transfers, self._writing = self._writing, []
-        entry = Entry(event, cause, self.at_ns, self.rows, transfers)
+        entry = Entry(event, cause, self.at_ns, self.rows, transfers, self.order)
         if transfers:
             self._check_floors(transfers)
             self._rebase(transfers)
