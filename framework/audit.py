@@ -570,7 +570,7 @@ def end(folder: Folder) -> Findings:
         USDC.decimal(folder.capital),
     )
     if decimal(final) != summed:
-        yield Finding("the waterfall", f"capital and buckets come to {summed}; the balances to {decimal(final)}")
+        yield Finding("the final equity", f"capital and buckets come to {summed}; the balances to {decimal(final)}")
     worth, gained = float(decimal(before.equity())), 0
     for account, through in after.through.items():
         if account.bucket not in ("execution", None) and not account.owned:

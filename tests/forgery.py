@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from framework.archive import ROLL_COLUMNS, Folder, roll_forward
-from framework.chain import links
+from framework.ledger import links
 
 Row = dict[str, Any]
 
