@@ -455,10 +455,10 @@ def settlements(folder: Folder) -> Findings:
             exact = rate[events_of] * size[events_of] * unit * (-1.0 if each.share < 0 else 1.0)
             if each.basis == "payment":
                 exact = exact * price[events_of]
-            off = ~(np.abs(moved - exact) <= 1.0 + 1e-9 * np.abs(exact))
+            off = ~(np.abs(told - exact) <= 1.0 + 1e-9 * np.abs(exact))
             for index in np.flatnonzero(off).tolist():
                 made = "rate x size x price" if each.basis == "payment" else "rate x size"
-                words = f"moves {moved[index]:.0f}; {made} are {exact[index]:.3f} atomic units"
+                words = f"moves {told[index]:.0f}; {made} are {exact[index]:.3f} atomic units"
                 yield Finding(entry(first + int(mine[index])), words)
 
 

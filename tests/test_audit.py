@@ -212,6 +212,7 @@ def test_a_scenario_that_cannot_be_assembled_leaves_the_thorough_checks_unmade(
 def test_a_scenario_that_cannot_be_run_again_is_a_finding(runs: dict[str, Path], tmp_path: Path) -> None:
     forgery = Forgery(runs["rebalance"], tmp_path / "copy")
     path = forgery.path / "scenario.toml"
-    path.write_text(path.read_text().replace("leverage = 4.0", "leverage = 1e15").replace("trigger = 6.0", "trigger = 1e15"))
+    text = path.read_text().replace("leverage = 4.0", "leverage = 1e15")
+    path.write_text(text.replace("trigger = 6.0", "trigger = 1e15"))
     again = audit(Folder(forgery.path), thorough=True)[-1]
     assert again.findings[-1].words.startswith("cannot be run again: the ledger refuses a long of")

@@ -94,13 +94,16 @@ def test_an_entry_of_funding_leads_to_the_rows_that_made_it(example: str, folder
         return
     events = read_frame(folder.path, "events").set_index("event")
     market = read_frame(folder.path, "market")
+    places = {asset.code: asset.decimals for asset in folder.assets}
     for leaf in leaves[:: max(1, len(leaves) // 25)]:
         event = events.loc[leaf.event]
-        exact = -event["rate"] * event["size"] / 1e9 * event["price"]
+        decimals = places[event["asset"]]
+        on_quote = event["asset"] == USDC.code  # at cost: on what is due or owed for the contracts
+        exact = (1 if on_quote else -1) * event["rate"] * event["size"] / 10**decimals * event["price"]
         assert float(leaf.usd) == pytest.approx(exact, abs=1.1e-6)
         words = sources(folder, [leaf.event])[leaf.event]
         assert f"rate {event['rate']:.10g} ({event['rate_source']}:{event['rate_source_row']:.0f}" in words
-        assert words.endswith(f", size {event['size'] / 1e9:.9f} {event['asset']}")
+        assert words.endswith(f", size {event['size'] / 10**decimals:.{decimals}f} {event['asset']}")
         if isinstance(event["price_source"], str):
             assert f"({event['price_source']}:{event['price_source_row']:.0f})" in words
             assert event["price"] in market.loc[int(event["row"])].to_numpy()
