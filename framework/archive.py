@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from attrs import fields
+from attrs import fields, frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
@@ -154,6 +154,7 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
             "chart": run.ledger.chart(),
             "balances": list(run.ledger.balances().values()),
         },
+        "streams": _streams(run),
         "counts": {"rows": len(run.market), "events": len(run.events), "transfers": len(run.ledger)},
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
         "versions": {"carrybook": version("carrybook"), "python": platform.python_version()}
@@ -162,6 +163,24 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
     (folder / "manifest.json").write_text(_json(manifest))
     for path in folder.iterdir():
         _sync(path)
+
+
+def _streams(run: Run) -> list[dict[str, object]]:
+    """What was declared to accrue: the names and codes of each stream, its basis and its share."""
+    codes = {account: code for code, account in enumerate(run.ledger.accounts)}
+    return [
+        {
+            "venue": each.venue,
+            "event": each.event.__name__,
+            "kind": each.kind,
+            "debit": codes[each.debit],
+            "credit": codes[each.credit],
+            "asset": each.asset,
+            "basis": each.basis,
+            "share": each.share,
+        }
+        for each in run.events.settlements.of
+    ]
 
 
 def _replace(draft: Path, target: Path) -> None:
@@ -410,6 +429,20 @@ def _sums(codes: NDArray[np.uint16], amounts: NDArray[np.int64], count: int) -> 
     return [int(total) for total in totals]
 
 
+@frozen(kw_only=True)
+class StreamLine:
+    """A stream as a folder's manifest has it: `debit` and `credit` are codes of accounts, `asset` is what it is on."""
+
+    venue: str
+    event: str
+    kind: str
+    debit: int
+    credit: int
+    asset: str
+    basis: str
+    share: float
+
+
 class Folder:
     """The folder of a finished run, or a directory with one run in it; raises `RunError` for one that is not."""
 
@@ -436,6 +469,14 @@ class Folder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, CarrybookError) as error:
             words = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             raise RunError(f"{path}: not a finished run ({words}); expected a folder with manifest.json") from None
+
+    @cached_property
+    def streams(self) -> tuple[StreamLine, ...]:
+        """What was declared to accrue in the run; raises `RunError` for a manifest that does not say it."""
+        try:
+            return tuple(StreamLine(**each) for each in self.manifest["streams"])
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{self.path / 'manifest.json'}: no readable streams ({error}); expected them") from None
 
     @cached_property
     def scenario(self) -> Scenario:

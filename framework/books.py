@@ -41,13 +41,17 @@ Transfer = tuple[Account, Account, int, str]
 
 
 class Entry(NamedTuple):
-    """One event of the journal with its transfers; `rows` have been settled before it, `cause` is what provoked it."""
+    """One event of the journal with its transfers; `rows` have been settled before it, `cause` is what provoked it.
+
+    `order` is what was executed last when the event was entered: its own order, where it has one.
+    """
 
     event: Event
     cause: "Entry | None"
     at_ns: int
     rows: int
     transfers: Sequence[Transfer]
+    order: object = None
 
 
 _KNOWN: dict[int, tuple[Mapping[str, Formula], Mapping[str, Formula]]] = {}
@@ -685,7 +689,7 @@ class Books:
         What is rejected is taken back, with all that was written after it.
         """
         transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
-        entry = Entry(event, cause, self.at_ns, self.rows, transfers)
+        entry = Entry(event, cause, self.at_ns, self.rows, transfers, self.order)
         if transfers:
             self._check_floors(transfers)
             self._rebase(transfers)

@@ -195,6 +195,9 @@ class Settled:
     size: Ints
     rate_column: str
     price_column: str
+    basis: str
+    """The basis of the declared accrual; `computed` for one that its venue works out itself."""
+    share: float
 
     @classmethod
     def of(cls, stream: Stream | ComputedStream, size: Ints) -> "Settled":
@@ -219,6 +222,8 @@ class Settled:
             size=size,
             rate_column=rate_column,
             price_column=price_column,
+            basis="computed" if isinstance(stream, ComputedStream) else accrual.basis,
+            share=accrual.share,
         )
 
 
@@ -252,6 +257,10 @@ class EventLog:
         for entry, number in zip(self._entries, self._ids, strict=True):
             cause = None if entry.cause is None else self._id_of[id(entry.cause)]
             yield evolve(entry.event, event=number, at_ns=entry.at_ns, cause=cause)
+
+    def orders(self) -> Iterator[tuple[Event, object]]:
+        """The events that are not settlements, each with the order that was executed last when it was entered."""
+        return zip(self.single(), (entry.order for entry in self._entries), strict=True)
 
     def _settled(self) -> Iterator[Event]:
         found, market = self.settlements, self._market

@@ -397,8 +397,7 @@ class Execution:
             return self._commit(event, cause).event
         except LedgerError as error:
             books.rollback()
-            opened = books.market.when(books.row)
-            raise OrderRefused(f"the ledger refuses {order} in row {books.row + 1} ({opened}): {error}") from None
+            raise self._refused(order, error) from None
         except BaseException:
             books.rollback()
             raise
@@ -411,8 +410,15 @@ class Execution:
             return self._filled(standing, order)
         except Rejection as why:
             raise OrderRefused(f"{standing.name} would reject {order}: {why}") from None
+        except LedgerError as error:
+            raise self._refused(order, error) from None
         finally:
             books.rollback()
+
+    def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
+        """What is told of an order that the ledger cannot take."""
+        row, market = self._books.row, self._books.market
+        return OrderRefused(f"the ledger refuses {order} in row {row + 1} ({market.when(row)}): {error}")
 
     def act(self, standing: Standing, act: Act) -> Entry:
         """An act of a venue, such as a liquidation, with the event that says what it did."""
