@@ -409,6 +409,21 @@ def test_check_compares_prices_with_another_source(store, capsys):
         store.remove("binance:SOLUSDT:4h")
 
 
+def test_a_reason_is_shown_on_every_terminal(store, capsys):
+    """It is what a user wrote, and may hold what the terminal cannot show."""
+    fetch(capsys, "hyperliquid")
+    reason = "f\u00fcr \u20ac\x1b[31m"
+    options = ("--from", "2025-01-02", "--to", "2025-01-02", "--reason", reason)
+    assert carrybook(capsys, "data", "withdraw", FUNDING, *options)[0] == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "framework.command_line", "data", "show", FUNDING],
+        capture_output=True, check=False, env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"f\xfcr \u20ac\x1b[31m" in done.stdout
+    assert store.withdrawn(FUNDING)[0].withdrawn == reason
+
+
 def test_a_series_may_be_withdrawn_whole(store, capsys):
     """It is not there any more, and its provenance is; with nothing said as a reason nothing is done."""
     fetch(capsys, "hyperliquid")
