@@ -376,7 +376,7 @@ def test_days_are_withdrawn_with_a_reason_and_can_be_fetched_again(store, capsys
     code, printed, _ = carrybook(capsys, "data", "withdraw", FUNDING, *options, "--reason", "rates of a test net")
     assert code == 0
     first, last = "2025-01-02T00:00:00.076000+00:00", "2025-01-02T23:00:00.076000+00:00"
-    assert printed.startswith(f"{FUNDING}: 24 samples withdrawn, {first} to {last}\n  kept in {store.root}/withdrawn/")
+    assert printed.startswith(f"{FUNDING}: 24 samples withdrawn, {first} to {last}, kept in {store.root}/withdrawn/")
     assert len(store.read(FUNDING)[1]) == 48
     assert len(store.asked(FUNDING)) == 1
     (line,) = store.withdrawn(FUNDING)

@@ -226,8 +226,7 @@ def withdraw(series: str, since: datetime, until: datetime, reason: str) -> None
     store = Store.default()
     with store.lock(series):
         out = store.withdraw(series, midnight_ns(since.date()), midnight_ns(until.date()) + NS_PER_DAY, reason)
-    _say(f"{series}: {out.samples:,} samples withdrawn, {out.first} to {out.last}")
-    _say(f"  kept in {store.root / out.kept}")
+    _say(f"{series}: {out.samples:,} samples withdrawn, {out.first} to {out.last}, kept in {store.root / out.kept}")
 
 
 @data.command()
@@ -250,9 +249,8 @@ def check(what: str, as_json: bool, limit: int) -> None:
             click.echo(json.dumps({"level": each.level, "check": each.check, "finding": each.words}))
     if not as_json:
         counts = {level: sum(len(words) for (at, _), words in found.items() if at is level) for level in Level}
-        levels = ", ".join(f"{count:,} {level}s" for level, count in counts.items())
-        total = f"{sum(counts.values()):,} findings{f' ({levels})' if found else ''}"
-        _say(f"{samples.name}: {len(samples.time_ns):,} samples, {total}")
+        levels = f" ({', '.join(f'{count:,} {level}s' for level, count in counts.items())})" if found else ""
+        _say(f"{samples.name}: {len(samples.time_ns):,} samples, {sum(counts.values()):,} findings{levels}")
         for (level, name), words in sorted(found.items(), key=lambda each: list(Level).index(each[0][0])):
             for line in words[:limit]:
                 _say(f"  {level}: {name}: {line}")
