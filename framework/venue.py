@@ -35,7 +35,19 @@ WALLET = (CASH, CAPITAL, IN_TRANSIT, BRIDGE_FEE)
 """The accounts of every run, whatever its venues."""
 
 not_negative = validators.ge(0.0)
-fraction = validators.and_(validators.ge(0.0), validators.lt(1.0))
+
+
+def dated(check: "Callable[[Any, Attribute[Any], Any], None]") -> "Callable[[Any, Attribute[Any], Any], None]":
+    """The validator of a rule that may have changed with time: `check` on each of its values."""
+
+    def validate(rules: object, attribute: "Attribute[Any]", value: object) -> None:
+        for each in value.values if isinstance(value, Dated) else (value,):
+            check(rules, attribute, each)
+
+    return validate
+
+
+fraction = dated(validators.and_(validators.ge(0.0), validators.lt(1.0)))
 
 
 def basis_points(_: object, attribute: "Attribute[Any]", bps: float) -> None:

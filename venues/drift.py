@@ -12,7 +12,7 @@ from framework.events import FundingSettled
 from framework.formulas import formula, per_coin, ratio
 from framework.orders import Close, Open, Resize
 from framework.units import USDC, perpetual, token
-from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, price_of
+from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, dated, fraction, price_of
 from venues.perpetual import close_position, liquidate_account, open_position, pay_out, resize_position
 
 
@@ -38,7 +38,9 @@ class Drift(Venue):
     funding_rate: str = "drift_funding_rate"
     funding_price: Literal["open", "close", "oracle"] = "close"
     collateral: Literal["SOL", "JITOSOL"] | None = None
-    collateral_weight: float | Dated = field(default=1.0, validator=(validators.ge(0.0), validators.le(1.0)))
+    collateral_weight: float | Dated = field(
+        default=1.0, validator=dated(validators.and_(validators.ge(0.0), validators.le(1.0)))
+    )
     funding_apart: bool = False
     bridge: Bridge = field(factory=Bridge)
 
@@ -52,9 +54,7 @@ class Drift(Venue):
     penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
     bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
     held = account("Assets:{venue}:Collateral", token, of="collateral", when="collateral", floor=True)
-    held_traded = account(
-        "Equity:{venue}:Trading", token, of="collateral", when="collateral", bucket="execution"
-    )
+    held_traded = account("Equity:{venue}:Trading", token, of="collateral", when="collateral", bucket="execution")
     apart = account("Assets:{venue}:Funding", USDC, when="funding_apart")
     token_price = price_of("collateral")
 
