@@ -154,6 +154,7 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
             "chart": run.ledger.chart(),
             "balances": list(run.ledger.balances().values()),
         },
+        "owners": run.owners,
         "streams": _streams(run),
         "counts": {"rows": len(run.market), "events": len(run.events), "transfers": len(run.ledger)},
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
@@ -469,6 +470,14 @@ class Folder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, CarrybookError) as error:
             words = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             raise RunError(f"{path}: not a finished run ({words}); expected a folder with manifest.json") from None
+
+    @cached_property
+    def owners(self) -> tuple[str, ...]:
+        """The venue of each account of the chart; raises `RunError` for a manifest that does not say it."""
+        owners = self.manifest.get("owners")
+        if not isinstance(owners, list) or len(owners) != len(self.accounts):
+            raise RunError(f"{self.path / 'manifest.json'}: no owners of the accounts; expected one for each")
+        return tuple(owners)
 
     @cached_property
     def streams(self) -> tuple[StreamLine, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property, partial
-from itertools import islice, pairwise, zip_longest
+from itertools import islice, pairwise, product, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,7 +49,7 @@ from framework.events import (
 )
 from framework.formulas import leaves, program
 from framework.ledger import BLOCK, RECORD, Records, links
-from framework.market import TICK_NS, Flags, Floats, Ints, Market, Source, utc
+from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source, utc
 from framework.orders import Order
 from framework.run import Run
 from framework.simulation import Execution
@@ -373,14 +373,21 @@ def kinds(folder: Folder) -> Findings:
             strange |= touches & ~np.isin(records["kind"], list(allowed))
         for index in np.flatnonzero(strange & _charted(folder, records)).tolist():
             yield _not_of_its_kind(folder, records, index, first)
-        venues = events["venue"]
-        for index in np.flatnonzero(~settled & known & ~strange & _charted(folder, records)).tolist():
-            sides = [int(records[side][index]) for side in ("debit", "credit")]
-            for code in [each for each in sides if gains[each]][:1]:
-                bucket = str(folder.accounts[code].bucket)
-                key = str(venues[int(slot[index])].as_py()), int(records["kind"][index])
-                used[key][bucket] += 1
-                places[*key, bucket].append(first + index)
+        profit = np.where(gains[np.minimum(records["debit"], len(gains) - 1)], records["debit"], records["credit"])
+        ordered = ~settled & known & ~strange & _charted(folder, records)
+        ordered &= gains[np.minimum(profit, len(gains) - 1)]
+        venues = (
+            events["venue"].dictionary_encode() if not pa.types.is_dictionary(events["venue"].type) else events["venue"]
+        )
+        of_venue = ints(venues.indices)[slot]
+        for venue, kind, account in {
+            *zip(of_venue[ordered].tolist(), records["kind"][ordered].tolist(), profit[ordered].tolist(), strict=True)
+        }:
+            mine = np.flatnonzero(ordered & (of_venue == venue) & (records["kind"] == kind) & (profit == account))
+            name = venues.dictionary[venue].as_py() if venue >= 0 else ""
+            bucket = str(folder.accounts[account].bucket)
+            used[name, kind][bucket] += len(mine)
+            places[name, kind, bucket] += (first + mine[:KEPT]).tolist()
     for (venue, kind), buckets in used.items():
         for bucket, _ in buckets.most_common()[1:]:
             for seq in places[venue, kind, bucket]:
@@ -540,44 +547,83 @@ def transit(folder: Folder) -> Findings:
 def end(folder: Folder) -> Findings:
     """The curve is the sum of its parts, and its end, the balances and the waterfall come to the same final equity.
 
-    The curve ends before the orders that the end of the run provoked. So its cash and its money in transit are the
-    balances before these, and its last equity is what all balances were worth then, at the last close. Where it is not,
-    because a venue values otherwise, such as at cost, the last equity plus what those orders gained and lost, trades at
-    other prices than the venue's left aside, is the final equity: a position that is left open at cost does not pass.
+    The curve ends before the orders that the end of the run provoked, so its last row is compared with the balances
+    before these: cash and money in transit as they are, and each venue's equity at the last close, every account at its
+    price, mark or oracle price. A venue may value otherwise, such as at cost. Then the last equity of all, plus what
+    those orders gained and lost apart from that venue's trades, has to be the final equity: a position that is left
+    open at cost does not pass.
     """
     curve = folder.table("equity")
-    parts = [
-        name
-        for name in curve.column_names
-        if name in ("cash_usd", "transit_usd") or (name.endswith("_equity_usd") and name != "equity_usd")
-    ]
-    whole, columns = curve["equity_usd"].to_numpy(), [curve[name].to_numpy() for name in parts]
-    total = sum(columns, np.zeros(len(whole)))
+    owners = dict.fromkeys(owner for owner in folder.owners if owner)
+    names = ("cash_usd", "transit_usd", *(f"{each}_equity_usd" for each in owners))
+    parts = {name: curve[name].to_numpy() for name in names}
+    whole = curve["equity_usd"].to_numpy()
+    total = sum(parts.values(), np.zeros(len(whole)))
     for row in np.flatnonzero(~(np.abs(whole - total) <= 1e-9 + 1e-12 * np.abs(total)))[:1].tolist():
         yield Finding(f"equity.parquet, row {row + 1}", f"equity_usd is {whole[row]}; its parts sum to {total[row]}")
     ended = next((int(each["event"]) for each in folder.events((Ended.__name__,), ("event",))), None)
     before = folder.book.worth(batch if ended is None else batch[batch["event"] < ended] for batch in _known(folder))
     after = worth_of(folder)
-    for name, account in (("cash_usd", CASH), ("transit_usd", IN_TRANSIT)):
-        held = sum(atoms for each, atoms in before.balances.items() if each.name == account.name)
-        last = float(curve[name][-1].as_py())
-        if not abs(last - USDC.units(held)) <= 1e-9 + 1e-12 * abs(last):
-            yield Finding("the end of the curve", f"{name} is {last}; the books have {USDC.decimal(held)}")
-    last, final = float(whole[-1]), after.equity()
-    steps = waterfall_of(after, folder.capital)
-    summed = sum(
-        (amount for name, amount in steps.steps() if name not in ("unexplained", "result")),
-        USDC.decimal(folder.capital),
-    )
+    final, steps = after.equity(), waterfall_of(after, folder.capital)
+    buckets = (amount for name, amount in steps.steps() if name not in ("unexplained", "result"))
+    summed = sum(buckets, USDC.decimal(folder.capital))
     if decimal(final) != summed:
         yield Finding("the final equity", f"capital and buckets come to {summed}; the balances to {decimal(final)}")
-    worth, gained = float(decimal(before.equity())), 0
-    for account, through in after.through.items():
-        if account.bucket not in ("execution", None) and not account.owned:
-            gained -= through - before.through[account]
-    if not any(abs(last - each) <= 1e-5 + 1e-12 * abs(last) for each in (worth, float(decimal(final - gained)))):
+    for name, account in (("cash_usd", CASH), ("transit_usd", IN_TRANSIT)):
+        held = sum(atoms for each, atoms in before.balances.items() if each.name == account.name)
+        last = float(parts[name][-1])
+        if not _about(last, USDC.units(held)):
+            yield Finding("the end of the curve", f"{name} is {last}; the books have {USDC.decimal(held)}")
+    expected, otherwise = float(decimal(before.equity())), set()
+    for owner in owners:
+        last = float(parts[f"{owner}_equity_usd"][-1])
+        at_price, *others = _worths(folder, owner, before)
+        found = next((each for each in (at_price, *others) if _about(last, each)), None)
+        if found is None:
+            otherwise.add(owner)
+        else:
+            expected += found - at_price
+    gained = 0
+    for account, owner in zip(folder.accounts, folder.owners, strict=True):
+        if (
+            account.bucket is not None
+            and not account.owned
+            and (account.bucket != "execution" or owner not in otherwise)
+        ):
+            gained -= after.through[account] - before.through[account]
+    if otherwise:
+        shift = expected - float(decimal(before.equity()))
+        expected = float(decimal(final - gained)) + shift
+    last = float(whole[-1])
+    if not _about(last, expected):
         words = f"the curve ends at {last:.6f}, and what the end of the run did gained {float(decimal(gained)):.6f}"
         yield Finding("the end of the curve", f"{words}; the final equity of the books is {float(decimal(final)):.6f}")
+
+
+def _about(first: float, second: float) -> bool:
+    """Whether two sums in USD are the same but for the rounding of the trades of a moment."""
+    return abs(first - second) <= 1e-5 + 1e-12 * abs(second)
+
+
+def _worths(folder: Folder, owner: str, worth: Worth) -> Iterator[float]:
+    """What a venue's accounts may be worth at the last close, USD: at their prices, then at their marks or oracles."""
+    money, choices = 0.0, []
+    for account, of in zip(folder.accounts, folder.owners, strict=True):
+        if of != owner or not account.owned or not worth.balances[account]:
+            continue
+        if account.asset == USDC:
+            money += USDC.units(worth.balances[account])
+            continue
+        names = dict.fromkeys(folder.market.price_column(account.asset, "close", role) for role in ALL_ROLES)
+        units = account.asset.units(worth.balances[account])
+        choices.append([units * folder.market[name][-1].item() for name in names])
+    for chosen in islice(product(*choices), MOST_CHOICES):
+        yield money + sum(chosen)
+
+
+ALL_ROLES: tuple[Role, ...] = ("price", "mark", "oracle")
+MOST_CHOICES = 1000
+"""Ways of valuing a venue's accounts that are tried."""
 
 
 # What a run says that it is worth, again from the folder.
@@ -836,21 +882,26 @@ ThoroughCheck = Callable[[Assembly, History], Findings]
 
 
 def accounts(assembly: Assembly, history: History) -> Findings:
-    """The chart of accounts has those that the wallet and the venues declare, with their asset, floor and bucket."""
-    declared = {(each.name, each.asset): each for each in WALLET}
+    """The accounts of the chart are those that wallet and venues declare, with asset, floor, bucket and venue."""
+    declared = {(each.name, each.asset): (each, "") for each in WALLET}
     for venue in assembly.venues:
-        declared |= {(each.name, each.asset): each for each in venue.accounts()}
-    charted = {(each.name, each.asset): each for each in history.folder.accounts}
+        declared |= {(each.name, each.asset): (each, venue.name) for each in venue.accounts()}
+    folder = history.folder
+    charted = {(each.name, each.asset): (each, of) for each, of in zip(folder.accounts, folder.owners, strict=True)}
     for key in dict.fromkeys((*declared, *charted)):
         name, asset = key
         if key not in charted or key not in declared:
             words = "nobody declares" if key in charted else "is declared and the chart lacks"
             yield Finding(f"account {name}", f"{words} it in {asset.code}")
             continue
-        for what in ("floor", "bucket"):
-            said, expected = getattr(charted[key], what), getattr(declared[key], what)
+        (here, owner), (there, venue_name) = charted[key], declared[key]
+        for what, said, expected in (
+            ("floor", here.floor, there.floor),
+            ("bucket", here.bucket, there.bucket),
+            ("venue", owner, venue_name),
+        ):
             if said != expected:
-                yield Finding(f"account {name}", f"its {what} is {said} in the chart; declared is {expected}")
+                yield Finding(f"account {name}", f"its {what} is {said} in the folder; declared is {expected}")
 
 
 # Accruals: every settled amount again, in exact integers.
@@ -1535,7 +1586,7 @@ COMPARED = {"events": ("event",), "equity": ("at_ns",), "balances": ("month", "a
 """Tables of a folder that are compared cell by cell, and the columns that name a row."""
 MANIFEST_KEYS = (
     "format", "scenario", "seed", "inputs", "code", "label", "capital", "opened_at", "coin", "ledger",
-    "streams", "counts",
+    "owners", "streams", "counts",
 )  # fmt: skip
 """What of a manifest a run made again has as well; versions may be others, and with our own the run's name."""
 
@@ -1671,15 +1722,19 @@ def audit(
     data: Path | None = None,
     *,
     thorough: bool = False,
+    assembly: Assembly | None = None,
     checks: tuple[Check, ...] = CHECKS,
     thorough_checks: tuple[ThoroughCheck, ...] = THOROUGH,
 ) -> list[Result]:
-    """Make every check; `data` is the directory of the scenario's sources, without which its embedded data are read."""
+    """Make every check; `data` is the directory of the scenario's sources, without which its embedded data are read.
+
+    An `assembly` that is given, such as one on a market made in memory, is used as it is.
+    """
     results = [_result(check, partial(check, folder)) for check in checks]
     if not thorough:
         return results
     try:
-        assembly = _assembled(folder, data)
+        assembly = assembly or _assembled(folder, data)
         history = History(folder, assembly)
     except UNREADABLE as error:
         return results + [Result(result_name(each), _holds(each), not_made=_reason(error)) for each in thorough_checks]

@@ -99,6 +99,12 @@ class Run:
         """Every event, numbered and in order."""
         return self._written.events
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The venue of each of the ledger's accounts, in their order; an empty text for those of the wallet."""
+        known = {account: each.name for each in self._standings for account in each.accounts}
+        return tuple(known.get(account, "") for account in self.ledger.accounts)
+
     @cached_property
     def single(self) -> tuple[Event, ...]:
         """The events that are not settlements: what venues and the strategy did."""

@@ -708,6 +708,14 @@ def an_account_moved_to_another_bucket(forgery: Forgery) -> str:
     return f"account {name}"
 
 
+@found_by("accounts")
+def an_account_said_to_be_of_another_venue(forgery: Forgery) -> str:
+    name = "Assets:Hyperliquid:Margin"
+    code = [each.name for each in Folder(forgery.path).accounts].index(name)
+    forgery.json("manifest", lambda manifest: manifest["owners"].__setitem__(code, "asgard"))
+    return f"account {name}"
+
+
 @found_by("end")
 def a_curve_that_ends_higher_than_the_books(forgery: Forgery) -> str:
     last = len(forgery.rows("equity")) - 1

@@ -7,13 +7,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from framework.archive import Folder
+from framework.archive import Folder, save
+from framework.assembly import assemble
 from framework.audit import CHECKS, THOROUGH, audit, result_name
 from framework.errors import RunError
 from framework.run import Run
+from framework.scenario import Scenario
+from framework.valuation import summarize
 from tests.forgeries import CASES, RUNS, Case, a_file_truncated
 from tests.forgery import Forgery
 from tests.runs import DATA, EXAMPLES, data_of, run_and_save, there
+from tests.two_coins import SCENARIO, two_coins
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,18 @@ def test_a_position_left_open_at_cost_is_found(tmp_path: Path) -> None:
     found = {result.check: result for result in audit(Folder(folder), thorough=True) if not result.passed}
     assert set(found) == {"end"}
     assert found["end"].findings[0].place == "the end of the curve"
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_nothing_is_found_where_positions_are_valued_at_a_mark(leave: bool, tmp_path: Path) -> None:
+    """Two coins on one account, with marks and oracles of their own and a fee that changed, closed or left open."""
+    (tmp_path / "two.toml").write_text(SCENARIO)
+    scenario = Scenario.load(tmp_path / "two.toml", (f"strategy.leave={str(leave).lower()}",))
+    assembly = assemble(scenario, market=two_coins())
+    run = assembly.simulation().run()
+    folder = Folder(save(assembly, run, summarize(assembly, run), tmp_path))
+    results = audit(folder, thorough=True, assembly=assembly)
+    assert [result for result in results if not result.passed] == []
 
 
 NAMES = {result_name(check): check for check in (*CHECKS, *THOROUGH)}

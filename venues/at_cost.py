@@ -16,6 +16,13 @@ from framework.units import USDC
 from framework.venue import Act, Bridge, Venue, account_part
 
 
+def _one_coin(_: object, __: object, venue: Venue) -> None:
+    if len(venue.coins) > 1:
+        raise ValueError(
+            f"at cost there is one entry price; expected one coin at {venue.name}, not {', '.join(venue.coins)}"
+        )
+
+
 @frozen(kw_only=True)
 class AtCost(Venue):
     """A perpetual venue or a lender whose positions are valued, charged, resized and closed at what was paid for them.
@@ -25,7 +32,7 @@ class AtCost(Venue):
     liquidated that share of its entry price away, whatever its equity.
     """
 
-    of: Venue
+    of: Venue = field(validator=_one_coin)
     fees_at_entry: bool = False
     liquidation_distance: float | None = field(
         default=None, validator=validators.optional((validators.ge(0.0), validators.lt(1.0)))
