@@ -61,10 +61,8 @@ ALL = [(name, None) for name in LENDER]
 def test_one_source_is_read_on_floats_arrays_and_fractions(rows):
     """Floats and arrays agree to the bit; fractions are what the floats round."""
     run = program(LENDER, ALL, INPUTS, 0, "Lender")
-    arrays = [
-        np.broadcast_to(np.asarray(each, dtype=float), (len(rows),))
-        for each in run(*map(np.array, zip(*rows, strict=True)))
-    ]
+    by_row = run(*map(np.array, zip(*rows, strict=True)))
+    arrays = [np.broadcast_to(np.asarray(each, dtype=float), (len(rows),)) for each in by_row]
     for row, values in enumerate(rows):
         floats = run(*values)
         assert [float(each) for each in floats] == [each[row] for each in arrays]
@@ -124,11 +122,9 @@ def test_without_coins_the_sum_over_them_is_nothing():
     assert program(formulas, [("equity", None)], [], 0, "Empty")() == (0.0,)
 
 
+UNKNOWN = "Own.equity: unknown input 'margn'; expected one of equity, margin"
 REFUSED = {
-    "an unknown input": (
-        {"equity": formula(lambda margn: margn)},
-        "Own.equity: unknown input 'margn'; expected one of equity, margin",
-    ),
+    "an unknown input": ({"equity": formula(lambda margn: margn)}, UNKNOWN),
     "an unknown input behind another": (
         {"equity": formula(lambda worth: worth), "worth": formula(lambda cion: cion)},
         "Own.worth: unknown input 'cion'; expected one of equity, margin, worth",
@@ -333,9 +329,8 @@ def test_a_projection_is_the_state_of_each_of_its_rows():
         def on_event(self, event, view):
             for name in ("asgard", "hyperliquid"):
                 leg = view.leg(name)
-                seen.setdefault(name, []).append(
-                    (leg.size, leg.equity_usd, leg.notional_usd, leg.margin_usd, leg.delta)
-                )
+                found = (leg.size, leg.equity_usd, leg.notional_usd, leg.margin_usd, leg.delta)
+                seen.setdefault(name, []).append(found)
             return ()
 
     class Every:
