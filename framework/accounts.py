@@ -1,6 +1,7 @@
 """Accounts: named places that hold one asset each, and where what goes through them belongs in the waterfall."""
 
 import re
+
 from attrs import field, frozen, validators
 
 from framework.errors import LedgerError
@@ -48,7 +49,7 @@ class Account:
         if not ACCOUNT_NAME.fullmatch(self.name):
             raise LedgerError(
                 f"account name {self.name!r} is not one of {', '.join(ROOTS)} followed by capitalised parts, "
-                "such as Assets:Hyperliquid:Margin"
+                "such as Assets:MyVenue:Margin"
             )
         root = self.name.partition(":")[0]
         object.__setattr__(self, "sign", ROOTS[root])

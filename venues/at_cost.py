@@ -1,4 +1,4 @@
-"""At cost: the accounting of the study's older models, in which the price of the coin does not count, around a venue."""
+"""At cost: the accounting of the study's older models around a venue: the price of the coin does not count."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -62,7 +62,7 @@ class AtCost(Venue):
         return self.of.coins
 
     @property
-    def acts(self) -> tuple[Act, ...]:
+    def acts(self) -> tuple[Act, ...]:  # type: ignore[override]  # a field of others
         if self.liquidation_distance is None:
             return tuple(self.of.acts)
         return tuple(evolve(each, when="beyond") if each.liquidation else each for each in self.of.acts)
@@ -75,7 +75,7 @@ class AtCost(Venue):
         return self.of.position_accounts()
 
     def formulas(self) -> Mapping[str, Formula]:
-        own = dict(formulas_of(type(self)))
+        own = dict(formulas_of(type(self)))  # type: ignore[arg-type]  # mypy takes the hash of its instances)
         if self.liquidation_distance is None:
             own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
         return {**self.of.formulas(), **own}

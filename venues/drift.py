@@ -52,9 +52,7 @@ class Drift(Venue):
     penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
     bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
     held = account("Assets:{venue}:Collateral", token, of="collateral", when="collateral", floor=True)
-    held_traded = account(
-        "Equity:{venue}:Trading", token, of="collateral", when="collateral", bucket="execution"
-    )
+    held_traded = account("Equity:{venue}:Trading", token, of="collateral", when="collateral", bucket="execution")
     apart = account("Assets:{venue}:Funding", USDC, when="funding_apart")
     token_price = price_of("collateral")
 
