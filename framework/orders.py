@@ -1,13 +1,12 @@
-"""What a strategy may wish for. Sums are USD and sizes whole coins, as floats: they are rounded once, at posting.
+"""What a strategy may wish for. Sums are USD and sizes whole coins, as floats that are rounded once, at posting.
 
-The text of an order is what it asks for in words, as a refusal tells it; whatever a strategy gave can be told. `coin` is
-for venues that hold positions in several: elsewhere it is the venue's own.
+The text of an order is what it asks for in words, as a refusal tells it; whatever a strategy gave can be told. `coin`
+is for venues that hold positions in several: elsewhere it is the venue's own.
 """
 
 import math
 import re
 from collections.abc import Collection
-from functools import cache
 from numbers import Real
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,6 +14,7 @@ import numpy as np
 from attrs import frozen
 
 from framework.events import Side
+from framework.formulas import cached_by_class
 from framework.units import Asset
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def said(value: object) -> str:
 class Order:
     """Something that a strategy wishes for; a class of a user's own has a `venue` and is filled by its method.
 
-    The venue's method has the name of the order's class in lower case: `Open` is filled by `open`, and an order `RollOver`
-    of a user's own by `roll_over`.
+    The venue's method has the name of the order's class in lower case: `Open` is filled by `open`, and an order
+    `RollOver` of a user's own by `roll_over`.
     """
 
     venue: str
 
 
-@cache
+@cached_by_class
 def method_of(order: type) -> str:
     """The name of the method that fills orders of a class."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", order.__name__).lower()

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from attrs import field, frozen
 
+from framework.accounts import Account
 from framework.books import STATE, Standing
 from framework.events import Event
 from framework.ledger import EventLog, Ledger, Written
@@ -32,8 +33,9 @@ class Curve:
         """The curve of books that are written out: the formulas of each venue on its balances of every row."""
         moved = written.moved(market)
 
-        def units(account: object) -> Floats:
-            return written.path(account, market, moved) / account.asset.scale  # type: ignore[arg-type, attr-defined]
+        def units(account: Account) -> Floats:
+            path: Floats = written.path(account, market, moved) / account.asset.scale
+            return path
 
         states = {each.name: each.by_row(units) for each in standings}
         size, equity, delta = (STATE.index(name) for name in ("size", "equity", "delta"))

@@ -367,7 +367,7 @@ class Execution:
         except Rejection as why:
             books.rollback()
             venue = getattr(order, "venue", None) or getattr(order, "source", "")
-            event = Rejected(venue=venue, order=str(order), reason=str(why), price=books.price_of(""))
+            event = Rejected(venue=str(venue), order=str(order), reason=str(why), price=books.price_of(""))
             return self._commit(event, cause).event
         except LedgerError as error:
             books.rollback()

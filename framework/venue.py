@@ -5,7 +5,6 @@ rows in which the venue acts, what is settled, the equity curve and the audit. I
 """
 
 import re
-from functools import cache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -15,10 +14,20 @@ from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, froz
 from numpy.typing import NDArray
 
 from framework.accounts import Account
-from framework.accrual import Accrual, Computed
+from framework.accrual import Accrual, Computed  # noqa: F401  (a venue's author needs it)
 from framework.errors import ScenarioError
 from framework.events import Event
-from framework.formulas import Formula, choose, formula, formulas_of, greater, lesser, per_coin, ratio
+from framework.formulas import (  # noqa: F401  (a venue's author needs them)
+    Formula,
+    cached_by_class,
+    choose,
+    formula,
+    formulas_of,
+    greater,
+    lesser,
+    per_coin,
+    ratio,
+)
 from framework.market import Floats, Market
 from framework.units import USDC, Asset
 
@@ -92,11 +101,11 @@ class Dated:
             raise ValueError("expected the dates of a rule in their order, each once")
 
     @classmethod
-    def of(cls, table: Iterable[Mapping[str, Any]]) -> "Dated":
+    def of(cls, table: Iterable[Any]) -> "Dated":
         """A rule from a scenario's list of tables; raises `ValueError`."""
         rows = list(table)
         for row in rows:
-            if not isinstance(row, Mapping) or set(row) != {"since", "value"}:
+            if not isinstance(row, Mapping) or row.keys() != {"since", "value"}:
                 raise ValueError(f"{row!r}; expected a table with `since` and `value`")
         return cls([row["since"] for row in rows], [row["value"] for row in rows])
 
@@ -225,7 +234,7 @@ def account(
     of: str = "coin",
     floor: bool = False,
     bucket: str | None = None,
-    per_coin: bool = False,
+    per_coin: bool = False,  # noqa: F811  (the word of a declaration)
     when: str = "",
     position: bool = False,
 ) -> Any:  # noqa: ANN401  (on a venue it is an account)
@@ -408,7 +417,7 @@ class Venue:
 NOT_ORDERS = frozenset(("execute", "act", "receive", "pay", "deliver"))
 
 
-@cache
+@cached_by_class
 def _order_methods(cls: type) -> tuple[str, ...]:
     """Methods of the form `name(self, order, book)`."""
     names: dict[str, None] = {}
@@ -422,7 +431,7 @@ def _order_methods(cls: type) -> tuple[str, ...]:
     return tuple(name for name in names if name not in NOT_ORDERS)
 
 
-@cache
+@cached_by_class
 def _declared(cls: type) -> tuple[Declared, ...]:
     found: dict[str, Declared] = {}
     for each in reversed(cls.__mro__):

@@ -75,7 +75,7 @@ class AtCost(Venue):
         return self.of.position_accounts()
 
     def formulas(self) -> Mapping[str, Formula]:
-        own = dict(formulas_of(type(self)))  # type: ignore[arg-type]  # mypy takes the hash of its instances)
+        own = dict(formulas_of(type(self)))
         if self.liquidation_distance is None:
             own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
         return {**self.of.formulas(), **own}
