@@ -79,7 +79,7 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     rulebook = _build(scenario.rulebook, "rulebook", Rulebook, "venues") if scenario.rulebook else None  # type: ignore[type-abstract]
     venues = tuple(_venue(name, table, strategy, rulebook) for name, table in scenario.venues.items())
     if not venues:
-        raise ScenarioError("venues: none; expected at least one table such as [venues.hyperliquid]")
+        raise ScenarioError("venues: none; expected at least one table such as [venues.NAME]")
     if scenario.fees:
         issuer = {"class": "issuer", **scenario.fees}
         venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)

@@ -313,6 +313,20 @@ class Standing:
         )
         return state, by_coin
 
+    def evaluate(
+        self,
+        names: tuple[str, ...],
+        units: Callable[[Account], Any],
+        *,
+        row: int | None = None,
+        at: str = "close",
+        signs: tuple[bool, ...] = (),
+    ) -> tuple[Any, ...]:
+        """Any formulas at the prices of one row, or of all where none is named, from balances in whole units."""
+        prices = self.columns(at, signs) if row is None else [column[row] for column in self.lists(at, signs)]
+        run = self.cached(("evaluate", names), lambda: self.program(names))
+        return run(*[units(each) for each, _ in self._accounts], *prices, *self._rules)  # type: ignore[no-any-return]
+
     def sizes(self, first: int, last: int) -> Floats:
         """The position at the closes of rows `first` to `last - 1`, in coins, after all that was done in them."""
         if self.trail is None:

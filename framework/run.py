@@ -38,7 +38,8 @@ class Curve:
         moved = written.moved(market)
 
         def units(account: Account) -> Floats:
-            return written.path(account, market, moved) / account.asset.scale
+            path: Floats = written.path(account, market, moved) / account.asset.scale
+            return path
 
         states, deltas = {}, dict[str, Floats]()
         for standing in standings:

@@ -7,7 +7,6 @@ rows in which the venue acts, what is settled, the equity curve and the audit. I
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -20,6 +19,7 @@ from framework.errors import ScenarioError
 from framework.events import Event
 from framework.formulas import (
     Formula,
+    cached_by_class,
     choose,
     formula,
     formulas_of,
@@ -476,7 +476,7 @@ class Venue:
 NOT_ORDERS = frozenset(("execute", "act", "receive", "pay", "deliver"))
 
 
-@cache
+@cached_by_class
 def _order_methods(cls: type) -> tuple[str, ...]:
     """Methods of the form `name(self, order, book)`."""
     names: dict[str, None] = {}
@@ -490,7 +490,7 @@ def _order_methods(cls: type) -> tuple[str, ...]:
     return tuple(name for name in names if name not in NOT_ORDERS)
 
 
-@cache
+@cached_by_class
 def _declared(cls: type) -> tuple[Declared, ...]:
     found: dict[str, Declared] = {}
     for each in reversed(cls.__mro__):
