@@ -53,7 +53,7 @@ def carrybook(capsys, *arguments):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch, request):
-    """A scenario with a strategy that takes a constant from a package of a user's own; no other test has these names."""
+    """A scenario with a strategy that takes a constant from a user's own package; no other test has these names."""
     stem = request.node.name.partition("[")[0][-40:]
     helpers, module = f"help_{stem}", f"own_{stem}"
     folder = tmp_path / helpers
