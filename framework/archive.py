@@ -32,6 +32,7 @@ from framework.ledger import RECORD, EventLog, Records, Settlements
 from framework.market import At, Flags, Ints, Market, Source, price_column
 from framework.run import Run
 from framework.scenario import Scenario, read_table
+from framework.source_code import project_digest
 from framework.units import Asset
 from framework.valuation import PricedBook, Prices, Summary, priced
 
@@ -104,14 +105,18 @@ def _our_version() -> str:
 
 
 def identity(assembly: Assembly) -> str:
-    """The name of a run: SHA-256 over the scenario, every input, a user's own code, and the version of the project."""
+    """The name of a run: SHA-256 over the scenario, every input, a user's own code, and the project's files."""
     inputs, code = _inputs(assembly.market), assembly.own_code()
-    parts = [_our_version(), assembly.scenario.digest, *inputs.values(), *code.values()]
+    parts = [_our_version(), project_digest(), assembly.scenario.digest, *inputs.values(), *code.values()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
-    """Write the folder of a run below `parent` and return it; raises `RunError`, and then nothing is left behind."""
+    """Write the folder of a run below `parent` and return it; raises `RunError`, and then nothing is left behind.
+
+    A folder of this name that holds the same result is replaced; one that holds anything else is left as it is, and
+    that is an error.
+    """
     name = identity(assembly)
     target = parent / name
     try:
@@ -121,6 +126,7 @@ def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
         raise RunError(f"{parent}: not writable ({error.strerror}); expected a directory for runs") from None
     try:
         _write(draft, assembly, run, summary, name)
+        _check_same(draft, target)
         _replace(draft, target)
     except OSError as error:
         raise RunError(f"{target}: not writable ({error.strerror})") from None
@@ -144,6 +150,7 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
         "seed": assembly.scenario.seed,
         "inputs": _inputs(run.market),
         "code": assembly.own_code(),
+        "project": project_digest(),
         "label": run.market.label,
         "capital": run.capital,
         "opened_at": run.opened_at,
@@ -182,6 +189,31 @@ def _streams(run: Run) -> list[dict[str, object]]:
         }
         for each in run.events.settlements.of
     ]
+
+
+def _check_same(draft: Path, target: Path) -> None:
+    """Refuse to write over a folder that is not the same run, whole; raises `RunError`."""
+    if not target.exists():
+        return
+    why = ""
+    try:
+        mine, theirs = (json.loads((folder / "manifest.json").read_text()) for folder in (draft, target))
+        for name, digest in theirs["files"].items():
+            if hashlib.sha256((target / name).read_bytes()).hexdigest() != digest:
+                why = f"its {name} is not the one that was saved"
+        if set(theirs["files"]) != set(mine["files"]):
+            why = "it has other files"
+        for key in ("scenario", "inputs", "code", "project", "ledger", "counts"):
+            why = why or (f"its {key} differs" if theirs.get(key) != mine[key] else "")
+        summaries = [json.loads((folder / "summary.json").read_text()) for folder in (draft, target)]
+        why = why or ("its summary differs" if summaries[0] != summaries[1] else "")
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        why = f"it cannot be read: {type(error).__name__}"
+    if why:
+        raise RunError(
+            f"{target}: there is a folder of this name that is not this result ({why}), and is left as it is; expected "
+            "another --out, or that folder to be moved away"
+        )
 
 
 def _replace(draft: Path, target: Path) -> None:

@@ -1,9 +1,7 @@
 """From a scenario to a simulation: what its tables name is built, and put together with its market."""
 
-import hashlib
 import importlib
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -19,6 +17,7 @@ from framework.mistakes import is_ours, mistakes_told
 from framework.rulebook import Rulebook
 from framework.scenario import Entry, Scenario
 from framework.simulation import Simulation
+from framework.source_code import own_modules
 from framework.sources import load_market
 from framework.strategy import Strategy, checked_conditions
 from framework.structuring import structure
@@ -46,14 +45,12 @@ class Assembly:
     def own_code(self) -> dict[str, str]:
         """Module -> SHA-256 of its file, for strategy, conditions, venues and rulebook not of this project's version.
 
-        Other modules that those import are not among them.
+        Among them are the modules that those import, and that these import, outside installed packages.
         """
         with mistakes_told((self.strategy,), self.market):
             conditions = checked_conditions(self.strategy, [venue.name for venue in self.venues])
         parts = [self.strategy, *conditions, *self.venues] + ([self.rulebook] if self.rulebook else [])
-        own = sorted({type(part).__module__ for part in parts if not is_ours(part)})
-        files = {name: getattr(sys.modules[name], "__file__", None) for name in own}
-        return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
+        return own_modules({type(part).__module__ for part in parts if not is_ours(part)})
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""

@@ -3,7 +3,7 @@
 The daybook is a table of a margin account, day by day, computed from the ledger.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -17,7 +17,7 @@ from framework.market import Floats, Ints
 from framework.run import Run
 from framework.strategy import MarginBelow
 from framework.units import JITOSOL, USDC, Asset, perpetual
-from framework.valuation import LogLine, Summary, chronicle, fees_usd, waterfall
+from framework.valuation import Summary, chronicle, fees_usd, running_fees_usd, waterfall
 from framework.venue import account_part
 
 
@@ -198,7 +198,7 @@ def _tables(
     yield _performance(summary)
     yield _waterfall(assembly, run)
     yield _fees(run)
-    yield _log(chronicle(run))
+    yield _log(run)
     yield _neutrality(run)
     for condition in assembly.strategy.conditions():
         if isinstance(condition, MarginBelow):
@@ -274,12 +274,12 @@ def _performance(summary: Summary) -> Grid:
     return grid
 
 
-def _log(lines: Iterable[LogLine]) -> Grid:
+def _log(run: Run) -> Grid:
     grid = _grid(
         "Event log",
         "date", "<what", "<where", "price", "transfer", "margin called", "penalty", "bad debt", "fees", "event",
     )  # fmt: skip
-    for line in lines:
+    for line in chronicle(run):
         grid.add(
             line.date,
             line.kind,
@@ -288,6 +288,8 @@ def _log(lines: Iterable[LogLine]) -> Grid:
             *map(_money, (line.transfer_usd, line.margin_usd, line.penalty_usd, line.bad_debt_usd, line.fees_usd)),
             str(line.event),
         )
+    running = ", ".join(running_fees_usd(run))
+    grid.note = f"fees of acts; those that run with time are in the table of fees alone: {running}" if running else ""
     return grid
 
 

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from attrs import asdict, fields, frozen
+from attrs import asdict, evolve, fields, frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
@@ -28,6 +28,7 @@ from framework.events import (
     Rejected,
     Started,
     TransferArrived,
+    TransferFailed,
     TransferSent,
 )
 from framework.ledger import Records
@@ -328,6 +329,14 @@ def fees_of(worth: Worth) -> dict[str, Decimal]:
     return {name: decimal(amount) for name, amount in fees.items()}
 
 
+def running_fees_usd(run: Run) -> dict[str, Decimal]:
+    """Those fees of a run that nobody's act caused but time, such as an issuer's maintenance fee; exact USD."""
+    records = run.ledger.records()
+    settled = ~np.isin(records["event"], [event.event for event in run.single])
+    worth = PricedBook.of(run.ledger.accounts, run.market, run.opened_at).worth([records[settled]])
+    return {name: paid for name, paid in fees_of(worth).items() if paid}
+
+
 def fees_usd(run: Run) -> dict[str, Decimal]:
     """Expenses of a run by account that count as fees, exact USD."""
     return fees_of(Worth.of(run))
@@ -363,7 +372,7 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         happened[type(event)].append(event)
     fills: list[OrderFilled] = happened[OrderFilled]
     opened = {event.cause for event in fills if event.order == "open"}
-    resized = {event.cause for event in fills if event.order == "resize"}
+    routine = _routine(run.single)
     left = {event.cause: event.reason for event in fills if event.order == "close"}
     started, ended = ({event.event for event in happened[kind]} for kind in (Started, Ended))
     value_usd, close = run.curve.equity_usd, run.market[run.market.price_column("")]
@@ -392,7 +401,7 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "row_deviation_pct": row_deviation_pct(run),
         "price_move_pct": float((close[-1] / close[0] - 1) * 100),
         "max_net_delta_coins": float(np.abs(run.curve.net_size).max()),
-        "capital_rebalances": sum(event.cause not in resized for event in happened[TransferSent]),
+        "capital_rebalances": sum(event.cause not in routine for event in happened[TransferSent]),
         "full_rotations": len(opened - started),
         "rotations": len(opened),
         "forced_rotations": len(left.keys() - ended),
@@ -443,23 +452,21 @@ class LogLine:
     fees_usd: float | None = None
 
 
-Told = Acted | Liquidated | OrderFilled | Rejected | TransferSent
-"""The events that have a line in the log."""
-
-
 def chronicle(run: Run) -> Iterator[LogLine]:
-    """Openings, transfers, acts of venues, rejections and closings, in the order in which they happened.
+    """What was done, in the order in which it happened: trades, transfers, liquidations, other acts, and rejections.
 
-    What a strategy does after every row to compound, resizing both legs and what it moves for that, is left out.
+    Only what a strategy does after every row to compound is left out: resizing, and what it moves for that, free of
+    charge. So the fees of all lines sum to those of the run but for the fees that run with time, `running_fees_usd`.
     """
     single, one_coin = run.single, len(run.curve.delta_by_coin) < 2
-    acts = [event for event in single if isinstance(event, Told)]
-    resized = {event.cause for event in acts if isinstance(event, OrderFilled) and event.order == "resize"}
-    every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
-    routine = resized & every_row
+    routine, own_fees = _routine(single), _own_fees_usd(run)
     causes = {event.event: event for event in single if isinstance(event, Ended | MarginCalled)}
     arrivals = {event.cause: event for event in single if isinstance(event, TransferArrived)}
-    told = (event for event in acts if event.cause is None or event.cause not in routine)
+    told = (
+        event
+        for event in single
+        if (isinstance(event, ACTS) or event.event in own_fees) and (event.cause is None or event.cause not in routine)
+    )
     for _, group in groupby(told, key=_act):
         events = list(group)
         first = events[0]
@@ -470,21 +477,66 @@ def chronicle(run: Run) -> Iterator[LogLine]:
                 yield _liquidation(first, date, price)
             case TransferSent():
                 yield _transfer(first, arrivals.get(first.event), date, price)
-            case Acted():
-                fees_usd = USDC.units(first.fee)
-                yield LogLine(
-                    event=first.event, date=date, kind=first.act, price=price, venue=first.venue, fees_usd=fees_usd
-                )
-            case Rejected():
-                yield LogLine(event=first.event, date=date, kind="rejected", price=price, venue=first.venue)
             case OrderFilled():
                 fills = [each for each in events if isinstance(each, OrderFilled)]
                 yield _fills(fills, date, price, causes.get(first.cause or 0))
+            case _:
+                yield _other(first, date, price, own_fees.get(first.event))
 
 
-def _act(event: Told) -> tuple[int | None, int]:
+ACTS = Acted | Liquidated | OrderFilled | Rejected | TransferFailed | TransferSent
+"""The events that are lines of the log; events of a user's own are as well."""
+
+
+def _routine(single: Iterable[Event]) -> set[int]:
+    """The wake-ups of every row in which a strategy did nothing but compound: resize and move, without any fee."""
+    every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
+    resized, otherwise = set(), set()
+    paid_on_arrival = {event.cause for event in single if isinstance(event, TransferArrived) and event.fee}
+    for event in single:
+        if event.cause not in every_row:
+            continue
+        match event:
+            case OrderFilled(order="resize", fee=0):
+                resized.add(event.cause)
+            case TransferSent(fee=0) if event.event not in paid_on_arrival:
+                pass
+            case _:
+                otherwise.add(event.cause)
+    return resized - otherwise
+
+
+def _own_fees_usd(run: Run) -> dict[int, float]:
+    """Events of a user's own classes -> what they cost in fees, from the ledger: what else they say is not known."""
+    ids = [event.event for event in run.single if not type(event).__module__.startswith("framework.")]
+    if not ids:
+        return {}
+    records, fees = run.ledger.records(), dict.fromkeys(ids, 0.0)
+    book = PricedBook.of(run.ledger.accounts, run.market, run.opened_at)
+    for flow in book.flows(records[np.isin(records["event"], ids)], 1):
+        if flow.account.name.startswith("Expenses:") and flow.account.bucket == "fees":
+            for event, amount in zip(flow.event.tolist(), book.usd(flow), strict=True):
+                fees[event] += float(decimal(amount))
+    return fees
+
+
+def _act(event: Event) -> tuple[int | None, int]:
     """Orders with one cause are one act; everything else is an act of its own."""
     return event.cause, 0 if isinstance(event, OrderFilled) else event.event
+
+
+def _other(event: Event, date: str, price: float | None, own_fee_usd: float | None) -> LogLine:
+    """An act of a venue's own, an order that was rejected, a transfer that failed, or an event of a user's own."""
+    line = LogLine(event=event.event, date=date, kind=event.kind, price=price, venue=event.venue)
+    match event:
+        case Acted():
+            return evolve(line, kind=event.act, fees_usd=USDC.units(event.fee))
+        case Rejected():
+            return evolve(line, kind=f"rejected: {event.order}")
+        case TransferFailed():
+            return evolve(line, kind="transfer failed", transfer_usd=USDC.units(event.amount))
+        case _:
+            return evolve(line, fees_usd=own_fee_usd)
 
 
 def _liquidation(event: Liquidated, date: str, price: float | None) -> LogLine:
