@@ -215,7 +215,7 @@ class Leg:
     margin_usd: float = field(default=Factory(lambda self: self.equity_usd, takes_self=True))
     """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
     tokens: float = 0.0
-    """Tokens held beside the position, such as collateral in jitoSOL; whole tokens."""
+    """Tokens held beside the position, such as collateral; whole tokens."""
     delta: float = field(default=Factory(lambda self: self.size, takes_self=True))
     """Coins as which position and tokens together move."""
 
