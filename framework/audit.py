@@ -1059,10 +1059,8 @@ def rates(assembly: Assembly, history: History) -> Findings:
             events = batch.take(pa.array(slot[here]))
             row = np.minimum(history.rows[mine[here]], len(history.market) - 1)
             wrong: dict[str, Flags] = {"row": events["row"].to_numpy() != row}
-            for each in expected[place]:
-                for name, flags in each.wrong(events, row).items():
-                    wrong[name] = wrong[name] & flags if name in wrong and name != "row" else flags
-                wrong["row"] = events["row"].to_numpy() != row
+            candidates = [each.wrong(events, row) for each in expected[place]]
+            wrong |= {name: np.logical_and.reduce([each[name] for each in candidates]) for name in candidates[0]}
             for name, flags in wrong.items():
                 for index in np.flatnonzero(flags).tolist():
                     words = f"its {name} is not what the venue declares and books and market have"
