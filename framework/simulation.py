@@ -261,7 +261,11 @@ class Watchers:
 
     def acting(self, row: int) -> list[tuple[Standing, Act]]:
         """The acts that are due after a row."""
-        return [(each.standing, each.act) for each in self._acts if each.act and each.first(row) == row]
+        return [
+            (each.standing, each.act)
+            for each in self._acts
+            if each.standing and each.act and each.first(row) == row
+        ]
 
     def holding(self, row: int) -> list[Condition]:
         """The conditions that hold after a row."""
@@ -804,7 +808,7 @@ def _title(method: str) -> str:
 
 def _debug(entry: Entry) -> None:
     event = entry.event
-    values = {each.name: getattr(event, each.name) for each in type(event).__attrs_attrs__}  # type: ignore[attr-defined]
+    values = {each.name: getattr(event, each.name) for each in type(event).__attrs_attrs__}
     for name in ("event", "cause"):
         values.pop(name, None)
     log.debug(event.kind, transfers=len(entry.transfers), **{**values, "at_ns": entry.at_ns})
