@@ -1,5 +1,6 @@
 """The market as one aligned table: rows are intervals of time, columns prices and rates, every cell has a source."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
@@ -18,6 +19,8 @@ Flags = NDArray[np.bool_]
 Cached = TypeVar("Cached")
 
 PRICES = ("open", "high", "low", "close")
+PRICE_OF_COIN = re.compile(r"[^.]+\.(open|high|low|close|mark|oracle)|[^.]+\.(mark|oracle)\.(low|high)")
+"""Columns with the prices of one coin, such as `SOL.close` and `BTC.oracle.low`."""
 LEAST_PRICE = 1e-10
 """USD: with the seventeen digits of a float and the nine decimals of a token it has 36 decimals, and no more."""
 At = Literal["open", "close"]
@@ -150,7 +153,7 @@ class Market:
 
     def floats(self, column: str) -> list[float]:
         """A column as floats of Python, which are quicker one at a time."""
-        return self.cached(("floats", column), lambda: self[column].tolist())
+        return self.cached(("floats", column), self[column].tolist)
 
     def date(self, index: int) -> str:
         """The UTC date on which a row opens."""
@@ -194,16 +197,19 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
 
     for name, column in columns.items():
         refuse(name, ~np.isfinite(column), "a finite number")
-    prices = {name: columns[name] for name in PRICES if name in columns}
     for name, price in columns.items():
-        if name in PRICES or name.endswith(("_open", "_close")):
+        if name in PRICES or name.endswith(("_open", "_close")) or PRICE_OF_COIN.fullmatch(name):
             refuse(name, price <= 0, "a rate above 0" if "_rate_" in name else "a price above 0")
             refuse(name, price < LEAST_PRICE, f"a price of {LEAST_PRICE:g} or more, which the books can count exactly")
-    if {"low", "high"} <= prices.keys():
-        low, high = prices["low"], prices["high"]
-        refuse("low", low > high, "a low that is not above the high")
-        for name in ("open", "close"):
-            refuse(name, (prices[name] < low) | (prices[name] > high), "a price within low and high")
+    for least in (name for name in columns if name == "low" or name.endswith(".low")):
+        before = least.removesuffix("low")
+        if f"{before}high" not in columns:
+            continue
+        low, high = columns[least], columns[f"{before}high"]
+        refuse(least, low > high, "a low that is not above the high")
+        for name in (f"{before}open", f"{before}close", before.removesuffix(".")):
+            if name in columns:
+                refuse(name, (columns[name] < low) | (columns[name] > high), "a price within low and high")
 
 
 def price_column(
@@ -213,8 +219,8 @@ def price_column(
 
     `SOL.close` is the price of SOL, `SOL.oracle` its oracle price at the row's close, `SOL.oracle.low` the least in the
     row. A role without a column has that of the role behind it: the oracle's the mark's, the mark's the price's. The
-    columns `open` to `close` are those of the coin `plain`; without that, of every coin that has none of its own. No coin
-    at all, an empty text, means the coin `plain`.
+    columns `open` to `close` are those of the coin `plain`; without that, of every coin that has none of its own. An
+    empty text means the coin `plain`.
     """
     code = (coin.coin if isinstance(coin, Asset) else coin) or plain
     if role != "price":
