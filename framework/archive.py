@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from attrs import fields
+from attrs import fields, frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
@@ -32,6 +32,7 @@ from framework.ledger import RECORD, EventLog, Records, Settlements
 from framework.market import At, Flags, Ints, Market, Source, price_column
 from framework.run import Run
 from framework.scenario import Scenario, read_table
+from framework.source_code import project_digest
 from framework.units import Asset
 from framework.valuation import PricedBook, Prices, Summary, priced
 
@@ -104,14 +105,18 @@ def _our_version() -> str:
 
 
 def identity(assembly: Assembly) -> str:
-    """The name of a run: SHA-256 over the scenario, every input, a user's own code, and the version of the project."""
+    """The name of a run: SHA-256 over the scenario, every input, a user's own code, and the project's files."""
     inputs, code = _inputs(assembly.market), assembly.own_code()
-    parts = [_our_version(), assembly.scenario.digest, *inputs.values(), *code.values()]
+    parts = [_our_version(), project_digest(), assembly.scenario.digest, *inputs.values(), *code.values()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
-    """Write the folder of a run below `parent` and return it; raises `RunError`, and then nothing is left behind."""
+    """Write the folder of a run below `parent` and return it; raises `RunError`, and then nothing is left behind.
+
+    A folder of this name that holds the same result is replaced; one that holds anything else is left as it is, and
+    that is an error.
+    """
     name = identity(assembly)
     target = parent / name
     try:
@@ -121,6 +126,7 @@ def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
         raise RunError(f"{parent}: not writable ({error.strerror}); expected a directory for runs") from None
     try:
         _write(draft, assembly, run, summary, name)
+        _check_same(draft, target)
         _replace(draft, target)
     except OSError as error:
         raise RunError(f"{target}: not writable ({error.strerror})") from None
@@ -144,6 +150,7 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
         "seed": assembly.scenario.seed,
         "inputs": _inputs(run.market),
         "code": assembly.own_code(),
+        "project": project_digest(),
         "label": run.market.label,
         "capital": run.capital,
         "opened_at": run.opened_at,
@@ -154,6 +161,8 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
             "chart": run.ledger.chart(),
             "balances": list(run.ledger.balances().values()),
         },
+        "owners": run.owners,
+        "streams": _streams(run),
         "counts": {"rows": len(run.market), "events": len(run.events), "transfers": len(run.ledger)},
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
         "versions": {"carrybook": version("carrybook"), "python": platform.python_version()}
@@ -162,6 +171,49 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
     (folder / "manifest.json").write_text(_json(manifest))
     for path in folder.iterdir():
         _sync(path)
+
+
+def _streams(run: Run) -> list[dict[str, object]]:
+    """What was declared to accrue: the names and codes of each stream, its basis and its share."""
+    codes = {account: code for code, account in enumerate(run.ledger.accounts)}
+    return [
+        {
+            "venue": each.venue,
+            "event": each.event.__name__,
+            "kind": each.kind,
+            "debit": codes[each.debit],
+            "credit": codes[each.credit],
+            "asset": each.asset,
+            "basis": each.basis,
+            "share": each.share,
+        }
+        for each in run.events.settlements.of
+    ]
+
+
+def _check_same(draft: Path, target: Path) -> None:
+    """Refuse to write over a folder that is not the same run, whole; raises `RunError`."""
+    if not target.exists():
+        return
+    why = ""
+    try:
+        mine, theirs = (json.loads((folder / "manifest.json").read_text()) for folder in (draft, target))
+        for name, digest in theirs["files"].items():
+            if hashlib.sha256((target / name).read_bytes()).hexdigest() != digest:
+                why = f"its {name} is not the one that was saved"
+        if set(theirs["files"]) != set(mine["files"]):
+            why = "it has other files"
+        for key in ("scenario", "inputs", "code", "project", "ledger", "counts"):
+            why = why or (f"its {key} differs" if theirs.get(key) != mine[key] else "")
+        summaries = [json.loads((folder / "summary.json").read_text()) for folder in (draft, target)]
+        why = why or ("its summary differs" if summaries[0] != summaries[1] else "")
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        why = f"it cannot be read: {type(error).__name__}"
+    if why:
+        raise RunError(
+            f"{target}: there is a folder of this name that is not this result ({why}), and is left as it is; expected "
+            "another --out, or that folder to be moved away"
+        )
 
 
 def _replace(draft: Path, target: Path) -> None:
@@ -192,7 +244,7 @@ def _sync(path: Path) -> None:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, indent=1) + "\n"
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def _parquet(path: Path, tables: Iterable[pa.Table]) -> None:
@@ -410,6 +462,20 @@ def _sums(codes: NDArray[np.uint16], amounts: NDArray[np.int64], count: int) -> 
     return [int(total) for total in totals]
 
 
+@frozen(kw_only=True)
+class StreamLine:
+    """A stream as a folder's manifest has it: `debit` and `credit` are codes of accounts, `asset` is what it is on."""
+
+    venue: str
+    event: str
+    kind: str
+    debit: int
+    credit: int
+    asset: str
+    basis: str
+    share: float
+
+
 class Folder:
     """The folder of a finished run, or a directory with one run in it; raises `RunError` for one that is not."""
 
@@ -436,6 +502,22 @@ class Folder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, CarrybookError) as error:
             words = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             raise RunError(f"{path}: not a finished run ({words}); expected a folder with manifest.json") from None
+
+    @cached_property
+    def owners(self) -> tuple[str, ...]:
+        """The venue of each account of the chart; raises `RunError` for a manifest that does not say it."""
+        owners = self.manifest.get("owners")
+        if not isinstance(owners, list) or len(owners) != len(self.accounts):
+            raise RunError(f"{self.path / 'manifest.json'}: no owners of the accounts; expected one for each")
+        return tuple(owners)
+
+    @cached_property
+    def streams(self) -> tuple[StreamLine, ...]:
+        """What was declared to accrue in the run; raises `RunError` for a manifest that does not say it."""
+        try:
+            return tuple(StreamLine(**each) for each in self.manifest["streams"])
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{self.path / 'manifest.json'}: no readable streams ({error}); expected them") from None
 
     @cached_property
     def scenario(self) -> Scenario:

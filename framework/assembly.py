@@ -1,9 +1,7 @@
 """From a scenario to a simulation: what its tables name is built, and put together with its market."""
 
-import hashlib
 import importlib
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -11,14 +9,15 @@ from typing import TypeVar, cast
 
 from attrs import AttrsInstance, fields_dict, frozen
 
-from framework.accrual import LEVELS, column_of
+from framework.books import check_columns
 from framework.classes import find_class
-from framework.errors import MarketError, ScenarioError
+from framework.errors import ScenarioError
 from framework.market import Market
 from framework.mistakes import is_ours, mistakes_told
 from framework.rulebook import Rulebook
 from framework.scenario import Entry, Scenario
 from framework.simulation import Simulation
+from framework.source_code import own_modules
 from framework.sources import load_market
 from framework.strategy import Strategy, checked_conditions
 from framework.structuring import structure
@@ -46,14 +45,12 @@ class Assembly:
     def own_code(self) -> dict[str, str]:
         """Module -> SHA-256 of its file, for strategy, conditions, venues and rulebook not of this project's version.
 
-        Other modules that those import are not among them.
+        Among them are the modules that those import, and that these import, outside installed packages.
         """
         with mistakes_told((self.strategy,), self.market):
             conditions = checked_conditions(self.strategy, [venue.name for venue in self.venues])
         parts = [self.strategy, *conditions, *self.venues] + ([self.rulebook] if self.rulebook else [])
-        own = sorted({type(part).__module__ for part in parts if not is_ours(part)})
-        files = {name: getattr(sys.modules[name], "__file__", None) for name in own}
-        return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
+        return own_modules({type(part).__module__ for part in parts if not is_ours(part)})
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""
@@ -79,14 +76,14 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     rulebook = _build(scenario.rulebook, "rulebook", Rulebook, "venues") if scenario.rulebook else None  # type: ignore[type-abstract]
     venues = tuple(_venue(name, table, strategy, rulebook) for name, table in scenario.venues.items())
     if not venues:
-        raise ScenarioError("venues: none; expected at least one table such as [venues.hyperliquid]")
+        raise ScenarioError("venues: none; expected at least one table such as [venues.NAME]")
     if scenario.fees:
-        issuer = {"class": "issuer", **scenario.fees}
-        venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)
+        issuer = importlib.import_module("venues").ISSUER
+        venues += (_build({"class": issuer, **scenario.fees}, "fees", Venue, "venues", {"name": issuer}),)
     market = market or load_market(scenario.market, data)
     with mistakes_told(venues, market):
+        check_columns(venues, market)
         for venue in venues:
-            _check_columns(venue, market)
             _check_dates(venue, market)
             venue.check(market)
     return Assembly(scenario, market, strategy, venues, rulebook)
@@ -122,19 +119,6 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
         under = merged.get(key)
         merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _check_columns(venue: Venue, market: Market) -> None:
-    """Refuse a venue that reads what the market does not have."""
-    needed = [market.price_column(coin, at) for coin in venue.coins for at in ("close", "low", "high")]
-    needed += [column_of(market, each.rate) for each in venue.accruals() if each.rate and each.basis not in LEVELS]
-    needed += [column_of(market, each.price) for each in venue.accruals() if each.price]
-    needed += [column_of(market, each) for each in venue.columns()]
-    for column in needed:
-        if column not in market.columns:
-            raise MarketError(
-                f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
-            )
 
 
 def _check_dates(venue: Venue, market: Market) -> None:

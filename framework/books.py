@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.accounts import Account
-from framework.accrual import Accrual, Computed, Stream, index_of
-from framework.errors import LedgerError, OrderRefused, Rejection, ScenarioError
+from framework.accrual import LEVELS, Accrual, Computed, Stream, column_of, index_of
+from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
-from framework.market import At, Floats, Ints, Market, PriceAt
+from framework.market import PRICES, At, Floats, Ints, Market, PriceAt
 from framework.units import USDC, Asset
-from framework.venue import CASH, IN_TRANSIT, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
+from framework.venue import CASH, IN_TRANSIT, LIQUIDATION, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
 
 LIMIT = 2**63
 """Where the integers of the ledger end."""
@@ -41,13 +41,17 @@ Transfer = tuple[Account, Account, int, str]
 
 
 class Entry(NamedTuple):
-    """One event of the journal with its transfers; `rows` have been settled before it, `cause` is what provoked it."""
+    """One event of the journal with its transfers; `rows` have been settled before it, `cause` is what provoked it.
+
+    `order` is what was executed last when the event was entered: its own order, where it has one.
+    """
 
     event: Event
     cause: "Entry | None"
     at_ns: int
     rows: int
     transfers: Sequence[Transfer]
+    order: object = None
 
 
 _KNOWN: dict[int, tuple[Mapping[str, Formula], Mapping[str, Formula]]] = {}
@@ -139,6 +143,13 @@ class Standing:
     def has(self, name: str) -> bool:
         """Whether the venue has a formula of this name."""
         return name in self._formulas
+
+    def due(self, act: Act) -> bool:
+        """Whether an act of the venue can become due; raises `ScenarioError` for one whose formula there is not."""
+        if not self.has(act.when) and act is not LIQUIDATION:
+            some = ", ".join(sorted(self._formulas))
+            raise ScenarioError(f"{self._place}.acts: no formula {act.when!r}; expected one of {some}")
+        return self.has(act.when)
 
     def cached(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401  (whatever it makes)
         """What `make` builds, once."""
@@ -280,12 +291,41 @@ class Standing:
             self._stamp = books.stamp
         return self._leg
 
-    def by_row(self, units: Callable[[Account], Floats]) -> tuple[Floats, ...]:
-        """The formulas of `STATE` at the close of every row, from the balance of each account by row in whole units."""
-        inputs = [units(each) for each, _ in self._accounts]
-        rows = len(self.market)
-        found = self.state(*inputs, *self.columns("close"), *self._rules)
-        return tuple(np.broadcast_to(np.asarray(each, dtype=float), (rows,)) for each in found)
+    def by_row(self, units: Callable[[Account], Floats]) -> tuple[dict[str, Floats], dict[str, Floats]]:
+        """The formulas of `STATE` at the close of every row, from the balance of each account by row in whole units.
+
+        With them the delta by coin. In the state itself sizes of several coins are added up as so many of the market's
+        coin as are worth the same.
+        """
+        inputs = [*[units(each) for each, _ in self._accounts], *self.columns("close"), *self._rules]
+        rows = (len(self.market),)
+        found = dict(zip(STATE, self.state(*inputs), strict=True))
+        deltas = dict.fromkeys(self._coins[:1], found["delta"])
+        if len(self._coins) > 1:
+            each = self.cached("coins", lambda: [self.program(("size",), k) for k in range(len(self._coins))])
+            main = self.market[self.market.price_column("")]
+            deltas = {coin: run(*inputs)[0] for coin, run in zip(self._coins, each, strict=True)}
+            parts = (delta * self.market[self.market.price_column(coin)] / main for coin, delta in deltas.items())
+            found["size"] = found["delta"] = sum(parts)
+        state, by_coin = (
+            {name: np.broadcast_to(np.asarray(value, dtype=float), rows) for name, value in each.items()}
+            for each in (found, deltas)
+        )
+        return state, by_coin
+
+    def evaluate(
+        self,
+        names: tuple[str, ...],
+        units: Callable[[Account], Any],
+        *,
+        row: int | None = None,
+        at: str = "close",
+        signs: tuple[bool, ...] = (),
+    ) -> tuple[Any, ...]:
+        """Any formulas at the prices of one row, or of all where none is named, from balances in whole units."""
+        prices = self.columns(at, signs) if row is None else [column[row] for column in self.lists(at, signs)]
+        run = self.cached(("evaluate", names), lambda: self.program(names))
+        return run(*[units(each) for each, _ in self._accounts], *prices, *self._rules)  # type: ignore[no-any-return]
 
     def sizes(self, first: int, last: int) -> Floats:
         """The position at the closes of rows `first` to `last - 1`, in coins, after all that was done in them."""
@@ -663,7 +703,7 @@ class Books:
         What is rejected is taken back, with all that was written after it.
         """
         transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
-        entry = Entry(event, cause, self.at_ns, self.rows, transfers)
+        entry = Entry(event, cause, self.at_ns, self.rows, transfers, self.order)
         if transfers:
             self._check_floors(transfers)
             self._rebase(transfers)
@@ -855,3 +895,44 @@ class _Projections(Mapping[str, Projection]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def check_columns(venues: Sequence[Venue], market: Market) -> None:
+    """Refuse venues that read what the market does not have, or a coin that has two prices or another's.
+
+    Raises `MarketError`.
+    """
+    plain: dict[str, None] = {}
+    for venue in venues:
+        for column in _columns_of(venue, market):
+            if column not in market.columns:
+                raise MarketError(
+                    f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
+                )
+        for coin in venue.coins:
+            own = market.price_column(coin)
+            if own in PRICES:
+                plain[coin] = None
+            elif "close" in market.columns and market.coin in ("", coin):
+                raise MarketError(f"two prices of {coin}: the columns close and {own}; expected one of them")
+    if len(plain) > 1:
+        raise MarketError(
+            f"the columns {', '.join(PRICES)} are those of one coin, and venues hold {' and '.join(plain)}; expected "
+            f"columns named by coin, such as {list(plain)[1]}.close"
+        )
+
+
+def _columns_of(venue: Venue, market: Market) -> Iterator[str]:
+    """The market columns that a venue reads."""
+    for coin in venue.coins:
+        yield from (market.price_column(coin, at) for at in ("close", "low", "high"))
+    for name, _, coin in Plan.of(venue).columns:
+        if name == "in step":
+            own = market.price_column(coin)
+            yield f"{coin.lower()}_close" if own in PRICES and coin not in venue.coins else own
+    for accrual in venue.accruals():
+        if accrual.rate and accrual.basis not in LEVELS:
+            yield column_of(market, accrual.rate)
+        if accrual.price:
+            yield column_of(market, accrual.price)
+    yield from (column_of(market, each) for each in venue.columns())

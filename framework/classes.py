@@ -1,8 +1,15 @@
-"""The class behind a name in a scenario: `short_name` for one of ours, `package.module:Class` for a user's own."""
+"""The class behind a name in a scenario.
+
+`short_name` is one of ours or one that an installed package declares, `package.module:Class` a user's own. A package
+declares its classes as entry points of the groups `carrybook.venues` and `carrybook.strategies`.
+"""
 
 import importlib
 import pkgutil
 import sys
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
@@ -21,6 +28,8 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
     noun = kind.__name__.lower()
     if not isinstance(name, str):
         raise ScenarioError(f"{key}.class: {name!r}; expected the name of a {noun}")
+    if name.isidentifier() and find_spec(f"{package}.{name}") is None:
+        name = _declared(package).get(name, name)
     if ":" in name:
         module_name, _, class_name = name.partition(":")
         _import_from_here()
@@ -51,12 +60,23 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
 
 
 def _known(name: str, kind: type, package: str) -> str:
-    """What could be named instead: the class that was meant, or the short names of ours, or a user's own."""
+    """What could be named instead: the class that was meant, or a short name, or a user's own."""
     if ":" not in name and "." in name:
         return f"did you mean {':'.join(name.rsplit('.', 1))}?"
-    modules = (each.name for each in pkgutil.iter_modules(importlib.import_module(package).__path__))
-    names = [each for each in modules if _only(importlib.import_module(f"{package}.{each}"), kind)]
+    names = dict.fromkeys((*_ours(kind, package), *sorted(_declared(package))))
     return f"expected one of {', '.join(names)}, or package.module:Class"
+
+
+def _ours(kind: type, package: str) -> list[str]:
+    """The short names of our own classes."""
+    modules = [each.name for each in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+    return [each for each in modules if _only(importlib.import_module(f"{package}.{each}"), kind)]
+
+
+@cache
+def _declared(package: str) -> dict[str, str]:
+    """The classes that installed packages declare: short name -> `package.module:Class`."""
+    return {each.name: each.value for each in entry_points(group=f"carrybook.{package}")}
 
 
 def _only(module: ModuleType, kind: type) -> type | None:

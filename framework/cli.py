@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("framework.examination:export", "Write the books of a finished RUN for another program."),
     "fetch": ("framework.data.commands:fetch", "Fetch market data into the store."),
     "ledger": ("framework.examination:ledger", "List the transfers of a RUN."),
-    "new": ("framework.templates:new", "Write a new scenario or a new strategy."),
+    "new": ("framework.templates:new", "Write a new scenario, strategy or venue."),
     "run": ("framework.commands:run", "Run a SCENARIO (TOML), write its run folder, and print a report."),
     "sql": ("framework.examination:sql", "Answer a SELECT about a finished RUN."),
     "study": ("examples.study.report:study", "Make the study's whole report: its three models on both venues."),

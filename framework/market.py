@@ -20,6 +20,8 @@ Cached = TypeVar("Cached")
 PRICES = ("open", "high", "low", "close")
 LEAST_PRICE = 1e-10
 """USD: with the seventeen digits of a float and the nine decimals of a token it has 36 decimals, and no more."""
+MOST = 1e18
+"""No price, rate or volume is larger, in whatever unit it was given."""
 At = Literal["open", "close"]
 """Which price of a row holds: the one at which it opens, or the one at which it closes."""
 PriceAt = Literal["open", "high", "low", "close"]
@@ -121,9 +123,7 @@ class Market:
         for name, column in self.columns.items():
             if column.shape != self.at_ns.shape:
                 raise MarketError(f"column {name} has shape {column.shape}; the table has {len(self)} rows")
-        for name in PRICES:
-            if name not in self.columns:
-                raise MarketError(f"the market has no column {name!r}; prices need {', '.join(PRICES)}")
+        self._check_prices()
         check_columns(self.columns, lambda name, index: f"{self.cell(name, index)}, column {name}")
         object.__setattr__(self, "years", (self.at_ns + TICK_NS - self.open_ns) / NS_PER_YEAR)
 
@@ -171,6 +171,18 @@ class Market:
         source = self.sources.get(column)
         return source.cell(index) if source else f"row {index + 1}"
 
+    def _check_prices(self) -> None:
+        """Refuse a coin without all its prices; the first coin with columns of its own is the market's, if none is."""
+        coins = tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.columns if name.endswith(".close")))
+        plain = any(name in self.columns for name in PRICES) or not coins
+        for coin in (*(("",) if plain else ()), *coins):
+            for name in PRICES:
+                column = f"{coin}.{name}" if coin else name
+                if column not in self.columns:
+                    raise MarketError(f"the market has no column {column!r}; prices need {', '.join(PRICES)}")
+        if not plain and not self.coin:
+            object.__setattr__(self, "coin", coins[0])
+
     def _check_times(self) -> None:
         if not len(self.at_ns):
             raise MarketError("the market table has no rows")
@@ -194,16 +206,22 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
 
     for name, column in columns.items():
         refuse(name, ~np.isfinite(column), "a finite number")
-    prices = {name: columns[name] for name in PRICES if name in columns}
+        refuse(name, np.abs(column) > MOST, f"at most {MOST:g}")
     for name, price in columns.items():
-        if name in PRICES or name.endswith(("_open", "_close")):
+        coin, _, last = name.rpartition(".")
+        roles = (".mark", ".oracle")
+        if last in PRICES or coin.endswith(roles) or name.endswith(("_open", "_close", *roles)):
             refuse(name, price <= 0, "a rate above 0" if "_rate_" in name else "a price above 0")
             refuse(name, price < LEAST_PRICE, f"a price of {LEAST_PRICE:g} or more, which the books can count exactly")
-    if {"low", "high"} <= prices.keys():
-        low, high = prices["low"], prices["high"]
-        refuse("low", low > high, "a low that is not above the high")
-        for name in ("open", "close"):
-            refuse(name, (prices[name] < low) | (prices[name] > high), "a price within low and high")
+        if last != "low" or f"{name.removesuffix('low')}high" not in columns:
+            continue
+        among = name.removesuffix("low")
+        low, high = price, columns[f"{among}high"]
+        refuse(name, low > high, "a low that is not above the high")
+        inner = (f"{among}open", f"{among}close") if not coin.endswith(roles) else (coin,)
+        for each in inner:
+            if each in columns:
+                refuse(each, (columns[each] < low) | (columns[each] > high), "a price within low and high")
 
 
 def price_column(

@@ -35,11 +35,12 @@ class EarlierSpec:
 class SourceSpec:
     """One input file and the reader that understands it; the rest says how the reader `table` takes its columns.
 
-    `fill` says what happens where samples are missing, as for `StoredSpec`; without it rows that lack them are dropped.
+    `fill` says what happens where samples are missing, as for `StoredSpec`; without it they are refused.
     `every` is how often samples come, such as `8h`, which a rule for payments has to know; `before` is another file,
     for the time before this one's first sample. `coin` names the coin of a lender's rate, and so its column, such as
     `eth_lending_apy`.
 
+    `note` is what a reader of any result must know about the file: reports begin with it.
     `interval` is the length of a row for a series whose rows become the market's, `time` the column of its times,
     `columns` our names and the file's, `joining` how several samples of one row become one, and `duplicates` what
     becomes of samples of one time: they are refused, count `once` if they say the same, or count each (`keep`).
@@ -56,10 +57,13 @@ class SourceSpec:
     every: Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d"] | None = None
     before: EarlierSpec | None = None
     coin: str | None = None
+    note: str | None = None
 
     def options(self) -> Table:
         """What the reader is told besides the file; None for what is left to it."""
-        return asdict(self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every", "before"))
+        return asdict(
+            self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every", "before", "note")
+        )
 
 
 @frozen(kw_only=True)
@@ -142,8 +146,8 @@ class Scenario:
     """A run to be: capital, market, strategy, venues and the rulebook that completes them.
 
     `strategy`, `venues` and `rulebook` are tables of the fields of the classes that they name; `fees` are those of the
-    class `venues.issuer:Issuer`, who stands behind the venues of a synthetic dollar. `published` are figures that a
-    publication gives, to be shown beside the run's; `coarser` are rows to be shown beside its own.
+    class that `venues` names as the issuer, who stands behind the venues of a synthetic dollar. `published` are figures
+    that a publication gives, to be shown beside the run's; `coarser` are rows to be shown beside its own.
     """
 
     name: str

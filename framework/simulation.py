@@ -140,6 +140,7 @@ class Simulation:
         books.settle(count)
         ended = self._enter(Ended(at_ns=clock.now_ns), None)
         self._obey(ended, self._strategy.on_event, ended.event, self._view)
+        self._execution.finish(ended)
 
     def _let_arrive(self, until_ns: int) -> Generator[simpy.Event, None, None]:
         """Let what is on its way arrive."""
@@ -152,7 +153,11 @@ class Simulation:
         acts = watchers.acting(row)
         if acts:
             yield clock.until(at_ns, Phase.LIQUIDATION)
-            entries = [execution.act(standing, act) for standing, act in acts]
+            entries = [
+                execution.act(standing, act)
+                for place, (standing, act) in enumerate(acts)
+                if all(other is not standing for other, _ in acts[:place]) or standing.acts_now(act)
+            ]
             yield clock.until(at_ns, Phase.DECISION)
             for entry in entries:
                 if not execution.acted_since(entry):
@@ -220,7 +225,7 @@ class Watchers:
             Watcher(books, [standing], act=act)
             for standing in books.standings.values()
             for act in standing.venue.acts
-            if standing.has(act.when)
+            if standing.due(act)
         ]
         self._conditions = [Watcher(books, self._behind(each), condition=each) for each in conditions]
         self._all = [*self._acts, *self._conditions]
@@ -241,11 +246,12 @@ class Watchers:
         stale = [each for each in self._all if each.until <= row or each.changed()]
         if one_by_one and stale and all(each.by_row for each in stale):
             fresh = [each for each in self._all if each not in stale]
+            due = min([each.first(row) for each in fresh], default=stop)
             last = min([stop, row + one_by_one, *(each.until for each in fresh)])
             while row < last:
                 self._books.settle(row + 1)
                 hits = [each.look(row) for each in stale]
-                if True in hits or any(each.first(row) == row for each in fresh):
+                if row == due or True in hits:
                     return [row], row + 1
                 row += 1
             if row >= stop:
@@ -391,8 +397,7 @@ class Execution:
             return self._commit(event, cause).event
         except LedgerError as error:
             books.rollback()
-            opened = books.market.when(books.row)
-            raise OrderRefused(f"the ledger refuses {order} in row {books.row + 1} ({opened}): {error}") from None
+            raise self._refused(order, error) from None
         except BaseException:
             books.rollback()
             raise
@@ -405,8 +410,15 @@ class Execution:
             return self._filled(standing, order)
         except Rejection as why:
             raise OrderRefused(f"{standing.name} would reject {order}: {why}") from None
+        except LedgerError as error:
+            raise self._refused(order, error) from None
         finally:
             books.rollback()
+
+    def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
+        """What is told of an order that the ledger cannot take."""
+        row, market = self._books.row, self._books.market
+        return OrderRefused(f"the ledger refuses {order} in row {row + 1} ({market.when(row)}): {error}")
 
     def act(self, standing: Standing, act: Act) -> Entry:
         """An act of a venue, such as a liquidation, with the event that says what it did."""
@@ -426,9 +438,20 @@ class Execution:
             )
         return self._commit(event, None)
 
+    def finish(self, ended: Entry) -> None:
+        """What venues book once the run is over."""
+        books = self._books
+        for standing in books.standings.values():
+            books.begin(standing.venue, None)
+            standing.venue.finish(books)
+            if books.written:
+                price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
+                self._commit(Acted(venue=standing.name, act="finish", price=price), ended)
+
     def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
-        books, long = self._books, before.size >= 0
-        coin = standing.venue.coins[0] if standing.venue.coins else ""
+        books, coins = self._books, standing.venue.coins
+        coin = coins[0] if coins else ""
+        long = before.size >= 0
         extreme = books.market.price_column(coin, ("low" if long else "high") if act.prices == "adverse" else "close")
         position = sum(books[each] for each in standing.venue.position_accounts())
         return Liquidated(

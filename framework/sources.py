@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 from attrs import evolve
 
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND, midnight_ns
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
+from framework.data.gaps import usual_step
+from framework.data.plausibility import Level, doubts, measure_of_column
 from framework.data.raw import Raw
 from framework.data.readers import READERS, options_of
+from framework.data.samples import Kind
 from framework.data.series import Fill, Joining, Series, spliced
-from framework.data.store import Kind, Store
+from framework.data.store import Store
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
 from framework.scenario import MarketSpec, SourceSpec, StoredSpec
@@ -41,8 +45,26 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
         return align([embedded.series(chosen)], start=spec.start, end=spec.end, label=embedded.label)
     if data is None and spec.prices is None:
         raise ScenarioError(f"market.prices: missing; expected a series of the store such as {EXAMPLE_SERIES}")
-    series = stored + (_files(spec, data) if data else [])
+    series = [_judged(each, spec) for each in stored + (_files(spec, data) if data else [])]
     return align(series, start=spec.start, end=spec.end, without_funding=spec.funding == NO_FUNDING)
+
+
+def _judged(series: Series, market: MarketSpec) -> Series:
+    """The series with a note on what is implausible in it on the days of the market, for the top of every report."""
+    rows = slice(*series.time_ns.searchsorted((midnight_ns(market.start), midnight_ns(market.end) + NS_PER_DAY)))
+    times = series.time_ns[rows]
+    columns = {name: values[rows] for name, values in series.columns.items()}
+    measures = {name: measure_of_column(name) for name in columns}
+    step_ns = series.span_ns or series.every_ns or usual_step(np.unique(times))
+    found = list(doubts(times, columns, measures, step_ns)) if len(times) else []
+    if not found:
+        return series
+    first = min(found, key=lambda doubt: list(Level).index(doubt.level))
+    place = series.file if first.index is None else series.place(rows.start + first.index)
+    column = series.label(first.column or "")
+    count = f"; the first of {len(found)} findings" if len(found) > 1 else ""
+    note = f"IMPLAUSIBLE DATA ({first.level}): {place}, column {column}: {first.words}{count}"
+    return evolve(series, note="; ".join(filter(None, (series.note, note))))
 
 
 def _files(spec: MarketSpec, data: Path) -> list[Series]:
@@ -71,7 +93,7 @@ def _stored(key: str, stored: StoredSpec, market: MarketSpec) -> Series:
     else:
         column = f"{name}_{FUNDING_RATE}" if group == "funding" else name
         columns = {column: _column(key, column, stored, kind)}
-    return store.series(
+    series = store.series(
         stored.series,
         start_ns=midnight_ns(market.start),
         end_ns=midnight_ns(market.end) + NS_PER_DAY,
@@ -82,6 +104,8 @@ def _stored(key: str, stored: StoredSpec, market: MarketSpec) -> Series:
         lag_ns=None if stored.lag_s is None else round(stored.lag_s * NS_PER_SECOND),
         effective=stored.rates == "effective",
     )
+    said = {rule: f'market.{key} = {{ series = "{stored.series}", fill = "{rule}" }}' for rule in Fill}
+    return evolve(series, settings=said)
 
 
 def _column(key: str, column: str, stored: StoredSpec, kind: Kind) -> str:
@@ -128,5 +152,13 @@ def _read(key: str, source: SourceSpec, data: Path) -> Series:
         coin = source.coin if "coin" in options_of(source.before.reader) else None
         earlier = SourceSpec(reader=source.before.reader, file=source.before.file, coin=coin)
         series = spliced(_read(f"{key}.before", earlier, data), series)
-    every_ns = INTERVALS_NS[source.every] if source.every else series.every_ns
-    return evolve(series, fill=Fill(source.fill or Fill.DROP), every_ns=every_ns)
+    fill, every_ns, changing = Fill(source.fill or Fill.REFUSE), series.every_ns, series.changing
+    if source.every:
+        every_ns = INTERVALS_NS[source.every]
+    elif every_ns is None and fill is Fill.REFUSE and series.joining is Joining.SUM:
+        every_ns, changing = usual_step(np.unique(series.time_ns)), True
+    said = {rule: f'{key}.fill = "{rule}"' for rule in Fill}
+    if changing and (every := next((name for name, span_ns in INTERVALS_NS.items() if span_ns == every_ns), None)):
+        said |= {rule: f'{said[rule]} with {key}.every = "{every}"' for rule in (Fill.PREVIOUS, Fill.ZERO)}
+    note = "; ".join(filter(None, (source.note, series.note)))
+    return evolve(series, fill=fill, every_ns=every_ns, changing=changing, settings=said, note=note)

@@ -22,6 +22,7 @@ from framework.errors import CarrybookError, MarketError, RunError, ScenarioErro
 from framework.grid import Grid
 from framework.market import Market
 from framework.scenario import Scenario, Table, place, put, read_table, value_of
+from framework.source_code import project_digest
 from framework.sources import load_market
 from framework.valuation import metrics
 
@@ -104,7 +105,8 @@ class Sweep:
         for value, complaint in complaints.items():
             if value not in good:
                 raise complaint
-        parts = [version("carrybook"), json.dumps(self.table, default=str), json.dumps(self.grid, default=str)]
+        tables = [json.dumps(each, default=str) for each in (self.table, self.grid)]
+        parts = [version("carrybook"), project_digest(), *tables]
         return hashlib.sha256("\n".join([*parts, *sorted(inputs)]).encode()).hexdigest()
 
     def run(self, cell: Row) -> Row:

@@ -1,4 +1,4 @@
-"""The command `new`: texts to begin with, of a scenario for a coin, and of a strategy with its test and scenario.
+"""The command `new`: texts to begin with, of a scenario for a coin, of a strategy and of a venue with their tests.
 
 A scenario names series of the store, and the commands that fetch them; for `EMBEDDED` it reads the data that ship.
 """
@@ -196,9 +196,169 @@ limit = 4.0                       # effective leverage of the short at which bot
 )
 
 
+VENUE = Template(
+    '''\
+"""$Title: coins bought on a loan; below the maintenance margin the venue sells half of them."""
+
+from attrs import field, frozen
+
+from framework import InterestAccrued
+from framework.venue import (
+    CASH,
+    USDC,
+    Accrual,
+    Venue,
+    account,
+    basis_points,
+    check_open,
+    formula,
+    fraction,
+    positive,
+    token,
+)
+
+
+@frozen(kw_only=True)
+class $Class(Venue):
+    """A leveraged long of `coin`. The fee is basis points of what is traded, the loan grows at `borrowing_rate`.
+
+    The fields are the keys of `[venues.$name]` in a scenario.
+    """
+
+    name: str
+    coin: str = "SOL"
+    fee_bps: float = field(default=10.0, validator=basis_points)
+    maintenance_margin: float = field(default=0.1, validator=fraction)
+    borrowing_rate: str = "usdc_borrowing_apy"
+
+    held = account("Assets:{venue}:Coins", token, floor=True, position=True)
+    loan = account("Liabilities:{venue}:Loan", USDC, floor=True)
+    traded = account("Equity:{venue}:Trading", token, bucket="execution")
+    traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
+    interest = account("Expenses:{venue}:Interest", USDC, bucket="carry")
+    fees = account("Expenses:{venue}:Fee", USDC, bucket="fees")
+
+    @formula
+    def size(held):
+        return held
+
+    @formula
+    def notional(held, mark):
+        return held * mark
+
+    @formula
+    def equity(notional, loan):
+        return notional + loan
+
+    @formula
+    def maintenance(notional, maintenance_margin):
+        return notional * maintenance_margin
+
+    @formula
+    def liquidated(equity, maintenance, size):
+        return (equity <= maintenance) & (size > 0)
+
+    def accruals(self):
+        """Interest on the loan, which grows by what it has cost."""
+        yield Accrual(
+            debit=self.interest, credit=self.loan, kind="interest", event=InterestAccrued,
+            on=self.loan, basis="compounding", rate=self.borrowing_rate,
+        )
+
+    def open(self, order, book):
+        """Buy coins: the funds pay for them first, the loan for the rest and for the fee."""
+        check_open(book, order)
+        coins, funds = positive(book, order, "size", self.held.asset), USDC.nearest(order.funds_usd)
+        cost = USDC.nearest(order.size * book.price(self.coin))
+        own = min(cost, funds)
+        book.transfer(self.held, self.traded, coins, "trade")
+        book.transfer(self.traded_usdc, CASH, own, "trade")
+        book.transfer(self.traded_usdc, self.loan, cost - own, "trade")
+        book.transfer(self.fees, self.loan, book.fee(USDC.units(cost), self.fee_bps), "fee")
+
+    def close(self, order, book):
+        """Sell all coins; what is not owed goes to the wallet."""
+        self._sell(book[self.held], book)
+
+    def liquidate(self, book):
+        """Sell half of the coins, and the last one whole."""
+        self._sell((book[self.held] + 1) // 2, book)
+
+    def _sell(self, coins, book):
+        """Repay the loan with what coins bring; the rest goes to the wallet."""
+        proceeds = USDC.nearest(self.held.asset.units(coins) * book.price(self.coin))
+        book.transfer(self.fees, self.loan, book.fee(USDC.units(proceeds), self.fee_bps), "fee")
+        repaid = min(proceeds, -book[self.loan])
+        book.transfer(self.traded, self.held, coins, "trade")
+        book.transfer(self.loan, self.traded_usdc, repaid, "trade")
+        book.transfer(CASH, self.traded_usdc, proceeds - repaid, "trade")
+
+    def receive(self, book, source, amount, kind):
+        """Repay the loan; more than is owed is rejected."""
+        if amount > -book[self.loan]:
+            book.reject(f"the loan is {-book[self.loan] / 1e6:.2f} USDC; expected at most that")
+        book.transfer(self.loan, source, amount, kind)
+
+    def pay(self, book, target, amount, kind):
+        """Pay out by a larger loan."""
+        book.transfer(target, self.loan, amount, kind)
+'''
+)
+
+
+VENUE_TEST = Template(
+    '''\
+"""$Title: what every venue must hold, and its books."""
+
+from pathlib import Path
+
+from framework import Scenario, assemble, waterfall
+from framework.testing import conforms
+
+ASSEMBLY = assemble(Scenario.load(Path(__file__).with_name("$name.toml")))
+
+
+def test_it_conforms():
+    """Any cut of the rows gives the same ledger, nothing looks ahead, a crash liquidates who owes, and so on."""
+    conforms(ASSEMBLY)
+
+
+def test_its_interest_is_carry():
+    """The loan costs something, and nothing is unexplained."""
+    falls = waterfall(ASSEMBLY.simulation().run())
+    assert falls.carry < 0
+    assert falls.unexplained == 0
+'''
+)
+
+VENUE_SCENARIO = Template(
+    """\
+# A scenario for $Class, which is found in the directory in which the command is started.
+name = "$name"
+capital_usd = 10_000
+
+$market
+[rulebook]
+class = "study"                   # simplified fees, margins and penalties of the venues that come with the project
+
+[strategy]
+class = "capital_rebalance"
+long = "$name"
+short = "hyperliquid"
+leverage = 2.0                    # notional over equity of each leg at entry, above 1
+trigger = 4.0                     # effective leverage at which equity is levelled, or "never"
+
+[venues.$name]
+class = "$name:$Class"
+
+[venues.hyperliquid]
+"""
+)
+
+
 @click.group()
 def new() -> None:
-    """Write a new scenario or a new strategy. A file that is there is never replaced."""
+    """Write a new scenario, strategy or venue. A file that is there is never replaced."""
 
 
 @new.command()
@@ -239,6 +399,18 @@ def scenario(
 def strategy(name: str, out: Path) -> None:
     """Write a strategy as module NAME, with a test and a scenario that uses it."""
     paths = write(new_strategy(name), out)
+    click.echo(f"Wrote {', '.join(map(str, paths))}")
+    go = "" if out == Path() else f"cd {out} && "
+    click.echo(f"Test it: {go}python -m pytest -q test_{name}.py")
+    click.echo(f"Run it: {go}carrybook run {name}.toml")
+
+
+@new.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), default=Path(), help="Directory to write to.")
+def venue(name: str, out: Path) -> None:
+    """Write a venue as module NAME, with a test and a scenario that uses it."""
+    paths = write(new_venue(name), out)
     click.echo(f"Wrote {', '.join(map(str, paths))}")
     go = "" if out == Path() else f"cd {out} && "
     click.echo(f"Test it: {go}python -m pytest -q test_{name}.py")
@@ -287,6 +459,15 @@ def new_scenario(
 
 def new_strategy(name: str) -> Pages:
     """A strategy as module `name`, with a test and a scenario; raises `TemplateError` for a name that cannot be one."""
+    return _pages(name, STRATEGY, STRATEGY_TEST, STRATEGY_SCENARIO)
+
+
+def new_venue(name: str) -> Pages:
+    """A venue as module `name`, with a test and a scenario; raises `TemplateError` for a name that cannot be one."""
+    return _pages(name, VENUE, VENUE_TEST, VENUE_SCENARIO)
+
+
+def _pages(name: str, module: Template, test: Template, scenario: Template) -> Pages:
     if not MODULE.fullmatch(name) or keyword.iskeyword(name):
         near = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).strip("_").lower()
         hint = f"; did you mean {near}?" if MODULE.fullmatch(near) and near != name else ""
@@ -297,9 +478,9 @@ def new_strategy(name: str) -> Pages:
     words = {"name": name, "Class": cls, "Title": name.replace("_", " ").capitalize(), "market": SHIPPED}
     return Pages(
         texts={
-            f"{name}.py": STRATEGY.substitute(words),
-            f"test_{name}.py": STRATEGY_TEST.substitute(words),
-            f"{name}.toml": STRATEGY_SCENARIO.substitute(words),
+            f"{name}.py": module.substitute(words),
+            f"test_{name}.py": test.substitute(words),
+            f"{name}.toml": scenario.substitute(words),
         }
     )
 

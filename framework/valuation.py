@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from attrs import asdict, fields, frozen
+from attrs import asdict, evolve, fields, frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
@@ -28,13 +28,14 @@ from framework.events import (
     Rejected,
     Started,
     TransferArrived,
+    TransferFailed,
     TransferSent,
 )
 from framework.ledger import Records
 from framework.market import At, Floats, Ints, Market
 from framework.run import Run
 from framework.strategy import EveryRow
-from framework.units import JITOSOL, SOL, USDC, Asset, perpetual
+from framework.units import PERPETUAL, USDC, Asset, perpetual
 
 PLACES = 36
 """Decimals of the integers in which USD are counted: enough for any price times any amount."""
@@ -328,6 +329,14 @@ def fees_of(worth: Worth) -> dict[str, Decimal]:
     return {name: decimal(amount) for name, amount in fees.items()}
 
 
+def running_fees_usd(run: Run) -> dict[str, Decimal]:
+    """Those fees of a run that nobody's act caused but time, such as an issuer's maintenance fee; exact USD."""
+    records = run.ledger.records()
+    settled = ~np.isin(records["event"], [event.event for event in run.single])
+    worth = PricedBook.of(run.ledger.accounts, run.market, run.opened_at).worth([records[settled]])
+    return {name: paid for name, paid in fees_of(worth).items() if paid}
+
+
 def fees_usd(run: Run) -> dict[str, Decimal]:
     """Expenses of a run by account that count as fees, exact USD."""
     return fees_of(Worth.of(run))
@@ -363,7 +372,7 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         happened[type(event)].append(event)
     fills: list[OrderFilled] = happened[OrderFilled]
     opened = {event.cause for event in fills if event.order == "open"}
-    resized = {event.cause for event in fills if event.order == "resize"}
+    routine = _routine(run.single)
     left = {event.cause: event.reason for event in fills if event.order == "close"}
     started, ended = ({event.event for event in happened[kind]} for kind in (Started, Ended))
     value_usd, close = run.curve.equity_usd, run.market[run.market.price_column("")]
@@ -392,13 +401,13 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "row_deviation_pct": row_deviation_pct(run),
         "price_move_pct": float((close[-1] / close[0] - 1) * 100),
         "max_net_delta_coins": float(np.abs(run.curve.net_size).max()),
-        "capital_rebalances": sum(event.cause not in resized for event in happened[TransferSent]),
+        "capital_rebalances": sum(event.cause not in routine for event in happened[TransferSent]),
         "full_rotations": len(opened - started),
         "rotations": len(opened),
         "forced_rotations": len(left.keys() - ended),
         "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
         "margin_calls": len(happened[MarginCalled]),
-        "jitosol_units": JITOSOL.units(run.ledger.holding(JITOSOL)),
+        **{f"{asset.code.lower()}_units": asset.units(run.ledger.holding(asset)) for asset in _tokens(run)},
         "short_units": _short_units(run),
         "liquidations": len(happened[Liquidated]),
         "rows": len(run.market),
@@ -407,6 +416,11 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "events": len(run.events),
         "ledger_digest": run.ledger.digest,
     }
+
+
+def _tokens(run: Run) -> list[Asset]:
+    """The coins and tokens that accounts of a run hold: neither dollars nor contracts."""
+    return [asset for asset in run.ledger.assets if asset != USDC and not asset.code.endswith(PERPETUAL)]
 
 
 def _short_units(run: Run) -> float:
@@ -425,13 +439,14 @@ CONTRACT_SCALE = perpetual("").scale
 class LogLine:
     """One line of the log; money in USD, `event` the id of the first event behind it.
 
-    Of a margin call, `size` is by how many coins the position was cut, and `margin_usd` the requirement that they made.
+    `price` is the coin's, None where there are several. Of a margin call, `size` is by how many coins the position was
+    cut, and `margin_usd` the requirement that they made.
     """
 
     event: int
     date: str
     kind: str
-    price: float
+    price: float | None
     venue: str = ""
     size: float | None = None
     margin_usd: float | None = None
@@ -442,50 +457,94 @@ class LogLine:
     fees_usd: float | None = None
 
 
-Told = Acted | Liquidated | OrderFilled | Rejected | TransferSent
-"""The events that have a line in the log."""
-
-
 def chronicle(run: Run) -> Iterator[LogLine]:
-    """Openings, transfers, acts of venues, rejections and closings, in the order in which they happened.
+    """What was done, in the order in which it happened: trades, transfers, liquidations, other acts, and rejections.
 
-    What a strategy does after every row to compound, resizing both legs and what it moves for that, is left out.
+    Only what a strategy does after every row to compound is left out: resizing, and what it moves for that, free of
+    charge. So the fees of all lines sum to those of the run but for the fees that run with time, `running_fees_usd`.
     """
-    single = run.single
-    acts = [event for event in single if isinstance(event, Told)]
-    resized = {event.cause for event in acts if isinstance(event, OrderFilled) and event.order == "resize"}
-    every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
-    routine = resized & every_row
+    single, one_coin = run.single, len(run.curve.delta_by_coin) < 2
+    routine, own_fees = _routine(single), _own_fees_usd(run)
     causes = {event.event: event for event in single if isinstance(event, Ended | MarginCalled)}
     arrivals = {event.cause: event for event in single if isinstance(event, TransferArrived)}
-    told = (event for event in acts if event.cause is None or event.cause not in routine)
+    told = (
+        event
+        for event in single
+        if (isinstance(event, ACTS) or event.event in own_fees) and (event.cause is None or event.cause not in routine)
+    )
     for _, group in groupby(told, key=_act):
         events = list(group)
         first = events[0]
-        date, price = run.market.when(run.row(first.at_ns)), run.price(first.at_ns)
+        date = run.market.when(run.row(first.at_ns))
+        price = run.price(first.at_ns) if one_coin else None
         match first:
             case Liquidated():
                 yield _liquidation(first, date, price)
             case TransferSent():
                 yield _transfer(first, arrivals.get(first.event), date, price)
-            case Acted():
-                fees_usd = USDC.units(first.fee)
-                yield LogLine(
-                    event=first.event, date=date, kind=first.act, price=price, venue=first.venue, fees_usd=fees_usd
-                )
-            case Rejected():
-                yield LogLine(event=first.event, date=date, kind="rejected", price=price, venue=first.venue)
             case OrderFilled():
                 fills = [each for each in events if isinstance(each, OrderFilled)]
                 yield _fills(fills, date, price, causes.get(first.cause or 0))
+            case _:
+                yield _other(first, date, price, own_fees.get(first.event))
 
 
-def _act(event: Told) -> tuple[int | None, int]:
+ACTS = Acted | Liquidated | OrderFilled | Rejected | TransferFailed | TransferSent
+"""The events that are lines of the log; events of a user's own are as well."""
+
+
+def _routine(single: Iterable[Event]) -> set[int]:
+    """The wake-ups of every row in which a strategy did nothing but compound: resize and move, without any fee."""
+    every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
+    resized, otherwise = set(), set()
+    paid_on_arrival = {event.cause for event in single if isinstance(event, TransferArrived) and event.fee}
+    for event in single:
+        if event.cause not in every_row:
+            continue
+        match event:
+            case OrderFilled(order="resize", fee=0):
+                resized.add(event.cause)
+            case TransferSent(fee=0) if event.event not in paid_on_arrival:
+                pass
+            case _:
+                otherwise.add(event.cause)
+    return resized - otherwise
+
+
+def _own_fees_usd(run: Run) -> dict[int, float]:
+    """Events of a user's own classes -> what they cost in fees, from the ledger: what else they say is not known."""
+    ids = [event.event for event in run.single if not type(event).__module__.startswith("framework.")]
+    if not ids:
+        return {}
+    records, fees = run.ledger.records(), dict.fromkeys(ids, 0.0)
+    book = PricedBook.of(run.ledger.accounts, run.market, run.opened_at)
+    for flow in book.flows(records[np.isin(records["event"], ids)], 1):
+        if flow.account.name.startswith("Expenses:") and flow.account.bucket == "fees":
+            for event, amount in zip(flow.event.tolist(), book.usd(flow), strict=True):
+                fees[event] += float(decimal(amount))
+    return fees
+
+
+def _act(event: Event) -> tuple[int | None, int]:
     """Orders with one cause are one act; everything else is an act of its own."""
     return event.cause, 0 if isinstance(event, OrderFilled) else event.event
 
 
-def _liquidation(event: Liquidated, date: str, price: float) -> LogLine:
+def _other(event: Event, date: str, price: float | None, own_fee_usd: float | None) -> LogLine:
+    """An act of a venue's own, an order that was rejected, a transfer that failed, or an event of a user's own."""
+    line = LogLine(event=event.event, date=date, kind=event.kind, price=price, venue=event.venue)
+    match event:
+        case Acted():
+            return evolve(line, kind=event.act, fees_usd=USDC.units(event.fee))
+        case Rejected():
+            return evolve(line, kind=f"rejected: {event.order}")
+        case TransferFailed():
+            return evolve(line, kind="transfer failed", transfer_usd=USDC.units(event.amount))
+        case _:
+            return evolve(line, fees_usd=own_fee_usd)
+
+
+def _liquidation(event: Liquidated, date: str, price: float | None) -> LogLine:
     return LogLine(
         event=event.event,
         date=date,
@@ -498,7 +557,7 @@ def _liquidation(event: Liquidated, date: str, price: float) -> LogLine:
     )
 
 
-def _transfer(event: TransferSent, arrived: TransferArrived | None, date: str, price: float) -> LogLine:
+def _transfer(event: TransferSent, arrived: TransferArrived | None, date: str, price: float | None) -> LogLine:
     """A transfer with what it cost on leaving and, once it has arrived, on arriving."""
     return LogLine(
         event=event.event,
@@ -511,7 +570,7 @@ def _transfer(event: TransferSent, arrived: TransferArrived | None, date: str, p
     )
 
 
-def _fills(fills: list[OrderFilled], date: str, price: float, cause: Event | None) -> LogLine:
+def _fills(fills: list[OrderFilled], date: str, price: float | None, cause: Event | None) -> LogLine:
     """Orders of one cause as one line: what they did together, why, and what they cost."""
     cut = next((fill for fill in fills if fill.order in ("resize", "close")), None)
     if isinstance(cause, MarginCalled) and cut:
@@ -547,8 +606,9 @@ def _fills(fills: list[OrderFilled], date: str, price: float, cause: Event | Non
 
 
 def _notional_usd(fill: OrderFilled) -> float:
-    """What was traded, in USD; to and from a stake pool that is an amount of SOL."""
-    return SOL.units(fill.amount) * fill.price if fill.order in ("stake", "unstake") else USDC.units(fill.amount)
+    """What was traded, in USD; to and from a stake pool that is an amount of the coin."""
+    in_coins = fill.order in ("stake", "unstake")
+    return fill.amount / CONTRACT_SCALE * fill.price if in_coins else USDC.units(fill.amount)
 
 
 Summary = dict[str, object]

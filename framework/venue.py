@@ -7,7 +7,6 @@ rows in which the venue acts, what is settled, the equity curve and the audit. I
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -20,6 +19,7 @@ from framework.errors import ScenarioError
 from framework.events import Event
 from framework.formulas import (
     Formula,
+    cached_by_class,
     choose,
     formula,
     formulas_of,
@@ -215,7 +215,7 @@ class Leg:
     margin_usd: float = field(default=Factory(lambda self: self.equity_usd, takes_self=True))
     """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
     tokens: float = 0.0
-    """Tokens held beside the position, such as collateral in jitoSOL; whole tokens."""
+    """Tokens held beside the position, such as collateral; whole tokens."""
     delta: float = field(default=Factory(lambda self: self.size, takes_self=True))
     """Coins as which position and tokens together move."""
 
@@ -438,8 +438,16 @@ class Venue:
 
     def act(self, method: str, book: "Books") -> Event | None:
         """Do what an act of the venue does; an event that it answers with is told instead of the framework's own."""
-        found: Event | None = getattr(self, method)(book)
+        then = getattr(self, method, None)
+        if then is None:
+            raise ScenarioError(f"{type(self).__name__}.acts: no method {method!r}; expected `{method}(self, book)`")
+        found: Event | None = then(book)
+        if found is not None and not isinstance(found, Event):
+            raise ScenarioError(f"{type(self).__name__}.{method} answers with {found!r}; expected an event, or None")
         return found
+
+    def finish(self, book: "Books") -> None:
+        """Write what is to be booked once the run is over and the strategy has had its last word."""
 
     def receive(self, book: "Books", source: Account, amount: int, kind: str) -> None:
         """Take in `amount` of USDC from `source`: margin, or repayment of a loan."""
@@ -468,7 +476,7 @@ class Venue:
 NOT_ORDERS = frozenset(("execute", "act", "receive", "pay", "deliver"))
 
 
-@cache
+@cached_by_class
 def _order_methods(cls: type) -> tuple[str, ...]:
     """Methods of the form `name(self, order, book)`."""
     names: dict[str, None] = {}
@@ -477,10 +485,12 @@ def _order_methods(cls: type) -> tuple[str, ...]:
             code = getattr(value, "__code__", None)
             if code is not None and code.co_varnames[: code.co_argcount] == ("self", "order", "book"):
                 names[name] = None
+            else:
+                names.pop(name, None)
     return tuple(name for name in names if name not in NOT_ORDERS)
 
 
-@cache
+@cached_by_class
 def _declared(cls: type) -> tuple[Declared, ...]:
     found: dict[str, Declared] = {}
     for each in reversed(cls.__mro__):

@@ -8,7 +8,7 @@ from framework.events import ConditionMet, Ended, Event, Liquidated
 from framework.orders import Close, Order, PayPenalty, Resize
 from framework.strategy import Condition, EveryRow, LiquidationNear, NoPosition, Strategy, View
 from strategies.minimum_apy import MinimumApy
-from strategies.pair import close_pair, level_equity, open_after_fees
+from strategies.pair import close_pair, half, level_equity, open_after_fees
 
 MINIMUM_APY = "minimum APY"
 """The reason of a close that the minimum APY caused."""
@@ -59,9 +59,10 @@ class FullRotation(Strategy):
                 yield from self._compound(view)
 
     def _enter(self, view: View) -> Iterable[Order]:
-        if view.cash_usd <= self.min_capital_usd:
+        half_usd = half(view, self.long, self.short)
+        if 2 * half_usd <= self.min_capital_usd:
             return ()
-        return open_after_fees(view, self.long, self.short, self.leverage, view.cash_usd / 2 * self.leverage)
+        return open_after_fees(view, self.long, self.short, self.leverage, half_usd * self.leverage)
 
     def _leave(self, view: View, reason: str) -> Iterator[Order]:
         hit = {f"{side} liquidated": venue for side, venue in (("long", self.long), ("short", self.short))}

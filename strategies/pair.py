@@ -9,7 +9,7 @@ from framework.strategy import View
 
 def open_pair(view: View, long: str, short: str, leverage: float) -> Iterator[Order]:
     """Put all cash into both legs at `leverage`, equal in size, and equal in equity after each has paid its fees."""
-    size = _half(view, long, short) * leverage / view.price
+    size = half(view, long, short) * leverage / view.price
     yield from _open_legs(view, long, short, size, None)
 
 
@@ -37,7 +37,7 @@ def open_after_fees(view: View, long: str, short: str, leverage: float, planned_
         view.quote(Open(venue, side, planned_size, 0.0, planned_usd)).fee_usd
         for venue, side in ((long, Side.LONG), (short, Side.SHORT))
     )
-    half_usd = _half(view, long, short) - fees_usd / 2
+    half_usd = half(view, long, short) - fees_usd / 2
     if half_usd > 0:
         yield from _open_legs(view, long, short, half_usd * leverage / view.price, planned_usd)
 
@@ -56,8 +56,8 @@ def level_equity(view: View, long: str, short: str, min_transfer_usd: float) -> 
         yield Move(source, target, abs(surplus_usd))
 
 
-def _half(view: View, long: str, short: str) -> float:
-    """Half of what both legs can have: the wallet, and what the venues still hold or are still owed."""
+def half(view: View, long: str, short: str) -> float:
+    """Half of what both legs can have, USD: the wallet, and what the venues still hold or are still owed."""
     return (view.cash_usd + view.leg(long).equity_usd + view.leg(short).equity_usd) / 2
 
 
@@ -65,7 +65,7 @@ def _open_legs(view: View, long: str, short: str, size: float, quoted_usd: float
     """Both legs at `size` coins; the cash is split so that their equity is equal once each has paid its own fees."""
     long_fee_usd = view.quote(Open(long, Side.LONG, size, 0.0, quoted_usd)).fee_usd
     short_fee_usd = view.quote(Open(short, Side.SHORT, size, 0.0, quoted_usd)).fee_usd
-    half_usd = _half(view, long, short)
+    half_usd = half(view, long, short)
     long_funds_usd = half_usd + (long_fee_usd - short_fee_usd) / 2 - view.leg(long).equity_usd
     yield Open(long, Side.LONG, size, long_funds_usd, quoted_usd)
     yield Open(short, Side.SHORT, size, view.cash_usd, quoted_usd)

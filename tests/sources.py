@@ -29,13 +29,17 @@ class Asked:
 
 @define
 class Answer:
-    """What the server says: JSON, or bytes as they are; `cut` stops in the middle, `slow_s` waits before each piece."""
+    """What the server says: JSON, or bytes as they are; `cut` stops in the middle, `slow_s` waits before each piece.
+
+    `slow_headers_s` sends a hundred lines of headers first, and waits before each.
+    """
 
     content: object = None
     status: int = 200
     headers: dict[str, str] = Factory(dict)
     cut: bool = False
     slow_s: float = 0.0
+    slow_headers_s: float = 0.0
 
     @property
     def bytes(self) -> bytes:
@@ -73,6 +77,8 @@ class Host:
                 said = host.first.pop(0) if host.first else host.speak(asked)
                 answer = said if isinstance(said, Answer) else Answer(said)
                 content = answer.bytes
+                if answer.slow_headers_s and not self._send_slowly(answer.slow_headers_s):
+                    return
                 self.send_response(answer.status)
                 for name, value in ({"Content-Length": str(len(content))} | answer.headers).items():
                     self.send_header(name, value)
@@ -88,6 +94,18 @@ class Host:
                         self.wfile.flush()
                 except OSError:
                     self.close_connection = True
+
+            def _send_slowly(self, wait_s: float) -> bool:
+                try:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+                    for _ in range(100):
+                        time.sleep(wait_s)
+                        self.wfile.write(b"X-Slow: 1\r\n")
+                        self.wfile.flush()
+                except OSError:
+                    self.close_connection = True
+                    return False
+                return True
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -149,7 +167,7 @@ def payments(days: int) -> list[dict]:
 
 
 def hyperliquid(prices: list[dict], funding: list[dict], page: int = 500) -> Callable[[Asked], object]:
-    """Hyperliquid's info API over these rows, at most `page` of them at once."""
+    """Hyperliquid's info API over these rows, at most `page` of them at once, for whatever coin is asked."""
 
     def speak(asked: Asked) -> object:
         if asked.body["type"] == "fundingHistory":
@@ -161,7 +179,8 @@ def hyperliquid(prices: list[dict], funding: list[dict], page: int = 500) -> Cal
                 "t",
             )
         until = wanted.get("endTime", 1 << 60)
-        return [row for row in rows if wanted["startTime"] <= row[key] <= until][:page]
+        name = {"coin" if key == "time" else "s": wanted["coin"]}
+        return [row | name for row in rows if wanted["startTime"] <= row[key] <= until][:page]
 
     return speak
 
@@ -180,7 +199,8 @@ def drift(records: list[dict], key: str = "records") -> Callable[[Asked], object
     def speak(asked: Asked) -> object:
         year, month, day = map(int, asked.path.split("/")[-3:])
         first = int(datetime(year, month, day, tzinfo=UTC).timestamp())
-        rows = [row for row in records if first <= int(row["ts"]) < first + 86_400]
+        name = {"symbol": asked.path.split("/")[2]}
+        rows = [row | name for row in records if first <= int(row["ts"]) < first + 86_400]
         return {"success": True, key: rows, "meta": {"nextPage": None}}
 
     return speak
@@ -215,7 +235,9 @@ def kamino(rows: list[dict]) -> Callable[[Asked], object]:
 
     def speak(asked: Asked) -> object:
         start, end = asked.query["start"], asked.query["end"]
-        return {"reserve": "r", "market": "m", "history": [row for row in rows if start <= row["timestamp"] <= end]}
+        market, reserve = asked.path.split("/")[2:5:2]
+        told = [row for row in rows if start <= row["timestamp"] <= end]
+        return {"reserve": reserve, "market": market, "history": told}
 
     return speak
 
@@ -250,7 +272,8 @@ def binance(prices: list[dict], funding: list[dict], page: int = 1000) -> Callab
         if asked.path.endswith("klines"):
             rows = [row for row in prices if first <= row["t"] <= last and row["i"] == asked.query["interval"]]
             return [[*(row[key] for key in "tohlcvT"), "0", 1, "0", "0", "0"] for row in rows][:page]
-        return [row for row in funding if first <= row["fundingTime"] <= last][:page]
+        name = {"symbol": asked.query["symbol"]}
+        return [row | name for row in funding if first <= row["fundingTime"] <= last][:page]
 
     return speak
 

@@ -22,8 +22,9 @@ from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.data.fetching import binance, defillama, drift, hyperliquid, jito, kamino
 from framework.data.fetching.client import Client, Pace
 from framework.data.fetching.feed import Fetch
+from framework.data.samples import Samples
 from framework.data.store import Store
-from framework.errors import FetchError, MarketError, StoreError
+from framework.errors import CarrybookError, FetchError, MarketError, StoreError
 from tests import sources
 from tests.sources import Answer, Host
 
@@ -78,6 +79,7 @@ PASSING = {
     "500": (Answer(b"oops", status=500), {}),
     "503": (Answer(b"", status=503), {}),
     "slow": (Answer([{}] * 50, slow_s=0.05), {"timeout_s": 0.3}),
+    "slow headers": (Answer([{}], slow_headers_s=0.05), {"timeout_s": 0.3}),
     "cut off": (Answer(sources.payments(1), cut=True), {}),
 }
 
@@ -131,11 +133,11 @@ REFUSED = {
             sources.payment(hour, fundingRate=str(100 * float(sources.payment(hour)["fundingRate"])))
             for hour in range(9)
         ],
-        "expected fractions of the notional per hour .--as-given takes them as they are",
+        "-0.00625, but .* gives -6.25e-05, 100 times that; expected fractions of the notional per hour, .*--as-given",
     ),
     "the other sign": (
         [sources.payment(hour, fundingRate=str(-float(sources.payment(hour)["fundingRate"]))) for hour in range(9)],
-        "with the other sign; expected rates above 0 where longs pay shorts",
+        "6.25e-05, but .* gives -6.25e-05, that with the other sign; expected .* above 0 where longs pay shorts",
     ),
 }
 
@@ -213,6 +215,32 @@ def test_an_empty_reply_is_a_hole(store):
     assert store.ids() == []
 
 
+def test_a_password_in_an_address_is_used_and_never_told(store):
+    """Neither provenance nor a complaint has it."""
+    with funded(1) as host:
+        host.first = [Answer(b"", status=403)]
+        secret = host.url.replace("http://", "http://me:secret@")
+        with Client(host=secret, pace=PACE, wait_scale=0.001) as client:
+            window = {"start_ns": START_NS, "end_ns": START_NS + NS_PER_DAY, "now_ns": START_NS + 2 * NS_PER_DAY}
+            with pytest.raises(FetchError, match="status 403") as refused:
+                Fetch(**window).run(SOL, store, client)
+            Fetch(**window).run(SOL, store, client)
+    assert "secret" not in str(refused.value)
+    assert store.asked(FUNDING)[0].request.startswith(f"POST {host.url}/info ")
+
+
+def test_header_lines_that_come_one_by_one_do_not_keep_a_request_alive():
+    """Each of them comes in time, and all of them would take five seconds: the whole reply has one limit."""
+    with Host(lambda _: Answer([], slow_headers_s=0.05)) as host:
+        began = time.monotonic()
+        with Client(host=host.url, pace=PACE, attempts=1, timeout_s=0.3) as client:
+            with pytest.raises(FetchError, match=r"no whole reply within 0\.3 s; 1 attempts"):
+                client.get("/")
+            host.first = [Answer([])]
+            assert client.get("/").json() == []
+        assert time.monotonic() - began < 2
+
+
 def test_no_host_is_one_line(store):
     """A host that does not answer at all."""
     with Host(lambda _: []) as host:
@@ -221,7 +249,9 @@ def test_no_host_is_one_line(store):
         fetch(SOL, store, host, 1)
 
 
-@pytest.mark.parametrize("host", ["", "api.hyperliquid.xyz", "ftp://somewhere", "https://"])
+@pytest.mark.parametrize(
+    "host", ["", "api.hyperliquid.xyz", "ftp://somewhere", "https://", "http://[::1", "http://a:b", "http://:80"]
+)
 def test_what_is_no_host_is_refused_at_once(host):
     """A slip in an address is not asked again and again."""
     with pytest.raises(FetchError, match=r"is not a host; expected one such as https://api"):
@@ -327,7 +357,8 @@ def test_again_asks_for_everything_and_finds_what_differs(store):
         assert fetch(SOL, store, host, 3, again=True).added == 0
     before = store.path(FUNDING).read_bytes()
     changed = sources.payments(3)
-    changed[40] = sources.payment(40, fundingRate=str(float(changed[40]["fundingRate"]) * 1.01))
+    premium = 0.002
+    changed[40] = sources.payment(40, fundingRate=str(sources.hyperliquid_rate(premium)), premium=str(premium))
     with Host(sources.hyperliquid([], changed)) as host:
         words = r"funding, 2025-01-02T16:00:00.076000\+00:00, column funding_rate: the reply"
         refuses(SOL, store, host, 3, words, StoreError, again=True)
@@ -409,7 +440,8 @@ def test_pages_that_a_killed_fetch_stored_stay_and_the_rest_is_fetched(tmp_path)
         fetching = run(host, tmp_path / "killed")
         assert fetching.wait(30) == -9
     killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
-    assert len(killed.read(FUNDING)[1]) == 96
+    assert not killed.has(FUNDING)
+    assert len(killed.quarantine.read(FUNDING)[1]) == 96
     with Host(speak) as host:
         assert run(host, tmp_path / "killed").wait(30) == 0
         assert [asked.body for asked in host.asked] == undisturbed[3:]
@@ -449,7 +481,7 @@ def test_a_killed_fetch_of_any_source_ends_as_an_undisturbed_one(tmp_path, sourc
         fetching = run(host, tmp_path / "killed")
         assert fetching.wait(60) == -9
     killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
-    assert killed.ids()
+    assert killed.quarantine.ids()
     with Host(speak) as host:
         for store in (killed, whole):
             assert run(host, store.root).wait(60) == 0
@@ -495,7 +527,7 @@ def test_a_fetch_killed_within_a_page_ends_as_an_undisturbed_one(tmp_path, sourc
         fetching = run(host, tmp_path / "killed")
         assert fetching.wait(60) == -9 or (moment == "while it is stored" and fetching.returncode == 0)
     killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
-    before = killed.ids()
+    before = killed.ids() or killed.quarantine.ids()
     assert moment == "while it is stored" or len(before) == killed_at - 1
     with Host(speak) as host:
         assert run(host, killed.root).wait(60) == 0
@@ -563,7 +595,7 @@ def test_hyperliquid_candles(store):
     with Host(sources.hyperliquid(sources.candles(3, "1h", close=111.5), [], page=50)) as host:
         done = fetch(feed, store, host, 3)
         kind, samples = store.read("hyperliquid:SOL:1h")
-        host.first = [Answer(sources.candles(3, "4h"))]
+        host.first = [Answer([row | {"i": "1h"} for row in sources.candles(3, "4h")])]
         with pytest.raises(FetchError, match="row 1 is a candle of 14400 s; expected candles of 1h"):
             fetch(feed, store, host, 3, again=True)
     assert (done.added, done.requests, done.holes) == (72, 2, ())
@@ -696,7 +728,7 @@ def test_kamino_refuses_percent(store):
     """8 % a year written as 8 is not a fraction."""
     rows = [sources.reserve_sample(hour, borrowInterestAPY=8.0) for hour in range(24)]
     with Host(sources.kamino(rows)) as host:
-        words = "a borrowInterestAPY of 8 in the middle; expected a fraction a year"
+        words = "borrowInterestAPY of 8 in the middle; expected a fraction a year"
         refuses(kamino.Reserve(reserve="SOL"), store, host, 1, words)
     assert store.ids() == []
 
@@ -780,6 +812,237 @@ def test_binance_refuses_percent(store):
         words = r"payments of up to 0.01, 0.01 in the middle; expected fractions"
         refuses(binance.Funding(symbol="SOLUSDT"), store, host, 20, words)
     assert store.ids() == []
+
+
+SAYS_OTHERWISE = {
+    "funding of another coin": (
+        SOL,
+        [sources.payment(0), sources.payment(1, coin="BTC")],
+        "row 2 of the reply has coin 'BTC'; expected 'SOL'",
+    ),
+    "funding of no coin": (SOL, [sources.payment(0, coin=None)], "row 1 of the reply has coin None; expected 'SOL'"),
+    "candles of another coin": (
+        hyperliquid.Candles(coin="SOL", interval="1d"),
+        [sources.candle(sources.START_MS, s="BTC")],
+        "row 1 of the reply has s 'BTC'; expected 'SOL'",
+    ),
+    "candles of another interval": (
+        hyperliquid.Candles(coin="SOL", interval="1d"),
+        [sources.candle(sources.START_MS, i="1h")],
+        "row 1 of the reply has i '1h'; expected '1d'",
+    ),
+    "funding of another symbol": (
+        binance.Funding(symbol="SOLUSDT"),
+        [sources.binance_payment(0) | {"symbol": "BTCUSDT"}],
+        "row 1 of the reply has symbol 'BTCUSDT'; expected 'SOLUSDT'",
+    ),
+    "another market of Drift": (
+        drift.Funding(market="SOL-PERP"),
+        {"success": True, "records": [sources.drift_record(0, symbol="BTC-PERP")]},
+        "row 1 of the reply has symbol 'BTC-PERP'; expected 'SOL-PERP'",
+    ),
+    "a failure that Drift reports": (
+        drift.Funding(market="SOL-PERP"),
+        {"success": False, "records": []},
+        'the reply has success False: ."success": false, "records": ...; expected success True',
+    ),
+    "another reserve": (
+        kamino.Reserve(reserve="SOL"),
+        {"reserve": kamino.RESERVES["USDC"], "market": kamino.MARKET, "history": [sources.reserve_sample(0)]},
+        f"has reserve '{kamino.RESERVES['USDC']}'; expected '{kamino.RESERVES['SOL']}'",
+    ),
+    "another market of Kamino": (
+        kamino.Reserve(reserve="SOL"),
+        {"reserve": kamino.RESERVES["SOL"], "market": "m", "history": [sources.reserve_sample(0)]},
+        f"has market 'm'; expected '{kamino.MARKET}'",
+    ),
+    "metrics of another token": (
+        kamino.Reserve(reserve="SOL"),
+        {"history": [sources.reserve_sample(0, symbol="USDC")]},
+        "row 1 of the reply has symbol 'USDC'; expected 'SOL'",
+    ),
+    "a failure that DefiLlama reports": (
+        defillama.Lending(pool="kamino-sol"),
+        {"status": "error", "data": []},
+        "the reply has status 'error'.*; expected status success",
+    ),
+}
+
+
+@pytest.mark.parametrize(("feed", "reply", "words"), SAYS_OTHERWISE.values(), ids=SAYS_OTHERWISE)
+def test_a_reply_about_something_else_is_refused(store, feed, reply, words):
+    """The line names the request and what the reply says it is; nothing is stored, with `as_given` neither."""
+    for as_given in (False, True):
+        with Host(lambda _: json.loads(json.dumps(reply))) as host:
+            refuses(feed, store, host, 1, rf"^(GET|POST) {host.url}/.*{words}", as_given=as_given)
+        assert (store.ids(), store.quarantine.ids()) == ([], [])
+
+
+def rates(hour, quotient):
+    """Two days of Hyperliquid's funding of which one rate is wrong by a factor."""
+    rows = sources.payments(2)
+    rows[hour] = sources.payment(hour, fundingRate=f"{float(rows[hour]['fundingRate']) * quotient:.12f}")
+    return sources.hyperliquid([], rows)
+
+
+@pytest.mark.parametrize(
+    ("quotient", "likely"),
+    [(8, "8 times"), (1 / 8, "an eighth of"), (100, "100 times"), (-1, "that with the other sign"), (1.01, "gives")],
+)
+@pytest.mark.parametrize("hour", [0, 30])
+def test_every_rate_of_hyperliquid_follows_from_its_premium(store, hour, quotient, likely):
+    """One wrong rate among 48 is enough, wherever it is: all of the fetch is refused, the pages before it too."""
+    with Host(rates(hour, quotient)) as host:
+        refuses(SOL, store, host, 2, f"fundingRate .*, but the premium .*{likely}")
+    assert (store.ids(), store.quarantine.ids()) == ([], [])
+
+
+def test_rates_of_hyperliquid_follow_the_rule_of_their_time(study_data):
+    """All 9,807 payments of the study, and the published samples of 2023, which had other rules."""
+    rows = json.loads((study_data / "sol_funding_history.json").read_text())
+    vectors = json.loads((study_data.parents[1] / "vectors" / "hyperliquid.json").read_text())["funding_samples"]
+    known = [(row["time"] * 10**6, float(row["fundingRate"]), float(row["premium"])) for row in rows]
+    known += [
+        (
+            round(datetime.fromisoformat(row["time_utc"]).timestamp() * 1000) * 10**6,
+            float(row["fundingRate_reported"]),
+            float(row["premium"]),
+        )
+        for row in vectors
+    ]
+    assert len(known) > 9_807
+    times, rate, premium = map(np.array, zip(*known, strict=True))
+    SOL.check_units(Samples(times, {"funding_rate": rate, "premium": premium}), "")
+    for quotient in (8, 1 / 8, -1, 100):
+        for index in np.flatnonzero(rate)[:: len(rate) // 50].tolist():
+            wrong = rate[index : index + 1] * quotient
+            one = Samples(times[index : index + 1], {"funding_rate": wrong, "premium": premium[index : index + 1]})
+            with pytest.raises(FetchError, match="but the premium"):
+                SOL.check_units(one, "")
+
+
+def odd_candle(**cells):
+    """Ten daily candles of which the sixth is odd."""
+    rows = sources.candles(10)
+    rows[5] |= cells
+    return rows
+
+
+ODD_CANDLES = {
+    "a thousand times": (
+        odd_candle(o="100000", h="120000", l="80000", c="100000"),
+        "open at 2025-01-06.*: 100000.0 after 100.0; a change by more than 5 times",
+    ),
+    "a high of 1e308": (odd_candle(h="1e308"), "2025-01-06 00:00:00.00:00, high: 1e.308; expected at most 1e.18"),
+    "a high of a thousand times": (odd_candle(h="100000"), "high at 2025-01-06.*"),
+    "a low of nearly nothing": (odd_candle(l="0.1"), "low at 2025-01-06.*"),
+    "half a day off": (
+        [row | {"t": row["t"] + sources.DAY_MS // 2, "T": row["T"] + sources.DAY_MS // 2} for row in odd_candle()],
+        "row 1 opens at 2025-01-01T12:00:00.*; expected candles of 1d that open at whole multiples of it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "words"), ODD_CANDLES.values(), ids=ODD_CANDLES)
+def test_candles_that_cannot_be_are_refused(store, rows, words):
+    """One candle of another scale, a wick that no market had, candles between the times of their length."""
+    feed = hyperliquid.Candles(coin="SOL", interval="1d")
+    with Host(sources.hyperliquid(rows, [])) as host:
+        refuses(feed, store, host, 10, words, CarrybookError)
+        assert (store.ids(), store.quarantine.ids()) == ([], [])
+        if "opens" not in words and "308" not in words:
+            assert fetch(feed, store, host, 10, as_given=True).added == 10
+
+
+def test_a_page_is_compared_with_what_the_store_has(store):
+    """A later fetch in another scale is refused, though each of its candles fits the others."""
+    feed = hyperliquid.Candles(coin="SOL", interval="1d")
+    with Host(sources.hyperliquid(sources.candles(20), [])) as host:
+        fetch(feed, store, host, 10)
+    before = store.path("hyperliquid:SOL:1d").read_bytes()
+    scaled = {key: str(float(sources.candle(0)[key]) * 1000) for key in "ohlc"}
+    with Host(sources.hyperliquid([row | scaled for row in sources.candles(20)], [])) as host:
+        refuses(feed, store, host, 20, r"open at 2025-01-11.*: 100000.0 after 100.0; a change by more than 5 times")
+    assert store.path("hyperliquid:SOL:1d").read_bytes() == before
+
+
+LENDING = {
+    "percent": ((5.0, 8.0), "of 5 in the middle; expected a fraction a year"),
+    "lending in percent": ((0.4, 0.08), "lenders earn no more than borrowers pay"),
+    "low rates in percent": ((0.4, 0.8), "borrowInterestAPY of 0.8 in the middle; expected a fraction a year"),
+    "below nothing": ((0.05, -0.08), "below 0|lenders earn no more"),
+    "both below nothing": ((-0.08, -0.05), "below 0"),
+    "nothing": ((0.0, 0.0), "24 samples of which all supplyInterestAPY and borrowInterestAPY are 0"),
+}
+
+
+@pytest.mark.parametrize(("each", "words"), LENDING.values(), ids=LENDING)
+def test_lending_rates_that_cannot_be_are_refused(store, each, words):
+    """In percent, below zero, all zero, or more for lenders than borrowers pay."""
+    lending, borrowing = each
+    rows = [sources.reserve_sample(hour, supplyInterestAPY=lending, borrowInterestAPY=borrowing) for hour in range(24)]
+    with Host(sources.kamino(rows)) as host:
+        refuses(kamino.Reserve(reserve="SOL"), store, host, 1, words)
+    assert (store.ids(), store.quarantine.ids()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ({"apyBase": 0.05, "apyBaseBorrow": 0.3}, "apyBaseBorrow from 0.3 to 0.3; expected percent a year"),
+        ({"apyBase": 500.0, "apyBaseBorrow": 800.0}, "apyBase of 500 in the middle; expected percent a year"),
+        ({"apyBase": -5.0, "apyBaseBorrow": 8.0}, "below 0"),
+        ({"apyBase": 0, "apyBaseBorrow": 0}, "40 samples of which all apyBase and apyBaseBorrow are 0"),
+    ],
+)
+def test_defillama_refuses_what_is_not_percent(store, cells, words):
+    """Fractions, basis points, rates below zero, and nothing at all."""
+    with Host(sources.defillama([sources.pool_sample(day, **cells) for day in range(40)])) as host:
+        refuses(defillama.Lending(pool="kamino-sol"), store, host, 40, words)
+    assert store.ids() == []
+
+
+@pytest.mark.parametrize("value", [None, "n/a", "1_000", {}])
+def test_a_rate_that_is_missing_outside_of_the_window_is_no_matter(store, value):
+    """DefiLlama answers with its whole history: only the days that were asked for have to be whole."""
+    rows = [sources.pool_sample(day) for day in range(60)]
+    rows[3] |= {"apyBaseBorrow": value}
+    feed = defillama.Lending(pool="kamino-sol")
+    with Host(sources.defillama(rows)) as host:
+        assert fetch(feed, store, host, 40, first=10).added == 30
+        refuses(feed, store, host, 10, r"apyBaseBorrow: .*; expected a finite number")
+    assert len(store.read("defillama:kamino-sol")[1]) == 30
+
+
+def test_drift_refused_on_the_second_day_leaves_nothing_of_the_first(store):
+    """A fetch is judged as a whole: pages wait in quarantine, and one that cannot be takes all of them with it."""
+    records = [sources.drift_record(hour) for hour in range(48)]
+    records[30] |= {"fundingRateShort": "20.0"}
+    feed = drift.Funding(market="SOL-PERP")
+    with Host(sources.drift(records)) as host:
+        refuses(feed, store, host, 3, "a rate of 0.1 an hour")
+        assert len(host.asked) == 2
+    assert (store.ids(), store.quarantine.ids()) == ([], [])
+    assert store.asked("drift:SOL-PERP:funding") == []
+
+
+def test_a_fetch_goes_on_from_its_quarantine(store):
+    """Pages of a process that was killed wait there; they are not asked for again and no run reads them."""
+    with funded() as host:
+        host.first = [Answer(sources.payments(3)[:30])]
+        with pytest.raises(KeyboardInterrupt):
+            fetch(SOL, store, host, 3, progress=_interrupt)
+        assert (store.has(FUNDING), len(store.quarantine.read(FUNDING)[1])) == (False, 30)
+        host.asked.clear()
+        fetch(SOL, store, host, 3)
+        assert len(host.asked) == 2
+    assert complete(store)
+    assert store.quarantine.ids() == []
+    assert [line.samples for line in store.asked(FUNDING)] == [30, 30, 12]
+
+
+def _interrupt(_):
+    raise KeyboardInterrupt
 
 
 SECOND = sources.START_MS // 1000

@@ -32,8 +32,8 @@ from framework import (
     assemble,
     waterfall,
 )
-from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.cli import main
+from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.valuation import chronicle
 from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
@@ -302,7 +302,7 @@ def test_an_order_that_cannot_be_is_refused(orders, words):
 REJECTIONS = {
     "coins that are not there": (
         [Stake("jito", 1.0)],
-        "a stake of 1 SOL",
+        "a stake of 1 coin",
         "Assets:Jito:Coins holds 0.000000000 SOL and would fall to -1.000000000 SOL; expected 0 or more",
     ),
     "tokens that are not there": (
@@ -490,7 +490,7 @@ BAD_FILES = {
     ),
     "rates that begin too late": (
         {"rates": {2: None, 3: None}},
-        "market.start 2025-01-01 is before 2025-01-04, the first row that all series have",
+        "is after the first row, 2025-01-01T00:00:00+00:00; expected one before, or market.sources.",
     ),
     "rates that begin after the end": (
         {"rates": {2: None, 3: None, 4: None, 5: "703,2026-01-05T00:00Z,4,1.053,chain"}},

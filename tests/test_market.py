@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from datetime import date
 
 import numpy as np
@@ -21,6 +22,9 @@ from framework.data.readers import (
 )
 from framework.data.series import Fill, Joining, Series
 from framework.errors import MarketError
+from framework.scenario import MarketSpec
+from framework.sources import load_market
+from framework.structuring import structure
 from tests.markets import START_NS, flat, market
 
 DAY_MS = 86_400_000
@@ -367,3 +371,134 @@ def test_rows_say_when_they_open():
     days, hours = flat(3), market([100.0] * 3, row_ns=NS_PER_HOUR)
     assert (days.when(1), days.rows(0, 2)) == ("2025-01-02", "rows 1 to 2 (2025-01-01 to 2025-01-02)")
     assert (hours.when(1), hours.rows(2, 3)) == ("2025-01-01 01:00", "row 3 (2025-01-01 02:00)")
+
+
+def scenario_of(tmp_path, prices, funding, rules=""):
+    """The market of a scenario on two files of our own, ten days from 2025-01-01 on."""
+    (tmp_path / "prices.csv").write_text(prices)
+    (tmp_path / "funding.csv").write_text(funding)
+    text = f"""
+        start = 2025-01-01
+        end = 2025-01-10
+        [sources.spot]
+        reader = "table"
+        file = "prices.csv"
+        interval = "1h"
+        [sources.paid]
+        reader = "table"
+        file = "funding.csv"
+        joining = "sum"
+        columns = {{ x_funding_rate = "rate" }}
+        {rules}
+    """
+    return load_market(structure(tomllib.loads(text), MarketSpec, "market"), tmp_path)
+
+
+def hours(columns, cells, step=1, without=()):
+    """A CSV file with a line every `step` hours of ten days, some hours missing."""
+    lines = [
+        f"2025-01-{1 + hour // 24:02}T{hour % 24:02}:00Z,{cells}" for hour in range(0, 240, step) if hour not in without
+    ]
+    return "\n".join([f"time,{columns}", *lines])
+
+
+PRICED = ("open,high,low,close", "100,101,99,100")
+
+
+@pytest.mark.parametrize("step", [1, 4, 8, 24])
+def test_every_row_of_prices_stays_however_seldom_funding_is_paid(tmp_path, step):
+    """Hourly prices with funding every eight hours or once a day: 240 rows, and all that is paid is paid."""
+    table = scenario_of(tmp_path, hours(*PRICED), hours("rate", "0.0001", step))
+    assert len(table) == 240
+    assert table.dropped_rows == ()
+    assert table["x_funding_rate"].sum() == pytest.approx(0.0001 * 240 / step)
+    assert [each.fill for each in table.coverage] == ["refuse", "refuse"]
+
+
+def test_a_gap_of_ones_own_file_is_refused_and_the_setting_that_mends_it_is_named(tmp_path):
+    """300 missing hours of prices shorten a run, and missing payments make it poorer: by default neither runs."""
+    without = range(30, 80)
+    words = (
+        "prices.csv: 50 missing between 2025-01-01 and 2025-01-10, the first at 2025-01-02T06:00:00+00:00; expected "
+        'none, or market.sources.spot.fill = "previous" (prices stand still) or market.sources.spot.fill = "drop" '
+        "(there are no such rows)"
+    )
+    with pytest.raises(MarketError, match=f"^{re.escape(words)}$"):
+        scenario_of(tmp_path, hours(*PRICED, without=without), hours("rate", "0.0001"))
+    words = (
+        "funding.csv: 50 missing between 2025-01-01 and 2025-01-10, the first at 2025-01-02T06:00:00+00:00; expected "
+        'none, or market.sources.paid.fill = "previous" with market.sources.paid.every = "1h" '
+        "(the one before holds on) "
+        'or market.sources.paid.fill = "zero" with market.sources.paid.every = "1h" (they are 0) '
+        'or market.sources.paid.fill = "drop" (rows with none are left out, others take the rest)'
+    )
+    with pytest.raises(MarketError, match=f"^{re.escape(words)}$"):
+        scenario_of(tmp_path, hours(*PRICED), hours("rate", "0.0001", without=without))
+    for rule, count, filled in (("zero", 240, 50), ("previous", 240, 50), ("drop", 190, 0)):
+        every = "" if rule == "drop" else '\nevery = "1h"'
+        lacking = hours("rate", "0.0001", without=without)
+        table = scenario_of(tmp_path, hours(*PRICED), lacking, f'fill = "{rule}"{every}')
+        assert (len(table), table.coverage[1].filled, table.coverage[1].fill) == (count, filled, rule)
+
+
+def test_a_series_that_begins_late_cannot_hold_what_came_before(tmp_path):
+    """The rule that needs a sample before is not offered."""
+    with pytest.raises(MarketError, match=r'20 missing .* the first at 2025-01-01T00:00.*fill = "zero"') as refused:
+        scenario_of(tmp_path, hours(*PRICED), hours("rate", "0.0001", without=range(20)))
+    assert "previous" not in str(refused.value)
+
+
+def test_a_level_that_is_sampled_once_a_day_is_refused_on_hourly_rows(tmp_path):
+    """It is not stretched unasked, and rows without it are not dropped unasked."""
+    rules = '\n[sources.lent]\nreader = "table"\nfile = "lent.csv"\n'
+    (tmp_path / "lent.csv").write_text(hours("sol_lending_apy", "0.05", 24))
+    words = r"lent.csv: 230 missing between .*, the first at 2025-01-01T01:00.* or market.sources.lent.fill ="
+    with pytest.raises(MarketError, match=words):
+        scenario_of(tmp_path, hours(*PRICED), hours("rate", "0.0001"), rules)
+    table = scenario_of(tmp_path, hours(*PRICED), hours("rate", "0.0001"), f'{rules}fill = "previous"')
+    assert (len(table), table.coverage[2].filled) == (240, 230)
+
+
+IMPLAUSIBLE = {
+    "funding times a hundred": (
+        hours(*PRICED),
+        hours("rate", "0.002"),
+        "funding.csv, column rate .x_funding_rate.: 0.00",
+    ),
+    "a low of 5": (
+        hours("open,high,low,close", "200,210,5,200"),
+        hours("rate", "0"),
+        "prices.csv, row 2, column low: 5, 40",
+    ),
+    "a high of 100,000": (
+        hours("open,high,low,close", "200,100000,190,200"),
+        hours("rate", "0"),
+        "prices.csv, row 2, column high: 100000, 500 times away from open and close",
+    ),
+}
+
+
+@pytest.mark.parametrize(("prices", "funding", "words"), IMPLAUSIBLE.values(), ids=IMPLAUSIBLE)
+def test_a_run_on_implausible_data_says_so_at_its_top(tmp_path, prices, funding, words):
+    """The label goes wherever results are shown; it names the file, the place and how many findings there are."""
+    assert re.search(rf"IMPLAUSIBLE DATA .error.: {words}", scenario_of(tmp_path, prices, funding).label)
+    assert scenario_of(tmp_path, hours(*PRICED), hours("rate", "0.00001")).label == ""
+
+
+def test_values_that_no_market_has_are_refused():
+    """1e308 as a rate would end in figures that are no figures."""
+    prices = {name: [1.0] for name in ("open", "high", "low", "close")}
+    for value in (1e308, -1e19):
+        with pytest.raises(MarketError, match=r"row 1, column x_apy: .*; expected at most 1e\+18"):
+            Market(open_ns=[0], at_ns=[5], columns={**prices, "x_apy": [value]})
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_times_that_are_kept_twice_are_no_gap(tmp_path, times):
+    """Payments of one time that count each: what is missing is judged by the times there are."""
+    lines = [f"2025-01-{1 + hour // 24:02}T{hour % 24:02}:00Z,0.0001" for hour in range(240)]
+    paid = "\n".join(["time,rate", *(line for line in lines for _ in range(times))])
+    table = scenario_of(tmp_path, hours(*PRICED), paid, 'duplicates = "keep"')
+    assert table["x_funding_rate"].sum() == pytest.approx(0.0001 * 240 * times)
+    with pytest.raises(MarketError, match=r"1 missing .* the first at 2025-01-01T05:00"):
+        scenario_of(tmp_path, hours(*PRICED), paid.replace("2025-01-01T05:00Z,0.0001\n", ""), 'duplicates = "keep"')

@@ -17,8 +17,10 @@ from framework.data.fetching import binance, defillama, drift, hyperliquid, jito
 from framework.data.fetching.client import Client, Pace
 from framework.data.fetching.feed import Fetch
 from framework.data.gaps import holes
+from framework.data.provenance import Asked
+from framework.data.samples import Kind, Samples
 from framework.data.series import Fill, Joining, Series
-from framework.data.store import Asked, Kind, Samples, Store
+from framework.data.store import Store
 from framework.errors import CarrybookError, MarketError, StoreError
 from framework.scenario import MarketSpec, Scenario
 from framework.sources import load_market
@@ -376,7 +378,7 @@ def test_daily_samples_hold_on_in_hourly_rows_when_told_to(store):
 def test_candles_of_another_market_are_a_level_of_the_row(store):
     """The close of a token beside the coin's, from a series of its own."""
     fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
-    other = [row | {"i": "4h"} for row in sources.candles(10, "4h", close=110.0)]
+    other = [row | {"s": "JITOSOL"} for row in sources.candles(10, "4h", close=110.0)]
     fetched(store, sources.hyperliquid(other, []), hyperliquid.Candles(coin="JITOSOL", interval="4h"))
     market = load_market(spec(series={"jitosol_close": "hyperliquid:JITOSOL:4h"}), None)
     assert market["jitosol_close"].tolist() == [110.0] * 10
@@ -401,15 +403,17 @@ def test_files_stand_beside_series_of_the_store(store, tmp_path):
     """With a directory of data the scenario's files are read as well, under the same rules where one is named."""
     fetched(store, sol_prices(), hyperliquid.Candles(coin="SOL", interval="1d"))
     source = files(tmp_path, [hour for hour in range(0, 240, 8) if hour != 64])
-    dropped = load_market(spec(sources={"paid": source}), tmp_path)
+    dropped = load_market(spec(sources={"paid": source | {"fill": "drop"}}), tmp_path)
     assert dropped["x_funding_rate"].tolist() == pytest.approx([0.0003] * 2 + [0.0002] + [0.0003] * 7)
     assert dropped.coverage[1].fill == "drop"
     with pytest.raises(MarketError, match=r"paid.csv: 1 missing .*, the first at 2025-01-03T16:00"):
         load_market(spec(sources={"paid": source | {"fill": "refuse", "every": "8h"}}), tmp_path)
     filled = load_market(spec(sources={"paid": source | {"fill": "previous", "every": "8h"}}), tmp_path)
     assert filled["x_funding_rate"].tolist() == pytest.approx([0.0003] * 10)
-    with pytest.raises(MarketError, match=r'paid.csv: fill = "refuse" needs to know how often; expected every'):
-        load_market(spec(sources={"paid": source | {"fill": "refuse"}}), tmp_path)
+    with pytest.raises(MarketError, match=r'paid.csv: 1 missing .* market.sources.paid.fill = "previous" '):
+        load_market(spec(sources={"paid": source}), tmp_path)
+    with pytest.raises(MarketError, match=r'paid.csv: fill = "zero" needs to know how often; expected every'):
+        load_market(spec(sources={"paid": source | {"fill": "zero"}}), tmp_path)
     with pytest.raises(MarketError, match="nowhere: no such directory"):
         load_market(spec(), tmp_path / "nowhere")
 

@@ -45,6 +45,7 @@ class Drift(Venue):
     margin = account("Assets:{venue}:Margin", USDC)
     position = account("Assets:{venue}:Position", perpetual, per_coin=True, position=True)
     quote = account("Assets:{venue}:Quote", USDC, per_coin=True)
+    drawn = account("Assets:{venue}:Drawn", USDC, per_coin=True)
     traded = account("Equity:{venue}:Trading", perpetual, per_coin=True, bucket="execution")
     traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
     funding = account("Income:{venue}:Funding", USDC, per_coin=True, bucket="funding")
@@ -81,12 +82,12 @@ class Drift(Venue):
         return held * token_price
 
     @formula
-    def equity(margin, quote, worth, apart, tokens_worth):
-        return margin + quote + apart + tokens_worth + worth
+    def equity(margin, quote, drawn, worth, apart, tokens_worth):
+        return margin + quote + drawn + apart + tokens_worth + worth
 
     @formula
-    def total_collateral(margin, quote, worth, tokens_worth, collateral_weight):
-        return margin + quote + collateral_weight * tokens_worth + worth
+    def total_collateral(margin, quote, drawn, worth, tokens_worth, collateral_weight):
+        return margin + quote + drawn + collateral_weight * tokens_worth + worth
 
     @formula
     def maintenance(notional, maintenance_margin):

@@ -20,7 +20,7 @@ HEADLINE = 10_000.0
 
 SOURCES = {
     "prices": {"reader": "hyperliquid_candles", "file": "sol_daily_candles.json"},
-    "hyperliquid_funding": {"reader": "hyperliquid_funding", "file": "sol_funding_history.json"},
+    "hyperliquid_funding": {"reader": "hyperliquid_funding", "file": "sol_funding_history.json", "fill": "drop"},
     "drift_funding": {"reader": "drift_daily_funding", "file": "drift_sol_funding_history.json"},
     "lending": {"reader": "defillama_lending", "file": "kamino_sol_lending_rates.json"},
     "borrowing": {"reader": "defillama_borrowing", "file": "kamino_usdc_borrowing_rates.json"},

@@ -208,10 +208,11 @@ def _coverage(fit: _Fit, inside: NDArray[np.bool_], keep: NDArray[np.bool_]) -> 
 
 def _refuse_unknown(held: Series, open_ns: Ints) -> None:
     """Refuse a level that holds, where a rule was named, and that is not known yet as the first row opens."""
-    if held.fill is not Fill.DROP and len(open_ns) and held.time_ns[0] > open_ns[0]:
+    if held.fill is not Fill.DROP and len(open_ns) and open_ns[0] < held.time_ns[0] <= open_ns[-1]:
         first, row = utc(int(held.time_ns[0])).isoformat(), utc(int(open_ns[0])).isoformat()
         raise MarketError(
-            f"{held.file}: its first sample, at {first}, is after the first row, {row}; expected one before"
+            f"{held.file}: its first sample, at {first}, is after the first row, {row}; expected one before, "
+            f"or {held.settings.get(Fill.DROP, 'fill = drop')} (rows before it are left out)"
         )
 
 

@@ -1,5 +1,6 @@
 """The commands for market data: fetch it into the store, and list, show and check what is there."""
 
+import importlib
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from framework.data.fetching.feed import Feed, Fetched
-    from framework.data.inspection import Rows
+    from framework.data.rows import Rows
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
@@ -26,14 +27,30 @@ HOLES_TOLD = 3
 @click.group()
 def fetch() -> None:
     """Fetch market data into the store. Started again, it asks only for what is missing."""
-    try:
-        import filelock  # noqa: F401, PLC0415
-        import httpx2  # noqa: F401, PLC0415
-        import tenacity  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise click.ClickException(
-            f"fetching needs {error.name}; install it in the project's directory with pip install '.[fetch]'"
-        ) from None
+    _need_extra("fetching", "filelock", "httpx2", "tenacity")
+
+
+def _need_extra(what: str, *modules: str) -> None:
+    """Refuse in one line where a library of the extra `fetch` is not installed."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise click.ClickException(
+                f"{what} needs {error.name}; install it in the project's directory with pip install '.[fetch]'"
+            ) from None
+
+
+def _plain(text: str) -> str:
+    """A text from a file as a terminal can show it: what it cannot encode, or what would steer it, is escaped."""
+    plain = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    encoding = sys.stdout.encoding or "utf-8"
+    return plain.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
+def _say(text: str) -> None:
+    """Print a line of which parts come from files."""
+    click.echo(_plain(text))
 
 
 def _window(command: Callable[..., None]) -> Callable[..., None]:
@@ -128,23 +145,31 @@ def data() -> None:
 @data.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series.")
 def list_(as_json: bool) -> None:
-    """All series of the store."""
+    """All series of the store. The exit code is 2 if there are files that are none."""
     from framework.data.store import Store  # noqa: PLC0415
+    from framework.errors import StoreError  # noqa: PLC0415
     from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
 
     store = Store.default()
     grid = Grid(f"Series in {store.root}", ("<series", "samples", "<first", "<last", "<columns"))
+    strange: list[str] = []
     for series in store.ids():
-        kind, samples = store.read(series)
+        try:
+            kind, samples = store.read(series)
+        except StoreError as error:
+            strange.append(str(error))
+            continue
         first, last = (utc(int(samples.time_ns[index])) for index in (0, -1))
         if as_json:
             ends = {"first": first.isoformat(), "last": last.isoformat()}
             click.echo(json.dumps({"series": series, "samples": len(samples), **ends, "units": kind.units}))
         columns = ", ".join(f"{name} ({unit})" for name, unit in kind.units.items())
-        grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", columns)
+        grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", _plain(columns))
     if not as_json:
         grid.show(terminal())
+    if strange:
+        raise StoreError(_plain("; ".join(strange)))
 
 
 @data.command()
@@ -164,9 +189,9 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
     first_ns = midnight_ns(since.date()) if since else int(samples.time_ns[0])
     last_ns = midnight_ns(until.date()) + NS_PER_DAY if until else int(samples.time_ns[-1]) + 1
     chosen = samples.within(first_ns, last_ns)
-    click.echo(f"{series}: {kind.what}")
+    _say(f"{series}: {kind.what}")
     click.echo(f"{len(chosen):,} samples, digest {chosen.digest}")
-    grid = Grid("Samples", ("row", "<time", *(f"{name}, {unit}" for name, unit in kind.units.items())))
+    grid = Grid("Samples", ("row", "<time", *(_plain(f"{name}, {unit}") for name, unit in kind.units.items())))
     count = len(chosen)
     for index in range(count):
         if index < rows or index >= count - rows:
@@ -176,10 +201,32 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
     asked = Grid("Requests", ("<at", "samples", "<first", "<last", "<digest of the reply", "<request"))
     lines = store.asked(series)
     for each in lines if len(lines) <= 2 * rows else [*lines[:rows], *lines[-rows:]]:
-        asked.add(each.at, str(each.samples), each.first or "", each.last or "", each.sha256[:16], each.request)
+        asked.add(each.at, str(each.samples), each.first or "", each.last or "", each.sha256[:16], _plain(each.request))
     if len(lines) > 2 * rows:
         asked.note = f"{len(lines) - 2 * rows} more between them"
     asked.show(terminal())
+    withdrawn = Grid("Withdrawn", ("<at", "samples", "<first", "<last", "<reason", "<kept in"))
+    for out in store.withdrawn(series):
+        withdrawn.add(out.at, str(out.samples), out.first, out.last, _plain(out.withdrawn), out.kept)
+    if withdrawn.rows:
+        withdrawn.show(terminal())
+
+
+@data.command()
+@click.argument("series")
+@click.option("--from", "since", type=DAY, required=True, help="First day, in UTC.")
+@click.option("--to", "until", type=DAY, required=True, help="Last day, in UTC.")
+@click.option("--reason", required=True, help="Why; it stays in the provenance of the series.")
+def withdraw(series: str, since: datetime, until: datetime, reason: str) -> None:
+    """Take days out of a SERIES, so that they can be fetched again. The samples are kept in a file of their own."""
+    from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
+    from framework.data.store import Store  # noqa: PLC0415
+
+    _need_extra("withdrawing", "filelock")
+    store = Store.default()
+    with store.lock(series):
+        out = store.withdraw(series, midnight_ns(since.date()), midnight_ns(until.date()) + NS_PER_DAY, reason)
+    _say(f"{series}: {out.samples:,} samples withdrawn, {out.first} to {out.last}, kept in {store.root / out.kept}")
 
 
 @data.command()
@@ -187,22 +234,28 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Findings told of each check.")
 def check(what: str, as_json: bool, limit: int) -> None:
-    """Everything wrong with a series of the store or a file. The exit code is 1 if anything is found."""
+    """Everything wrong or unlikely in a series of the store or a file, errors first.
+
+    An error is wrong, or is refused by a run; a warning may be right. The exit code is 1 if anything is found.
+    """
     from framework.data.inspection import findings  # noqa: PLC0415
+    from framework.data.plausibility import Level  # noqa: PLC0415
 
     samples = _samples(what)
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[Level, str], list[str]] = {}
     for each in findings(samples):
-        found.setdefault(each.check, []).append(each.words)
+        found.setdefault((each.level, each.check), []).append(each.words)
         if as_json:
-            click.echo(json.dumps({"check": each.check, "finding": each.words}))
+            click.echo(json.dumps({"level": each.level, "check": each.check, "finding": each.words}))
     if not as_json:
-        click.echo(f"{samples.name}: {len(samples.time_ns):,} samples, {sum(map(len, found.values())):,} findings")
-        for name, words in found.items():
+        counts = {level: sum(len(words) for (at, _), words in found.items() if at is level) for level in Level}
+        levels = f" ({', '.join(f'{count:,} {level}s' for level, count in counts.items())})" if found else ""
+        _say(f"{samples.name}: {len(samples.time_ns):,} samples, {sum(counts.values()):,} findings{levels}")
+        for (level, name), words in sorted(found.items(), key=lambda each: list(Level).index(each[0][0])):
             for line in words[:limit]:
-                click.echo(f"  {name}: {line}")
+                _say(f"  {level}: {name}: {line}")
             if len(words) > limit:
-                click.echo(f"  {name}: {len(words) - limit:,} more")
+                _say(f"  {level}: {name}: {len(words) - limit:,} more")
     sys.exit(1 if found else 0)
 
 
@@ -217,7 +270,7 @@ def gaps(what: str, as_json: bool) -> None:
     holes = sorted(samples.holes(), key=lambda hole: (hole.after_ns - hole.before_ns, hole.after_ns))
     if not as_json:
         missing = sum(hole.missing for hole in holes)
-        click.echo(f"{samples.name}: {len(samples.time_ns):,} samples, {len(holes):,} holes, {missing:,} missing")
+        _say(f"{samples.name}: {len(samples.time_ns):,} samples, {len(holes):,} holes, {missing:,} missing")
     for hole in holes:
         if as_json:
             ends = {"after": utc(hole.after_ns).isoformat(), "before": utc(hole.before_ns).isoformat()}
@@ -228,7 +281,7 @@ def gaps(what: str, as_json: bool) -> None:
 
 def _samples(what: str) -> "Rows":
     """A series of the store, or a file, by what it looks like."""
-    from framework.data.inspection import of_file, of_store  # noqa: PLC0415
+    from framework.data.rows import of_file, of_store  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
 
     return of_file(Path(what)) if what.endswith((".csv", ".json")) else of_store(Store.default(), what)

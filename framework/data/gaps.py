@@ -4,6 +4,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
+from framework.clock import INTERVALS_NS
 from framework.data.series import Fill, Floats, Ints, Joining, Series
 from framework.errors import MarketError
 from framework.market import PRICES, utc
@@ -70,6 +71,16 @@ def holes(
     return found
 
 
+def usual_step(time_ns: Ints) -> int | None:
+    """The step between times that is there most often, or a whole interval close to the middle one, nanoseconds."""
+    if len(time_ns) < 2:
+        return None
+    steps, counts = np.unique(np.diff(time_ns), return_counts=True)
+    middle = float(np.median(np.diff(time_ns)))
+    near = [span for span in INTERVALS_NS.values() if abs(middle - span) < span / 50]
+    return near[0] if near else int(steps[counts.argmax()])
+
+
 def filled(series: Series, open_ns: Ints, spans_ns: Ints, start_ns: int, end_ns: int) -> tuple[Series, Flags]:
     """The series with what is missing from `start_ns` up to `end_ns` filled by its rule, and which samples that made.
 
@@ -82,6 +93,8 @@ def filled(series: Series, open_ns: Ints, spans_ns: Ints, start_ns: int, end_ns:
     spine = series.span_ns is not None
     if series.joining in (Joining.SUM, Joining.HOLD) or spine:
         every_ns = series.span_ns or series.every_ns
+        if every_ns is None and series.fill is Fill.REFUSE and series.joining is Joining.HOLD:
+            return series, made  # a level that holds, of which nobody knows how often it changes, has no gaps
         if every_ns is None:
             raise MarketError(
                 f'{series.file}: fill = "{series.fill}" needs to know how often; expected every = "1h" or such'
@@ -96,20 +109,41 @@ def filled(series: Series, open_ns: Ints, spans_ns: Ints, start_ns: int, end_ns:
     if not len(times):
         return series, made
     if series.fill is Fill.REFUSE:
-        zero = "" if spine else '"zero" or '
-        raise MarketError(
-            f"{series.file}: {len(times)} missing between {utc(start_ns).date()} and "
-            f"{utc(end_ns - 1).date()}, the first at {utc(int(times[0])).isoformat()}; "
-            f'expected none, or a rule such as fill = {zero}"previous"'
-        )
+        raise _refusal(series, times, start_ns, end_ns)
     return _with(series, times)
+
+
+def _refusal(series: Series, times: Ints, start_ns: int, end_ns: int) -> MarketError:
+    """The refusal of a series that lacks samples, with the settings of the scenario that mend it."""
+    first, last, at = utc(start_ns).date(), utc(end_ns - 1).date(), utc(int(times[0])).isoformat()
+    if not ((series.time_ns >= start_ns) & (series.time_ns < end_ns)).any():
+        has = " to ".join(str(utc(int(series.time_ns[index])).date()) for index in (0, -1))
+        return MarketError(
+            f"{series.file}: its samples, of {has}, do not overlap with the market's days, {first} to {last}; "
+            "expected samples of those days, or a market.start and market.end that the series has"
+        )
+    level = series.joining in (Joining.LAST, Joining.MEAN)
+    if series.span_ns is not None:
+        rules = {Fill.PREVIOUS: "prices stand still", Fill.DROP: "there are no such rows"}
+    elif series.joining is Joining.HOLD:
+        rules = {Fill.PREVIOUS: "the one before holds on", Fill.DROP: "rows before the first sample are left out"}
+    else:
+        rules = {Fill.PREVIOUS: "the one before holds on", Fill.ZERO: "they are 0"}
+        rules[Fill.DROP] = "such rows are left out" if level else "rows with none are left out, others take the rest"
+    if int(times[0]) < int(series.time_ns[0]) and not series.cut:
+        del rules[Fill.PREVIOUS]
+    mends = [f"{series.settings.get(rule, f'fill = {rule}')} ({what})" for rule, what in rules.items()]
+    return MarketError(
+        f"{series.file}: {len(times)} missing between {first} and {last}, the first at {at}; "
+        f"expected none, or {' or '.join(mends)}"
+    )
 
 
 def _absent(series: Series, every_ns: int, start_ns: int, end_ns: int) -> Ints:
     """The times at which samples should have come, within the window."""
     if series.joining is Joining.HOLD and len(before := series.time_ns[series.time_ns <= start_ns]):
         start_ns = int(before[-1])
-    inside = series.time_ns[(series.time_ns >= start_ns) & (series.time_ns < end_ns)]
+    inside = np.unique(series.time_ns[(series.time_ns >= start_ns) & (series.time_ns < end_ns)])
     times: list[int] = []
     for hole in holes(inside, every_ns, start_ns=start_ns, end_ns=end_ns, changing=series.changing):
         first = hole.after_ns + hole.step_ns

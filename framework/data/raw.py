@@ -20,6 +20,10 @@ NS_PER_MS = 1_000_000
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 PLAIN = {int, float, str}
 """What a number may be in JSON; venues quote prices as text."""
+NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""A number as text: digits, a point and an exponent. Python would also take `1_000` and digits of other scripts."""
+SHOWN = 80
+"""How many characters of a value an error message shows."""
 YEARS = range(2010, 2100)
 """Years of market data: a time outside was given in another unit or form."""
 MS_RANGE = range(1_262_304_000_000, 4_102_444_800_000)
@@ -57,35 +61,57 @@ class Raw:
         except json.JSONDecodeError as error:
             raise MarketError(f"{self.file}: not JSON, line {error.lineno}: {error.msg}; expected an array") from None
         except (ValueError, RecursionError) as error:
-            raise MarketError(f"{self.file}: not readable as JSON ({error}); expected an array of objects") from None
+            raise MarketError(
+                f"{self.file}: not readable as JSON ({str(error)[:SHOWN]}); expected an array of objects"
+            ) from None
         if isinstance(rows, dict) and isinstance(rows.get("data"), list):
             rows = rows["data"]
         if not isinstance(rows, list):
             raise MarketError(f"{self.file}: a JSON {type(rows).__name__}; expected an array of objects")
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, dict):
-                raise MarketError(f"{self.file}, row {number}: {row!r}; expected an object")
+                raise MarketError(f"{self.file}, row {number}: {shown(row)}; expected an object")
         return rows
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: its `repr`, cut where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of more digits than Python prints
+        return f"a huge {type(value).__name__}"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def number(value: object) -> float:
+    """A JSON number, or a number as text, as a float; NaN for anything else and for what no float can hold."""
+    if type(value) not in PLAIN or (isinstance(value, str) and not NUMERAL.fullmatch(value.strip())):
+        return math.nan
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def finite(value: object, place: str) -> float:
     """A cell as a finite float; raises `MarketError` with its place."""
     if value is None or value == "":
         raise MarketError(f"{place}: missing; expected a number")
-    try:
-        number = float(value) if type(value) in PLAIN else math.nan  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise MarketError(f"{place}: {value!r}; expected a number") from None
-    if not math.isfinite(number):
-        raise MarketError(f"{place}: {value!r}; expected a finite number")
-    return number
+    found = number(value)
+    if not math.isfinite(found):
+        infinite = str(value).strip().lower().lstrip("+-") in {"nan", "inf", "infinity"}
+        expected = "a finite number" if infinite else "a number such as 0.0001"
+        raise MarketError(f"{place}: {shown(value)}; expected {expected}")
+    return found
 
 
 def floats(cells: Sequence[object], place: Callable[[int], str]) -> Floats:
     """Cells as finite floats; the place of a bad one, by its index, is only put into words when it is met."""
     try:
         values = np.array(cells, dtype=np.float64)
-        if np.isfinite(values).all() and {type(cell) for cell in cells} <= PLAIN:
+        text = "".join(cell for cell in cells if isinstance(cell, str))
+        plain = "_" not in text and text.isascii() and {type(cell) for cell in cells} <= PLAIN
+        if plain and np.isfinite(values).all():
             return values
     except (TypeError, ValueError, OverflowError):
         pass
@@ -102,8 +128,9 @@ def milliseconds(raw: Raw, rows: Sequence[Mapping[str, Any]], key: str) -> Ints:
     """One key of all rows, milliseconds since 1970, as nanoseconds."""
     times = numbers(raw, rows, key, "time")
     for index in np.flatnonzero((times < MS_RANGE.start) | (times >= MS_RANGE.stop))[:1]:
+        value = shown(rows[index][key])
         raise MarketError(
-            f"{raw.file}, row {index + 1}, column {key}: {rows[index][key]} is not a time in milliseconds since 1970"
+            f"{raw.file}, row {index + 1}, column {key}: {value} is not a time in milliseconds since 1970"
         )
     return times.astype(np.int64) * NS_PER_MS
 
@@ -113,11 +140,11 @@ def instant_ns(text: object, place: str) -> int:
     try:
         instant = datetime.fromisoformat(str(text))
     except ValueError:
-        raise MarketError(f"{place}: {text!r}; expected a time such as 2025-01-31T00:00:00Z") from None
+        raise MarketError(f"{place}: {shown(text)}; expected a time such as 2025-01-31T00:00:00Z") from None
     if instant.tzinfo is None:
-        raise MarketError(f"{place}: {text!r} is naive; expected a time with its offset, such as 2025-01-31T00:00:00Z")
+        raise MarketError(f"{place}: {shown(text)} is naive; expected an offset, such as 2025-01-31T00:00:00Z")
     if instant.year not in YEARS:
-        raise MarketError(f"{place}: {text!r}; expected a time between {YEARS.start} and {YEARS.stop}")
+        raise MarketError(f"{place}: {shown(text)}; expected a time between {YEARS.start} and {YEARS.stop}")
     since = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1000
 
@@ -129,4 +156,4 @@ def time_ns(text: str, place: str) -> int:
     try:
         return instant_ns(f"{date.fromisoformat(text)}T00:00:00Z", place)
     except ValueError:
-        raise MarketError(f"{place}: {text!r}; expected a date such as 2025-01-31") from None
+        raise MarketError(f"{place}: {shown(text)}; expected a date such as 2025-01-31") from None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve
 
-from framework.clock import INTERVALS_NS, NS_PER_HOUR, midnight_ns
+from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_HOUR, midnight_ns
 from framework.data.duplicates import Duplicates, settle
 from framework.data.raw import NS_PER_MS, YEARS, Raw, floats, instant_ns, milliseconds, numbers, time_ns
 from framework.data.series import Floats, Joining, Series
@@ -55,6 +55,7 @@ def hyperliquid_funding(raw: Raw) -> Series:
         row=_numbered(len(rows)),
         columns={"hyperliquid_funding_rate": numbers(raw, rows, "fundingRate", "hyperliquid_funding_rate")},
         joining=Joining.SUM,
+        every_ns=NS_PER_HOUR,
         labels={"hyperliquid_funding_rate": "fundingRate"},
     )
 
@@ -80,6 +81,7 @@ def drift_daily_funding(raw: Raw) -> Series:
         row=_numbered(len(rows)),
         columns={"drift_funding_rate": numbers(raw, rows, "rate", "drift_funding_rate")},
         joining=Joining.SUM,
+        every_ns=NS_PER_DAY,
         labels={"drift_funding_rate": "rate"},
     )
 

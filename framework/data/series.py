@@ -76,6 +76,10 @@ class Series:
     earlier: Earlier | None = None
     """The file of the samples before this file's first, if they come from another."""
     fill: Fill = Fill.DROP
+    cut: bool = False
+    """Whether the source has samples before the first of these."""
+    settings: dict[Fill, str] = field(factory=dict)
+    """How a scenario sets each rule for this series, as an error message says it."""
     every_ns: int | None = None
     """How often samples come, if that is known; with `changing` they may come more often for a while."""
     changing: bool = False

@@ -1,20 +1,19 @@
 """The local store of market data: one Parquet file per series, which only grows, and its provenance beside it."""
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 from framework.data.origins import commands
-from framework.data.series import Fill, Floats, Ints, Joining, Series
+from framework.data.provenance import Asked, Withdrawn, add_lines, read_lines
+from framework.data.samples import Kind, Samples, read_samples, write_samples
+from framework.data.series import Fill, Floats, Joining, Series
 from framework.errors import MarketError, StoreError
 from framework.market import utc
 
@@ -22,66 +21,6 @@ PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A part of a series' id: what a file may be called anywhere."""
 PAYMENT = "fraction of notional"
 """How the unit of a payment begins."""
-META = b"carrybook"
-"""Where a file's schema keeps what its series is."""
-
-
-@frozen(kw_only=True)
-class Kind:
-    """What a stored series is: where it comes from, the units of its columns, and how often its samples come.
-
-    `joining` is how several samples of one row of a market become one. Times may lag by up to `lag_ns` behind the
-    multiple of `grid_ns` that they stand for. With `span_ns` samples are rows that open at their time. A level that
-    changes by less than the fraction `noise` has not changed: its source rounds what it is computed from.
-    """
-
-    series: str
-    what: str
-    units: dict[str, str]
-    joining: Joining
-    every_ns: int
-    changing: bool = False
-    span_ns: int | None = None
-    grid_ns: int | None = None
-    lag_ns: int = 0
-    noise: float = 0.0
-
-
-@frozen(eq=False)
-class Samples:
-    """Values of the columns of a series at instants in nanoseconds, all of shape (samples,), in time order."""
-
-    time_ns: Ints
-    columns: dict[str, Floats]
-
-    def __len__(self) -> int:
-        return len(self.time_ns)
-
-    def within(self, start_ns: int, end_ns: int) -> "Samples":
-        """The samples from `start_ns` up to and without `end_ns`."""
-        rows = slice(*self.time_ns.searchsorted((start_ns, end_ns)))
-        return Samples(self.time_ns[rows], {name: values[rows] for name, values in self.columns.items()})
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over times, names and values, whatever file they stand in."""
-        digest = hashlib.sha256(self.time_ns.astype("<i8").tobytes())
-        for name in sorted(self.columns):
-            digest.update(name.encode() + b"\0" + self.columns[name].astype("<f8").tobytes())
-        return digest.hexdigest()
-
-
-@frozen
-class Asked:
-    """A line of provenance: what was asked of whom and when, and the digest of the raw reply."""
-
-    at: str
-    request: str
-    sha256: str
-    samples: int
-    first: str | None
-    last: str | None
-    version: str
 
 
 @frozen
@@ -127,14 +66,12 @@ class Store:
             raise self._absent(missing, commands(missing, series, (first, last)))
 
     def asked(self, series: str) -> list[Asked]:
-        """The provenance of a series, a line per request, oldest first."""
-        path = self.path(series).with_suffix(".jsonl")
-        try:
-            return [Asked(**json.loads(line)) for line in path.read_text().splitlines()]
-        except OSError:
-            return []
-        except (ValueError, TypeError) as error:
-            raise StoreError(f"{path}: not a list of requests ({error}); expected one JSON object per line") from None
+        """The provenance of a series, a line per request, oldest first; raises `StoreError`."""
+        return [line for line in read_lines(self.path(series).with_suffix(".jsonl")) if isinstance(line, Asked)]
+
+    def withdrawn(self, series: str) -> list[Withdrawn]:
+        """What has been taken out of a series and why, oldest first; raises `StoreError`."""
+        return [line for line in read_lines(self.path(series).with_suffix(".jsonl")) if isinstance(line, Withdrawn)]
 
     def path(self, series: str) -> Path:
         """The file of a series; raises `StoreError` for what cannot be an id."""
@@ -162,24 +99,17 @@ class Store:
         finally:
             lock.release()
 
-    def append(self, kind: Kind, new: Samples, asked: Asked) -> int:
-        """Add samples to a series and a line to its provenance; returns how many were new.
+    def append(self, kind: Kind, new: Samples, *asked: Asked) -> int:
+        """Add samples to a series and lines to its provenance; returns how many samples were new.
 
         What is there stays: samples that are there already and equal are passed over. Raises `StoreError` for another
         value at a time that is there, and then nothing is changed.
         """
         path = self.path(kind.series)
-        before = Samples(new.time_ns[:0], {})
-        if path.exists():
-            known, before = self._read(kind.series)
-            if known.units != kind.units:
-                raise StoreError(f"{kind.series}: has columns {known.units}; expected {kind.units}, or another store")
-        added = self._unknown(kind.series, before, new) if len(before) else new
+        before, added = self._beside(kind, new)
         try:
-            with path.with_suffix(".jsonl").open("a") as lines:
-                lines.write(json.dumps(asdict(asked)) + "\n")
-                lines.flush()
-                os.fsync(lines.fileno())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            add_lines(path.with_suffix(".jsonl"), asked)
             if len(added):
                 time_ns = np.concatenate((before.time_ns, added.time_ns))
                 order = np.argsort(time_ns, kind="stable")
@@ -187,10 +117,67 @@ class Store:
                     name: np.concatenate((before.columns.get(name, values[:0]), values))[order]
                     for name, values in added.columns.items()
                 }
-                _write(path, kind, Samples(time_ns[order], columns))
+                write_samples(path, kind, Samples(time_ns[order], columns))
         except OSError as error:
             raise StoreError(f"{path}: not writable ({error.strerror}); expected a directory for data") from None
         return len(added)
+
+    def check(self, kind: Kind, new: Samples) -> None:
+        """Refuse samples of which another value is there already; raises `StoreError`."""
+        self._beside(kind, new)
+
+    def _beside(self, kind: Kind, new: Samples) -> tuple[Samples, Samples]:
+        """What is there of a series, and which of the samples are not."""
+        if not self.has(kind.series):
+            return Samples(new.time_ns[:0], {}), new
+        known, before = self._read(kind.series)
+        if known.units != kind.units:
+            raise StoreError(f"{kind.series}: has columns {known.units}; expected {kind.units}, or another store")
+        return before, self._unknown(kind.series, before, new)
+
+    @property
+    def quarantine(self) -> "Store":
+        """Where samples of a fetch wait until all of it has been checked: a store of its own, which no run reads."""
+        return Store(self.root / "quarantine")
+
+    def remove(self, series: str) -> None:
+        """Remove a series and its provenance, if they are there."""
+        path = self.path(series)
+        for each in (path, path.with_suffix(".jsonl")):
+            each.unlink(missing_ok=True)
+
+    def withdraw(self, series: str, start_ns: int, end_ns: int, reason: str) -> Withdrawn:
+        """Take the samples from `start_ns` up to `end_ns` out of a series; raises `StoreError`.
+
+        They are kept in a file of their own below `withdrawn`, and the provenance of the series has a line with the
+        reason. The source can then be asked for them again.
+        """
+        kind, samples = self._read(series)
+        out = samples.within(start_ns, end_ns)
+        if not len(out):
+            first, last = utc(start_ns).date(), utc(end_ns - 1).date()
+            raise StoreError(f"{series}: nothing between {first} and {last}; expected days of the series")
+        if not reason.strip():
+            raise StoreError(f"{series}: no reason; expected why the samples are withdrawn")
+        rows = np.ones(len(samples), dtype=bool)
+        rows[slice(*samples.time_ns.searchsorted((start_ns, end_ns)))] = False
+        rest = Samples(samples.time_ns[rows], {name: values[rows] for name, values in samples.columns.items()})
+        first_, last_ = (utc(int(out.time_ns[index])).isoformat() for index in (0, -1))
+        path = self.path(series)
+        aside = Store(self.root / "withdrawn").path(f"{series}:{out.digest[:16]}")
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        line = Withdrawn(at, reason.strip(), out.digest, len(out), first_, last_, str(aside.relative_to(self.root)))
+        try:
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            write_samples(aside, kind, out)
+            add_lines(path.with_suffix(".jsonl"), [line])
+            if len(rest):
+                write_samples(path, kind, rest)
+            else:
+                path.unlink()
+        except OSError as error:
+            raise StoreError(f"{path}: not writable ({error.strerror}); expected a directory for data") from None
+        return line
 
     def series(
         self,
@@ -219,6 +206,7 @@ class Store:
             earlier := samples.time_ns[samples.time_ns <= start_ns]
         ):
             from_ns = int(earlier[-1])
+        cut = bool((samples.time_ns < from_ns).any())
         samples = samples.within(from_ns, end_ns)
         if not len(samples):
             first, last = utc(start_ns).date(), utc(end_ns - 1).date()
@@ -247,27 +235,19 @@ class Store:
             fill=fill,
             every_ns=kind.every_ns,
             changing=kind.changing,
+            cut=cut,
             effective=effective,
         )
 
     def _read(self, series: str) -> tuple[Kind, Samples]:
-        import pyarrow as pa  # noqa: PLC0415  (a strategy is written without it)
-        import pyarrow.parquet as pq  # noqa: PLC0415
-
         path = self.path(series)
         try:
-            table = pq.ParquetFile(path).read()
-            meta = json.loads(table.schema.metadata[META])
-            kind = Kind(**{**meta, "joining": Joining(meta["joining"])})
-            time_ns = table["time"].cast(pa.int64()).to_numpy()
-            columns = {name: table[name].to_numpy() for name in kind.units}
+            kind, samples = read_samples(path)
         except FileNotFoundError:
             raise self._absent([series], commands([series])) from None
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            raise StoreError(f"{path}: not a series of the store ({error})") from None
         if kind.series != series:
             raise StoreError(f"{path}: holds {kind.series}; expected {series}")
-        return kind, Samples(time_ns, columns)
+        return kind, samples
 
     def _absent(self, missing: Sequence[str], fetches: Sequence[str]) -> StoreError:
         """The refusal of series that are not there."""
@@ -304,23 +284,3 @@ def _steady(values: Floats, noise: float) -> Floats:
 def _by(fetches: Sequence[str]) -> str:
     """The commands that fetch what is missing, as the end of a sentence that can be copied from."""
     return f": {' && '.join(fetches)}" if fetches else ""
-
-
-def _write(path: Path, kind: Kind, samples: Samples) -> None:
-    """Put a whole new file in the place of the old one: whoever reads sees either."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    meta: dict[str, Any] = asdict(kind)
-    schema = pa.schema(
-        [("time", pa.timestamp("ns", "UTC")), *((name, pa.float64()) for name in kind.units)],
-        metadata={META: json.dumps(meta)},
-    )
-    arrays = [pa.array(samples.time_ns).cast(pa.timestamp("ns", "UTC"))]
-    arrays += [pa.array(samples.columns[name]) for name in kind.units]
-    draft = path.with_name(f".{path.name}.part")
-    with draft.open("wb") as file:
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

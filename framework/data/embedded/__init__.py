@@ -1,4 +1,4 @@
-"""Data sets that ship with the project: reconstructions through published figures, never the original files."""
+"""Data sets that ship with the project: reconstructions through published figures, or drawn; never original files."""
 
 from pathlib import Path
 
@@ -48,6 +48,11 @@ EMBEDDED = {
             "RECONSTRUCTION: SOL daily rows rebuilt through the study's printed prices and monthly mean rates; "
             "results resemble the study's and are not equal to them"
         ),
+    ),
+    "pairs_hourly": Embedded(
+        file="pairs_hourly.csv",
+        interval="1h",
+        label="SYNTHETIC: prices and funding of SOL and BTC by the hour, drawn at random; nothing in them is history",
     ),
     "uss_daily": Embedded(
         file="uss_daily.csv",

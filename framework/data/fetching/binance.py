@@ -11,10 +11,11 @@ from attrs import frozen
 
 from framework.clock import INTERVALS_NS, NS_PER_HOUR
 from framework.data.fetching.client import Client, Pace, Reply
-from framework.data.fetching.feed import (
-    Feed,
+from framework.data.fetching.feed import Feed
+from framework.data.fetching.replies import (
     Page,
     after_last,
+    answering,
     ascending,
     candle_page,
     milliseconds,
@@ -23,8 +24,8 @@ from framework.data.fetching.feed import (
     rows_of,
     window_ms,
 )
+from framework.data.samples import Kind, Samples
 from framework.data.series import Joining
-from framework.data.store import Kind, Samples
 from framework.errors import FetchError
 
 HOST = "https://fapi.binance.com"
@@ -90,6 +91,7 @@ class Funding(Feed):
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
         reply = client.get("/fapi/v1/fundingRate", _window(self.symbol, start_ns, end_ns, FUNDING_ROWS))
         rows = rows_of(reply, reply.json())
+        answering(reply, rows, symbol=self.symbol)
         times = milliseconds(reply, rows, "fundingTime")
         ascending(reply, times)
         samples = Samples(times, {"funding_rate": numbers(reply, rows, "fundingRate")})

@@ -1,8 +1,11 @@
 """The HTTP client: polite to one host, patient with its failures, and never taken in by the size of a reply."""
 
+import contextlib
 import hashlib
 import json
 import random
+import socket
+import threading
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -68,7 +71,8 @@ class Client:
 
     A request that fails in a way that may pass is made again, up to `attempts` times, after waits that double and are
     spread by chance. `wait_scale` scales these waits and the source's pace: less than 1 is for a host of one's own.
-    What a source asks for by Retry-After is kept to always. Each attempt has `timeout_s`, and a reply `limit_bytes`.
+    What a source asks for by Retry-After is kept to always. Each attempt has `timeout_s` from its first byte
+    to its last, and a reply `limit_bytes`.
     """
 
     host: str
@@ -78,14 +82,23 @@ class Client:
     timeout_s: float = 30.0
     limit_bytes: int = 1 << 26
     requests: int = field(default=0, init=False)
+    _told: str = field(init=False)
+    """The host as messages and provenance name it: without a user's name and password."""
     _budget: float = field(init=False)
     _at: float = field(init=False)
     _http: httpx2.Client = field(init=False)
+    _socket: socket.socket | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        parts = urlsplit(self.host)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise FetchError(f"{self.host!r} is not a host; expected one such as https://api.hyperliquid.xyz")
+        try:
+            parts = urlsplit(self.host)
+            whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:  # such as a broken address of IPv6, or a port that is no number
+            whole = False
+        if not whole:
+            host = self.host.rpartition("@")[2]
+            raise FetchError(f"{host[:80]!r} is not a host; expected one such as https://api.hyperliquid.xyz")
+        self._told = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         self._budget, self._at = self.pace.burst, time.monotonic()
         self._http = httpx2.Client(
             headers={"User-Agent": f"carrybook/{version('carrybook')}", "Accept": "application/json"},
@@ -102,13 +115,13 @@ class Client:
 
     def get(self, path: str, parameters: Mapping[str, object] | None = None, weight: float = 1.0) -> Reply:
         """What the host answers to a GET; raises `FetchError`."""
-        url = f"{self.host}{path}" + (f"?{urlencode(parameters)}" if parameters else "")
-        return self._asked(f"GET {url}", "GET", url, None, weight)
+        path += f"?{urlencode(parameters)}" if parameters else ""
+        return self._asked(f"GET {self._told}{path}", "GET", f"{self.host}{path}", None, weight)
 
     def post(self, path: str, body: object, weight: float = 1.0) -> Reply:
         """What the host answers to a POST of JSON; raises `FetchError`."""
         content = json.dumps(body, separators=(",", ":"))
-        return self._asked(f"POST {self.host}{path} {content}", "POST", f"{self.host}{path}", content, weight)
+        return self._asked(f"POST {self._told}{path} {content}", "POST", f"{self.host}{path}", content, weight)
 
     def _asked(self, request: str, method: str, url: str, body: str | None, weight: float) -> Reply:
         retrying = Retrying(
@@ -128,20 +141,41 @@ class Client:
         self.requests += 1
         headers = {"Content-Type": "application/json"} if body else {}
         until = time.monotonic() + self.timeout_s
+        late = threading.Event()
+        alarm = threading.Timer(self.timeout_s, self._cut_off, (late,))
+        alarm.daemon = True
+        alarm.start()
         try:
-            with self._http.stream(method, url, content=body, headers=headers) as reply:
+            traced = {"trace": self._notice_connection}
+            with self._http.stream(method, url, content=body, headers=headers, extensions=traced) as reply:
                 content = self._read(request, reply, until)
         except httpx2.TimeoutException:
             raise _Passing(f"no reply within {self.timeout_s:g} s") from None
         except httpx2.TransportError as error:
+            if late.is_set():
+                raise _Passing(f"no whole reply within {self.timeout_s:g} s") from None
             raise _Passing(str(error) or type(error).__name__) from None
         except (httpx2.InvalidURL, httpx2.HTTPError) as error:
             raise FetchError(f"{request}: {error}") from None
+        finally:
+            alarm.cancel()
         if reply.status_code in AGAIN:
             raise _Passing(f"status {reply.status_code}", self._asked_wait_s(request, reply))
         if reply.status_code != httpx2.codes.OK:
             raise FetchError(f"{request}: status {reply.status_code}: {_start(content)}; expected 200")
         return content
+
+    def _notice_connection(self, step: str, told: Mapping[str, Any]) -> None:
+        """Remember the connection that a request opens, for `_cut_off`."""
+        if step in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = told["return_value"].get_extra_info("socket")
+
+    def _cut_off(self, late: threading.Event) -> None:
+        """End a reply that takes too long. Header lines that come one by one never let a read time out."""
+        late.set()
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _read(self, request: str, reply: httpx2.Response, until: float) -> bytes:
         parts, size = [], 0

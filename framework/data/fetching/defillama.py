@@ -1,6 +1,7 @@
 """DefiLlama's chart of a lending pool: yearly rates in percent, one sample a day at about 23:01 UTC.
 
-The figures are APY as the pool's own page gives them; the store keeps fractions a year. One reply is the whole history.
+The figures are APY as the pool's own page gives them; the store keeps fractions a year. One reply is the whole history,
+and a row of days that were not asked for may lack a rate.
 """
 
 import numpy as np
@@ -8,9 +9,11 @@ from attrs import frozen
 
 from framework.clock import NS_PER_DAY
 from framework.data.fetching.client import Client, Pace
-from framework.data.fetching.feed import Feed, Page, iso_times, numbers, refuse_units, rows_of
+from framework.data.fetching.feed import Feed
+from framework.data.fetching.replies import Page, check_lending, iso_times, numbers, rows_of, succeeded
+from framework.data.raw import number
+from framework.data.samples import Kind, Samples
 from framework.data.series import Joining
-from framework.data.store import Kind, Samples
 
 HOST = "https://yields.llama.fi"
 PACE = Pace(per_minute=60, burst=5, rest_s=10)
@@ -19,8 +22,8 @@ POOLS = {
     "kamino-usdc": "d2141a59-c199-4be7-8d4b-c8223954836b",
 }
 """Pools of Kamino's main market by a name that is easier to write."""
-LOWEST, HIGHEST = 0.2, 500.0
-"""Percent a year: what borrowing never passes is quoted in fractions, what is above the other in the middle in bps."""
+KEYS = {"lending_apy": "apyBase", "borrowing_apy": "apyBaseBorrow"}
+"""Our columns and the source's keys."""
 
 
 @frozen(kw_only=True)
@@ -43,14 +46,17 @@ class Lending(Feed):
 
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
         reply = client.get(f"/chartLendBorrow/{POOLS.get(self.pool, self.pool)}")
-        rows = rows_of(reply, reply.json(), "data")
-        keys = {"lending_apy": "apyBase", "borrowing_apy": "apyBaseBorrow"}
-        columns = {name: numbers(reply, rows, key) / 100 for name, key in keys.items()}
-        return Page(reply, Samples(iso_times(reply, rows, "timestamp"), columns), end_ns, whole=True)
+        content = reply.json()
+        succeeded(reply, content, "status", "success")
+        rows = rows_of(reply, content, "data")
+        times = iso_times(reply, rows, "timestamp")
+        asked = (times >= start_ns) & (times < end_ns)
+        whole = [all(np.isfinite(number(row.get(key))) for key in KEYS.values()) for row in rows]
+        kept = np.flatnonzero(asked | np.array(whole, dtype=bool))
+        rows = [rows[index] for index in kept.tolist()]
+        columns = {name: numbers(reply, rows, key) / 100 for name, key in KEYS.items()}
+        return Page(reply, Samples(times[kept], columns), end_ns, whole=True)
 
     def check_units(self, samples: Samples, request: str) -> None:
-        """Percent, not fractions: over a month and more borrowing has cost something."""
-        borrowing = samples.columns["borrowing_apy"] * 100
-        if (len(samples) > 30 and borrowing.max() < LOWEST) or np.median(borrowing) > HIGHEST:
-            said = f"apyBaseBorrow from {borrowing.min():.3g} to {borrowing.max():.3g}"
-            raise refuse_units(request, said, "percent a year")
+        """Percent, not fractions."""
+        check_lending(samples, request, list(KEYS.values()), "percent a year", percent=True)

@@ -11,9 +11,19 @@ from attrs import frozen
 
 from framework.clock import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
 from framework.data.fetching.client import Client, Pace, Reply
-from framework.data.fetching.feed import Feed, Page, milliseconds, numbers, refuse_units, rows_of
+from framework.data.fetching.feed import Feed
+from framework.data.fetching.replies import (
+    Page,
+    ReplyRefused,
+    answering,
+    milliseconds,
+    numbers,
+    refuse_units,
+    rows_of,
+    succeeded,
+)
+from framework.data.samples import Kind, Samples
 from framework.data.series import Floats, Joining
-from framework.data.store import Kind, Samples
 from framework.errors import FetchError
 from framework.market import utc
 
@@ -67,12 +77,13 @@ class Funding(Feed):
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
         day = utc(start_ns)
         reply, rows = _day(client, f"/market/{self.market}/fundingRates/{day.year}/{day.month}/{day.day}")
+        answering(reply, rows, symbol=self.market)
         for row in rows:
             row["ts"] = _seconds(row.get("ts"))
         times = milliseconds(reply, rows, "ts")
         price = _scaled(reply, rows, "oraclePriceTwap")
         if (price <= 0).any():
-            raise FetchError(f"{reply.request}: an oraclePriceTwap of {price.min():g}; expected prices above 0")
+            raise ReplyRefused(f"{reply.request}: an oraclePriceTwap of {price.min():g}; expected prices above 0")
         sides = {"funding_rate": "fundingRateShort", "long_rate": "fundingRateLong"}
         columns = {name: _scaled(reply, rows, key) / price for name, key in sides.items()} | {"oracle_price": price}
         since_ns = start_ns // NS_PER_DAY * NS_PER_DAY
@@ -96,6 +107,7 @@ def _day(client: Client, path: str) -> tuple[Reply, list[dict[str, Any]]]:
             raise FetchError(f"{parts[-1].request}: still not the last part of a day; expected {MOST_PARTS} at most")
         parts.append(client.get(path, {"page": following} if parts else None))
         content = parts[-1].json()
+        succeeded(parts[-1], content, "success", wanted=True)
         rows += rows_of(parts[-1], content, "records", "fundingRates")
         meta = content.get("meta")
         following = meta.get("nextPage") if isinstance(meta, dict) else None
@@ -118,5 +130,5 @@ def _scaled(reply: Reply, rows: list[dict[str, object]], key: str) -> Floats:
     if whole[told].any() and not whole[told].all():
         index = int(np.flatnonzero(told & (whole != whole[told][0]))[0])
         said = f"row {index + 1}, {key}: {rows[index][key]!r} in another scale than those before"
-        raise FetchError(f"{reply.request}: {said}; expected one scale")
+        raise ReplyRefused(f"{reply.request}: {said}; expected one scale")
     return values / SCALES[key] if whole[told].any() else values

@@ -1,37 +1,24 @@
 """A feed is one series of one source: it says what the series is, and asks for it page by page."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 
-from framework.clock import INTERVALS_NS
-from framework.data.fetching.client import Client, Pace, Reply
+from framework.data.fetching.client import Client, Pace
+from framework.data.fetching.replies import Page, ReplyRefused, distinct, refuse_units
 from framework.data.gaps import Hole, holes
-from framework.data.raw import MS_RANGE, NS_PER_MS
-from framework.data.series import Floats, Ints, Joining
-from framework.data.store import Asked, Kind, Samples, Store
-from framework.errors import FetchError
+from framework.data.plausibility import Level, Measure, doubts, measure_of
+from framework.data.provenance import Asked
+from framework.data.raw import NS_PER_MS
+from framework.data.samples import Kind, Samples
+from framework.data.series import Ints, Joining
+from framework.data.store import Store
+from framework.errors import CarrybookError, FetchError, MarketError, StoreError
 from framework.market import check_columns, utc
-
-
-@frozen(eq=False)
-class Page:
-    """One reply: its samples in the order in which they came, and the instant up to which it answers, without it.
-
-    A `whole` reply has the source's whole history, whatever was asked; one of a source that cannot be asked from any
-    instant begins at `since_ns`.
-    """
-
-    reply: Reply
-    samples: Samples
-    until_ns: int
-    whole: bool = False
-    since_ns: int | None = None
 
 
 class Feed(ABC):
@@ -85,9 +72,11 @@ class Fetch:
     progress: Callable[[float], None] = field(default=lambda _: None)
 
     def run(self, feed: Feed, store: Store, client: Client) -> Fetched:
-        """Fetch a series into the store, page by page, and keep every whole page; raises `CarrybookError`.
+        """Fetch a series into the store; raises `CarrybookError`.
 
-        Started again it asks for what is missing, and ends with the same file as one that was never interrupted.
+        Pages wait in the store's quarantine until all of them have been checked. A reply that is refused for what it
+        says leaves nothing of the fetch; one that does not come leaves the pages before it. Started again a fetch asks
+        for what is missing, and ends with the same file as one that was never interrupted.
         """
         kind = feed.kind
         if self.end_ns <= self.start_ns:
@@ -102,31 +91,76 @@ class Fetch:
             )
         made = client.requests
         with store.lock(kind.series):
-            spans = [(self.start_ns, end_ns)] if self.again else list(self._lacking(kind, store, end_ns))
-            total_ns = sum(until_ns - from_ns for from_ns, until_ns in spans) or 1
-            added, done_ns = 0, 0
-            for from_ns, until_ns in spans:
-                at_ns = from_ns
-                while until_ns - at_ns > 0:
-                    page = self._page(feed, client, at_ns, until_ns)
-                    added += self._keep(feed, store, page)
-                    done_ns += min(page.until_ns, until_ns) - at_ns
-                    at_ns = page.until_ns
-                    self.progress(min(1.0, done_ns / total_ns))
-                    if self._ends(kind, page, until_ns):
-                        break
+            try:
+                self._ask(feed, store, client, end_ns)
+            except (ReplyRefused, MarketError, StoreError):
+                store.quarantine.remove(kind.series)
+                raise
+            except FetchError:
+                self._admit(feed, store)
+                raise
+            added = self._admit(feed, store)
             self.progress(1.0)
             left = tuple(_holes(kind, _times(kind, store, self.start_ns, end_ns), self.start_ns, end_ns))
         return Fetched(kind.series, added, client.requests - made, left, feed.note if left else "")
 
+    def _ask(self, feed: Feed, store: Store, client: Client, end_ns: int) -> None:
+        """Ask for what is missing, and put every page into quarantine."""
+        kind = feed.kind
+        spans = [(self.start_ns, end_ns)] if self.again else list(self._lacking(kind, store, end_ns))
+        total_ns = sum(until_ns - from_ns for from_ns, until_ns in spans) or 1
+        done_ns = 0
+        for from_ns, until_ns in spans:
+            at_ns = from_ns
+            while until_ns - at_ns > 0:
+                page = self._page(feed, store, client, at_ns, until_ns)
+                store.quarantine.append(kind, page.samples, _asked(page))
+                done_ns += min(page.until_ns, until_ns) - at_ns
+                at_ns = page.until_ns
+                self.progress(min(1.0, done_ns / total_ns))
+                if self._ends(kind, page, until_ns):
+                    break
+
+    def _admit(self, feed: Feed, store: Store) -> int:
+        """Move what is in quarantine into the store, after it has been checked as a whole; how many are new."""
+        kind, quarantine = feed.kind, store.quarantine
+        asked, samples = quarantine.asked(kind.series), Samples(np.zeros(0, dtype=np.int64), {})
+        try:
+            if quarantine.has(kind.series):
+                samples = quarantine.read(kind.series)[1]
+                self._check(feed, store, samples, asked[0].request if asked else kind.series)
+            known = set(store.asked(kind.series))
+            added = store.append(kind, samples, *(line for line in asked if line not in known))
+        except CarrybookError:
+            quarantine.remove(kind.series)
+            raise
+        quarantine.remove(kind.series)
+        return added
+
+    def _check(self, feed: Feed, store: Store, samples: Samples, request: str) -> None:
+        """Refuse samples that cannot be, alone or beside what the store has; raises `CarrybookError`."""
+        kind = feed.kind
+        check_columns(samples.columns, lambda name, index: f"{request}: {utc(int(samples.time_ns[index]))}, {name}")
+        store.check(kind, samples)
+        if self.as_given or not len(samples):
+            return
+        beside = _among(kind, store, samples)
+        measures = {name: measure_of(unit) for name, unit in kind.units.items()}
+        judged = {name: values for name, values in beside.columns.items() if measures[name] is not Measure.FUNDING}
+        for doubt in doubts(beside.time_ns, judged, measures, kind.every_ns):
+            if doubt.level is Level.ERROR:
+                when = "" if doubt.index is None else f" at {utc(int(beside.time_ns[doubt.index])).isoformat()}"
+                raise refuse_units(request, f"{doubt.column}{when}: {doubt.words}", "plausible values")
+
     def _lacking(self, kind: Kind, store: Store, end_ns: int) -> Iterator[tuple[int, int]]:
         """The spans of time of which samples are missing."""
-        times = _times(kind, store, self.start_ns, end_ns)
+        waiting = _times(kind, store.quarantine, self.start_ns, end_ns)
+        times = np.union1d(_times(kind, store, self.start_ns, end_ns), waiting)
         for hole in _holes(kind, times, self.start_ns, end_ns):
             known = len(times) and hole.after_ns >= times[0]
             yield hole.after_ns + ((kind.span_ns or 1) if known else 0), hole.before_ns
 
-    def _page(self, feed: Feed, client: Client, at_ns: int, until_ns: int) -> Page:
+    def _page(self, feed: Feed, store: Store, client: Client, at_ns: int, until_ns: int) -> Page:
         """A page of which every sample is checked and new to this fetch, in time order."""
         page = feed.page(client, at_ns, until_ns)
         series, request = feed.kind.series, page.reply.request
@@ -140,26 +174,47 @@ class Fetch:
                 f"{request}: the reply has {len(samples)} rows of {first} to {last}, and none from "
                 f"{utc(at_ns).isoformat()} on; expected the rows that were asked for"
             )
-        check_columns(kept.columns, lambda name, index: f"{request}: {utc(int(kept.time_ns[index]))}, {name}")
         if len(samples) and not self.as_given:
             feed.check_units(samples, request)
+        self._check(feed, store, kept, request)
         if page.until_ns <= at_ns:
             raise FetchError(f"{request}: the reply gets no further than {utc(at_ns).isoformat()}; expected later rows")
         return Page(page.reply, kept, page.until_ns)
-
-    @staticmethod
-    def _keep(feed: Feed, store: Store, page: Page) -> int:
-        times = page.samples.time_ns
-        first, last = (utc(int(times[index])).isoformat() if len(times) else None for index in (0, -1))
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        asked = Asked(at, page.reply.request, page.reply.sha256, len(times), first, last, version("carrybook"))
-        return store.append(feed.kind, page.samples, asked)
 
     @staticmethod
     def _ends(kind: Kind, page: Page, until_ns: int) -> bool:
         """Whether nothing is missing between the last sample of a page and the end of the span."""
         times = page.samples.time_ns
         return bool(len(times)) and not kind.changing and not holes(times[-1:], kind.every_ns, end_ns=until_ns)
+
+
+def _asked(page: Page) -> Asked:
+    """The line of provenance for a page."""
+    times = page.samples.time_ns
+    first, last = (utc(int(times[index])).isoformat() if len(times) else None for index in (0, -1))
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return Asked(at, page.reply.request, page.reply.sha256, len(times), first, last, version("carrybook"))
+
+
+def _among(kind: Kind, store: Store, samples: Samples) -> Samples:
+    """The samples with those of the store and of its quarantine that are nearest before and after."""
+    for there in (store, store.quarantine):
+        if there.has(kind.series):
+            known = there.read(kind.series)[1]
+            at = known.time_ns.searchsorted(samples.time_ns[[0, -1]] + np.array([0, 1]))
+            near = [(rows.start, rows.stop) for rows in (slice(max(at[0] - 1, 0), at[0]), slice(at[1], at[1] + 1))]
+            before, after = (
+                Samples(known.time_ns[i:j], {name: values[i:j] for name, values in known.columns.items()})
+                for i, j in near
+            )
+            samples = Samples(
+                np.concatenate((before.time_ns, samples.time_ns, after.time_ns)),
+                {
+                    name: np.concatenate((before.columns[name], values, after.columns[name]))
+                    for name, values in samples.columns.items()
+                },
+            )
+    return samples
 
 
 def _times(kind: Kind, store: Store, start_ns: int, end_ns: int) -> Ints:
@@ -171,108 +226,3 @@ def _times(kind: Kind, store: Store, start_ns: int, end_ns: int) -> Ints:
 
 def _holes(kind: Kind, times: Ints, start_ns: int, end_ns: int) -> list[Hole]:
     return holes(times, kind.every_ns, start_ns=start_ns, end_ns=end_ns, changing=kind.changing)
-
-
-def distinct(samples: Samples, series: str, request: str) -> Samples:
-    """The samples in time order, each once; raises `FetchError` where two of one time differ."""
-    order = np.argsort(samples.time_ns, kind="stable")
-    times = samples.time_ns[order]
-    columns = {name: values[order] for name, values in samples.columns.items()}
-    same = np.concatenate((np.diff(times) == 0, [False])) if len(times) else np.zeros(0, dtype=bool)
-    for name, values in columns.items():
-        for index in np.flatnonzero(same[:-1] & (np.diff(values) != 0))[:1]:
-            raise FetchError(
-                f"{request}: {series} has {utc(int(times[index])).isoformat()} twice, with {name} "
-                f"{float(values[index])!r} and {float(values[index + 1])!r}; expected one value for one time"
-            )
-    return Samples(times[~same], {name: values[~same] for name, values in columns.items()})
-
-
-def rows_of(reply: Reply, content: object, *keys: str) -> list[dict[str, Any]]:
-    """The array of objects at a key of the reply, which is there under the first of `keys` that it has."""
-    rows = content
-    if keys:
-        rows = next((content[key] for key in keys if key in content), None) if isinstance(content, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        at = f" at {' or '.join(keys)}" if keys else ""
-        raise FetchError(f"{reply.request}: {reply.content[:80]!r}; expected an array of objects{at}")
-    return rows
-
-
-def numbers(reply: Reply, rows: list[dict[str, Any]], key: str) -> Floats:
-    """One key of all rows as finite floats, written as numbers or as text; raises `FetchError`."""
-    values = []
-    for index, row in enumerate(rows, start=1):
-        value = row.get(key)
-        try:
-            number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else np.nan
-        except (ValueError, OverflowError):
-            number = np.nan
-        if not np.isfinite(number):
-            raise FetchError(f"{reply.request}: row {index}, {key}: {value!r}; expected a finite number")
-        values.append(number)
-    return np.array(values, dtype=np.float64)
-
-
-def milliseconds(reply: Reply, rows: list[dict[str, Any]], key: str) -> Ints:
-    """One key of all rows as instants; raises `FetchError` for what is not milliseconds since 1970."""
-    times = numbers(reply, rows, key)
-    for index in np.flatnonzero((times < MS_RANGE.start) | (times >= MS_RANGE.stop))[:1]:
-        value = rows[index][key]
-        raise FetchError(f"{reply.request}: row {index + 1}, {key}: {value!r}; expected milliseconds since 1970")
-    return times.astype(np.int64) * NS_PER_MS
-
-
-def iso_times(reply: Reply, rows: list[dict[str, Any]], key: str) -> Ints:
-    """One key of all rows as instants; raises `FetchError` for what is not an ISO 8601 time with its offset."""
-    times = []
-    for index, row in enumerate(rows, start=1):
-        try:
-            instant = datetime.fromisoformat(row[key])
-            since = instant - datetime(1970, 1, 1, tzinfo=UTC)
-        except (KeyError, TypeError, ValueError):
-            raise FetchError(
-                f"{reply.request}: row {index}, {key}: {row.get(key)!r}; expected a time such as 2025-01-31T00:00:00Z"
-            ) from None
-        times.append((since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000)
-    return np.array(times, dtype=np.int64)
-
-
-def ascending(reply: Reply, times: Ints) -> None:
-    """Refuse a page that is not in time order: where the next one begins would not be known."""
-    for index in np.flatnonzero(np.diff(times) < 0)[:1]:
-        raise FetchError(
-            f"{reply.request}: row {index + 2}, {utc(int(times[index + 1])).isoformat()}, is earlier than row "
-            f"{index + 1}; expected time order"
-        )
-
-
-def after_last(times: Ints, end_ns: int, span_ns: int = 1) -> int:
-    """Where the next page begins: after the last sample and what it spans, or at the end where there is none."""
-    return int(times[-1]) + span_ns if len(times) else end_ns
-
-
-def candle_page(reply: Reply, rows: list[dict[str, Any]], names: Mapping[str, str], interval: str, end_ns: int) -> Page:
-    """A page of candles, which open at `t` and close at `T`; `names` are our columns and the source's.
-
-    Raises `FetchError` for candles of another length.
-    """
-    times = milliseconds(reply, rows, "t")
-    ascending(reply, times)
-    span_ns = INTERVALS_NS[interval]
-    spans = milliseconds(reply, rows, "T") + NS_PER_MS - times
-    for index in np.flatnonzero(spans != span_ns)[:1]:
-        said = f"row {index + 1} is a candle of {spans[index] / 1e9:g} s"
-        raise refuse_units(reply.request, said, f"candles of {interval}")
-    columns = {name: numbers(reply, rows, key) for name, key in names.items()}
-    return Page(reply, Samples(times, columns), after_last(times, end_ns, span_ns))
-
-
-def window_ms(start_ns: int, end_ns: int) -> tuple[int, int]:
-    """The first and the last millisecond of a window, both included, as sources ask for them."""
-    return -(-start_ns // NS_PER_MS), (end_ns - 1) // NS_PER_MS
-
-
-def refuse_units(request: str, said: str, expected: str) -> FetchError:
-    """The refusal of values in other units."""
-    return FetchError(f"{request}: {said}; expected {expected} (--as-given takes them as they are)")

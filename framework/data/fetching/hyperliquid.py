@@ -4,15 +4,15 @@ Funding is a fraction of the notional for the hour, positive where longs pay sho
 interface gives 500 rows of funding at most and only the latest 5,000 candles of an interval.
 """
 
-import numpy as np
 from attrs import frozen
 
 from framework.clock import INTERVALS_NS, NS_PER_HOUR
 from framework.data.fetching.client import Client, Pace
-from framework.data.fetching.feed import (
-    Feed,
+from framework.data.fetching.feed import Feed
+from framework.data.fetching.replies import (
     Page,
     after_last,
+    answering,
     ascending,
     candle_page,
     milliseconds,
@@ -21,8 +21,10 @@ from framework.data.fetching.feed import (
     rows_of,
     window_ms,
 )
+from framework.data.premiums import unexplained
+from framework.data.samples import Kind, Samples
 from framework.data.series import Joining
-from framework.data.store import Kind, Samples
+from framework.market import utc
 
 HOST = "https://api.hyperliquid.xyz"
 PACE = Pace(per_minute=1200, burst=300, rest_s=10)
@@ -31,8 +33,6 @@ FUNDING_WEIGHT, CANDLE_WEIGHT = 45, 103
 """Weights of full pages: 20, and 1 for every 20 payments or 60 candles."""
 LAG_NS = 1_200 * 1_000_000_000
 """Payments have been stamped up to 887 s after their hour."""
-CAP, INTEREST, CLAMP = 0.04, 0.0001, 0.0005
-"""Per hour, and per eight hours: the rate is (premium + the interest's distance from it, clamped) / 8."""
 
 
 @frozen(kw_only=True)
@@ -62,8 +62,10 @@ class Candles(Feed):
         first_ms, last_ms = window_ms(start_ns, end_ns)
         asked = {"coin": self.coin, "interval": self.interval, "startTime": first_ms, "endTime": last_ms}
         reply = client.post("/info", {"type": "candleSnapshot", "req": asked}, CANDLE_WEIGHT)
+        rows = rows_of(reply, reply.json())
+        answering(reply, rows, s=self.coin, i=self.interval)
         names = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
-        return candle_page(reply, rows_of(reply, reply.json()), names, self.interval, end_ns)
+        return candle_page(reply, rows, names, self.interval, end_ns)
 
 
 @frozen(kw_only=True)
@@ -91,20 +93,15 @@ class Funding(Feed):
         asked = {"type": "fundingHistory", "coin": self.coin, "startTime": first_ms, "endTime": last_ms}
         reply = client.post("/info", asked, FUNDING_WEIGHT)
         rows = rows_of(reply, reply.json())
+        answering(reply, rows, coin=self.coin)
         times = milliseconds(reply, rows, "time")
         ascending(reply, times)
         columns = {"funding_rate": numbers(reply, rows, "fundingRate"), "premium": numbers(reply, rows, "premium")}
         return Page(reply, Samples(times, columns), after_last(times, end_ns))
 
     def check_units(self, samples: Samples, request: str) -> None:
-        """The rate follows from the premium: it shows another unit, and another sign."""
+        """Every rate follows from its premium."""
         rate, premium = samples.columns["funding_rate"], samples.columns["premium"]
-        due = np.clip((premium + np.clip(INTEREST - premium, -CLAMP, CLAMP)) / 8, -CAP, CAP)
-        said = (
-            f"funding rates of {np.median(np.abs(rate)):.3g} an hour where premiums give {np.median(np.abs(due)):.3g}"
-        )
-        size, expected = np.abs(rate).sum(), np.abs(due).sum()
-        if np.abs(rate).max() > CAP or not expected / 10 <= size <= expected * 10:
-            raise refuse_units(request, said, "fractions of the notional per hour")
-        if (rate * due).sum() < 0:
-            raise refuse_units(request, f"{said}, with the other sign", "rates above 0 where longs pay shorts")
+        for index, words in unexplained(samples.time_ns, rate, premium):
+            said = f"{utc(int(samples.time_ns[index])).isoformat()}: {words}"
+            raise refuse_units(request, said, "fractions of the notional per hour, above 0 where longs pay shorts")

@@ -10,9 +10,10 @@ from attrs import frozen
 
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.data.fetching.client import Client, Pace
-from framework.data.fetching.feed import Feed, Page, iso_times, numbers, refuse_units, rows_of
+from framework.data.fetching.feed import Feed
+from framework.data.fetching.replies import Page, ReplyRefused, iso_times, numbers, refuse_units, rows_of
+from framework.data.samples import Kind, Samples
 from framework.data.series import Joining
-from framework.data.store import Kind, Samples
 from framework.errors import FetchError
 from framework.market import utc
 
@@ -60,10 +61,10 @@ class PoolRate(Feed):
         value, supply = rows_of(reply, content, "tvl"), rows_of(reply, content, "supply")
         times = iso_times(reply, value, "date")
         if not np.array_equal(times, iso_times(reply, supply, "date")):
-            raise FetchError(f"{reply.request}: tvl and supply have other dates; expected the same")
+            raise ReplyRefused(f"{reply.request}: tvl and supply have other dates; expected the same")
         tokens = numbers(reply, supply, "data")
         if (tokens <= 0).any():
-            raise FetchError(f"{reply.request}: a supply of {tokens.min():g}; expected more than 0")
+            raise ReplyRefused(f"{reply.request}: a supply of {tokens.min():g}; expected more than 0")
         return Page(reply, Samples(times, {"rate": numbers(reply, value, "data") / LAMPORTS / tokens}), until_ns)
 
     def check_units(self, samples: Samples, request: str) -> None:

@@ -4,14 +4,14 @@ Its figures are effective yearly rates and include the chain's faster slots alre
 history this is the best source of lending rates.
 """
 
-import numpy as np
 from attrs import frozen
 
 from framework.clock import NS_PER_DAY, NS_PER_HOUR
 from framework.data.fetching.client import Client, Pace
-from framework.data.fetching.feed import Feed, Page, iso_times, numbers, refuse_units, rows_of
+from framework.data.fetching.feed import Feed
+from framework.data.fetching.replies import Page, answering, check_lending, iso_times, numbers, rows_of
+from framework.data.samples import Kind, Samples
 from framework.data.series import Joining
-from framework.data.store import Kind, Samples
 from framework.market import utc
 
 HOST = "https://api.kamino.finance"
@@ -26,8 +26,8 @@ RESERVES = {
 }
 """Reserves of the main market by the token that they lend."""
 DAYS_AT_ONCE = 30
-HIGHEST = 1.0
-"""100 % a year, which a reserve may cost for hours and never on average of a month."""
+KEYS = {"lending_apy": "supplyInterestAPY", "borrowing_apy": "borrowInterestAPY"}
+"""Our columns and the source's keys."""
 
 
 @frozen(kw_only=True)
@@ -55,18 +55,20 @@ class Reserve(Feed):
         reserve = RESERVES.get(self.reserve, self.reserve)
         asked = {"env": "mainnet-beta", "start": _iso(start_ns), "end": _iso(until_ns), "frequency": "hour"}
         reply = client.get(f"/kamino-market/{self.market}/reserves/{reserve}/metrics/history", asked)
-        rows = rows_of(reply, reply.json(), "history")
+        content = reply.json()
+        rows = rows_of(reply, content, "history")
+        answering(reply, [content], reserve=reserve, market=self.market)
         times = iso_times(reply, rows, "timestamp")
         metrics = [row["metrics"] if isinstance(row.get("metrics"), dict) else row for row in rows]
-        keys = {"lending_apy": "supplyInterestAPY", "borrowing_apy": "borrowInterestAPY"}
-        columns = {name: numbers(reply, metrics, key) for name, key in keys.items()}
+        if self.reserve in RESERVES:
+            named = [{"symbol": str(each["symbol"]).upper()} for each in metrics if "symbol" in each]
+            answering(reply, named, symbol=self.reserve)
+        columns = {name: numbers(reply, metrics, key) for name, key in KEYS.items()}
         return Page(reply, Samples(times, columns), until_ns)
 
     def check_units(self, samples: Samples, request: str) -> None:
         """Fractions, not percent."""
-        borrowing = float(np.median(samples.columns["borrowing_apy"]))
-        if borrowing > HIGHEST:
-            raise refuse_units(request, f"a borrowInterestAPY of {borrowing:.3g} in the middle", "a fraction a year")
+        check_lending(samples, request, list(KEYS.values()), "a fraction a year", percent=False)
 
 
 def _iso(at_ns: int) -> str:

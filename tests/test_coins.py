@@ -1,0 +1,287 @@
+"""Several coins: one market with prices by coin and role, one account with positions in each, margin shared."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from attrs import field, frozen
+
+from framework import (
+    CarrybookError,
+    Close,
+    Deposit,
+    Market,
+    Open,
+    Resize,
+    Scenario,
+    Side,
+    Strategy,
+    Swap,
+    assemble,
+    waterfall,
+)
+from framework.clock import NS_PER_HOUR
+from framework.errors import MarketError, OrderRefused
+from framework.events import FundingSettled, Liquidated
+from framework.market import TICK_NS
+from framework.venue import CASH, USDC, Dated, Venue, account, formula, token
+from tests.markets import START_NS, Script, balance, happened, hyperliquid, play
+from venues.spot import Spot
+
+ROOT = Path(__file__).parent.parent
+
+
+def coins_market(columns: dict[str, list[float]]) -> Market:
+    """Hours of SOL and BTC; a coin of which only closes are given opens, and has its extremes, there."""
+    rows = len(next(iter(columns.values())))
+    full = dict(columns)
+    for coin in ("SOL", "BTC"):
+        for name in ("open", "high", "low"):
+            full.setdefault(f"{coin}.{name}", full[f"{coin}.close"])
+    open_ns = START_NS + np.arange(rows) * NS_PER_HOUR
+    return Market(open_ns=open_ns, at_ns=open_ns + NS_PER_HOUR - TICK_NS, columns=full)
+
+
+def both(**rules: object):
+    """An account for both coins, without fees."""
+    return hyperliquid(coin=("SOL", "BTC"), **rules)
+
+
+FLAT = {"SOL.close": [100.0] * 4, "BTC.close": [40_000.0] * 4}
+FUNDING = {"hyperliquid.SOL.funding": [0.001, 0.002, 0.0, 0.0], "hyperliquid.BTC.funding": [0.0, -0.003, 0.0, 0.0]}
+SHORTS = (
+    Deposit("hyperliquid", 10_000.0),
+    Open("hyperliquid", Side.SHORT, 100.0, 0.0, coin="SOL"),
+    Open("hyperliquid", Side.SHORT, 0.5, 0.0, coin="BTC"),
+)
+
+
+def test_each_position_is_paid_by_the_rate_of_its_own_coin():
+    """Shorts of $10,000 and $20,000: 0.1 % and 0.2 % of the one received, 0.3 % of the other paid."""
+    run = play(coins_market(FLAT | FUNDING), [both()], Script(start=SHORTS))
+    assert balance(run, "Income:Hyperliquid:Funding:SOL") == -30_000_000
+    assert balance(run, "Income:Hyperliquid:Funding:BTC") == 60_000_000
+    settled = happened(run, FundingSettled)
+    assert [(event.asset, event.amount, event.price) for event in settled] == [
+        ("SOL-PERP", 10_000_000, 100.0),
+        ("SOL-PERP", 20_000_000, 100.0),
+        ("BTC-PERP", -60_000_000, 40_000.0),
+    ]
+    assert waterfall(run).funding == -30
+    assert waterfall(run).unexplained == 0
+
+
+def test_a_profit_on_one_coin_is_margin_for_the_other():
+    """SOL rises against its short while BTC falls: together the account keeps its margin, SOL alone would not."""
+    moves = {"SOL.close": [100.0, 150.0, 150.0], "BTC.close": [40_000.0, 20_000.0, 20_000.0]}
+    market = coins_market(
+        moves | {name: rates[:3] for name, rates in FUNDING.items()} | {name: [0.0] * 3 for name in FUNDING}
+    )
+    alone = play(market, [both()], Script(start=(Deposit("hyperliquid", 5_000.0), SHORTS[1])))
+    together = play(market, [both()], Script(start=(Deposit("hyperliquid", 5_000.0), *SHORTS[1:])))
+    assert len(happened(alone, Liquidated)) == 1
+    assert not happened(together, Liquidated)
+    assert together.curve.equity_usd[-1] == pytest.approx(10_000 - 5_000 + 10_000)
+
+
+def test_the_account_is_judged_at_the_adverse_extremes_of_all_coins():
+    """Both highs at once take the margin that neither takes alone."""
+    highs = {"SOL.high": [100.0, 145.0, 100.0], "BTC.high": [40_000.0, 49_000.0, 40_000.0]}
+    flat = {name: values[:3] for name, values in FLAT.items()} | {name: [0.0] * 3 for name in FUNDING}
+    start = (Deposit("hyperliquid", 9_500.0), *SHORTS[1:])
+    for several, liquidations in ((("SOL.high",), 0), (("BTC.high",), 0), (("SOL.high", "BTC.high"), 1)):
+        market = coins_market(flat | {name: highs[name] for name in several})
+        assert len(happened(play(market, [both()], Script(start=start)), Liquidated)) == liquidations
+
+
+def test_any_cut_of_the_rows_gives_one_ledger():
+    """Positions in two coins, one resized on the way."""
+    market = coins_market(FLAT | FUNDING)
+    script = Script(start=SHORTS, after={1: (Resize("hyperliquid", 50.0, coin="SOL"),)})
+    digests = {play(market, [both()], script, rows_at_once=rows).ledger.digest for rows in (None, 1, 2, 3)}
+    assert len(digests) == 1
+
+
+def test_a_view_has_each_coin():
+    """Prices and legs by coin; the whole account has the sums."""
+    seen = {}
+
+    @frozen
+    class Looks(Strategy):
+        def on_start(self, view):
+            yield from SHORTS
+            seen["prices"] = view.price("SOL"), view.price("BTC"), float(view.price)
+            seen["sizes"] = view.leg("hyperliquid", "SOL").size, view.leg("hyperliquid", "BTC").size
+            seen["notional"] = view.leg("hyperliquid").notional_usd
+            seen["entry"] = view.leg("hyperliquid", "BTC").entry_price
+
+        def on_event(self, event, view):
+            return ()
+
+    play(coins_market(FLAT | FUNDING), [both()], Looks())
+    assert seen == {
+        "prices": (100.0, 40_000.0, 100.0), "sizes": (-100.0, -0.5), "notional": 30_000.0, "entry": 40_000.0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (Open("hyperliquid", Side.SHORT, 1.0, 0.0), "coin is None; expected one of SOL, BTC"),
+        (Close("hyperliquid", coin="ETH"), "coin is 'ETH'; expected SOL or BTC"),
+    ],
+)
+def test_an_order_names_its_coin_where_there_is_a_choice(order, words):
+    """One that names none, or another, cannot be meant."""
+    with pytest.raises(OrderRefused, match=words):
+        play(coins_market(FLAT | FUNDING), [both()], Script(start=(order,)))
+
+
+def test_coins_are_bought_and_closed_one_by_one():
+    """A spot venue for both: what is sold of one leaves the other."""
+    spot = Spot(name="spot", coin=("SOL", "BTC"), swap_fee_bps=0.0)
+    script = Script(start=(Swap("spot", "USDC", "SOL", 1_000.0), Swap("spot", "USDC", "BTC", 1_000.0)),
+                    after={1: (Close("spot", coin="SOL"),)})  # fmt: skip
+    run = play(coins_market(FLAT), [spot], script)
+    assert balance(run, "Assets:Spot:Coins:SOL", "SOL") == 0
+    assert balance(run, "Assets:Spot:Coins:BTC", "BTC") == 25_000_000
+    assert run.curve.delta_by_coin["BTC"][-1] == 0.025
+
+
+# Prices by role
+
+
+@frozen(kw_only=True)
+class Judged(Venue):
+    """Coins that are sold where their oracle price is below `floor_usd`, whatever they trade at."""
+
+    name: str = "judged"
+    coin: str = "SOL"
+    floor_usd: float | Dated = field(default=50.0)
+
+    held = account("Assets:{venue}:Coins", token, floor=True, position=True)
+    cash = account("Assets:{venue}:Cash", USDC)
+    traded = account("Equity:{venue}:Trading", token, bucket="execution")
+    traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
+
+    @formula
+    def size(held):
+        return held
+
+    @formula
+    def notional(held, price):
+        return held * price
+
+    @formula
+    def equity(notional, cash):
+        return notional + cash
+
+    @formula
+    def liquidated(held, oracle, floor_usd):
+        return (held > 0) & (oracle < floor_usd)
+
+    def open(self, order, book):
+        coins = self.held.asset.nearest(order.size)
+        book.transfer(self.held, self.traded, coins, "trade")
+        book.transfer(self.traded_usdc, CASH, USDC.nearest(order.size * book.price(self.coin)), "trade")
+
+    def liquidate(self, book):
+        coins = book[self.held]
+        book.transfer(self.traded, self.held, coins, "trade")
+        book.transfer(self.cash, self.traded_usdc, USDC.nearest(coins / 1e9 * book.price(self.coin)), "trade")
+
+
+BUY = (Open("judged", Side.LONG, 10.0, 0.0),)
+PRICES = {"SOL.close": [100.0, 40.0, 100.0, 100.0], "BTC.close": [1.0] * 4}
+
+
+def liquidated_rows(market, venue):
+    """The rows in which coins were sold, on any cut."""
+    runs = [play(market, [venue], Script(start=BUY), rows_at_once=rows) for rows in (None, 1)]
+    rows = [[run.row(event.at_ns) for event in happened(run, Liquidated)] for run in runs]
+    assert rows[0] == rows[1]
+    return rows[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ({}, 1),  # without an oracle the price stands in
+        ({"SOL.mark": [100.0, 100.0, 100.0, 45.0]}, 3),  # the mark goes first where there is one
+        ({"SOL.oracle": [100.0, 100.0, 45.0, 100.0]}, 2),
+        ({"SOL.oracle": [100.0] * 4, "SOL.mark": [100.0, 100.0, 100.0, 45.0]}, None),
+        ({"SOL.oracle": [100.0] * 4, "SOL.oracle.low": [100.0, 100.0, 100.0, 49.0], "SOL.oracle.high": [100.0] * 4}, 3),
+    ],
+)
+def test_an_oracle_falls_back_on_the_mark_and_that_on_the_price(columns, row):
+    """A lender that looks at an oracle does not see a candle's low; one without has nothing else to look at."""
+    assert liquidated_rows(coins_market(PRICES | columns), Judged()) == ([] if row is None else [row])
+
+
+def test_a_rule_that_changed_holds_from_its_date_on():
+    """The floor is raised above the price in the third hour."""
+    hour = START_NS + 2 * NS_PER_HOUR
+    dated = Dated([START_NS, hour], [10.0, 120.0])
+    assert liquidated_rows(coins_market(PRICES), Judged(floor_usd=dated)) == [2]
+
+
+def test_a_market_that_begins_before_a_rule_is_refused():
+    """Nobody knows what held then."""
+    with pytest.raises(CarrybookError, match="the rule begins at 2025-01-01; expected a market that begins no earlier"):
+        play(coins_market(PRICES), [Judged(floor_usd=Dated([START_NS + 3 * NS_PER_HOUR], [10.0]))], Script(start=BUY))
+
+
+# Markets that mix coins up
+
+
+def scenario(tmp_path: Path, columns: dict[str, str], short_coin: str = "SOL") -> Scenario:
+    """A pair on a table with these columns."""
+    names = ",".join(columns)
+    lines = [f"2025-01-{day:02}T00:00:00Z," + ",".join(columns.values()) for day in (1, 2)]
+    (tmp_path / "table.csv").write_text("\n".join([f"time,{names}", *lines]) + "\n")
+    return Scenario.of(
+        {
+            "name": "mixed",
+            "capital_usd": 1000,
+            "market": {
+                "start": "2025-01-01", "end": "2025-01-02",
+                "sources": {"table": {"reader": "table", "file": "table.csv", "interval": "1d"}},
+            },
+            "rulebook": {"class": "study"},
+            "strategy": {"class": "static", "long": "asgard", "short": "hyperliquid", "leverage": 2.0},
+            "venues": {"asgard": {}, "hyperliquid": {"coin": short_coin}},
+        }
+    )  # fmt: skip
+
+
+PLAIN = dict.fromkeys(("open", "high", "low", "close"), "100") | {
+    "hyperliquid_funding_rate": "0.0001", "sol_lending_apy": "0.05", "usdc_borrowing_apy": "0.08"
+}  # fmt: skip
+
+
+def test_a_coin_has_one_price(tmp_path):
+    """A column that carries the coin's price beside `close` would be traded at by some and valued at by others."""
+    with pytest.raises(MarketError, match="two prices of SOL: the columns close and sol_close; expected one of them"):
+        assemble(scenario(tmp_path, PLAIN | {"sol_close": "90"}), tmp_path)
+
+
+def test_a_long_of_one_coin_is_no_hedge_of_another(tmp_path):
+    """Plain columns are those of one coin."""
+    words = "those of one coin, and venues hold SOL and BTC; expected columns named by coin, such as BTC.close"
+    with pytest.raises(MarketError, match=words):
+        assemble(scenario(tmp_path, PLAIN, "BTC"), tmp_path)
+
+
+def test_a_coin_lacks_no_price(tmp_path):
+    """Each coin has four."""
+    with pytest.raises(MarketError, match=r"no column 'BTC.open'"):
+        assemble(scenario(tmp_path, PLAIN | {"BTC.close": "40000"}), tmp_path)
+
+
+def test_the_portfolio_is_hedged_coin_by_coin():
+    """Its books on synthetic hours: no delta in either coin, nothing unexplained, one ledger on any cut."""
+    assembly = assemble(Scenario.load(ROOT / "examples" / "portfolio" / "scenario.toml"))
+    run = assembly.simulation().run()
+    assert waterfall(run).unexplained == 0
+    assert max(np.abs(delta).max() for delta in run.curve.delta_by_coin.values()) < 1e-9
+    assert assembly.simulation(rows_at_once=1).run().ledger.digest == run.ledger.digest
