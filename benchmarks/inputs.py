@@ -5,9 +5,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
-from framework import Condition, ConditionMet, Event, EveryRow, Market, Order, Penalty, Resize, Strategy, View
+from framework import (
+    Condition,
+    ConditionMet,
+    Event,
+    EveryRow,
+    Market,
+    Open,
+    Order,
+    Penalty,
+    Resize,
+    Side,
+    Strategy,
+    View,
+)
 from framework.assembly import Assembly, assemble
 from framework.market import TICK_NS
 from framework.scenario import Scenario
@@ -18,6 +31,7 @@ from venues.hyperliquid import Hyperliquid
 ROOT = Path(__file__).parent.parent
 DAILY = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
 HOURLY = ROOT / "examples" / "hourly" / "scenario.toml"
+EVERY_ROW = ROOT / "examples" / "full_rotation" / "scenario.toml"
 HOUR_NS = 3_600 * 10**9
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -67,17 +81,20 @@ def plain_rows(market: Market) -> list[dict[str, float]]:
 
 @frozen
 class Watcher(Strategy):
-    """Opens the pair and never acts again, whether it is woken or not."""
+    """Opens the pair, and a small short at each of `others`, and never acts again, whether it is woken or not."""
 
     woken: bool
+    others: tuple[str, ...] = ()
 
     def conditions(self) -> tuple[Condition, ...]:
         """Every row, or nothing."""
         return (EveryRow(),) if self.woken else ()
 
     def on_start(self, view: View) -> Iterable[Order]:
-        """The pair at 2x."""
-        return open_pair(view, "asgard", "hyperliquid", 2.0)
+        """The small shorts, and the pair at 2x."""
+        for other in self.others:
+            yield Open(other, Side.SHORT, 0.1, 100.0)
+        yield from open_pair(view, "asgard", "hyperliquid", 2.0)
 
     def on_event(self, event: Event, view: View) -> Iterable[Order]:  # noqa: ARG002
         """Nothing."""
@@ -96,10 +113,16 @@ class Busy(Watcher):
 
 
 PENALTY = Penalty("equity", 0.5)
-QUIET_VENUES = (
+QUIET_VENUES: tuple[Asgard, Hyperliquid] = (
     Asgard(open_fee_bps=15.0, gas_usd=2.0, maintenance_margin=0.05, liquidation_penalty=PENALTY),
     Hyperliquid(taker_fee_bps=3.5, maintenance_margin=0.05, liquidation_penalty=PENALTY),
 )
+
+
+def more_venues(count: int) -> tuple[Hyperliquid, ...]:
+    """So many further venues of one kind."""
+    perpetual = QUIET_VENUES[1]
+    return tuple(evolve(perpetual, name=f"perpetual_{number}") for number in range(count))
 
 
 def quiet(rows: int) -> Market:

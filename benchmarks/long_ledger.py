@@ -1,8 +1,8 @@
 """A run with a long ledger, through everything that touches it: `python benchmarks/long_ledger.py [TRANSFERS]`.
 
 Ten million transfers if not given: the main scenario's position on minutes, in which three things settle every row.
-Posting and saving are one process, each further step another, so that the most memory of each is known. Exports take
-a tenth of the rows, for the size of their files.
+The run and its saving are one process, each further step another, so that the most memory of each is known. Exports
+take a tenth of the rows, for the size of their files.
 """
 
 import resource
@@ -61,8 +61,7 @@ def post_and_save(transfers: int, parent: Path) -> None:
     assembly = assemble(Scenario.load(SCENARIO, period), market=market(rows))
     began = perf_counter()
     run = assembly.simulation().run()
-    run.ledger.records()
-    _print("posting", len(run.ledger), perf_counter() - began)
+    _print("run, written out", len(run.ledger), perf_counter() - began)
     summary = summarize(assembly, run)
     began = perf_counter()
     folder = save(assembly, run, summary, parent)

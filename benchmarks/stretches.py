@@ -1,12 +1,12 @@
-"""An open pair on rows in which nothing happens: long quiet stretches, a strategy that is woken, and cost by rows."""
+"""An open pair on rows in which nothing happens: quiet stretches, a strategy that is woken or acts, cost by rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from benchmarks import inputs
 from benchmarks.figures import Figure, medians, milliseconds
-from framework import Market, Run, Simulation, Strategy
+from framework import Market, Run, Simulation, Strategy, Venue
 
 SIZES = (1_000, 10_000, 100_000)
 """Rows of the three markets; the number of events is the same."""
@@ -25,7 +25,7 @@ def stretches(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # n
         name=f"woken after each of {most:,} rows",
         value=most / woken[str(most)],
         unit="rows/s",
-        target=100_000,
+        target=180_000,
         at_least=True,
         words=f"{woken[str(most)] / quiet[str(most)]:.0f}x of the quiet run",
     )
@@ -36,13 +36,31 @@ def stretches(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # n
         target=5_000_000,
         at_least=True,
     )
-    yield Figure(name=f"an order after each of {few:,} rows", value=few / busy, unit="rows/s")
+    yield Figure(
+        name=f"an order after each of {few:,} rows", value=few / busy, unit="rows/s", target=12_000, at_least=True
+    )
     for fewer, rows in pairwise(sizes):
         times = quiet[str(rows)] / quiet[str(fewer)]
         words = f"{milliseconds(quiet[str(fewer)])} to {milliseconds(quiet[str(rows)])}"
         yield Figure(name=f"cost of {rows:,} rows / {fewer:,}", value=times, target=rows / fewer, words=words)
 
 
-def _run(market: Market, strategy: Strategy) -> Callable[[], Run]:
+def venues(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: ARG001
+    """An act at one venue while positions are held at others, which it does not touch."""
+    table = inputs.quiet(20 if tiny else 500)
+    actions = {}
+    for held in (2, 50):
+        others = inputs.more_venues(held - 2)
+        names = tuple(venue.name for venue in others)
+        actions[f"{held} busy"] = _run(table, inputs.Busy(True, names), others)
+        actions[f"{held} idle"] = _run(table, inputs.Watcher(False, names), others)
+    found = medians(1 if tiny else 9, actions)
+    few, many = (max(found[f"{held} busy"] - found[f"{held} idle"], 1e-9) / len(table) for held in (2, 50))
+    words = f"{milliseconds(few)}, then {milliseconds(many)}"
+    yield Figure(name="an act with 50 venues held / with two", value=many / few, target=2.0, words=words)
+
+
+def _run(market: Market, strategy: Strategy, others: Sequence[Venue] = ()) -> Callable[[], Run]:
     """A run on a market, to be started any number of times."""
-    return lambda: Simulation(market=market, venues=inputs.QUIET_VENUES, strategy=strategy, capital_usd=10_000.0).run()
+    all_of_them = (*inputs.QUIET_VENUES, *others)
+    return lambda: Simulation(market=market, venues=all_of_them, strategy=strategy, capital_usd=20_000.0).run()

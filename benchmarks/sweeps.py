@@ -2,11 +2,12 @@
 
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from time import perf_counter, process_time
 
 from benchmarks import inputs
-from benchmarks.figures import Figure, children_time
+from benchmarks.figures import Figure, children_time, medians
 from framework.sweep import Sweep, sweep
 
 GRIDS = (
@@ -44,6 +45,22 @@ def sweeps(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa
     words = f"{cells:,} runs of {24 * days:,} rows: {clock}; by processor time {idle:.2f} x"
     name = "sweep, two processes / one"
     yield Figure(name=name, value=seconds[1] / seconds[2], target=1.9, at_least=True, words=words)
+
+
+def cells(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: ARG001
+    """A whole sweep of daily runs in one process, by cell."""
+    grids = FEW if tiny else (GRIDS[0], GRIDS[1])
+    with tempfile.TemporaryDirectory() as parent:
+        places = (Path(parent) / str(number) for number in count())
+
+        def swept() -> None:
+            assert not sweep(Sweep.of(inputs.DAILY, grids), next(places), jobs=1).failed
+
+        swept()
+        seconds = medians(1 if tiny else 5, {"": swept})[""]
+    number = 2 if tiny else 100
+    words = f"{number} cells, {seconds:.2f} s"
+    yield Figure(name="a daily cell of a sweep", value=seconds / number * 1e3, unit="ms", target=2.0, words=words)
 
 
 def _worked() -> tuple[float, float]:

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks.books import books
 from benchmarks.cold import cold
 from benchmarks.figures import Figure
 from benchmarks.full_study import full_study
 from benchmarks.loops import daily, hourly
-from benchmarks.memory import memory
-from benchmarks.stretches import stretches
-from benchmarks.sweeps import sweeps
+from benchmarks.memory import memory, saving
+from benchmarks.stretches import stretches, venues
+from benchmarks.sweeps import cells, sweeps
 
 
 class Benchmark(Protocol):
@@ -21,6 +22,7 @@ class Benchmark(Protocol):
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
-    each.__name__: each for each in (daily, hourly, stretches, memory, full_study, sweeps, cold)
+    each.__name__: each
+    for each in (daily, hourly, stretches, venues, books, memory, saving, full_study, cells, sweeps, cold)
 }
 """All of them by name, in the order of the table."""

@@ -49,7 +49,7 @@ class Account:
         if not ACCOUNT_NAME.fullmatch(self.name):
             raise LedgerError(
                 f"account name {self.name!r} is not one of {', '.join(ROOTS)} followed by capitalised parts, "
-                "such as Assets:Hyperliquid:Margin"
+                "such as Assets:MyVenue:Margin"
             )
         root = self.name.partition(":")[0]
         object.__setattr__(self, "sign", ROOTS[root])

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from attrs import fields
+from attrs import fields, frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
@@ -161,6 +161,8 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
             "chart": run.ledger.chart(),
             "balances": list(run.ledger.balances().values()),
         },
+        "owners": run.owners,
+        "streams": _streams(run),
         "counts": {"rows": len(run.market), "events": len(run.events), "transfers": len(run.ledger)},
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
         "versions": {"carrybook": version("carrybook"), "python": platform.python_version()}
@@ -169,6 +171,24 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
     (folder / "manifest.json").write_text(_json(manifest))
     for path in folder.iterdir():
         _sync(path)
+
+
+def _streams(run: Run) -> list[dict[str, object]]:
+    """What was declared to accrue: the names and codes of each stream, its basis and its share."""
+    codes = {account: code for code, account in enumerate(run.ledger.accounts)}
+    return [
+        {
+            "venue": each.venue,
+            "event": each.event.__name__,
+            "kind": each.kind,
+            "debit": codes[each.debit],
+            "credit": codes[each.credit],
+            "asset": each.asset,
+            "basis": each.basis,
+            "share": each.share,
+        }
+        for each in run.events.settlements.of
+    ]
 
 
 def _check_same(draft: Path, target: Path) -> None:
@@ -224,7 +244,7 @@ def _sync(path: Path) -> None:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, indent=1) + "\n"
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def _parquet(path: Path, tables: Iterable[pa.Table]) -> None:
@@ -442,6 +462,20 @@ def _sums(codes: NDArray[np.uint16], amounts: NDArray[np.int64], count: int) -> 
     return [int(total) for total in totals]
 
 
+@frozen(kw_only=True)
+class StreamLine:
+    """A stream as a folder's manifest has it: `debit` and `credit` are codes of accounts, `asset` is what it is on."""
+
+    venue: str
+    event: str
+    kind: str
+    debit: int
+    credit: int
+    asset: str
+    basis: str
+    share: float
+
+
 class Folder:
     """The folder of a finished run, or a directory with one run in it; raises `RunError` for one that is not."""
 
@@ -468,6 +502,22 @@ class Folder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, CarrybookError) as error:
             words = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             raise RunError(f"{path}: not a finished run ({words}); expected a folder with manifest.json") from None
+
+    @cached_property
+    def owners(self) -> tuple[str, ...]:
+        """The venue of each account of the chart; raises `RunError` for a manifest that does not say it."""
+        owners = self.manifest.get("owners")
+        if not isinstance(owners, list) or len(owners) != len(self.accounts):
+            raise RunError(f"{self.path / 'manifest.json'}: no owners of the accounts; expected one for each")
+        return tuple(owners)
+
+    @cached_property
+    def streams(self) -> tuple[StreamLine, ...]:
+        """What was declared to accrue in the run; raises `RunError` for a manifest that does not say it."""
+        try:
+            return tuple(StreamLine(**each) for each in self.manifest["streams"])
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{self.path / 'manifest.json'}: no readable streams ({error}); expected them") from None
 
     @cached_property
     def scenario(self) -> Scenario:

@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from attrs import frozen
+from attrs import AttrsInstance, fields_dict, frozen
 
 from framework.books import check_columns
 from framework.classes import find_class
@@ -21,7 +21,7 @@ from framework.source_code import own_modules
 from framework.sources import load_market
 from framework.strategy import Strategy, checked_conditions
 from framework.structuring import structure
-from framework.venue import Venue
+from framework.venue import Dated, Venue
 
 Part = TypeVar("Part")
 
@@ -76,7 +76,7 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     rulebook = _build(scenario.rulebook, "rulebook", Rulebook, "venues") if scenario.rulebook else None  # type: ignore[type-abstract]
     venues = tuple(_venue(name, table, strategy, rulebook) for name, table in scenario.venues.items())
     if not venues:
-        raise ScenarioError("venues: none; expected at least one table such as [venues.hyperliquid]")
+        raise ScenarioError("venues: none; expected at least one table such as [venues.NAME]")
     if scenario.fees:
         issuer = {"class": "issuer", **scenario.fees}
         venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)
@@ -84,6 +84,7 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     with mistakes_told(venues, market):
         check_columns(venues, market)
         for venue in venues:
+            _check_dates(venue, market)
             venue.check(market)
     return Assembly(scenario, market, strategy, venues, rulebook)
 
@@ -118,6 +119,17 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
         under = merged.get(key)
         merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _check_dates(venue: Venue, market: Market) -> None:
+    """Refuse a rule whose first date is later than the market's beginning."""
+    for name in fields_dict(cast("type[AttrsInstance]", type(venue))):
+        rule = getattr(venue, name)
+        if isinstance(rule, Dated):
+            try:
+                rule.at(int(market.open_ns[0]))
+            except ScenarioError as error:
+                raise ScenarioError(f"venues.{venue.name}.{name}: {error}") from None
 
 
 def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:

@@ -1,19 +1,21 @@
 """The audit: checks of a run's folder as plain functions in a tuple; findings are collected, each names its place.
 
 The first checks need the folder alone and read it in batches: files and books, the log against the books, what the run
-says that it is worth. The thorough ones read the market and the scenario as well, and compute again what the venues
-computed, from market rows and balances and by other code. They call no venue: of a venue only its rules are read, the
-values that stand in the scenario, and accounts are found by their names. A venue whose rules are unknown here is left
-to `again_run`, which runs the scenario again from the start.
+says that it is worth. The thorough ones read the market and the scenario as well, and recompute the run from what its
+venues declare: accruals from market rows and balances in exact integers, formulas in exact fractions and as arrays, and
+orders and acts by executing each again on the books as they stood. No venue, account or field is known by its name
+here: a venue of a user's own is audited like those that come with the project.
 """
 
 import hashlib
 import json
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from fractions import Fraction
 from functools import cached_property, partial
-from itertools import islice, pairwise, zip_longest
+from itertools import islice, pairwise, product, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,19 +23,39 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from attrs import frozen
+from attrs import fields, frozen
 from numpy.typing import NDArray
 
 from framework.accounts import Account
-from framework.archive import ROLL_COLUMNS, UNKNOWN, Folder, among, ints, roll_forward, save
+from framework.accrual import Accrual, Computed, column_of
+from framework.archive import EVENT_COLUMNS, ROLL_COLUMNS, UNKNOWN, Folder, among, ints, roll_forward, save
 from framework.assembly import Assembly, assemble
-from framework.clock import midnight_ns
+from framework.books import DEFAULTS, ROLES, Books, Entry, Standing
+from framework.clock import NS_PER_YEAR, Clock, Phase, midnight_ns
 from framework.errors import CarrybookError, RunError
+from framework.events import (
+    Acted,
+    ConditionMet,
+    Ended,
+    Liquidated,
+    MarginCalled,
+    OrderFilled,
+    Rejected,
+    Started,
+    TransferArrived,
+    TransferFailed,
+    TransferSent,
+    Unstaked,
+)
+from framework.formulas import leaves, program
 from framework.ledger import BLOCK, RECORD, Records, links
-from framework.market import Flags, Floats, Ints, Market, Source, utc
-from framework.units import JITOSOL, SOL, USDC, Asset, perpetual
+from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source, utc
+from framework.orders import Order
+from framework.run import Run
+from framework.simulation import Execution
+from framework.units import USDC, Asset
 from framework.valuation import COSTS, FIGURES, Waterfall, Worth, decimal, fees_of, summarize, waterfall_of
-from framework.venue import CASH, IN_TRANSIT, Venue, account_part
+from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, WALLET, Act, Dated, PriceOf, Segment, Venue
 
 
 @frozen
@@ -241,32 +263,19 @@ def _second(at_ns: int) -> str:
 
 Values = NDArray[Any]
 
-SETTLED = {
-    "FundingSettled": {"funding"},
-    "InterestAccrued": {"interest", "lending"},
-    "RewardAccrued": {"staking_reward"},
-    "FeeAccrued": {"reward_fee", "maintenance_fee"},
-}
-"""Events that settle one row of one position -> the kinds of the one transfer that each has."""
-SETTLING = frozenset().union(*SETTLED.values())
-WITHOUT_ENTRY = {"ConditionMet", "MarginCalled", "Ended"}
+WITHOUT_ENTRY = frozenset(each.__name__ for each in (ConditionMet, MarginCalled, Ended, Rejected))
 """Events that move nothing themselves."""
-WITH_ENTRY = {"Started", "OrderFilled", "TransferSent", "TransferArrived", "Unstaked", *SETTLED}
-"""Events that move something; a liquidation may or may not."""
-LEAVES: Mapping[str, set[str]] = {
-    "bridge_fee": {"Fee"},
-    "interest": {"Interest", "DepositInterest"},
-    "staking_reward": {"Staking"},
-    "reward_fee": {"RewardFee", "Staking"},
-    **{
-        kind: {"".join(word.capitalize() for word in kind.split("_"))}
-        for kind in (
-            "funding", "lending", "taker_fee", "open_fee", "gas", "swap_fee", "withdrawal_fee", "rebalance_fee",
-            "maintenance_fee", "liquidation_penalty", "bad_debt",
-        )
-    },
-}  # fmt: skip
-"""Kind of a transfer -> last parts of the accounts of income and expense that it may touch, and must touch one of."""
+WITH_ENTRY = frozenset(
+    each.__name__ for each in (Started, OrderFilled, TransferSent, TransferArrived, TransferFailed, Unstaked)
+)
+"""Events that move something, as settlements do; acts of venues may or may not."""
+ACTS = frozenset((Liquidated.__name__, Acted.__name__))
+"""Acts of venues, unless a venue has an event of its own for them."""
+
+
+def settled_by(folder: Folder) -> frozenset[str]:
+    """The names of the events that settle a row of a stream."""
+    return frozenset(each.event for each in folder.streams)
 
 
 def matched(folder: Folder, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch | None, Records, int]]:
@@ -328,147 +337,293 @@ def bijection(folder: Folder) -> Findings:
             yield Finding(entry(seq), f"is at another instant than its event {records_known['event'][index]}")
         counts = np.bincount(slot, minlength=len(ids))
         kinds = events["kind"]
+        settled = settled_by(folder)
         for wrong, words in (
-            (among(kinds, WITH_ENTRY) & (counts == 0), "has no entry"),
+            (among(kinds, WITH_ENTRY | settled) & (counts == 0), "has no entry"),
             (among(kinds, WITHOUT_ENTRY) & (counts > 0), "has an entry and moves nothing"),
-            (among(kinds, SETTLED) & (counts > 1), "has more than one transfer"),
+            (among(kinds, settled) & (counts > 1), "has more than one transfer"),
         ):
             for index in np.flatnonzero(wrong).tolist():
                 yield Finding(f"event {ids[index]}", f"{kinds[index].as_py()} {words}")
 
 
 def kinds(folder: Folder) -> Findings:
-    """Transfers of a kind touch the accounts of income and expense of that kind, and only they do."""
-    leaves = [_leaf(account.name) for account in folder.accounts]
-    own = np.array([[leaf in LEAVES.get(kind, ()) for leaf in leaves] for kind in folder.kinds])
-    neutral, needs = np.array([not leaf for leaf in leaves]), np.array([kind in LEAVES for kind in folder.kinds])
-    first = 1
-    for batch in folder.records():
-        known = (batch["debit"] < len(leaves)) & (batch["credit"] < len(leaves)) & (batch["kind"] < len(folder.kinds))
-        kind, debit, credit = (np.where(known, batch[name], 0) for name in ("kind", "debit", "credit"))
-        feeds, takes = own[kind, debit], own[kind, credit]
-        fits = (feeds | neutral[debit]) & (takes | neutral[credit]) & (feeds | takes | ~needs[kind])
-        for index in np.flatnonzero(known & ~fits).tolist():
-            accounts = " from ".join(folder.accounts[code[index]].name for code in (debit, credit))
-            yield Finding(entry(first + index), f"is of kind {folder.kinds[kind[index]]}, which {accounts} cannot be")
-        first += len(batch)
+    """Settlements move what their streams declare, and no other kind of transfer does; each kind keeps to one bucket.
+
+    A transfer of a venue that touches income or expenses is of a kind that goes through accounts of one bucket, and of
+    a stream's kind where it touches the account of a stream.
+    """
+    gains = _gaining(folder)
+    kept: dict[int, set[int]] = defaultdict(set)
+    codes = {kind: code for code, kind in enumerate(folder.kinds)}
+    for stream in folder.streams:
+        for side in (stream.debit, stream.credit):
+            if gains[side]:
+                kept[side].add(codes.get(stream.kind, UNKNOWN))
+    used: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    places: dict[tuple[str, int, str], list[int]] = defaultdict(list)
+    for events, records, first in matched(folder, ("event", "kind", "venue")):
+        if events is None:
+            continue
+        slot, known = _slots(events, records)
+        settled = among(events["kind"], settled_by(folder))[slot] & known
+        strange = settled & (_stream_of(folder, events, slot, records) < 0)
+        for account, allowed in kept.items():
+            touches = (records["debit"] == account) | (records["credit"] == account)
+            strange |= touches & ~np.isin(records["kind"], list(allowed))
+        for index in np.flatnonzero(strange & _charted(folder, records)).tolist():
+            yield _not_of_its_kind(folder, records, index, first)
+        profit = np.where(gains[np.minimum(records["debit"], len(gains) - 1)], records["debit"], records["credit"])
+        ordered = ~settled & known & ~strange & _charted(folder, records)
+        ordered &= gains[np.minimum(profit, len(gains) - 1)]
+        venues = (
+            events["venue"].dictionary_encode() if not pa.types.is_dictionary(events["venue"].type) else events["venue"]
+        )
+        of_venue = ints(venues.indices)[slot]
+        for venue, kind, account in {
+            *zip(of_venue[ordered].tolist(), records["kind"][ordered].tolist(), profit[ordered].tolist(), strict=True)
+        }:
+            mine = np.flatnonzero(ordered & (of_venue == venue) & (records["kind"] == kind) & (profit == account))
+            name = venues.dictionary[venue].as_py() if venue >= 0 else ""
+            bucket = str(folder.accounts[account].bucket)
+            used[name, kind][bucket] += len(mine)
+            places[name, kind, bucket] += (first + mine[:KEPT]).tolist()
+    for (venue, kind), buckets in used.items():
+        for bucket, _ in buckets.most_common()[1:]:
+            for seq in places[venue, kind, bucket]:
+                words = f"is of kind {folder.kinds[kind]}, which {venue or 'the wallet'} otherwise books under"
+                yield Finding(entry(seq), f"{words} {buckets.most_common(1)[0][0]}, and not {bucket}")
 
 
-def _leaf(name: str) -> str:
-    """Last part of an account of income or expense; nothing for others."""
-    return name.rpartition(":")[2] if name.startswith(("Income:", "Expenses:")) else ""
+def _gaining(folder: Folder) -> Flags:
+    """Which accounts of the chart are income or expenses."""
+    return np.array([each.name.startswith(("Income:", "Expenses:")) for each in folder.accounts], dtype=bool)
+
+
+def _charted(folder: Folder, records: Records) -> Flags:
+    """The transfers whose accounts and kind the chart has; `transfers` finds the others."""
+    count = len(folder.accounts)
+    known: Flags = (records["debit"] < count) & (records["credit"] < count) & (records["kind"] < len(folder.kinds))
+    return known
+
+
+def _not_of_its_kind(folder: Folder, records: Records, index: int, first: int) -> Finding:
+    accounts = " from ".join(folder.accounts[int(records[side][index])].name for side in ("debit", "credit"))
+    kind = folder.kinds[int(records["kind"][index])]
+    return Finding(entry(first + index), f"is of kind {kind}, which {accounts} cannot be")
+
+
+def _slots(events: pa.RecordBatch, records: Records) -> tuple[Ints, Flags]:
+    """The place of each transfer's event among these events, and whether it is there."""
+    ids = events["event"].to_numpy()
+    slot = np.minimum(np.searchsorted(ids, records["event"]), len(ids) - 1)
+    return slot, ids[slot] == records["event"]
+
+
+def _stream_of(folder: Folder, events: pa.RecordBatch, slot: Ints, records: Records) -> Ints:
+    """The place of the stream that each transfer settles, by venue, event, kind and accounts; -1 for none."""
+    found = np.full(len(records), -1, dtype=np.int64)
+    codes = {kind: code for code, kind in enumerate(folder.kinds)}
+    for place, each in enumerate(folder.streams):
+        of_event = among(events["kind"], (each.event,)) & among(events["venue"], (each.venue,))
+        there = (records["debit"] == each.debit) & (records["credit"] == each.credit)
+        back = (records["debit"] == each.credit) & (records["credit"] == each.debit)
+        mine = of_event[slot] & (there | back) & (records["kind"] == codes.get(each.kind, UNKNOWN))
+        found[mine & (found < 0)] = place
+    return found
 
 
 def settlements(folder: Folder) -> Findings:
-    """A settlement's transfer has its event's amount and kind, and is rate x size x price but for the rounding."""
-    names = ("event", "kind", "rate", "price", "size", "amount", "asset")
+    """A settlement's transfer has its event's amount, and is what rate, size and price make but for the rounding.
+
+    The basis of the declared stream says whether the price counts, and the sign of its share which way it runs.
+    """
+    names = ("event", "kind", "venue", "rate", "price", "size", "amount", "asset")
+    streams, scales = folder.streams, {asset.code: asset.scale for asset in folder.assets}
     for events, records, first in matched(folder, names):
         if events is None:
             continue
-        at = np.flatnonzero(among(events["kind"], SETTLED))
-        ids = events["event"].to_numpy()[at]
-        slot = np.searchsorted(records["event"], ids)
-        there = (slot < len(records)) & (records["event"][np.minimum(slot, len(records) - 1)] == ids)
-        at, slot = at[there], slot[there]
-        posted = records[slot]
-        for kind, transfer_kinds in SETTLED.items():
-            allowed = [code for code, name in enumerate(folder.kinds) if name in transfer_kinds]
-            wrong = among(events["kind"], (kind,))[at] & ~np.isin(posted["kind"], allowed)
-            for index in np.flatnonzero(wrong).tolist():
-                yield Finding(entry(first + int(slot[index])), f"is the entry of a {kind} and of another kind")
-        amounts = events["amount"].to_numpy(zero_copy_only=False)[at]
-        for index in np.flatnonzero(np.abs(amounts) != posted["amount"]).tolist():
-            words = f"moves {posted['amount'][index]}, its event {posted['event'][index]} says {amounts[index]:.0f}"
-            yield Finding(entry(first + int(slot[index])), words)
-        exact = _exact(events, folder.assets)[at] * _scales(folder.assets, posted)
-        off = np.abs(np.abs(amounts) - exact) > 1.0 + 1e-9 * np.abs(exact)
-        for index in np.flatnonzero(off).tolist():
-            words = f"moves {amounts[index]:.0f}; rate x size x price are {exact[index]:.3f} atomic units"
-            yield Finding(entry(first + int(slot[index])), words)
-
-
-def _exact(events: pa.RecordBatch, assets: Sequence[Asset]) -> Values:
-    """|rate x size x price| of each event, in whole units of what is paid; of those that settle nothing, anything."""
-    rate, price, size = (events[name].to_numpy(zero_copy_only=False) for name in ("rate", "price", "size"))
-    scales = sum((among(events["asset"], (asset.code,)) * float(asset.scale) for asset in assets), np.zeros(len(size)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exact: Values = np.abs(
-            rate * (size / scales) * np.where(among(events["kind"], ("FundingSettled",)), price, 1.0)
+        slot, known = _slots(events, records)
+        of = np.where(known, _stream_of(folder, events, slot, records), -1)
+        rate, price, size, said = (
+            events[name].to_numpy(zero_copy_only=False) for name in ("rate", "price", "size", "amount")
         )
-    return exact
+        for place in np.unique(of[of >= 0]).tolist():
+            each, mine = streams[place], np.flatnonzero(of == place)
+            events_of = slot[mine]
+            moved = np.where(records["debit"][mine] == each.debit, 1.0, -1.0) * records["amount"][mine]
+            told = said[events_of] * (-1.0 if folder.accounts[each.debit].name.startswith("Expenses:") else 1.0)
+            for index in np.flatnonzero(told != moved).tolist():
+                number = records["event"][mine[index]]
+                words = f"moves {moved[index]:.0f}, its event {number} says {told[index]:.0f}"
+                yield Finding(entry(first + int(mine[index])), words)
+            paid = folder.accounts[each.debit].asset
+            unit = 1.0 if each.basis in ("compounding", "simple") else paid.scale / scales.get(each.asset, paid.scale)
+            exact = rate[events_of] * size[events_of] * unit * (-1.0 if each.share < 0 else 1.0)
+            if each.basis == "payment":
+                exact = exact * price[events_of]
+            off = ~(np.abs(told - exact) <= 1.0 + 1e-9 * np.abs(exact))
+            for index in np.flatnonzero(off).tolist():
+                made = "rate x size x price" if each.basis == "payment" else "rate x size"
+                words = f"moves {told[index]:.0f}; {made} are {exact[index]:.3f} atomic units"
+                yield Finding(entry(first + int(mine[index])), words)
 
 
-def _scales(assets: Sequence[Asset], posted: Records) -> Values:
-    table = np.array([asset.scale for asset in assets], dtype=np.float64)
-    scales: Values = table[np.minimum(posted["asset"], len(table) - 1)]
-    return scales
+FILLS = frozenset(
+    each.__name__ for each in (OrderFilled, TransferSent, TransferArrived, TransferFailed, Liquidated, Acted)
+)
+"""Events that say what their entry cost and moved."""
+FILL_COLUMNS = ("event", "kind", "order", "amount", "fee", "size", "penalty", "bad_debt")
+PASSAGES = ("deposit", "withdrawal")
+"""Orders that are money on its way, as `TransferSent` and `TransferArrived` are: their fee is the passage's."""
 
 
 def fills(folder: Folder) -> Findings:
-    """What an order or a liquidation says that it cost, moved and took is what its entry moved."""
-    codes = {kind: code for code, kind in enumerate(folder.kinds)}
-    charged = np.array([_leaf(each.name) not in {"", "LiquidationPenalty"} for each in folder.accounts])
-    charged &= np.array([each.name.startswith("Expenses:") for each in folder.accounts])
-    usdc = np.array([account.asset == USDC for account in folder.accounts])
-    told = ["OrderFilled", "TransferSent", "TransferArrived", "Liquidated"]
-    names = ("event", "kind", "order", "amount", "fee", "size", "penalty", "bad_debt")
-    for events, records, first in matched(folder, names):
+    """What an order, a transfer or an act says that it cost, moved and took is what its entry moved.
+
+    Fees, penalties and bad debts are what goes through accounts of those buckets.
+    """
+    for events, records, first in matched(folder, FILL_COLUMNS):
         if events is None:
             continue
-        for index in np.flatnonzero(among(events["kind"], told)).tolist():
-            event = {name: events[name][index].as_py() for name in names}
+        for index in np.flatnonzero(among(events["kind"], FILLS)).tolist():
+            event = {name: events[name][index].as_py() for name in FILL_COLUMNS}
             low, high = np.searchsorted(records["event"], (event["event"], event["event"] + 1))
             mine = records[low:high]
-            mine = mine[(mine["debit"] < len(usdc)) & (mine["credit"] < len(usdc))]
-            for name, moved in _moved(event, mine, charged, usdc, codes):
-                if moved != abs(event[name]):
+            mine = mine[_charted(folder, mine)]
+            for name, moved in _moved(folder, event, mine):
+                if event[name] is not None and moved != abs(event[name]):
                     words = f"its {name} is {moved}, its event {event['event']} says {event[name]}"
                     yield Finding(entry(first + int(low)), words.replace("_", " "))
 
 
-def _moved(
-    event: Mapping[str, object], mine: Records, charged: Values, usdc: Values, codes: Mapping[str, int]
-) -> Iterator[tuple[str, int]]:
+def _moved(folder: Folder, event: Mapping[str, object], mine: Records) -> Iterator[tuple[str, int]]:
     """Fees, losses, and amount and size where they are what transfers move, of one entry, by their names."""
-
-    def total(kind: str) -> int:
-        return int(mine["amount"][(mine["kind"] == codes.get(kind, -1)) & usdc[mine["debit"]]].sum())
-
-    if event["kind"] == "Liquidated":
-        yield "penalty", total("liquidation_penalty")
-        yield "bad_debt", total("bad_debt")
-        yield "fee", total("taker_fee")
+    lines = [
+        (folder.accounts[debit], folder.accounts[credit], amount, folder.kinds[kind])
+        for _, _, amount, kind, debit, credit, _ in mine.tolist()
+    ]
+    through = [(debit, amount) for debit, credit, amount, _ in lines if IN_TRANSIT.name in (debit.name, credit.name)]
+    if "Transfer" in str(event["kind"]) or event["order"] in PASSAGES:
+        yield "fee", sum(amount for debit, _, amount, _ in lines if debit.name == BRIDGE_FEE.name)
+        if through:
+            yield "amount", abs(sum(amount if debit.name == IN_TRANSIT.name else -amount for debit, amount in through))
+        elif event["order"]:
+            yield "amount", sum(amount for _, _, amount, kind in lines if kind == event["order"])
         return
-    paid = charged[mine["debit"]]
-    if usdc[mine["debit"][paid]].all():
-        yield "fee", int(mine["amount"][paid].sum())
-    kind = {
-        "open": "trade",
-        "close": "trade",
-        "resize": "trade",
-        "deposit": "deposit",
-        "withdrawal": "withdrawal",
-        "penalty": "liquidation_penalty",
-    }.get(str(event["order"]), "" if event["kind"] == "OrderFilled" else "transfer")
-    if kind:
-        yield "amount", total(kind)
-    traded = [codes.get(name, -1) for name in ("trade", "transfer")]
-    pieces = mine["amount"][np.isin(mine["kind"], traded) & ~usdc[mine["debit"]]]
-    if event["kind"] == "OrderFilled" and len(pieces) == 1:
-        yield "size", int(pieces[0])
+    paid = [(debit.asset, amount) for debit, _, amount, _ in lines if debit.bucket == "fees"]
+    if all(asset == USDC for asset, _ in paid):
+        yield "fee", sum(amount for _, amount in paid)
+    penalty = sum(amount for debit, _, amount, _ in lines if debit.bucket == "liquidation_penalty")
+    if event["kind"] == Liquidated.__name__:
+        yield "penalty", penalty
+        yield "bad_debt", sum(amount for _, credit, amount, _ in lines if credit.bucket == "bad_debt")
+        return
+    if event["order"] == "penalty":
+        yield "amount", penalty
+        return
+    money = [amount for debit, _, amount, kind in lines if kind == "trade" and debit.asset == USDC]
+    if money:
+        yield "amount", sum(money)
+    pieces = [amount for debit, _, amount, kind in lines if kind in ("trade", "transfer") and debit.asset != USDC]
+    if len(pieces) == 1:
+        yield "size", pieces[0]
 
 
 def transit(folder: Folder) -> Findings:
-    """What is in transit at the end is what was sent and has not arrived."""
+    """What is in transit at the end is what was sent and has neither arrived nor returned."""
     sent: dict[int, int] = {}
-    for event in folder.events(("TransferSent", "TransferArrived"), ("event", "kind", "cause", "amount")):
-        if event["kind"] == "TransferSent":
+    names = [each.__name__ for each in (TransferSent, TransferArrived, TransferFailed)]
+    for event in folder.events(names, ("event", "kind", "cause", "amount")):
+        if event["kind"] == TransferSent.__name__:
             sent[event["event"]] = event["amount"]
         elif sent.pop(event["cause"], None) is None:
             yield Finding(f"event {event['event']}", "has arrived and was never sent")
     for account, balance in zip(folder.accounts, folder.manifest["ledger"]["balances"], strict=False):
-        if account.name == "Assets:Bridge:InTransit" and balance != sum(sent.values()):
+        if account.name == IN_TRANSIT.name and balance != sum(sent.values()):
             yield Finding(f"account {account.name}", f"holds {balance}; {sum(sent.values())} have not arrived")
+
+
+def end(folder: Folder) -> Findings:
+    """The curve is the sum of its parts, and its end, the balances and the waterfall come to the same final equity.
+
+    The curve ends before the orders that the end of the run provoked, so its last row is compared with the balances
+    before these: cash and money in transit as they are, and each venue's equity at the last close, every account at its
+    price, mark or oracle price. A venue may value otherwise, such as at cost. Then the last equity of all, plus what
+    those orders gained and lost apart from that venue's trades, has to be the final equity: a position that is left
+    open at cost does not pass.
+    """
+    curve = folder.table("equity")
+    owners = dict.fromkeys(owner for owner in folder.owners if owner)
+    names = ("cash_usd", "transit_usd", *(f"{each}_equity_usd" for each in owners))
+    parts = {name: curve[name].to_numpy() for name in names}
+    whole = curve["equity_usd"].to_numpy()
+    total = sum(parts.values(), np.zeros(len(whole)))
+    for row in np.flatnonzero(~(np.abs(whole - total) <= 1e-9 + 1e-12 * np.abs(total)))[:1].tolist():
+        yield Finding(f"equity.parquet, row {row + 1}", f"equity_usd is {whole[row]}; its parts sum to {total[row]}")
+    ended = next((int(each["event"]) for each in folder.events((Ended.__name__,), ("event",))), None)
+    before = folder.book.worth(batch if ended is None else batch[batch["event"] < ended] for batch in _known(folder))
+    after = worth_of(folder)
+    final, steps = after.equity(), waterfall_of(after, folder.capital)
+    buckets = (amount for name, amount in steps.steps() if name not in ("unexplained", "result"))
+    summed = sum(buckets, USDC.decimal(folder.capital))
+    if decimal(final) != summed:
+        yield Finding("the final equity", f"capital and buckets come to {summed}; the balances to {decimal(final)}")
+    for name, account in (("cash_usd", CASH), ("transit_usd", IN_TRANSIT)):
+        held = sum(atoms for each, atoms in before.balances.items() if each.name == account.name)
+        last = float(parts[name][-1])
+        if not _about(last, USDC.units(held)):
+            yield Finding("the end of the curve", f"{name} is {last}; the books have {USDC.decimal(held)}")
+    expected, otherwise = float(decimal(before.equity())), set()
+    for owner in owners:
+        last = float(parts[f"{owner}_equity_usd"][-1])
+        at_price, *others = _worths(folder, owner, before)
+        found = next((each for each in (at_price, *others) if _about(last, each)), None)
+        if found is None:
+            otherwise.add(owner)
+        else:
+            expected += found - at_price
+    gained = 0
+    for account, owner in zip(folder.accounts, folder.owners, strict=True):
+        if (
+            account.bucket is not None
+            and not account.owned
+            and (account.bucket != "execution" or owner not in otherwise)
+        ):
+            gained -= after.through[account] - before.through[account]
+    if otherwise:
+        shift = expected - float(decimal(before.equity()))
+        expected = float(decimal(final - gained)) + shift
+    last = float(whole[-1])
+    if not _about(last, expected):
+        words = f"the curve ends at {last:.6f}, and what the end of the run did gained {float(decimal(gained)):.6f}"
+        yield Finding("the end of the curve", f"{words}; the final equity of the books is {float(decimal(final)):.6f}")
+
+
+def _about(first: float, second: float) -> bool:
+    """Whether two sums in USD are the same but for the rounding of the trades of a moment."""
+    return abs(first - second) <= 1e-5 + 1e-12 * abs(second)
+
+
+def _worths(folder: Folder, owner: str, worth: Worth) -> Iterator[float]:
+    """What a venue's accounts may be worth at the last close, USD: at their prices, then at their marks or oracles."""
+    money, choices = 0.0, []
+    for account, of in zip(folder.accounts, folder.owners, strict=True):
+        if of != owner or not account.owned or not worth.balances[account]:
+            continue
+        if account.asset == USDC:
+            money += USDC.units(worth.balances[account])
+            continue
+        names = dict.fromkeys(folder.market.price_column(account.asset, "close", role) for role in ALL_ROLES)
+        units = account.asset.units(worth.balances[account])
+        choices.append([units * folder.market[name][-1].item() for name in names])
+    for chosen in islice(product(*choices), MOST_CHOICES):
+        yield money + sum(chosen)
+
+
+ALL_ROLES: tuple[Role, ...] = ("price", "mark", "oracle")
+MOST_CHOICES = 1000
+"""Ways of valuing a venue's accounts that are tried."""
 
 
 # What a run says that it is worth, again from the folder.
@@ -499,7 +654,7 @@ def summary(folder: Folder) -> Findings:
         "capital_usd": float(capital),
         "final_equity_usd": float(equity),
         "return_pct": float((equity / capital - 1) * 100),
-        "bridge_usd": float(fees_of(worth)["Expenses:Bridge:Fee"]),
+        "bridge_usd": float(fees_of(worth)[BRIDGE_FEE.name]),
         "transfers": folder.manifest["counts"]["transfers"],
         "events": folder.manifest["counts"]["events"],
         "rows": folder.manifest["counts"]["rows"],
@@ -515,16 +670,21 @@ def _said(steps: Waterfall, name: str) -> float:
     return float(-amount if name in COSTS else amount)
 
 
-# What the thorough checks compute from: balances row by row, and from them positions and prices.
+# What the thorough checks compute from: the ledger laid on the rows of the market, and what the venues declare.
 
 
 class History:
-    """The transfers of a folder, laid on the rows of a market. Arrays have shape (rows,), amounts in atomic units."""
+    """The transfers of a folder, laid on the rows of a market. Arrays have shape (rows,), amounts in atomic units.
 
-    def __init__(self, folder: Folder) -> None:
+    Accounts are codes of the folder's chart; those that venues declare are found there by name and asset.
+    """
+
+    def __init__(self, folder: Folder, assembly: Assembly) -> None:
         self.folder = folder
-        self._accounts = {(account.name, account.asset.code): account for account in folder.accounts}
-        self._codes = {account: code for code, account in enumerate(folder.accounts)}
+        self.assembly = assembly
+        self._codes = {(each.name, each.asset.code): code for code, each in enumerate(folder.accounts)}
+        self._paths: dict[tuple[int, str], Ints] = {}
+        self._exact: dict[int, Exact] = {}
 
     @cached_property
     def market(self) -> Market:
@@ -537,232 +697,412 @@ class History:
         return np.concatenate([np.empty(0, dtype=RECORD), *self.folder.records()])
 
     @cached_property
-    def settling(self) -> Flags:
-        """Which transfers are the only one of an event that settles a row."""
-        codes = [code for code, kind in enumerate(self.folder.kinds) if kind in SETTLING]
-        return np.isin(self.records["kind"], codes)
-
-    @cached_property
     def rows(self) -> Ints:
         """The row in which each transfer falls: the first that closes at its instant or later."""
-        return self.market.at_ns.searchsorted(self.records["at_ns"])
+        rows: Ints = self.market.at_ns.searchsorted(self.records["at_ns"])
+        return rows
 
-    def account(self, name: str, asset: str) -> Account | None:
-        """An account by its name, None where the run has none."""
-        return self._accounts.get((name, asset))
-
-    def before(self, account: Account | None) -> Ints:
-        """The balance before each row settles: what was done at the close of a row counts from the next on."""
+    @cached_property
+    def _from(self) -> Ints:
+        """The first row that each transfer counts for: what was done at a close counts from the next row on."""
         length = len(self.market)
-        gains = np.zeros(length + 1, dtype=np.int64)
-        if account is not None:
-            late = (self.records["at_ns"] == self.market.at_ns[np.minimum(self.rows, length - 1)]).astype(np.int64)
-            self._add(gains, account, np.minimum(self.rows + late, length), np.ones(len(self.records), dtype=bool))
-        return gains.cumsum()[:length]
+        late = self.records["at_ns"] == self.market.at_ns[np.minimum(self.rows, length - 1)]
+        first: Ints = np.minimum(self.rows + late, length)
+        return first
 
-    def after(self, account: Account | None) -> Ints:
+    @cached_property
+    def log(self) -> Mapping[str, Values]:
+        """Id, kind and venue of every event."""
+        table = self.folder.table("events", ("event", "kind", "venue"))
+        return {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+
+    @cached_property
+    def groups(self) -> tuple["Group", ...]:
+        """The declared streams, those together that post alike."""
+        found: dict[object, Group] = {}
+        for venue in self.assembly.venues:
+            for accrual in venue.accruals():
+                debit, credit = self.code(accrual.debit), self.code(accrual.credit)
+                name = accrual.event.__name__
+                key = (venue.name, name, accrual.kind, frozenset((debit, credit)))
+                group = found.setdefault(key, Group(venue, name, accrual.kind, debit, credit, []))
+                group.accruals.append(accrual)
+        return tuple(found.values())
+
+    @cached_property
+    def settling(self) -> Flags:
+        """Which transfers are of an event that settles a row."""
+        names = np.array(sorted({group.event for group in self.groups}), dtype=object)
+        ids = self.log["event"][np.isin(self.log["kind"], names)]
+        slot = np.minimum(np.searchsorted(ids, self.records["event"]), max(len(ids) - 1, 0))
+        return ids[slot] == self.records["event"] if len(ids) else np.zeros(len(self.records), dtype=bool)
+
+    @cached_property
+    def group_of(self) -> Ints:
+        """The place of the group that each transfer settles, -1 for those that settle nothing declared."""
+        found = np.full(len(self.records), -1, dtype=np.int64)
+        ids = self.log["event"]
+        slot = np.minimum(np.searchsorted(ids, self.records["event"]), len(ids) - 1)
+        kinds = {kind: code for code, kind in enumerate(self.folder.kinds)}
+        for place, each in enumerate(self.groups):
+            of_event = (self.log["kind"] == each.event) & (self.log["venue"] == each.venue.name)
+            there = (self.records["debit"] == each.debit) & (self.records["credit"] == each.credit)
+            back = (self.records["debit"] == each.credit) & (self.records["credit"] == each.debit)
+            kind = self.records["kind"] == kinds.get(each.kind, UNKNOWN)
+            found[self.settling & of_event[slot] & (there | back) & kind] = place
+        return found
+
+    def code(self, account: Account) -> int:
+        """The code of a declared account in the folder's chart, -1 where that lacks it."""
+        return self._codes.get((account.name, account.asset.code), -1)
+
+    def before(self, code: int) -> Ints:
+        """The balance before each row settles."""
+        return self._path(code, "before", self._from)
+
+    def after(self, code: int) -> Ints:
         """The balance after each row, with all that was done up to its close, but for what ended the run."""
-        gains = np.zeros(len(self.market) + 1, dtype=np.int64)
-        if account is not None:
-            in_time = self.records["event"] < (self.ended or np.iinfo(np.int64).max)
-            self._add(gains, account, self.rows, in_time)
-        return gains.cumsum()[:-1]
+        return self._path(code, "after", self.rows, self.records["event"] < (self.ended or np.iinfo(np.int64).max))
 
-    def accrued(self, account: Account | None) -> Ints:
+    def accrued(self, code: int) -> Ints:
         """The balance once a row has settled, before anybody acts at its close."""
-        return self.before(account) + self.settled(account)
+        return self._path(code, "accrued", np.where(self.settling, self.rows, self._from))
 
-    def settled(self, account: Account | None, kind: str = "") -> Ints:
-        """What the settlements of each row brought an account, of one kind if that is given; debits less credits."""
+    def _path(self, code: int, name: str, slots: Ints, chosen: Flags | None = None) -> Ints:
+        if (code, name) not in self._paths:
+            gains = np.zeros(len(self.market) + 1, dtype=np.int64)
+            for side, sign in (("debit", 1), ("credit", -1)):
+                mine = self.records[side] == code
+                if chosen is not None:
+                    mine &= chosen
+                np.add.at(gains, np.minimum(slots[mine], len(self.market)), sign * self.records["amount"][mine])
+            self._paths[code, name] = gains.cumsum()[:-1]
+        return self._paths[code, name]
+
+    def posted(self, place: int) -> Ints:
+        """What the settlements of a group moved in each row, from its credit account to its debit account."""
+        mine = self.group_of == place
+        forward = self.records["debit"][mine] == self.groups[place].debit
         gains = np.zeros(len(self.market) + 1, dtype=np.int64)
-        if account is not None:
-            chosen = self.settling
-            if kind:
-                codes = [code for code, name in enumerate(self.folder.kinds) if name == kind]
-                chosen = chosen & np.isin(self.records["kind"], codes)
-            self._add(gains, account, np.minimum(self.rows, len(self.market)), chosen)
+        rows = np.minimum(self.rows[mine], len(self.market))
+        np.add.at(gains, rows, np.where(forward, 1, -1) * self.records["amount"][mine])
         return gains[:-1]
 
-    def settlement(self, account: Account | None, row: int) -> str:
-        """The place of what settled an account in a row: its entry where there is one, and the row."""
-        place = self.market.rows(row, row + 1)
-        if account is None:
-            return place
-        code = self._codes[account]
+    def settlement(self, place: int, row: int) -> str:
+        """Where a group settled a row: its entry where there is one, and the row."""
+        words = self.market.rows(row, row + 1)
         low, high = np.searchsorted(self.rows, (row, row + 1))
-        part = self.records[low:high]
-        mine = ((part["debit"] == code) | (part["credit"] == code)) & self.settling[low:high]
-        return f"{entry(int(low + mine.argmax()) + 1)}, {place}" if mine.any() else place
+        mine = self.group_of[low:high] == place
+        return f"{entry(int(low + mine.argmax()) + 1)}, {words}" if mine.any() else words
 
-    def instant(self, number: int) -> int:
-        """The instant of an event's entry, nanoseconds; of the last entry if it has none."""
-        slot = min(int(np.searchsorted(self.records["event"], number)), len(self.records) - 1)
-        return int(self.records["at_ns"][slot])
+    def anew(self, accrual: Accrual) -> Flags:
+        """The rows before which an entry that settles nothing touched what an accrual is on: its path begins anew.
+
+        What is on an asset begins anew where such an entry moves it between our assets and elsewhere.
+        """
+        touched = np.zeros(len(self.market) + 1, dtype=bool)
+        on = accrual.on
+        codes = [self.code(on)] if isinstance(on, Account) else [
+            code for code, each in enumerate(self.folder.accounts) if each.asset == on and not _is_asset(each)
+        ]  # fmt: skip
+        mine = (np.isin(self.records["debit"], codes) | np.isin(self.records["credit"], codes)) & ~self.settling
+        touched[self._from[mine]] = True
+        return touched[:-1]
+
+    def base(self, accrual: Accrual) -> Ints:
+        """The balance that an accrual is on, as it was left when its path last began anew."""
+        on = accrual.on
+        codes = [self.code(on)] if isinstance(on, Account) else [
+            code for code, each in enumerate(self.folder.accounts) if each.asset == on and _is_asset(each)
+        ]  # fmt: skip
+        before = sum((self.before(code) for code in codes), np.zeros(len(self.market), dtype=np.int64))
+        anew = self.anew(accrual)
+        starts = np.maximum.accumulate(np.where(anew, np.arange(len(anew)), -1))
+        return np.where(starts >= 0, before[np.maximum(starts, 0)], 0)
+
+    def exact(self, accrual: Accrual) -> "Exact":
+        """What an accrual comes to, in exact integers."""
+        if id(accrual) not in self._exact:
+            self._exact[id(accrual)] = Exact.of(accrual, self)
+        return self._exact[id(accrual)]
+
+    @cached_property
+    def computed(self) -> Mapping[int, Computed]:
+        """What accruals that venues work out themselves come to, by the place of their group."""
+        return {
+            place: _computed(group.venue, group.accruals[0], self)
+            for place, group in enumerate(self.groups)
+            if group.accruals[0].compute is not None
+        }
+
+    @cached_property
+    def readings(self) -> Mapping[str, "Reading"]:
+        """The formulas of each venue with their inputs."""
+        return {venue.name: Reading(venue, self) for venue in self.assembly.venues}
+
+    @cached_property
+    def again(self) -> Run:
+        """The scenario, run again; raises `CarrybookError` where it cannot be."""
+        return self.assembly.simulation().run()
 
     def event(self, number: int) -> str:
         """The place of an event: its entry where there is one, and its number."""
         low, high = np.searchsorted(self.records["event"], (number, number + 1)).tolist()
         return f"{entry(low + 1)}, event {number}" if high > low else f"event {number}"
 
-    def held_before(self, number: int) -> dict[Account, int]:
-        """What every account that is not empty held before an event, atomic units."""
-        past = self.records[: int(np.searchsorted(self.records["event"], number))]
-        balances: dict[Account, int] = {}
-        for account, code in self._codes.items():
-            debits, credits_ = (int(past["amount"][past[side] == code].sum()) for side in ("debit", "credit"))
-            if debits != credits_:
-                balances[account] = debits - credits_
-        return balances
-
-    def moved(self, number: int, name: str) -> int:
-        """What an event's entry brought the accounts of this name, atomic units, debits less credits."""
-        low, high = np.searchsorted(self.records["event"], (number, number + 1)).tolist()
-        part = self.records[low:high]
-        codes = [code for account, code in self._codes.items() if account.name == name]
-        debits, credits_ = (int(part["amount"][np.isin(part[side], codes)].sum()) for side in ("debit", "credit"))
-        return debits - credits_
-
-    def acted(self, account: Account | None) -> Flags:
-        """The rows before which an entry that is no settlement has touched an account: there its path begins anew."""
-        length = len(self.market)
-        touched = np.zeros(length + 1, dtype=bool)
-        if account is not None:
-            code = self._codes[account]
-            mine = ((self.records["debit"] == code) | (self.records["credit"] == code)) & ~self.settling
-            late = self.records["at_ns"][mine] == self.market.at_ns[np.minimum(self.rows[mine], length - 1)]
-            touched[np.minimum(self.rows[mine] + late, length)] = True
-        return touched[:length]
-
     @cached_property
     def ended(self) -> int:
         """The id of the event that ended the run, 0 where there is none."""
-        return next((int(event["event"]) for event in self.folder.events(("Ended",), ("event",))), 0)
+        return next((int(event["event"]) for event in self.folder.events((Ended.__name__,), ("event",))), 0)
 
-    def _add(self, gains: Ints, account: Account, slots: Ints, chosen: Flags) -> None:
-        code = self._codes[account]
-        for side, sign in (("debit", 1), ("credit", -1)):
-            mine = (self.records[side] == code) & chosen
-            np.add.at(gains, slots[mine], sign * self.records["amount"][mine])
+
+def _is_asset(account: Account) -> bool:
+    return account.name.startswith("Assets:")
+
+
+@frozen(eq=False)
+class Group:
+    """Declared accruals of a venue whose settlements are alike in event, kind and accounts: as a rule, one."""
+
+    venue: Venue
+    event: str
+    kind: str
+    debit: int
+    credit: int
+    accruals: list[Accrual]
+
+    @property
+    def words(self) -> str:
+        """What it settles, for people."""
+        return f"{self.kind.replace('_', ' ')} at {self.venue.name}"
 
 
 ThoroughCheck = Callable[[Assembly, History], Findings]
 """A thorough check reads the market and the scenario as well."""
 
 
-def worst(posted: Ints, exact: Floats, anew: Flags) -> Floats:
-    """How far the sum of what was posted is from the exact sum, since the path last began anew; atomic units."""
-    off = posted.cumsum() - exact.cumsum()
-    starts = np.maximum.accumulate(np.where(anew, np.arange(len(off)), 0))
-    before = np.concatenate(([0.0], off))[starts]
-    difference: Floats = off - before
-    return difference
+def accounts(assembly: Assembly, history: History) -> Findings:
+    """The accounts of the chart are those that wallet and venues declare, with asset, floor, bucket and venue."""
+    declared = {(each.name, each.asset): (each, "") for each in WALLET}
+    for venue in assembly.venues:
+        declared |= {(each.name, each.asset): (each, venue.name) for each in venue.accounts()}
+    folder = history.folder
+    charted = {(each.name, each.asset): (each, of) for each, of in zip(folder.accounts, folder.owners, strict=True)}
+    for key in dict.fromkeys((*declared, *charted)):
+        name, asset = key
+        if key not in charted or key not in declared:
+            words = "nobody declares" if key in charted else "is declared and the chart lacks"
+            yield Finding(f"account {name}", f"{words} it in {asset.code}")
+            continue
+        (here, owner), (there, venue_name) = charted[key], declared[key]
+        for what, said, expected in (
+            ("floor", here.floor, there.floor),
+            ("bucket", here.bucket, there.bucket),
+            ("venue", owner, venue_name),
+        ):
+            if said != expected:
+                yield Finding(f"account {name}", f"its {what} is {said} in the folder; declared is {expected}")
 
 
-Balances = Callable[[Account | None], Ints]
-"""The balance of an account in each row, atomic units, at the moment of the row that is asked about."""
+# Accruals: every settled amount again, in exact integers.
 
-Prices = Mapping[Asset, Floats]
-"""USD per unit of an asset in each row, shape (rows,)."""
+FIXED = 256
+"""Bits behind the point of the integers in which paths are added up: products of two floats fit whole."""
+ONE = 1 << FIXED
+ROUNDING = 0.5
+"""A path is rounded once per row: what was posted is never further from it than half an atomic unit."""
+
+
+def _fixed(value: float) -> int:
+    top, bottom = value.as_integer_ratio()
+    return (top << FIXED) // bottom
 
 
 @frozen(eq=False)
-class Position:
-    """Arrays of shape (rows,): `size` in coins, `money_usd` owned beside it or owed (< 0), `cost` of a coin in USD."""
+class Exact:
+    """An accrual over all rows, lists of length rows: `path` after each row since it began anew, in 2^-FIXED units.
 
-    asset: Asset
-    """What is held: the coin, or contracts on it."""
-    size: Floats
-    money_usd: Floats
-    cost: Floats
-    """What was paid for a coin on average; not a number in rows without a position."""
+    `before` is the path before each row; of one that compounds, both lie above the rounded `base` that it began with.
+    """
 
+    base: Ints
+    before: list[int]
+    path: list[int]
+    anew: Flags
 
-def at_cost(venue: Venue) -> bool:
-    """Whether a venue values its position at what was paid for it."""
-    return getattr(venue, "valuation", "market") == "cost"
-
-
-def position_of(venue: Venue, history: History, balances: Balances) -> Position | None:
-    """The position at a venue; None for one that keeps neither contracts nor a coin against a loan."""
-    place, coin = account_part(venue.name), str(getattr(venue, "coin", ""))
-
-    def units(name: str, asset: str) -> Floats:
-        account = history.account(name.replace("*", place), asset)
-        return balances(account) / (account.asset.scale if account else 1)
-
-    contracts = history.account(f"Assets:{place}:Position", perpetual(coin).code)
-    coins = history.account(f"Assets:{place}:Collateral", coin)
-    if contracts:
-        size, quote = units("Assets:*:Position", contracts.asset.code), units("Assets:*:Quote", "USDC")
-        money, cost = units("Assets:*:Margin", "USDC") + quote, -quote / np.where(size == 0, np.nan, size)
-        return Position(contracts.asset, size, money, cost)
-    if coins and history.account(f"Liabilities:{place}:Loan", "USDC"):
-        money = units("Liabilities:*:Loan", "USDC") + units("Assets:*:Deposit", "USDC")
-        bought = -units("Equity:*:Trading", coin)
-        cost = units("Equity:*:Trading", "USDC") / np.where(bought == 0, np.nan, bought)
-        return Position(coins.asset, units("Assets:*:Collateral", coin), money, cost)
-    return None
+    @classmethod
+    def of(cls, accrual: Accrual, history: History) -> "Exact":
+        """Add up an accrual from the market's rows and the ledger's balances."""
+        market, base, anew = history.market, history.base(accrual), history.anew(accrual)
+        on = accrual.on if isinstance(accrual.on, Asset) else accrual.on.asset
+        share = Fraction(accrual.share)
+        grows, simple = accrual.basis == "compounding", accrual.basis in ("compounding", "simple")
+        unit = share if simple or on == accrual.debit.asset else share * Fraction(accrual.debit.asset.scale, on.scale)
+        before, path = [], []
+        index, factor, settled = (ONE if grows else 0), Fraction(0), 0
+        for step, atoms, begins in zip(_steps(accrual, market), base.tolist(), anew.tolist(), strict=True):
+            if begins:
+                index, factor = (ONE if grows else 0), (abs(atoms) if simple else atoms) * unit
+                settled = round(factor) << FIXED if grows else 0
+            before.append(factor.numerator * index // factor.denominator - settled)
+            index += index * step >> FIXED if grows else step
+            path.append(factor.numerator * index // factor.denominator - settled)
+        return cls(base, before, path, anew)
 
 
-def market_prices(history: History) -> Prices:
-    """The prices at which rows close."""
-    market = history.market
-    prices = {each: market[market.price_column(each)] for each in history.folder.assets if each != USDC}
-    return {USDC: np.ones(len(market)), **prices}
+def _steps(accrual: Accrual, market: Market) -> list[int]:
+    """The steps of the index of an accrual, one for each row, in 2^-FIXED; of one that compounds, the growth less 1."""
+    name = column_of(market, accrual.rate)
+    if accrual.basis in ("steps", "rises"):
+        levels = [_fixed(each) for each in (market[f"{name}_open"][0].item(), *market[f"{name}_close"].tolist())]
+        steps = [after - before for before, after in pairwise(levels)]
+        return steps if accrual.basis == "steps" else [max(0, each) for each in steps]
+    rates = market[name].tolist()
+    if accrual.basis == "total":
+        return [_fixed(each) for each in rates]
+    if accrual.basis == "payment":
+        prices = market[column_of(market, accrual.price)].tolist() if accrual.price else [1.0] * len(rates)
+        return [_fixed(rate) * _fixed(price) >> FIXED for rate, price in zip(rates, prices, strict=True)]
+    lengths = (market.at_ns + TICK_NS - market.open_ns).tolist()
+    return [_fixed(rate) * length // NS_PER_YEAR for rate, length in zip(rates, lengths, strict=True)]
 
 
-def prices_at(venue: Venue, history: History, balances: Balances) -> Prices:
-    """The prices at which a venue values: those of the market, but at cost what was paid for the position."""
-    prices = market_prices(history)
-    position = position_of(venue, history, balances) if at_cost(venue) else None
-    if position is None:
-        return prices
-    return {**prices, position.asset: np.where(position.size == 0, prices[position.asset], position.cost)}
+def accruals(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001  (as every thorough check)
+    """Each settled amount is what its declared stream makes of market rows and balances, to half an atomic unit."""
+    for index in np.flatnonzero(history.settling & (history.group_of < 0)).tolist():
+        number = int(history.records["event"][index])
+        yield Finding(f"{entry(index + 1)}, event {number}", "settles what no venue declares")
+    for place, group in enumerate(history.groups):
+        posted = history.posted(place)
+        if place in history.computed:
+            made = history.computed[place].amounts
+            for row in np.flatnonzero(posted != made).tolist():
+                words = f"{group.words} is {posted[row]}; the venue makes {made[row]} of the books"
+                yield Finding(history.settlement(place, row), words)
+            continue
+        off, slack = _off(posted, [history.exact(each) for each in group.accruals])
+        outside = ~(np.abs(off) <= slack)
+        first = outside & ~np.concatenate(([False], outside[:-1]))
+        for row in np.flatnonzero(first).tolist():
+            words = f"{group.words} is {off[row]:+.3f} atomic units from what rows and balances make"
+            yield Finding(history.settlement(place, row), f"{words}; posted {posted[row]}")
 
 
-# Settlements, at venues of any class: rate, price and size against rows and books.
+def _off(posted: Ints, parts: Sequence[Exact]) -> tuple[Floats, Floats]:
+    """How far the sum of what was posted is from the exact paths since one of them last began anew, and how far it may.
 
-AS_THEY_STAND = ("FundingSettled", "InterestAccrued")
-"""Settlements whose rate stands in the market, per row or per year; others take a step of a level or a rule's rate."""
+    Beside the rounding, a little for the floats in which the kernel adds up.
+    """
+    off, slack = np.zeros(len(posted)), np.zeros(len(posted))
+    moved, known = 0, [0] * len(parts)
+    rounding = ROUNDING if len(parts) == 1 else 1.0 * len(parts)
+    digits = 1e-15 * len(posted) ** 0.5
+    anew = [each.anew.tolist() for each in parts]
+    for row, amount in enumerate(posted.tolist()):
+        if any(each[row] for each in anew):
+            moved, known = 0, [each.before[row] for each in parts]
+        moved += amount
+        exact = sum(each.path[row] - start for each, start in zip(parts, known, strict=True))
+        off[row] = ((moved << FIXED) - exact) / ONE
+        slack[row] = (
+            rounding + 1e-3 + 1e-12 * abs(exact / ONE) + digits * sum(abs(int(each.base[row])) for each in parts)
+        )
+    return off, slack
+
+
+def _computed(venue: Venue, accrual: Accrual, history: History) -> Computed:
+    """What a venue works out itself, between entries: called again on the books as each run of rows found them."""
+    market, length = history.market, len(history.market)
+    assert accrual.compute is not None
+    cuts = np.unique(history._from[~history.settling])  # noqa: SLF001  (of this module)
+    bounds = [0, *cuts[(cuts > 0) & (cuts < length)].tolist(), length]
+    others = [each for name, each in history.readings.items() if name != venue.name]
+    worth = [(each, each.arrays(("equity",), history.accrued)[0]) for each in others]
+    money = history.before(history.code(CASH)) + history.before(history.code(IN_TRANSIT))
+    parts = []
+    for start, stop in pairwise(bounds):
+        value = np.full(stop - start, money[start] / USDC.scale)
+        holding = [(each, usd) for each, usd in worth if each.holds(history.before)[start]]
+        for _, usd in holding:
+            value += usd[start:stop]
+
+        def balance(account: Account, row: int = start) -> int:
+            return int(history.before(history.code(account))[row])
+
+        parts.append(accrual.compute(Segment(market, start, stop, balance, value, bool(holding))))
+    return Computed(*(np.concatenate([getattr(each, name) for each in parts]) for name in ("amounts", "rate", "size")))
+
+
+# Rates, prices and sizes of settlements against the declared columns and the books.
+
 SETTLEMENT_COLUMNS = (
-    "event", "venue", "kind", "asset", "row", "size", "rate", "rate_source", "rate_source_row", "rate_source_rows",
+    "event", "asset", "row", "size", "rate", "rate_source", "rate_source_row", "rate_source_rows",
     "price", "price_source", "price_source_row",
 )  # fmt: skip
 
 
 def rates(assembly: Assembly, history: History) -> Findings:
-    """Each settlement's rate and price stand in the rows that it names, and funding is on the position in the books."""
-    for batch in history.folder.batches("events", SETTLEMENT_COLUMNS, ("kind",)):
-        settled = batch.filter(pa.array(among(batch["kind"], SETTLED)))
-        if len(settled):
-            ids = settled["event"].to_numpy()
-            for wrong, words in (*_wrong_cells(settled, assembly.market), *_wrong_sizes(settled, assembly, history)):
-                for index in np.flatnonzero(wrong).tolist():
-                    yield Finding(history.event(int(ids[index])), words)
+    """Rate, price, size and sources of each settlement are those of the declared columns and of the books before it."""
+    expected = [
+        [_expected(place, accrual, assembly.market, history) for accrual in group.accruals]
+        for place, group in enumerate(history.groups)
+    ]
+    at = np.flatnonzero(history.group_of >= 0)
+    numbers = history.records["event"][at]
+    for batch in history.folder.batches("events", SETTLEMENT_COLUMNS):
+        ids = batch["event"].to_numpy()
+        low, high = np.searchsorted(numbers, (ids[0], ids[-1] + 1)) if len(ids) else (0, 0)
+        mine = at[low:high]
+        slot = np.searchsorted(ids, history.records["event"][mine])
+        for place in np.unique(history.group_of[mine]).tolist():
+            here = history.group_of[mine] == place
+            events = batch.take(pa.array(slot[here]))
+            row = np.minimum(history.rows[mine[here]], len(history.market) - 1)
+            wrong: dict[str, Flags] = {"row": events["row"].to_numpy() != row}
+            for each in expected[place]:
+                for name, flags in each.wrong(events, row).items():
+                    wrong[name] = wrong[name] & flags if name in wrong and name != "row" else flags
+                wrong["row"] = events["row"].to_numpy() != row
+            for name, flags in wrong.items():
+                for index in np.flatnonzero(flags).tolist():
+                    words = f"its {name} is not what the venue declares and books and market have"
+                    yield Finding(history.event(int(events["event"][index].as_py())), words)
 
 
-def _wrong_cells(events: pa.RecordBatch, market: Market) -> Iterator[tuple[Flags, str]]:
-    """The events whose rate or price is not that of a column of the market with the rows that they name."""
-    row = np.clip(events["row"].to_numpy(), 0, len(market) - 1)
-    as_it_stands = among(events["kind"], AS_THEY_STAND)
-    for name in ("rate", "price"):
-        said, file = events[name].to_numpy(), np.array(events[f"{name}_source"].to_pylist(), dtype=object)
-        named = file != np.array(None)
-        first = ints(events[f"{name}_source_row"])
-        count = ints(events["rate_source_rows"]) if name == "rate" else None
-        found = ~named
-        for column, source in market.sources.items():
-            there = (file == _files(source, row)) & (first == source.first_row[row])
-            if count is not None:
-                there &= count == source.rows[row]
-            found |= there & (~as_it_stands | _is(said, market[column][row], market.years[row], name))
-        yield ~found, f"its {name} is not what stands in the rows that it names"
+@frozen(eq=False)
+class Expected:
+    """What the settlements of a stream say in each row, shape (rows,); sizes within `slack` atomic units."""
+
+    asset: str
+    rate: Floats
+    price: Floats
+    size: Ints
+    slack: int
+    rate_source: Source | None
+    price_source: Source | None
+
+    def wrong(self, events: pa.RecordBatch, row: Ints) -> Mapping[str, Flags]:
+        """Which of some events of the stream, each of a row, say otherwise, by what they say."""
+        rate, price, size = (events[name].to_numpy(zero_copy_only=False) for name in ("rate", "price", "size"))
+        return {
+            "asset": ~among(events["asset"], (self.asset,)),
+            "rate": ~np.isclose(rate, self.rate[row], rtol=FLOAT_SLACK, atol=0.0),
+            "price": ~np.isclose(price, self.price[row], rtol=FLOAT_SLACK, atol=0.0),
+            "size": ~(np.abs(size - self.size[row]) <= self.slack),
+            "rate's source": _elsewhere(events, "rate", self.rate_source, row),
+            "price's source": _elsewhere(events, "price", self.price_source, row),
+        }
 
 
-def _is(said: Floats, cell: Floats, years: Floats, name: str) -> Flags:
-    """Whether what is said is the cell; a rate may be a yearly one for the time of the row."""
-    same: Flags = (said == cell) | ((name == "rate") & (said == cell * years))
-    return same
+def _elsewhere(events: pa.RecordBatch, name: str, source: Source | None, row: Ints) -> Flags:
+    """The events that name another file or another row than a column has."""
+    file = np.array(events[f"{name}_source"].to_pylist(), dtype=object)
+    if source is None:
+        return file != np.array(None)  # type: ignore[no-any-return]
+    wrong = (file != _files(source, row)) | (ints(events[f"{name}_source_row"]) != source.first_row[row])
+    if f"{name}_source_rows" in events.schema.names:
+        wrong |= ints(events[f"{name}_source_rows"]) != source.rows[row]
+    return wrong  # type: ignore[no-any-return]
 
 
 def _files(source: Source, row: Ints) -> NDArray[np.object_]:
@@ -772,373 +1112,468 @@ def _files(source: Source, row: Ints) -> NDArray[np.object_]:
     return np.where(row < source.since, source.earlier[0], source.file).astype(object)
 
 
-def _wrong_sizes(events: pa.RecordBatch, assembly: Assembly, history: History) -> Iterator[tuple[Flags, str]]:
-    """The events of funding whose size is not the position that their venue had in the books before the row."""
-    row = np.clip(events["row"].to_numpy(), 0, len(history.market) - 1)
-    size, asset = events["size"].to_numpy(), events["asset"]
-    for venue in assembly.venues:
-        at_venue = among(events["venue"], (venue.name,)) & among(events["kind"], ("FundingSettled",))
-        for code in sorted(set(asset.filter(pa.array(at_venue)).to_pylist())):
-            mine = at_venue & among(asset, (code,))
-            held = [each for each in history.folder.accounts if each.asset.code == code]
-            held = [each for each in held if each.name.startswith(f"Assets:{account_part(venue.name)}:")]
-            before = sum((history.before(each) for each in held), np.zeros(len(history.market), dtype=np.int64))
-            yield mine & (size != before[row]), f"is on a size that {venue.name} does not have in the books before it"
+def _expected(place: int, accrual: Accrual, market: Market, history: History) -> Expected:
+    on = accrual.on if isinstance(accrual.on, Asset) else accrual.on.asset
+    if place in history.computed:
+        made = history.computed[place]
+        return Expected(on.code, made.rate, np.ones(len(market)), made.size, 0, None, None)
+    shown = rate = column_of(market, accrual.rate)
+    price = column_of(market, accrual.price) if accrual.price else ""
+    if accrual.basis in ("steps", "rises"):
+        shown = f"{rate}_close"
+        rates_ = np.diff(market[shown], prepend=market[f"{rate}_open"][:1])
+        rates_ = rates_ if accrual.basis == "steps" else np.maximum(rates_, 0.0)
+    else:
+        rates_ = market[rate] * (market.years if accrual.basis in ("compounding", "simple") else 1.0)
+    exact = history.exact(accrual)
+    size, slack = exact.base, 0
+    if accrual.basis == "simple":
+        size = np.abs(size)
+    if accrual.basis == "compounding":
+        share = Fraction(accrual.share)
+        begun = [round(abs(atoms) * share) for atoms in size.tolist()]
+        gained = [(each + (ONE >> 1)) >> FIXED for each in exact.before]
+        size, slack = np.array([first + gain for first, gain in zip(begun, gained, strict=True)], dtype=np.int64), 1
+    return Expected(
+        asset=on.code,
+        rate=rates_ * abs(accrual.share),
+        price=market[price] if price else np.ones(len(market)),
+        size=size,
+        slack=slack,
+        rate_source=market.sources.get(shown),
+        price_source=market.sources.get(price),
+    )
 
 
-# Income, running fees, liquidations and positions, again from market rows and balances.
+# States: the formulas of each venue on the ledger's balances, as arrays for all rows and in fractions for some.
 
-ROUNDING = 0.5
-"""A path is rounded once per row: what was posted is never further from it than half an atomic unit."""
-
-
-def _off(what: str, account: Account | None, sign: int, exact: Floats, anew: Flags, history: History) -> Findings:
-    """The entries at which what was settled on an account leaves the exact path by more than its rounding."""
-    posted = sign * history.settled(account)
-    off = worst(posted, exact, anew)
-    slack = ROUNDING + 1e-3 + 1e-12 * np.abs(exact.cumsum())
-    outside = np.abs(off) > slack
-    first = outside & ~np.concatenate(([False], outside[:-1]))
-    for row in np.flatnonzero(first).tolist():
-        words = f"{what} is {off[row]:+.3f} atomic units from what row and position make; posted {posted[row]}"
-        yield Finding(history.settlement(account, row), words)
+SAMPLED = 200
+"""Rows, evenly spread, for which formulas are evaluated in exact fractions, besides those with an act."""
+Balance = Callable[[int], Ints]
+"""The balance of an account by its code in each row, atomic units, at the moment of the row that is asked about."""
 
 
-def funding(assembly: Assembly, history: History) -> Findings:
-    """Each row's funding is rate x position x price, on the position before the row, to half an atomic unit."""
-    market = history.market
-    for venue in assembly.venues:
-        rate_column = getattr(venue, "funding_rate", None)
-        if not isinstance(rate_column, str) or rate_column not in market.columns:
-            continue
-        place, contract = account_part(venue.name), perpetual(str(getattr(venue, "coin", "")))
-        position = history.account(f"Assets:{place}:Position", contract.code)
-        size = history.before(position) / contract.scale
-        if at_cost(venue):
-            exact = history.before(history.account(f"Assets:{place}:Quote", "USDC")) * market[rate_column]
+class Reading:
+    """The formulas of a venue, with inputs read from a folder: balances, prices by role, rules in force."""
+
+    def __init__(self, venue: Venue, history: History) -> None:
+        self.venue, self.history, self.market = venue, history, history.market
+        self.formulas = {**DEFAULTS, **venue.formulas()}
+        self._accounts: list[tuple[tuple[str, int | None], int, int]] = []
+        self._prices: list[tuple[tuple[str, int | None], str, str]] = []
+        self._dated: list[tuple[tuple[str, int | None], Dated]] = []
+        self._rules: list[tuple[tuple[str, int | None], Any]] = []
+        for name in leaves(self.formulas):
+            self._sort(name)
+        self._keys = tuple(key for part in (self._accounts, self._prices, self._dated, self._rules) for key, *_ in part)
+        self._owned = [history.code(each) for each in venue.accounts() if each.owned]
+        self._programs: dict[tuple[str, ...], Callable[..., tuple[Any, ...]]] = {}
+
+    def _sort(self, name: str) -> None:
+        """Say what a formula means by a name."""
+        coins = self.venue.coins
+        if name in ROLES:
+            self._prices += [((name, place), name, coin) for place, coin in enumerate(coins)]
+            return
+        try:
+            value = self.venue.input(name)
+        except AttributeError:
+            return  # no formula that is asked for needs it, or its program says so
+        if isinstance(value, Account):
+            self._accounts.append(((name, None), self.history.code(value), value.asset.scale))
+        elif isinstance(value, dict):
+            for place, coin in enumerate(coins):
+                self._accounts.append(((name, place), self.history.code(value[coin]), value[coin].asset.scale))
+        elif isinstance(value, PriceOf):
+            self._prices.append(((name, None), "", value.of))
+        elif isinstance(value, Dated):
+            self._dated.append(((name, None), value))
         else:
-            exact = -size * market[str(getattr(venue, "funding_price", "close"))] * market[rate_column] * USDC.scale
-        received = history.account(f"Income:{place}:Funding", "USDC")
-        yield from _off(f"funding at {venue.name}", received, -1, exact, history.acted(position), history)
+            self._rules.append(((name, None), 0.0 if value is None else value))
+
+    def _program(self, names: tuple[str, ...]) -> Callable[..., tuple[Any, ...]]:
+        if names not in self._programs:
+            targets = [(name, None) for name in names]
+            place = type(self.venue).__name__
+            self._programs[names] = program(self.formulas, targets, self._keys, len(self.venue.coins), place)
+        return self._programs[names]
+
+    def holds(self, balance: Balance) -> Flags:
+        """The rows in which anything is held or owed."""
+        found = np.zeros(len(self.market), dtype=bool)
+        for code in self._owned:
+            found |= balance(code) != 0
+        return found
+
+    def _low(self, balance: Balance) -> list[Flags]:
+        """For each coin, the rows in which its adverse price is its low: those without a short."""
+        codes = [self.history.code(each) for each in self.venue.position_accounts()]
+        return [balance(code) >= 0 for code in codes] or [np.ones(len(self.market), dtype=bool)] * len(self.venue.coins)
+
+    def _columns(self, role: str, coin: str, adverse: bool) -> tuple[str, ...]:
+        """The market's columns of a price: at the close, or low and high; of one that moves in step, those as well."""
+        named = self.market.price_column
+        if role:
+            kind: Any = role
+            return (named(coin, "low", kind), named(coin, "high", kind)) if adverse else (named(coin, "close", kind),)
+        own = self.venue.coins[0] if self.venue.coins else ""
+        if not adverse or not own:
+            return (named(coin),)
+        return (named(coin), named(own), named(own, "low"), named(own, "high"))
+
+    def _price(self, columns: Sequence[Any], low: Any, choose: Callable[[Any, Any, Any], Any]) -> Any:  # noqa: ANN401
+        """A price from its columns, floats by row or fractions of one row."""
+        if len(columns) == 1:
+            return columns[0]
+        extreme = choose(low, columns[-2], columns[-1])
+        return extreme if len(columns) == 2 else extreme * (columns[0] / columns[1])
+
+    def arrays(self, names: tuple[str, ...], balance: Balance, *, adverse: bool = False) -> list[Floats]:
+        """Formulas in every row, in floats; shape (rows,) each."""
+        market, low = self.market, self._low(balance)
+        values: list[Any] = [balance(code) / scale for _, code, scale in self._accounts]
+        for (_, place), role, coin in self._prices:
+            columns = [market[each] for each in self._columns(role, coin, adverse)]
+            values.append(self._price(columns, low[place or 0] if low else None, np.where))
+        for _, rule in self._dated:
+            since = np.searchsorted(np.array(rule.since_ns), market.at_ns, side="right") - 1
+            values.append(np.asarray(rule.values)[since])
+        values += [value for _, value in self._rules]
+        with np.errstate(all="ignore"):
+            found = self._program(names)(*values)
+        return [np.broadcast_to(np.asarray(each), (len(market),)) for each in found]
+
+    def fractions(
+        self, names: tuple[str, ...], balance: Balance, row: int, *, adverse: bool = False
+    ) -> list[Any] | None:
+        """Formulas in one row, in exact fractions; None for formulas that have none, such as a square root."""
+        market, low = self.market, self._low(balance)
+        values: list[Any] = [Fraction(int(balance(code)[row]), scale) for _, code, scale in self._accounts]
+        for (_, place), role, coin in self._prices:
+            columns = [Fraction(market[each][row].item()) for each in self._columns(role, coin, adverse)]
+            below = bool(low[place or 0][row]) if low else None
+            values.append(self._price(columns, below, lambda which, first, second: first if which else second))
+        at_ns = int(market.at_ns[row])
+        values += [_fraction(rule.values[bisect_right(rule.since_ns, at_ns) - 1]) for _, rule in self._dated]
+        values += [_fraction(value) for _, value in self._rules]
+        try:
+            return list(self._program(names)(*values))
+        except (TypeError, AttributeError):
+            return None
 
 
-def interest(assembly: Assembly, history: History) -> Findings:
-    """Each row's lending and interest are rate x balance, compounding between entries, to half an atomic unit."""
-    for venue in assembly.venues:
-        if isinstance(getattr(venue, "lending_rate", None), str):
-            yield from (_interest_at_cost if at_cost(venue) else _interest_compounding)(venue, history)
+def _fraction(value: Any) -> Any:  # noqa: ANN401  (a rule of any type)
+    """A rule that is a number as a fraction; any other as it is."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+    return Fraction(value) if is_number else value
 
 
-def _interest_compounding(venue: Venue, history: History) -> Findings:
-    market, place = history.market, account_part(venue.name)
-    coin = str(getattr(venue, "coin", ""))
-    for words, name, asset, column, sign in (
-        ("lending", f"Assets:{place}:Collateral", coin, "lending_rate", 1),
-        ("interest", f"Liabilities:{place}:Loan", "USDC", "borrowing_rate", -1),
-        ("interest on a deposit", f"Assets:{place}:Deposit", "USDC", "borrowing_rate", 1),
-    ):
-        account = history.account(name, asset)
-        growth = 1 + market[str(getattr(venue, column))] * market.years
-        anew = history.acted(account)
-        exact = _compounded(sign * history.before(account), growth, anew)
-        yield from _off(f"{words} at {venue.name}", account, sign, exact, anew, history)
+def _spread(history: History, further: Iterator[int] | Sequence[int] = ()) -> list[int]:
+    """The rows that are evaluated in exact fractions."""
+    length = len(history.market)
+    spread = np.linspace(0, length - 1, min(length, SAMPLED)).astype(int).tolist()
+    return sorted({*spread, *(row for row in further if 0 <= row < length)})
 
 
-def _compounded(before: Ints, growth: Floats, anew: Flags) -> Floats:
-    """What a balance gains in each row if it is not rounded between the rows in which it begins anew."""
-    starts = [0, *np.flatnonzero(anew).tolist(), len(before)]
-    gains = np.zeros(len(before))
-    for start, stop in pairwise(starts):
-        if stop > start:
-            path = before[start] * np.concatenate(([1.0], np.cumprod(growth[start:stop])))
-            gains[start:stop] = np.diff(path)
-    return gains
-
-
-def _interest_at_cost(venue: Venue, history: History) -> Findings:
-    """At cost nothing compounds: the base is the balance as the last entry on the account left it."""
-    market, place = history.market, account_part(venue.name)
-    for words, base, gained, column, sign in (
-        ("lending", f"Equity:{place}:Trading", f"Income:{place}:Lending", "lending_rate", -1),
-        ("interest", f"Liabilities:{place}:Loan", f"Expenses:{place}:Interest", "borrowing_rate", 1),
-        ("interest on a deposit", f"Assets:{place}:Deposit", f"Income:{place}:DepositInterest", "borrowing_rate", -1),
-    ):
-        account = history.account(base, "USDC")
-        anew = history.acted(account)
-        starts = np.maximum.accumulate(np.where(anew, np.arange(len(anew)), 0))
-        principal = np.abs(history.before(account))[starts]
-        exact = principal * market[str(getattr(venue, column))] * market.years
-        yield from _off(f"{words} at {venue.name}", history.account(gained, "USDC"), sign, exact, anew, history)
-
-
-def rewards(assembly: Assembly, history: History) -> Findings:
-    """Each step of a pool's rate is income on all tokens in the books, before its fee, to half an atomic unit."""
-    market = history.market
-    for venue in assembly.venues:
-        fee = getattr(venue, "reward_fee", None)
-        if fee is None:
-            continue
-        place = account_part(venue.name)
-        accounts = history.folder.accounts
-        held = [each for each in accounts if each.asset == JITOSOL and each.name.startswith("Assets:")]
-        others = [each for each in accounts if each.asset == JITOSOL and not each.name.startswith("Assets:")]
-        tokens = sum((history.before(each) for each in held), np.zeros(len(market), dtype=np.int64)) / JITOSOL.scale
-        anew = np.logical_or.reduce([history.acted(each) for each in others])
-        levels = np.concatenate((market["jitosol_rate_open"][:1], market["jitosol_rate_close"]))
-        step = np.diff(levels)
-        kept = np.maximum(step, 0.0) * fee / (1 - fee)
-        for words, name, gain in (
-            ("staking", f"Equity:{place}:Accretion", step),
-            ("the fee on staking", f"Expenses:{place}:RewardFee", kept),
-        ):
-            account = history.account(name, "SOL")
-            yield from _off(f"{words} at {venue.name}", account, 1, tokens * gain * SOL.scale, anew, history)
-
-
-def running_fees(assembly: Assembly, history: History) -> Findings:
-    """An issuer's yearly fee of a row is charged on the value of everything else, less what is owed already."""
-    market, folder = history.market, history.folder
-    for venue in assembly.venues:
-        yearly = getattr(venue, "maintenance_per_year", None)
-        if not yearly:
-            continue
-        place = account_part(venue.name)
-        owed = -history.before(history.account(f"Liabilities:{place}:MaintenanceFee", "USDC"))
-        value, at_market = np.zeros(len(market)), market_prices(history)
-        prices = {account_part(each.name): prices_at(each, history, history.accrued) for each in assembly.venues}
-        for account in folder.accounts:
-            root, holder = account.name.split(":")[:2]
-            if root in {"Assets", "Liabilities"} and holder != place:
-                price = prices.get(holder, at_market)[account.asset]
-                value += history.accrued(account) / account.asset.scale * price * USDC.scale
-        held = sum(
-            (np.abs(history.before(each)) for each in folder.accounts if each.asset != USDC),
-            np.zeros(len(market), dtype=np.int64),
-        )
-        exact = np.where((held > 0) | (owed != 0), (value - owed) * yearly * market.years, 0.0)
-        charged = history.account(f"Expenses:{place}:MaintenanceFee", "USDC")
-        posted = history.settled(charged)
-        for row in np.flatnonzero(np.abs(posted - exact) > ROUNDING + 1e-3).tolist():
-            words = f"the fee of {venue.name} is {posted[row] - exact[row]:+.3f} atomic units from rate x value"
-            yield Finding(history.settlement(charged, row), words)
-
-
-def liquidations(assembly: Assembly, history: History) -> Findings:
-    """A position was liquidated in a row if, and only if, its health had crossed the line at the row's high or low."""
-    happened = _liquidated_rows(history)
-    for venue in assembly.venues:
-        crossed = _crossed(venue, history)
-        if crossed is None:
-            continue
-        for row in np.flatnonzero(crossed).tolist():
-            if row not in happened.get(venue.name, set()):
-                place = history.market.rows(row, row + 1)
-                yield Finding(place, f"the position at {venue.name} had crossed its line and was not liquidated")
-        for row in sorted(happened.get(venue.name, set())):
-            if not crossed[row]:
-                place = history.market.rows(row, row + 1)
-                yield Finding(place, f"the position at {venue.name} was liquidated and had not crossed its line")
-
-
-def _liquidated_rows(history: History) -> dict[str, set[int]]:
-    rows: dict[str, set[int]] = {}
-    for event in history.folder.events(("Liquidated",), ("venue", "row")):
-        rows.setdefault(event["venue"], set()).add(event["row"])
-    return rows
-
-
-def _crossed(venue: Venue, history: History) -> Flags | None:
-    """The rows at whose high or low a position would be liquidated; None for a venue whose rules are not known here."""
-    market, margin = history.market, getattr(venue, "maintenance_margin", None)
-    position = position_of(venue, history, history.accrued)
-    if margin is None or position is None:
-        return None
-    size, money, cost = position.size, position.money_usd, position.cost
-    distance = getattr(venue, "liquidation_distance", None)
-    adverse = np.where(size > 0, market["low"], market["high"])
-    if distance is not None:
-        line = cost * np.where(size > 0, 1 - distance, 1 + distance)
-        beyond: Flags = (size != 0) & np.where(size > 0, adverse <= line, adverse >= line)
-        return beyond
-    price = cost if at_cost(venue) else adverse
-    token = getattr(venue, "collateral", None)
-    if token:
-        account = history.account(f"Assets:{account_part(venue.name)}:Collateral", token)
-        tokens = history.accrued(account) / (account.asset.scale if account else 1)
-        worth = tokens * market[f"{token.lower()}_close"] / market["close"]
-        money = money + getattr(venue, "collateral_weight", 1.0) * worth * price
-    short_of: Flags = (size != 0) & (money + size * price <= margin * np.abs(size) * price)
-    return short_of
-
-
-def positions(assembly: Assembly, history: History) -> Findings:
-    """Positions in the ledger, in the orders that made them and in the curve are the same after every row."""
-    market, curve = history.market, history.folder.table("equity")
-    for venue in assembly.venues:
-        place, coin = account_part(venue.name), str(getattr(venue, "coin", ""))
-        contracts = (each for each in history.folder.accounts if each.name == f"Assets:{place}:Position")
-        account = next(contracts, None) or history.account(f"Assets:{place}:Coins", coin)
-        if account is None:
-            continue
-        after = history.after(account)
-        known = np.rint(curve[f"{venue.name}_size"].to_numpy() * account.asset.scale).astype(np.int64)
-        filled = _filled(history, venue.name)
-        for row in np.flatnonzero((after != known) | (after != filled)).tolist()[:1]:
-            words = (
-                f"{venue.name} holds {after[row]} atomic units of {account.asset.code} in the ledger, "
-                f"{filled[row]} by its orders and {known[row]} in the curve"
-            )
-            yield Finding(market.rows(row, row + 1), words)
-
-
-def _fills(history: History, venue: str) -> Iterator[tuple[int, int, int]]:
-    """Event, instant and signed size of everything that changed a position."""
-    names = ("event", "at_ns", "kind", "venue", "order", "size", "closed")
-    for event in history.folder.events(("OrderFilled", "Liquidated"), names):
-        if event["venue"] != venue:
-            continue
-        if event["kind"] == "Liquidated" and event["closed"]:
-            yield event["event"], event["at_ns"], -event["size"]
-        elif event["order"] in ("open", "close", "resize", "swap"):
-            yield event["event"], event["at_ns"], event["size"]
-
-
-def _filled(history: History, venue: str) -> Ints:
-    """The position after each row by the orders that were filled, before what the end of the run did."""
-    gains = np.zeros(len(history.market) + 1, dtype=np.int64)
-    for event, at_ns, size in _fills(history, venue):
-        if not history.ended or event < history.ended:
-            gains[int(history.market.at_ns.searchsorted(at_ns))] += size
-    return gains.cumsum()[:-1]
-
-
-# What venues charged, again from their rules and from what they said they charged it on.
-
-ORDER_COLUMNS = (
-    "event", "venue", "kind", "order", "cause", "asset", "size", "price", "amount", "fee", "charged", "equity",
-    "penalty", "bad_debt", "closed", "counterparty",
-)  # fmt: skip
-FEE_SLACK = 1
-"""Atomic units by which a fee may differ: what it was charged on is said to a whole unit."""
-
-
-def _orders(history: History) -> Iterator[Mapping[str, object]]:
-    """The events that are orders, transfers or liquidations."""
-    return history.folder.events(("OrderFilled", "TransferSent", "TransferArrived", "Liquidated"), ORDER_COLUMNS)
-
-
-def fees(assembly: Assembly, history: History) -> Findings:
-    """Each order was charged what its venue's rules say, on the notional that it names; so was each transfer."""
-    venues = {venue.name: venue for venue in assembly.venues}
-    for event in _orders(history):
-        venue = venues.get(str(event["venue"]))
-        if venue is None:
-            continue
-        expected = _transfer_fee(event, venues) if "Transfer" in str(event["kind"]) else _order_fee(event, venue)
-        if expected is not None and abs(int(str(event["fee"])) - expected) > FEE_SLACK:
-            words = f"{event['order'] or event['kind']} at {venue.name} cost {event['fee']}; its rules make {expected}"
-            yield Finding(history.event(int(str(event["event"]))), words)
-
-
-def _order_fee(event: Mapping[str, object], venue: Venue) -> int | None:
-    """An order's fee in atomic units of USDC; None where the rules are not known here."""
-    order, charged = event["order"], USDC.units(int(str(event["charged"] or 0)))
-    at_entry = getattr(venue, "fee_timing", "each_trade") == "entry"
-    if order in ("open", "close", "resize") and hasattr(venue, "taker_fee_bps"):
-        once = USDC.nearest(charged * venue.taker_fee_bps / 10_000)
-        return (2 * once if order == "open" else 0) if at_entry else once
-    if order in ("open", "close", "resize") and hasattr(venue, "open_fee_bps"):
-        gas = USDC.nearest(getattr(venue, "gas_usd", 0.0)) if order == "open" else 0
-        larger = order == "open" or (order == "resize" and int(str(event["size"])) > 0 and not at_entry)
-        return gas + (USDC.nearest(charged * venue.open_fee_bps / 10_000) if larger else 0)
-    if order in ("swap", "close") and hasattr(venue, "swap_fee_bps"):
-        sold = USDC.units(int(str(event["amount"])) + int(str(event["fee"])))
-        return USDC.nearest(sold * venue.swap_fee_bps / 10_000)
-    rates = {"mint": "swap", "redeem": "swap", "charge_rebalance": "rebalance"}
-    if order in rates and hasattr(venue, rates[str(order)]):
-        return USDC.nearest(charged * getattr(venue, rates[str(order)]))
-    return None
-
-
-def _transfer_fee(event: Mapping[str, object], venues: Mapping[str, Venue]) -> int | None:
-    """What one end of a transfer costs; both bridges share it between the ends."""
-    ends = [venues[str(event[side])].bridge for side in ("venue", "counterparty")]
-    leaving = sum(USDC.nearest(bridge.fee_usd * bridge.sender_share) for bridge in ends)
-    whole = sum(USDC.nearest(bridge.fee_usd) for bridge in ends)
-    return leaving if event["kind"] == "TransferSent" else whole - leaving
-
-
-def penalties(assembly: Assembly, history: History) -> Findings:
-    """Each liquidation found the equity that the books had; penalty, fee and forgiven loss are those of its rules."""
-    venues = {venue.name: venue for venue in assembly.venues}
-    for event in _orders(history):
-        venue = venues.get(str(event["venue"]))
-        if event["kind"] != "Liquidated" or venue is None or not hasattr(venue, "liquidation_penalty"):
-            continue
-        said = {name: int(str(event[name])) for name in ("equity", "penalty", "bad_debt", "fee", "size")}
-        price = float(str(event["price"]))
-        notional = USDC.nearest(abs(said["size"]) / perpetual(str(getattr(venue, "coin", ""))).scale * price)
-        forgives = bool(getattr(venue, "forgive_negative_equity", False))
-        made = {
-            "equity": _equity_before(venue, int(str(event["event"])), price, history),
-            "penalty": venue.liquidation_penalty.amount(said["equity"], notional),
-            "bad_debt": max(0, -said["equity"]) if forgives else 0,
-            "fee": (_order_fee({**event, "order": "close", "charged": notional}, venue) or 0) if event["closed"] else 0,
-        }
-        for name, expected in made.items():
-            if abs(said[name] - expected) > FEE_SLACK:
-                words = (
-                    f"the {name.replace('_', ' ')} at {venue.name} was {said[name]}; books and rules make {expected}"
-                )
-                yield Finding(history.event(int(str(event["event"]))), words)
-
-
-def _equity_before(venue: Venue, event: int, price: float, history: History) -> int:
-    """What a venue's accounts were worth before an event, less the trading fee that it paid, atomic units of USDC."""
-    place, coin = account_part(venue.name), str(getattr(venue, "coin", ""))
-    row = int(history.market.at_ns.searchsorted(history.instant(event)))
-    worth = -history.moved(event, f"Expenses:{place}:TakerFee")
-    for account, atoms in history.held_before(event).items():
-        if account.name.startswith((f"Assets:{place}:", f"Liabilities:{place}:")):
-            asset = account.asset
-            own = asset.code in (coin, perpetual(coin).code)
-            at = 1.0 if asset == USDC else price if own else history.market[history.market.price_column(asset)][row]
-            worth += USDC.nearest(asset.units(atoms) * at)
-    return worth
-
-
-# The equity curve: what the balances after each row are worth, at the market or at cost.
-
-
-def equity(assembly: Assembly, history: History) -> Findings:
-    """The equity curve is what the balances after each row are worth, at each venue, at the market or at cost."""
+def states(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001  (as every thorough check)
+    """The equity curve is what each venue's formulas make of the balances after each row, in money and in coins."""
     table, saved = history.market, history.folder.table("equity")
-    for name, made in _curve(assembly, history).items():
-        kept = saved[name].to_numpy()
-        off = ~(np.abs(kept - made) <= 1e-6 + 1e-9 * np.abs(made))
-        for row in np.flatnonzero(off)[:1].tolist():
-            words = f"{name} of the curve is {kept[row]:.6f}; the balances are worth {made[row]:.6f}"
-            yield Finding(table.rows(row, row + 1), words)
+    made: dict[str, Floats] = {}
+    wallet = {"cash_usd": CASH, "transit_usd": IN_TRANSIT}
+    for name, account in wallet.items():
+        made[name] = history.after(history.code(account)) / account.asset.scale
+    names, net = ("equity", "size", "delta"), np.zeros(len(table))
+    for venue, reading in history.readings.items():
+        made[f"{venue}_equity_usd"], made[f"{venue}_size"], delta = reading.arrays(names, history.after)
+        net = net + delta
+    money = [values for name, values in made.items() if name in wallet or name.endswith("_equity_usd")]
+    made |= {"equity_usd": sum(money, np.zeros(len(table))), "net_size": net}
+    for name, values in made.items():
+        yield from _off_the_curve(name, saved[name].to_numpy(), np.asarray(values, dtype=float), table)
+    for row in _spread(history):
+        for venue, reading in history.readings.items():
+            exact = reading.fractions(names, history.after, row)
+            for column, value in zip((f"{venue}_equity_usd", f"{venue}_size"), exact or (), strict=False):
+                kept = saved[column][row].as_py()
+                if not abs(kept - float(value)) <= 1e-6 + 1e-9 * abs(float(value)):
+                    words = f"{column} of the curve is {kept}; in exact fractions it is {float(value)}"
+                    yield Finding(table.rows(row, row + 1), words)
 
 
-def _curve(assembly: Assembly, history: History) -> dict[str, Floats]:
-    """The columns of the curve that are money, USD, by their names."""
-    wallet = {"cash_usd": CASH.name, "transit_usd": IN_TRANSIT.name}
-    made = {name: _worth(history, account, market_prices(history)) for name, account in wallet.items()}
+def _off_the_curve(name: str, kept: Floats, made: Floats, table: Market) -> Findings:
+    """The first row in which a column of the curve is not what was made again."""
+    same = np.isclose(kept, made, rtol=FLOAT_SLACK, atol=1e-9 if name.endswith("_usd") else FLOAT_SLACK, equal_nan=True)
+    for row in np.flatnonzero(~same)[:1].tolist():
+        words = f"{name} of the curve is {kept[row]:.9f}; the balances make {made[row]:.9f}"
+        yield Finding(table.rows(row, row + 1), words)
+
+
+def acts(assembly: Assembly, history: History) -> Findings:
+    """A venue acted after a row, by a liquidation or otherwise, if and only if the declared formula held in it."""
+    happened = _acted(history)
     for venue in assembly.venues:
-        prices, place = prices_at(venue, history, history.after), account_part(venue.name)
-        sides = (_worth(history, f"{side}:{place}:", prices) for side in ("Assets", "Liabilities"))
-        made[f"{venue.name}_equity_usd"] = sum(sides, np.zeros(len(history.market)))
-    return made | {"equity_usd": sum(made.values(), np.zeros(len(history.market)))}
+        reading = history.readings[venue.name]
+        held = reading.holds(history.accrued)
+        own = happened.get((venue.name, ""), set())
+        for act in venue.acts:
+            if act.when not in reading.formulas:
+                continue
+            adverse = act.prices == "adverse"
+            (flags,) = reading.arrays((act.when,), history.accrued, adverse=adverse)
+            due = held & flags.astype(bool)
+            rows = happened.get((venue.name, Liquidated.__name__ if act.liquidation else act.when), set())
+            exact = due.copy()
+            for row in _spread(history, sorted(rows)):
+                found = reading.fractions((act.when,), history.accrued, row, adverse=adverse) if held[row] else None
+                exact[row] = bool(found[0]) if found else due[row]
+            for row in np.flatnonzero(due & exact).tolist():
+                if row not in rows and row not in own:
+                    place = history.market.rows(row, row + 1)
+                    yield Finding(place, f"{act.when} held at {venue.name}, which did not {act.then}")
+            for row in sorted(rows):
+                if not 0 <= row < len(due) or not (due[row] or exact[row]):
+                    place = history.market.rows(row, row + 1) if 0 <= row < len(due) else f"row {row + 1}"
+                    yield Finding(place, f"{act.when} did not hold at {venue.name}, which did {act.then} all the same")
 
 
-def _worth(history: History, beginning: str, prices: Prices) -> Floats:
-    """What the accounts whose names begin so are worth after each row, USD."""
-    value = np.zeros(len(history.market))
-    for account in history.folder.accounts:
-        if account.name.startswith(beginning):
-            value += history.after(account) / account.asset.scale * prices[account.asset]
-    return value
+def _acted(history: History) -> dict[tuple[str, str], set[int]]:
+    """The rows after which each venue acted, by venue and the formula of the act.
+
+    Liquidations are under the name of their event, acts that are told by an event of the venue's own under no name.
+    """
+    ours = {*WITH_ENTRY, *WITHOUT_ENTRY, *ACTS, *(group.event for group in history.groups)}
+    own = sorted(set(np.unique(history.log["kind"].astype(str)).tolist()) - ours)
+    found: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for event in history.folder.events((*ACTS, *own), ("kind", "venue", "row", "cause", "details")):
+        name = event["kind"]
+        if name == Acted.__name__:
+            name = json.loads(event["details"] or "{}").get("act", "")
+        elif name in own:
+            name = ""
+        if event["cause"] is None:
+            found[event["venue"], name].add(event["row"])
+    return found
+
+
+# Orders and acts: each executed again on the books as they stood, with all that it costs.
+
+
+class Stopped(Clock):
+    """A clock that stands where it is put; what is to be done later waits until it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.at_ns = 0
+        self.waiting: list[Callable[[], None]] = []
+
+    @property
+    def now_ns(self) -> int:
+        return self.at_ns
+
+    def call(self, at_ns: int, phase: Phase, action: Callable[[], None]) -> None:  # noqa: ARG002  (asked for instead)
+        self.waiting.append(action)
+
+
+class Replay(Books):
+    """Books that are put in the state in which a folder's stood before an event; nothing accrues in them."""
+
+    def _open_streams(self, standing: Standing) -> None:
+        """Leave them closed: what accrued is in the balances."""
+
+    def stand(self, balances: Mapping[tuple[str, str], int], rows: int, at_ns: int, opened_at: Any) -> None:  # noqa: ANN401
+        """Take these balances, by account's name and asset, after so many rows of the market."""
+        self.rollback()
+        for each in self.balances:
+            self.balances[each] = balances.get((each.name, each.asset.code), 0)
+        self.journal.clear()
+        self.rows, self.row, self.at_ns = rows, max(0, rows - 1), at_ns
+        self.at = "close" if rows else opened_at
+        self.stamp += 1
+        for standing in self.standings.values():
+            standing.rows = rows
+
+
+def orders(assembly: Assembly, history: History) -> Findings:
+    """Every order and act, executed again by its venue on the books as they stood, writes the same transfers and event.
+
+    What the strategy asked for is known from running it again. What was under way arrives as it was sent.
+    """
+    return Replayed(assembly, history).findings()
+
+
+class Replayed:
+    """The events of a folder that are not settlements, one after the other, each made again."""
+
+    def __init__(self, assembly: Assembly, history: History) -> None:
+        self._history = history
+        self._clock = Stopped()
+        self._books = Replay(history.market, assembly.venues)
+        self._execution = Execution(self._books, self._clock, lambda _: None)
+        self._asked: dict[tuple[object, ...], list[Order]] = defaultdict(list)
+        for event, order in history.again.events.orders():
+            if event.kind in ASKED and isinstance(order, Order):
+                self._asked[self._key(event.at_ns, event.venue, event.kind, getattr(event, "order", None))].append(
+                    order
+                )
+        self._under_way: dict[int, list[Callable[[], None] | Entry]] = {}
+        self._names = [(each.name, each.asset.code) for each in history.folder.accounts]
+
+    @staticmethod
+    def _key(*values: object) -> tuple[object, ...]:
+        return tuple(value or "" for value in values)
+
+    def findings(self) -> Findings:
+        """What each event and its transfers say that they do not say when they are made again."""
+        history, records = self._history, self._history.records
+        balances, done = np.zeros(len(self._names) + 1, dtype=np.int64), 0
+        settled = {group.event for group in history.groups}
+        kinds = sorted(set(np.unique(history.log["kind"].astype(str)).tolist()) - settled)
+        for event in history.folder.events(kinds, tuple(EVENT_COLUMNS)):
+            low, high = np.searchsorted(records["event"], (event["event"], event["event"] + 1)).tolist()
+            passed = records[done:low]
+            for side, sign in (("debit", 1), ("credit", -1)):
+                codes = np.minimum(passed[side], len(self._names))
+                np.add.at(balances, codes, sign * passed["amount"])
+            done = max(done, low)
+            self._stand(dict(zip(self._names, balances.tolist(), strict=False)), event["at_ns"])
+            yield from self._made_again(event, records[low:high])
+        for key, left in self._asked.items():
+            row = min(int(history.market.at_ns.searchsorted(np.int64(str(key[0] or 0)))), len(history.market) - 1)
+            for order in left:
+                place = history.market.rows(row, row + 1)
+                yield Finding(place, f"the strategy ordered {order}, of which the log has no event")
+
+    def _stand(self, balances: Mapping[tuple[str, str], int], at_ns: int) -> None:
+        self._now = balances, int(self._history.market.at_ns.searchsorted(at_ns, side="right")), at_ns
+        self._clock.at_ns = at_ns
+        self._books.stand(*self._now, self._history.folder.opened_at)
+
+    def _made_again(self, event: Mapping[str, Any], records: Records) -> Findings:
+        place, kind = self._history.event(event["event"]), event["kind"]
+        try:
+            made = self._make(event, records)
+        except CarrybookError as error:
+            yield Finding(place, f"cannot be done again on the books as they stood: {' '.join(str(error).split())}")
+            return
+        if made is None:
+            if kind in ASKED:
+                yield Finding(place, f"{event['order'] or kind} is what the strategy, run again, does not order then")
+            elif kind in ARRIVALS:
+                yield Finding(place, f"{kind} has nothing under way as its cause")
+            elif len(records):
+                yield Finding(place, f"{kind} moves money, and no order and no act of a venue makes it")
+            return
+        for words in self._differences(made, event, records):
+            yield Finding(place, words)
+
+    def _make(self, event: Mapping[str, Any], records: Records) -> Entry | None:
+        """The entry of an event, made again; None where nothing makes it."""
+        kind, books = event["kind"], self._books
+        if kind == Started.__name__:
+            books.begin(None, None)
+            books.transfer(CASH, CAPITAL, self._history.folder.capital, "capital")
+            return books.commit(Started(amount=self._history.folder.capital), None)
+        if kind in ASKED:
+            return self._order(event)
+        return self._arrival(event) if kind in ARRIVALS else self._act(event, records)
+
+    def _order(self, event: Mapping[str, Any]) -> Entry | None:
+        """What the strategy ordered then, executed; what it sends on its way waits for its arrival."""
+        waiting, books = self._asked.get(self._key(*(event[name] for name in ORDERED))), self._books
+        if not waiting:
+            return None
+        self._clock.waiting.clear()
+        self._execution.execute(waiting.pop(0), None)
+        made = list(books.journal)
+        self._under_way[event["event"]] = [*made[1:], *self._clock.waiting]
+        return made[0] if made else Entry(Ended(), None, books.at_ns, books.rows, ())
+
+    def _arrival(self, event: Mapping[str, Any]) -> Entry | None:
+        """What its cause sent on its way: it arrived at once, or does so now."""
+        waiting = self._under_way.get(event["cause"])
+        if not waiting:
+            return None
+        arrival = waiting.pop(0)
+        if isinstance(arrival, Entry):
+            return arrival
+        arrival()
+        return self._books.journal[-1]
+
+    def _act(self, event: Mapping[str, Any], records: Records) -> Entry | None:
+        """An act of a venue, done again; of several that it may be, the one that writes the same."""
+        standing = self._books.standings.get(event["venue"])
+        if standing is None or event["cause"] is not None or event["kind"] in WITHOUT_ENTRY:
+            return None
+        first: Entry | None = None
+        for act in standing.venue.acts:
+            if standing.has(act.when) and _may_be(act, event):
+                self._books.stand(*self._now, self._history.folder.opened_at)
+                made = self._execution.act(standing, act)
+                if not any(self._differences(made, event, records)):
+                    return made
+                first = first or made
+        return first
+
+    def _differences(self, made: Entry, event: Mapping[str, Any], records: Records) -> Iterator[str]:
+        """How an entry and its event differ from what they are when made again."""
+        folder = self._history.folder
+        written = [
+            (debit.name, credit.name, debit.asset.code, amount, kind) for debit, credit, amount, kind in made.transfers
+        ]
+        kept = [self._line(folder, record) for record in records.tolist()]
+        for number in range(max(len(written), len(kept))):
+            ours, theirs = (each[number] if number < len(each) else None for each in (written, kept))
+            if ours != theirs:
+                words = f"made again on the books as they stood it is {_said_of(ours)}"
+                yield f"its transfer {number + 1} is {_said_of(theirs)}; {words}"
+                break
+        if made.event.kind != event["kind"]:
+            yield f"is a {event['kind']}; made again it is a {made.event.kind}"
+            return
+        further = json.loads(event["details"] or "{}")
+        for each in fields(type(made.event)):
+            if each.name in ("event", "at_ns", "cause"):
+                continue
+            value, said = getattr(made.event, each.name), event.get(each.name, further.get(each.name))
+            if isinstance(value, float) and isinstance(said, int | float):
+                same = bool(np.isclose(said, value, rtol=FLOAT_SLACK, atol=0.0, equal_nan=True))
+            elif isinstance(value, bool | int) or said is None:
+                same = said == value
+            else:
+                same = said == value or str(said) == str(value)
+            if not same:
+                name = each.name.replace("_", " ")
+                yield f"its {name} is {said}; made again on the books as they stood it is {value}"
+
+    @staticmethod
+    def _line(folder: Folder, record: tuple[int, ...]) -> tuple[str, str, str, int, str]:
+        _, _, amount, kind, debit, credit, _ = record
+        charted = len(folder.accounts)
+        sides = [folder.accounts[code].name if code < charted else "?" for code in (debit, credit)]
+        asset = folder.accounts[debit].asset.code if debit < charted else "?"
+        return sides[0], sides[1], asset, amount, folder.kinds[kind] if kind < len(folder.kinds) else "?"
+
+
+ASKED = frozenset((OrderFilled.__name__, TransferSent.__name__, Rejected.__name__))
+"""Events of an order, one for each that moves anything or is rejected."""
+ORDERED = ("at_ns", "venue", "kind", "order")
+"""What finds the order behind an event."""
+ARRIVALS = frozenset((TransferArrived.__name__, TransferFailed.__name__, Unstaked.__name__))
+"""Events of what was under way, whose cause is the order that sent it."""
+
+
+def _may_be(act: Act, event: Mapping[str, Any]) -> bool:
+    """Whether an event may be that of an act: it names it, or it is of the venue's own class."""
+    if event["kind"] == Acted.__name__:
+        return bool(json.loads(event["details"] or "{}").get("act") == act.when)
+    return act.liquidation if event["kind"] == Liquidated.__name__ else True
+
+
+def _said_of(line: tuple[str, str, str, int, str] | None) -> str:
+    if line is None:
+        return "missing"
+    debit, credit, asset, amount, kind = line
+    return f"{amount} {asset} from {credit} to {debit} ({kind})"
 
 
 # The market read again from its sources, and the scenario run again from the start.
@@ -1149,7 +1584,10 @@ FLOAT_SLACK = 1e-12
 """By how much a float may differ, of itself or in all."""
 COMPARED = {"events": ("event",), "equity": ("at_ns",), "balances": ("month", "account", "asset"), "market": ("row",)}
 """Tables of a folder that are compared cell by cell, and the columns that name a row."""
-MANIFEST_KEYS = ("format", "scenario", "seed", "inputs", "code", "label", "capital", "opened_at", "ledger", "counts")
+MANIFEST_KEYS = (
+    "format", "scenario", "seed", "inputs", "code", "label", "capital", "opened_at", "coin", "ledger",
+    "owners", "streams", "counts",
+)  # fmt: skip
 """What of a manifest a run made again has as well; versions may be others, and with our own the run's name."""
 
 
@@ -1183,7 +1621,7 @@ def again_run(assembly: Assembly, history: History) -> Findings:
     if assembly.scenario.digest != folder.manifest["scenario"]:
         yield Finding("scenario.toml", "is not the scenario that the manifest names")
     try:
-        finished = assembly.simulation().run()
+        finished = history.again
     except CarrybookError as error:
         yield Finding("scenario.toml", f"cannot be run again: {error}")
         return
@@ -1254,22 +1692,19 @@ CHECKS: tuple[Check, ...] = (
     transit,
     waterfall,
     summary,
+    end,
 )
 """The checks of a folder by itself, in the order in which they are made."""
 
 THOROUGH: tuple[ThoroughCheck, ...] = (
     again_inputs,
     again_market,
+    accounts,
     rates,
-    funding,
-    interest,
-    rewards,
-    running_fees,
-    fees,
-    penalties,
-    liquidations,
-    positions,
-    equity,
+    accruals,
+    orders,
+    acts,
+    states,
     again_run,
 )
 """The checks that need the market's sources as well."""
@@ -1287,15 +1722,20 @@ def audit(
     data: Path | None = None,
     *,
     thorough: bool = False,
+    assembly: Assembly | None = None,
     checks: tuple[Check, ...] = CHECKS,
     thorough_checks: tuple[ThoroughCheck, ...] = THOROUGH,
 ) -> list[Result]:
-    """Make every check; `data` is the directory of the scenario's sources, without which its embedded data are read."""
+    """Make every check; `data` is the directory of the scenario's sources, without which its embedded data are read.
+
+    An `assembly` that is given, such as one on a market made in memory, is used as it is.
+    """
     results = [_result(check, partial(check, folder)) for check in checks]
     if not thorough:
         return results
     try:
-        assembly, history = _assembled(folder, data), History(folder)
+        assembly = assembly or _assembled(folder, data)
+        history = History(folder, assembly)
     except UNREADABLE as error:
         return results + [Result(result_name(each), _holds(each), not_made=_reason(error)) for each in thorough_checks]
     return results + [_result(check, partial(check, assembly, history)) for check in thorough_checks]
@@ -1321,7 +1761,7 @@ def result_name(check: Callable[..., object]) -> str:
 
 
 def _holds(check: Callable[..., object]) -> str:
-    return (check.__doc__ or "").strip()
+    return (check.__doc__ or "").strip().partition("\n\n")[0]
 
 
 def _reason(error: Exception) -> str:

@@ -18,7 +18,7 @@ from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
 from framework.market import PRICES, At, Floats, Ints, Market, PriceAt
 from framework.units import USDC, Asset
-from framework.venue import CASH, IN_TRANSIT, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
+from framework.venue import CASH, IN_TRANSIT, LIQUIDATION, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
 
 LIMIT = 2**63
 """Where the integers of the ledger end."""
@@ -41,13 +41,17 @@ Transfer = tuple[Account, Account, int, str]
 
 
 class Entry(NamedTuple):
-    """One event of the journal with its transfers; `rows` have been settled before it, `cause` is what provoked it."""
+    """One event of the journal with its transfers; `rows` have been settled before it, `cause` is what provoked it.
+
+    `order` is what was executed last when the event was entered: its own order, where it has one.
+    """
 
     event: Event
     cause: "Entry | None"
     at_ns: int
     rows: int
     transfers: Sequence[Transfer]
+    order: object = None
 
 
 _KNOWN: dict[int, tuple[Mapping[str, Formula], Mapping[str, Formula]]] = {}
@@ -139,6 +143,13 @@ class Standing:
     def has(self, name: str) -> bool:
         """Whether the venue has a formula of this name."""
         return name in self._formulas
+
+    def due(self, act: Act) -> bool:
+        """Whether an act of the venue can become due; raises `ScenarioError` for one whose formula there is not."""
+        if not self.has(act.when) and act is not LIQUIDATION:
+            some = ", ".join(sorted(self._formulas))
+            raise ScenarioError(f"{self._place}.acts: no formula {act.when!r}; expected one of {some}")
+        return self.has(act.when)
 
     def cached(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401  (whatever it makes)
         """What `make` builds, once."""
@@ -301,6 +312,20 @@ class Standing:
             for each in (found, deltas)
         )
         return state, by_coin
+
+    def evaluate(
+        self,
+        names: tuple[str, ...],
+        units: Callable[[Account], Any],
+        *,
+        row: int | None = None,
+        at: str = "close",
+        signs: tuple[bool, ...] = (),
+    ) -> tuple[Any, ...]:
+        """Any formulas at the prices of one row, or of all where none is named, from balances in whole units."""
+        prices = self.columns(at, signs) if row is None else [column[row] for column in self.lists(at, signs)]
+        run = self.cached(("evaluate", names), lambda: self.program(names))
+        return run(*[units(each) for each, _ in self._accounts], *prices, *self._rules)  # type: ignore[no-any-return]
 
     def sizes(self, first: int, last: int) -> Floats:
         """The position at the closes of rows `first` to `last - 1`, in coins, after all that was done in them."""
@@ -678,7 +703,7 @@ class Books:
         What is rejected is taken back, with all that was written after it.
         """
         transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
-        entry = Entry(event, cause, self.at_ns, self.rows, transfers)
+        entry = Entry(event, cause, self.at_ns, self.rows, transfers, self.order)
         if transfers:
             self._check_floors(transfers)
             self._rebase(transfers)

@@ -276,8 +276,8 @@ def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
     if accounts:
         explainer.read()
         return explainer.accounts(what, accounts)
-    if name not in (*"result", "final_equity_usd"):
-        known = ", ".join([*"result", "final_equity_usd", *FIGURES, *ACCOUNTS, "an account"])
+    if name not in (*BUCKETS, "result", "final_equity_usd"):
+        known = ", ".join([*BUCKETS, "result", "final_equity_usd", *FIGURES, *ACCOUNTS, "an account"])
         raise RunError(f"{folder.path}: nothing to explain as {what!r}; expected one of {known}")
     explainer.read()
     if name == "result":

@@ -8,13 +8,14 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from attrs import field, frozen
 
 from framework.errors import ScenarioError
 
+Made = TypeVar("Made")
 Key = tuple[str, int | None]
 """A named value: of the account as a whole, or of the coin with this place among the venue's coins."""
 
@@ -45,7 +46,12 @@ def per_coin(function: Callable[..., Any]) -> Formula:
     return Formula(function, per_coin=True)
 
 
-@cache
+def cached_by_class(function: Callable[[type], Made]) -> Callable[[type], Made]:
+    """What a function makes of a class, made once; `functools.cache` with types that take a class."""
+    return cache(function)
+
+
+@cached_by_class
 def formulas_of(cls: type) -> Mapping[str, Formula]:
     """The formulas that a class and those above it declare, by name."""
     found: dict[str, Formula] = {}

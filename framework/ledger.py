@@ -195,6 +195,9 @@ class Settled:
     size: Ints
     rate_column: str
     price_column: str
+    basis: str
+    """The basis of the declared accrual; `computed` for one that its venue works out itself."""
+    share: float
 
     @classmethod
     def of(cls, stream: Stream | ComputedStream, size: Ints) -> "Settled":
@@ -219,6 +222,8 @@ class Settled:
             size=size,
             rate_column=rate_column,
             price_column=price_column,
+            basis="computed" if isinstance(stream, ComputedStream) else accrual.basis,
+            share=accrual.share,
         )
 
 
@@ -252,6 +257,10 @@ class EventLog:
         for entry, number in zip(self._entries, self._ids, strict=True):
             cause = None if entry.cause is None else self._id_of[id(entry.cause)]
             yield evolve(entry.event, event=number, at_ns=entry.at_ns, cause=cause)
+
+    def orders(self) -> Iterator[tuple[Event, object]]:
+        """The events that are not settlements, each with the order that was executed last when it was entered."""
+        return zip(self.single(), (entry.order for entry in self._entries), strict=True)
 
     def _settled(self) -> Iterator[Event]:
         found, market = self.settlements, self._market
@@ -327,6 +336,7 @@ def write_out(books: Books) -> Written:  # noqa: PLR0915  (one pass over the jou
     for column, stream in enumerate(streams):
         settled[:, column], size = stream.amounts(count)
         sizes.append(size)
+    _check_floors(books, settled)
     there = settled != 0
     present = there.ravel()
     before_row = [0, *np.cumsum(np.count_nonzero(there, axis=1)).tolist()] if streams else [0] * (count + 1)
@@ -401,6 +411,35 @@ def _between(words: Ints, settled: Ints, before: Sequence[int], transfers_before
         if stop > start:
             words[start + shift : stop + shift] = settled[start:stop]
             start = stop
+
+
+def _check_floors(books: Books, settled: Ints) -> None:
+    """Refuse what accrues below a floor, which entries cannot pass: the first row in which an account would be there.
+
+    A balance that compounds keeps its sign, so only streams on other balances are looked at.
+    """
+    market, streams = books.market, books.streams
+    falling: dict[Account, None] = {}
+    for column, stream in enumerate(streams):
+        for each, way in ((stream.debit, 1), (stream.credit, -1)):
+            own = stream.accrual.basis == "compounding" and stream.accrual.on is each
+            if each.floor and not own and (settled[:, column] * (way * each.sign) < 0).any():
+                falling[each] = None
+    for each in falling:
+        accrued = np.zeros(len(market), dtype=np.int64)
+        for column, stream in enumerate(streams):
+            accrued += settled[:, column] * ((stream.debit is each) - (stream.credit is each))
+        moved = np.zeros(len(market) + 1, dtype=np.int64)
+        for entry in books.journal:
+            for debit, credit, amount, _ in entry.transfers:
+                moved[entry.rows] += amount * ((debit is each) - (credit is each))
+        path = (accrued + moved[:-1]).cumsum() * each.sign
+        for row in np.flatnonzero(path < 0)[:1].tolist():
+            after = int(path[row])
+            held = after - int(accrued[row]) * each.sign
+            before, after_ = (f"{each.asset.decimal(one):f} {each.asset.code}" for one in (held, after))
+            words = f"{each.name} holds {before} and would fall to {after_}; expected 0 or more"
+            raise LedgerError(f"{market.rows(row, row + 1)}: {words}")
 
 
 def _kinds(

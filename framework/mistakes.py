@@ -40,7 +40,8 @@ def mistakes_told(parts: Iterable[object], market: Market, row: Callable[[], int
     except CarrybookError as error:
         raise located(error, parts) from error.__cause__
     except Exception as error:
-        place = _place(_lines(error), _files(parts)) or _signature(error, parts)
+        own, beside_ours = _files(parts)
+        place = _place(_lines(error), own or beside_ours) or _signature(error, parts)
         if place is None:
             raise
         words = f"{type(error).__name__}: {' '.join(str(error).split())}{_hint(error)}"
@@ -54,7 +55,7 @@ def located(error: CarrybookError, parts: Iterable[object], orders: object = Non
     """
     if not error.is_located:
         lines = _lines(error) if orders is None else _waiting(orders)
-        place = _place(lines, _files(parts))
+        place = _place(lines, _files(parts)[0])
         if place:
             error.args = (f"{error} ({place})",)
             error.is_located = True
@@ -74,10 +75,10 @@ def checked_answer(condition: Any, stretch: "Stretch") -> NDArray[np.bool_]:  # 
     return answer
 
 
-def _files(parts: Iterable[object]) -> set[str]:
+def _files(parts: Iterable[object]) -> tuple[set[str], set[str]]:
     """The files of the classes of some parts and of those above them that are not the framework's.
 
-    Classes in folders of the names of ours may be a user's as well, and come last.
+    Those in folders of the names of ours, which may be a user's as well, are the second.
     """
     own: set[str] = set()
     others: set[str] = set()
@@ -85,9 +86,9 @@ def _files(parts: Iterable[object]) -> set[str]:
         for cls in type(part).__mro__:
             package = cls.__module__.partition(".")[0]
             file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-            if file and package not in {"framework", "builtins"}:
+            if file and package != "framework" and package not in sys.stdlib_module_names:
                 (others if package in OUR_PACKAGES else own).add(file)
-    return own or others
+    return own, others
 
 
 def _place(lines: Iterable[Line], files: set[str]) -> str | None:
@@ -115,9 +116,8 @@ def _signature(error: Exception, parts: Iterable[object]) -> str | None:
         for cls in type(part).__mro__:
             for method in vars(cls).values():
                 code = getattr(method, "__code__", None)
-                if code is None or cls.__module__.partition(".")[0] in OUR_PACKAGES:
-                    continue
-                if str(error).startswith(f"{method.__qualname__}()"):
+                own = cls.__module__.partition(".")[0] not in OUR_PACKAGES
+                if code and own and str(error).startswith(f"{method.__qualname__}()"):
                     return f"{Path(code.co_filename).name}, line {code.co_firstlineno}, in {method.__name__}"
     return None
 

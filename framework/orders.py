@@ -1,4 +1,4 @@
-"""What a strategy may wish for. Sums are USD and sizes whole coins, as floats: they are rounded once, at posting.
+"""What a strategy may wish for. Sums are USD and sizes whole coins, as floats that are rounded once, at posting.
 
 The text of an order is what it asks for in words, as a refusal tells it; whatever a strategy gave can be told. `coin`
 is for venues that hold positions in several: elsewhere it is the venue's own.
@@ -7,7 +7,6 @@ is for venues that hold positions in several: elsewhere it is the venue's own.
 import math
 import re
 from collections.abc import Collection
-from functools import cache
 from numbers import Real
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,6 +14,7 @@ import numpy as np
 from attrs import frozen
 
 from framework.events import Side
+from framework.formulas import cached_by_class
 from framework.units import Asset
 
 if TYPE_CHECKING:
@@ -40,14 +40,10 @@ class Order:
     venue: str
 
 
+@cached_by_class
 def method_of(order: type) -> str:
     """The name of the method that fills orders of a class."""
-    return _in_lower_case(order.__name__)
-
-
-@cache
-def _in_lower_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", order.__name__).lower()
 
 
 def _count(size: object, noun: str) -> str:

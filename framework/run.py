@@ -8,9 +8,11 @@ from attrs import field, frozen
 
 from framework.accounts import Account
 from framework.books import Standing
+from framework.errors import ScenarioError
 from framework.events import Event
 from framework.ledger import EventLog, Ledger, Written
 from framework.market import At, Floats, Market
+from framework.mistakes import mistakes_told
 from framework.venue import CASH, IN_TRANSIT
 
 
@@ -36,13 +38,17 @@ class Curve:
         moved = written.moved(market)
 
         def units(account: Account) -> Floats:
-            return written.path(account, market, moved) / account.asset.scale
+            path: Floats = written.path(account, market, moved) / account.asset.scale
+            return path
 
         states, deltas = {}, dict[str, Floats]()
         for standing in standings:
             states[standing.name], by_coin = standing.by_row(units)
             for coin, delta in by_coin.items():
                 deltas[coin] = deltas[coin] + delta if coin in deltas else delta
+        for name, state in states.items():
+            for row in np.flatnonzero(~np.isfinite(state["equity"]))[:1].tolist():
+                raise ScenarioError(f"the equity at {name} is not a number in {market.rows(row, row + 1)}")
         return cls(
             cash_usd=units(CASH),
             transit_usd=units(IN_TRANSIT),
@@ -94,6 +100,12 @@ class Run:
         """Every event, numbered and in order."""
         return self._written.events
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The venue of each of the ledger's accounts, in their order; an empty text for those of the wallet."""
+        known = {account: each.name for each in self._standings for account in each.accounts}
+        return tuple(known.get(account, "") for account in self.ledger.accounts)
+
     @cached_property
     def single(self) -> tuple[Event, ...]:
         """The events that are not settlements: what venues and the strategy did."""
@@ -102,14 +114,15 @@ class Run:
     @cached_property
     def curve(self) -> Curve:
         """What everything was worth after every row."""
-        return Curve.of(self.market, self._written, self._standings)
+        with mistakes_told([each.venue for each in self._standings], self.market, lambda: len(self.market) - 1):
+            return Curve.of(self.market, self._written, self._standings)
 
     def row(self, at_ns: int) -> int:
         """The row whose prices held at an instant: the last that had closed, or the first."""
         return max(0, int(self.market.at_ns.searchsorted(at_ns, side="right")) - 1)
 
     def price(self, at_ns: int) -> float:
-        """The price of the market's coin at an instant: that of the last close, or the one at which the run opened."""
+        """The price of the market's coin that held at an instant: the last close, or that at which the run opened."""
         closed = int(self.market.at_ns.searchsorted(at_ns, side="right"))
         if closed:
             return self.market.floats(self.market.price_column(""))[closed - 1]

@@ -35,7 +35,7 @@ class EarlierSpec:
 class SourceSpec:
     """One input file and the reader that understands it; the rest says how the reader `table` takes its columns.
 
-    `fill` says what happens where samples are missing, as for `StoredSpec`; without it rows that lack them are dropped.
+    `fill` says what happens where samples are missing, as for `StoredSpec`; without it they are refused.
     `every` is how often samples come, such as `8h`, which a rule for payments has to know; `before` is another file,
     for the time before this one's first sample. `coin` names the coin of a lender's rate, and so its column, such as
     `eth_lending_apy`.

@@ -88,6 +88,7 @@ class Simulation:
         self._view = Present(self._books, self._clock, self._execution)
         self._conditions = checked_conditions(strategy, self._venues)
         self._watchers = Watchers(self._books, self._conditions)
+        self._debugging = debugging()
 
     def run(self) -> Run:
         """Play the market to its end; raises `CarrybookError`, also for a mistake in a user's own class."""
@@ -137,8 +138,9 @@ class Simulation:
                 short = False
         yield from self._let_arrive(int(market.at_ns[-1]))
         books.settle(count)
-        ended = books.commit(Ended(at_ns=clock.now_ns), None)
+        ended = self._enter(Ended(at_ns=clock.now_ns), None)
         self._obey(ended, self._strategy.on_event, ended.event, self._view)
+        self._execution.finish(ended)
 
     def _let_arrive(self, until_ns: int) -> Generator[simpy.Event, None, None]:
         """Let what is on its way arrive."""
@@ -151,7 +153,11 @@ class Simulation:
         acts = watchers.acting(row)
         if acts:
             yield clock.until(at_ns, Phase.LIQUIDATION)
-            entries = [execution.act(standing, act) for standing, act in acts]
+            entries = [
+                execution.act(standing, act)
+                for place, (standing, act) in enumerate(acts)
+                if all(other is not standing for other, _ in acts[:place]) or standing.acts_now(act)
+            ]
             yield clock.until(at_ns, Phase.DECISION)
             for entry in entries:
                 if not execution.acted_since(entry):
@@ -169,8 +175,15 @@ class Simulation:
         books = self._books
         books.begin(None, None)
         books.transfer(CASH, CAPITAL, self._capital, "capital")
-        started = books.commit(Started(at_ns=books.at_ns, amount=self._capital), None)
+        started = self._enter(Started(at_ns=books.at_ns, amount=self._capital), None)
         self._obey(started, self._strategy.on_start, self._view)
+
+    def _enter(self, event: Event, cause: Entry | None) -> Entry:
+        """Enter what is no doing of an order or a venue."""
+        entry = self._books.commit(event, cause)
+        if self._debugging:
+            _debug(entry)
+        return entry
 
     def _told(self, entry: Entry) -> None:
         self._obey(entry, self._strategy.on_event, entry.event, self._view)
@@ -194,7 +207,7 @@ class Simulation:
         acted = False
         for order in orders:
             if cause is None and met is not None:
-                cause = self._books.commit(met, None)
+                cause = self._enter(met, None)
             acted = True
             try:
                 self._view.outcome = self._execution.execute(order, cause)
@@ -212,7 +225,7 @@ class Watchers:
             Watcher(books, [standing], act=act)
             for standing in books.standings.values()
             for act in standing.venue.acts
-            if standing.has(act.when)
+            if standing.due(act)
         ]
         self._conditions = [Watcher(books, self._behind(each), condition=each) for each in conditions]
         self._all = [*self._acts, *self._conditions]
@@ -384,8 +397,7 @@ class Execution:
             return self._commit(event, cause).event
         except LedgerError as error:
             books.rollback()
-            opened = books.market.when(books.row)
-            raise OrderRefused(f"the ledger refuses {order} in row {books.row + 1} ({opened}): {error}") from None
+            raise self._refused(order, error) from None
         except BaseException:
             books.rollback()
             raise
@@ -398,8 +410,15 @@ class Execution:
             return self._filled(standing, order)
         except Rejection as why:
             raise OrderRefused(f"{standing.name} would reject {order}: {why}") from None
+        except LedgerError as error:
+            raise self._refused(order, error) from None
         finally:
             books.rollback()
+
+    def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
+        """What is told of an order that the ledger cannot take."""
+        row, market = self._books.row, self._books.market
+        return OrderRefused(f"the ledger refuses {order} in row {row + 1} ({market.when(row)}): {error}")
 
     def act(self, standing: Standing, act: Act) -> Entry:
         """An act of a venue, such as a liquidation, with the event that says what it did."""
@@ -418,6 +437,16 @@ class Execution:
                 venue=venue.name, act=act.when, price=price, size=written.size, amount=written.amount, fee=written.fee
             )
         return self._commit(event, None)
+
+    def finish(self, ended: Entry) -> None:
+        """What venues book once the run is over."""
+        books = self._books
+        for standing in books.standings.values():
+            books.begin(standing.venue, None)
+            standing.venue.finish(books)
+            if books.written:
+                price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
+                self._commit(Acted(venue=standing.name, act="finish", price=price), ended)
 
     def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
         books, coins = self._books, standing.venue.coins
@@ -457,7 +486,7 @@ class Execution:
         books, venue, name = self._books, standing.venue, method_of(type(order))
         figures = books.begin(venue, order)
         if name not in venue.orders():
-            known = " or ".join(_title(each) for each in venue.orders()) or "no orders but those that move money"
+            known = _either(*map(_title, venue.orders())) or "no orders but those that move money"
             books.refuse(f"it is no order for this venue; expected {known}")
         coin = _coin(venue, order, books)
         price = books.price_of(coin)
@@ -816,6 +845,11 @@ def _coin(venue: Venue, order: Order, books: Books) -> str:
     if named not in coins:
         books.refuse(f"coin is {said(named)}; expected {' or '.join(coins) or 'none'}")
     return str(named)
+
+
+def _either(*names: str) -> str:
+    """Names as alternatives: `Swap, Stake or Unstake`."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _title(method: str) -> str:

@@ -7,7 +7,6 @@ rows in which the venue acts, what is settled, the equity curve and the audit. I
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -20,6 +19,7 @@ from framework.errors import ScenarioError
 from framework.events import Event
 from framework.formulas import (
     Formula,
+    cached_by_class,
     choose,
     formula,
     formulas_of,
@@ -76,8 +76,22 @@ BRIDGE_FEE = Account("Expenses:Bridge:Fee", USDC)
 WALLET = (CASH, CAPITAL, IN_TRANSIT, BRIDGE_FEE)
 """The accounts of every run, whatever its venues."""
 
-not_negative = validators.ge(0.0)
-fraction = validators.and_(validators.ge(0.0), validators.lt(1.0))
+
+def _of_each_value(
+    validator: "Callable[[Any, Attribute[Any], Any], object]",
+) -> "Callable[[Any, Attribute[Any], Any], None]":
+    """The validator of a rule that may have dates."""
+
+    def check(venue: object, attribute: "Attribute[Any]", rule: Any) -> None:  # noqa: ANN401  (a rule of any type)
+        for each in rule.values if isinstance(rule, Dated) else (rule,):
+            validator(venue, attribute, each)
+
+    return check
+
+
+not_negative = _of_each_value(validators.ge(0.0))
+fraction = _of_each_value(validators.and_(validators.ge(0.0), validators.lt(1.0)))
+share = _of_each_value(validators.and_(validators.ge(0.0), validators.le(1.0)))
 
 
 def basis_points(_: object, attribute: "Attribute[Any]", bps: float) -> None:
@@ -424,8 +438,16 @@ class Venue:
 
     def act(self, method: str, book: "Books") -> Event | None:
         """Do what an act of the venue does; an event that it answers with is told instead of the framework's own."""
-        found: Event | None = getattr(self, method)(book)
+        then = getattr(self, method, None)
+        if then is None:
+            raise ScenarioError(f"{type(self).__name__}.acts: no method {method!r}; expected `{method}(self, book)`")
+        found: Event | None = then(book)
+        if found is not None and not isinstance(found, Event):
+            raise ScenarioError(f"{type(self).__name__}.{method} answers with {found!r}; expected an event, or None")
         return found
+
+    def finish(self, book: "Books") -> None:
+        """Write what is to be booked once the run is over and the strategy has had its last word."""
 
     def receive(self, book: "Books", source: Account, amount: int, kind: str) -> None:
         """Take in `amount` of USDC from `source`: margin, or repayment of a loan."""
@@ -454,7 +476,7 @@ class Venue:
 NOT_ORDERS = frozenset(("execute", "act", "receive", "pay", "deliver"))
 
 
-@cache
+@cached_by_class
 def _order_methods(cls: type) -> tuple[str, ...]:
     """Methods of the form `name(self, order, book)`."""
     names: dict[str, None] = {}
@@ -463,10 +485,12 @@ def _order_methods(cls: type) -> tuple[str, ...]:
             code = getattr(value, "__code__", None)
             if code is not None and code.co_varnames[: code.co_argcount] == ("self", "order", "book"):
                 names[name] = None
+            else:
+                names.pop(name, None)
     return tuple(name for name in names if name not in NOT_ORDERS)
 
 
-@cache
+@cached_by_class
 def _declared(cls: type) -> tuple[Declared, ...]:
     found: dict[str, Declared] = {}
     for each in reversed(cls.__mro__):

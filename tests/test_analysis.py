@@ -17,7 +17,7 @@ from framework.analysis import (
 from framework.sources import load_market
 from strategies.static import Static
 from tests.conftest import ROOT
-from tests.markets import asgard, flat, hyperliquid, play
+from tests.markets import asgard, at_cost, flat, hyperliquid, play
 
 HYPERLIQUID = ("hyperliquid_funding_rate", 0.00011401, 0.00045303, 4.16, 298, 0.00165645, -0.00399748)
 DRIFT = ("drift_funding_rate", -0.00014812, 0.00049435, -5.41, 140, 0.00094063, -0.00669656)
@@ -71,8 +71,8 @@ def test_at_its_breakeven_a_static_pair_earns_nothing(leverage):
         capital_usd=10_000.0, leverage=leverage, lending_apy=0.05, borrowing_apy=0.08, fees_usd=fees_usd, days=90
     )
     table = flat(90, funding=rate, lending=0.05, borrowing=0.08)
-    terms = {"valuation": "cost", "fee_timing": "entry"}
-    venues = [asgard(open_fee_bps=15.0, gas_usd=2.0, **terms), hyperliquid(taker_fee_bps=3.5, **terms)]
+    charged = [asgard(open_fee_bps=15.0, gas_usd=2.0), hyperliquid(taker_fee_bps=3.5)]
+    venues = [at_cost(venue, fees_at_entry=True) for venue in charged]
     run = play(table, venues, Static(long="asgard", short="hyperliquid", leverage=leverage))
     assert metrics(run)["final_equity_usd"] == pytest.approx(10_000.0, abs=0.01)
 

@@ -17,10 +17,12 @@ from framework import (
     CarrybookError,
     Close,
     Deposit,
+    Ended,
     Liquidated,
     Open,
     OrderFilled,
     Penalty,
+    Rejected,
     Resize,
     Scenario,
     Side,
@@ -32,8 +34,8 @@ from framework import (
 )
 from framework.archive import Folder, save
 from framework.audit import audit
-from framework.clock import NS_PER_HOUR, NS_PER_SECOND
 from framework.cli import main
+from framework.clock import NS_PER_HOUR, NS_PER_SECOND
 from framework.data.alignment import align
 from framework.data.duplicates import settle
 from framework.data.raw import Raw
@@ -412,14 +414,6 @@ REFUSED = {
     "less than nothing": (Swap("spot", "SOL", "USDC", -1.0), "amount is -1; expected a finite number above 0"),
     "no number": (Swap("spot", "USDC", "SOL", "all"), "amount is 'all'; expected a finite number above 0"),
     "not a number": (Swap("spot", "USDC", "SOL", float("nan")), "amount is nan; expected a finite number above 0"),
-    "more than there is": (
-        Swap("spot", "USDC", "SOL", 10_000.01),
-        "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -0.010000 USDC",
-    ),
-    "coins that are not there": (
-        Swap("spot", "SOL", "USDC", 1.0),
-        "Assets:Spot:Coins holds 0.000000000 SOL and would fall to -1.000000000 SOL",
-    ),
     "a deposit": (Deposit("spot", 1.0), "it takes no deposits; expected a venue that does"),
 }
 
@@ -431,6 +425,28 @@ def test_refusals(order, words):
         play(flat(2), [Spot(swap_fee_bps=10.0)], Script(start=[order]))
     assert "\n" not in str(refused.value)
     assert "in row 1" in str(refused.value)
+
+
+REJECTED = {
+    "more than there is": (
+        Swap("spot", "USDC", "SOL", 10_000.01),
+        "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -0.010000 USDC; expected 0 or more",
+    ),
+    "coins that are not there": (
+        Swap("spot", "SOL", "USDC", 1.0),
+        "Assets:Spot:Coins holds 0.000000000 SOL and would fall to -1.000000000 SOL; expected 0 or more",
+    ),
+}
+
+
+@pytest.mark.parametrize(("order", "reason"), REJECTED.values(), ids=REJECTED)
+def test_rejections(order, reason):
+    """An order beyond what there is leaves its reason in the log, nothing in the books, and the run goes on."""
+    run = play(flat(2), [Spot(swap_fee_bps=10.0)], Script(start=[order]))
+    (rejected,) = happened(run, Rejected)
+    assert (rejected.order, rejected.reason) == (str(order), reason)
+    assert [transfer.kind for transfer in run.ledger] == ["capital"]
+    assert happened(run, Ended)
 
 
 @pytest.mark.parametrize("bps", [-1.0, 10_000.5])

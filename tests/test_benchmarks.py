@@ -33,11 +33,11 @@ def test_the_table_is_printed():
 
 @pytest.mark.parametrize("steps", [STEPS, SMALLER], ids=["whole", "smaller"])
 def test_the_long_ledger_goes_through_its_steps(steps, tmp_path, capsys):
-    """Posting, saving, loading, auditing and exporting a few thousand transfers."""
+    """Running, saving, loading, auditing and exporting a few thousand transfers."""
     for step in ("", *steps):
         one(9_000, tmp_path, step)
     printed = capsys.readouterr().out
-    assert all(step in printed for step in ("posting", "saving", *steps) if step != "check by check")
+    assert all(step in printed for step in ("run, written out", "saving", *steps) if step != "check by check")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import re
 from fractions import Fraction
 
 import pytest
+from attrs import frozen
 
 from framework import (
     Bridge,
@@ -15,18 +16,15 @@ from framework import (
     Open,
     PayPenalty,
     Penalty,
+    Rejected,
     Resize,
     Side,
-    Simulation,
     TransferArrived,
     TransferSent,
     Withdraw,
 )
 from framework.clock import NS_PER_DAY
-from framework.market import Mark
-from framework.venue import Stretch
 from tests.markets import (
-    HALF_OF_EQUITY,
     START_NS,
     Script,
     asgard,
@@ -195,17 +193,9 @@ def test_money_that_does_not_arrive_before_the_end_stays_in_transit():
     assert run.curve.equity_usd[-1] == 10_000.0
 
 
-TOO_MUCH = "; expected at most the equity of 5000.000000 USD there"
-OVERPAID = "1.000000 USDC is more than the loan of 0.000000 USDC; expected at most that"
-OVERDRAWN = "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -90000.000000 USDC; expected 0 or more"
 NO_POSITION = "it holds no position; expected Open before Resize"
-IN_ROW_1 = "in row 1 (2025-01-01, event 1): "
+IN_ROW_1 = "in row 1 (2025-01-01): "
 REFUSALS = {
-    "more than the equity": ([SHORT_2X, Withdraw("hyperliquid", 5_000.01)], f"amount_usd is 5000.01{TOO_MUCH}"),
-    "a move of more than the equity": (
-        [SHORT_2X, Move("hyperliquid", "asgard", 6e3)],
-        f"hyperliquid refuses a move of 6000 USD from hyperliquid to asgard {IN_ROW_1}amount_usd is 6000{TOO_MUCH}",
-    ),
     "nothing": ([Deposit("hyperliquid", 0.0)], "amount_usd is 0; expected a finite number above 0"),
     "less than nothing": (
         [Deposit("hyperliquid", -5.0)],
@@ -232,11 +222,6 @@ REFUSALS = {
         [Open("asgard", Side.SHORT, 1.0, 5.0)],
         f"asgard refuses a short of 1 coin with 5 USD {IN_ROW_1}side is short; expected Side.LONG",
     ),
-    "more than the wallet": (
-        [Deposit("hyperliquid", 1e5)],
-        f"the ledger refuses a deposit of 100000 USD {IN_ROW_1}{OVERDRAWN}",
-    ),
-    "more than the loan": ([LONG_2X, Deposit("asgard", 5e3), Deposit("asgard", 1.0)], OVERPAID),
     "a side that is none": (
         [Open("hyperliquid", "short", 1.0, 5.0)],
         f"a 'short' of 1 coin with 5 USD {IN_ROW_1}side is 'short'; expected Side.LONG or Side.SHORT",
@@ -275,34 +260,58 @@ def test_an_order_that_cannot_be_is_refused(orders, words):
     assert "\n" not in str(refusal.value)
 
 
-def test_a_repayment_beyond_the_loan_is_refused_by_default():
-    """Lenders have nowhere to put it."""
-    strategy = Script(start=[Open("asgard", Side.LONG, 60.0, 5_000.0), Deposit("asgard", 2_000.0)])
-    with pytest.raises(CarrybookError, match=r"2000.000000 USDC is more than the loan of 1000.000000 USDC"):
-        play(flat(3), [asgard(liquidation_penalty=HALF_OF_EQUITY)], strategy)
+TOO_MUCH = "; expected at most the equity of 5000.000000 USD there"
+OVERPAID = "1.000000 USDC is more than the loan of 0.000000 USDC; expected at most that"
+OVERDRAWN = "Assets:Wallet:Cash holds 10001.000000 USDC and would fall to -89999.000000 USDC; expected 0 or more"
+WITHDRAWAL = Withdraw("hyperliquid", 5_000.01)
+MOVE = Move("hyperliquid", "asgard", 6e3)
+REJECTIONS = {
+    "more than the equity": ([SHORT_2X], WITHDRAWAL, "hyperliquid", f"amount_usd is 5000.01{TOO_MUCH}"),
+    "a move of more than the equity": ([SHORT_2X], MOVE, "hyperliquid", f"amount_usd is 6000{TOO_MUCH}"),
+    "more than the wallet": ([], Deposit("hyperliquid", 1e5), "hyperliquid", OVERDRAWN),
+    "an opening with more than the wallet": ([], Open("hyperliquid", Side.LONG, 1.0, 1e5), "hyperliquid", OVERDRAWN),
+    "more than the loan": ([LONG_2X, Deposit("asgard", 5e3)], Deposit("asgard", 1.0), "asgard", OVERPAID),
+    "funds beyond the price": (
+        [],
+        Open("asgard", Side.LONG, 1.0, 150.0),
+        "asgard",
+        "50.000000 USDC is more than the loan of 0.000000 USDC; expected at most that",
+    ),
+}
 
 
-def test_a_refused_move_leaves_nothing_behind():
-    """More than the loan cannot be repaid: the move is refused before anything is sent."""
+@pytest.mark.parametrize(("before", "order", "venue", "words"), REJECTIONS.values(), ids=REJECTIONS)
+def test_an_order_that_cannot_be_filled_is_rejected(before, order, venue, words):
+    """An event says which order and why; nothing else of the order is left, and the run goes on."""
+    after = [Deposit("hyperliquid", 1.0)]
+    capital_usd = 10_001.0
+    table, venues = flat(3, funding=1e-4, borrowing=0.1), [asgard(), hyperliquid()]
+    run = play(table, venues, Script(start=[*before, order, *after]), capital_usd=capital_usd)
+    (rejected,) = happened(run, Rejected)
+    assert (rejected.venue, rejected.order, rejected.reason) == (venue, str(order), words)
+    assert (rejected.price, rejected.at_ns) == (100.0, table.open_ns[0])
+    without = play(table, venues, Script(start=[*before, *after]), capital_usd=capital_usd)
+    assert sorted(balances(run)) == sorted(balances(without))
+    assert len(run.ledger) == len(without.ledger)
+    assert len(run.events) == len(without.events) + 1
+
+
+def balances(run):
+    """Name, asset and balance of every account."""
+    return [(account.name, account.asset.code, held) for account, held in run.ledger.balances().items()]
+
+
+def test_a_rejected_move_leaves_nothing_behind():
+    """More than the loan cannot be repaid: the move is rejected before anything is sent."""
     strategy = Script(
         start=[Open("asgard", Side.LONG, 50.0, 4_000.0), Open("hyperliquid", Side.SHORT, 50.0, 5_000.0)],
         after={1: [Move("hyperliquid", "asgard", 2_000.0)]},
     )
-    simulation = Simulation(
-        market=flat(3), venues=[asgard(), hyperliquid()], strategy=strategy, capital_usd=10_000.0
-    )  # fmt: skip
-    books = simulation._books  # noqa: SLF001
-    with pytest.raises(CarrybookError, match=r"2000.000000 USDC is more than the loan of 1000.000000 USDC"):
-        simulation.run()
-    assert balance_of(books.ledger, "Assets:Bridge:InTransit") == 0
-    assert len(books.ledger) == 7
-
-
-def balance_of(ledger, name):
-    """What an account of a ledger holds in USDC."""
-    return next(
-        held for account, held in ledger.balances().items() if (account.name, account.asset.code) == (name, "USDC")
-    )
+    run = play(flat(3), [asgard(), hyperliquid()], strategy)
+    (rejected,) = happened(run, Rejected)
+    assert rejected.reason == "2000.000000 USDC is more than the loan of 1000.000000 USDC; expected at most that"
+    assert happened(run, TransferSent) == []
+    assert len(run.ledger) == 7
 
 
 def test_a_loan_that_rounds_to_nothing_is_not_forgotten():
@@ -321,8 +330,22 @@ def test_coins_without_a_debt_have_no_liquidation_price(deposit_usd, expected):
     """100 coins with $1,000 owed are liquidated at $10.53; with nothing owed, or money lent, there is no such price."""
     venue = asgard(overpayment="earns_borrowing_rate", maintenance_margin=0.05)
     strategy = Script(start=[Open("asgard", Side.LONG, 100.0, 5_000.0), Deposit("asgard", deposit_usd)])
-    table = flat(2)
-    run = play(table, [venue], strategy, capital_usd=11_000.0)
-    found = venue.leg(run.ledger, Mark(table, 1)).liquidation_price
-    projected = venue.project(run.ledger, Stretch(table, 0, 2, {})).liquidation_price
-    assert [found, *projected] == pytest.approx([expected or float("nan")] * 3, nan_ok=True)
+    seen = []
+
+    @frozen
+    class Look:
+        def holds(self, stretch):
+            seen.extend(stretch.projections["asgard"].liquidation_price.tolist())
+            return stretch.all_rows(True)
+
+    class Looking(Script):
+        def conditions(self):
+            return (Look(),)
+
+        def on_event(self, event, view):
+            seen.append(view.leg("asgard").liquidation_price)
+            return ()
+
+    play(flat(3), [venue], Looking(start=strategy.start), capital_usd=11_000.0)
+    assert len(seen) > 3
+    assert seen == pytest.approx([expected or float("nan")] * len(seen), nan_ok=True)

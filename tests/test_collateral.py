@@ -5,12 +5,15 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework import (
     Close,
     Deposit,
+    Ended,
+    Leg,
     Liquidated,
     MarginCalled,
     MoveTokens,
@@ -27,18 +30,29 @@ from framework import (
 from framework.archive import Folder, save
 from framework.audit import audit
 from framework.frames import ledger_frame
-from framework.market import Mark
 from framework.valuation import summarize
-from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
+from tests.markets import Script, at_cost, balance, collateral, dollar_market, happened, jito, play
 
 MAINTENANCE = 0.03
 
 
-def account(market, venue, *, tokens=100.0, short=100.0, after=None, **options):
+@frozen(kw_only=True)
+class Watchful(Script):
+    """A script that notes in `seen` how the account stands at the end."""
+
+    seen: list[Leg]
+
+    def on_event(self, event, view):
+        if isinstance(event, Ended):
+            self.seen.append(view.leg("drift"))
+        return super().on_event(event, view)
+
+
+def account(market, venue, *, tokens=100.0, short=100.0, after=None, seen=None, **options):
     """Capital for so many tokens, posted as collateral of a short, from the first open on."""
     start = [Swap("jito", "USDC", "JITOSOL", tokens * market["jitosol_open"][0])]
     start += [MoveTokens("jito", "drift", "JITOSOL", tokens), Open("drift", Side.SHORT, short, 0.0)]
-    strategy = Script(start=start, after=after or {})
+    strategy = Watchful(start=start, after=after or {}, seen=[] if seen is None else seen)
     capital_usd = options.pop("capital_usd", tokens * market["jitosol_open"][0])
     return play(market, [jito(), venue], strategy, capital_usd=capital_usd, at_first_open=True, **options)
 
@@ -77,9 +91,12 @@ def test_tokens_worth_more_than_the_short_needs_keep_it_alive_at_any_price():
     """With w k T above S (1 + mm) there is no such price, and the leg names none."""
     table = dollar_market([30.0, 30.0, 3e6, 30.0], high=[30.0, 30.0, 3e7, 3e6], low=30.0)
     venue = collateral(maintenance_margin=MAINTENANCE)
-    run = account(table, venue, tokens=103.1)
+    seen = []
+    run = account(table, venue, tokens=103.1, seen=seen)
     assert happened(run, Liquidated) == []
-    assert np.isnan(venue.leg(run.ledger, Mark(table, 3)).liquidation_price)
+    (leg,) = seen
+    assert leg.size == -100.0
+    assert np.isnan(leg.liquidation_price)
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.7])
@@ -87,8 +104,9 @@ def test_the_legs_liquidation_price_is_the_line(weight):
     """What a strategy reads is the price at which the venue acts."""
     table = dollar_market([30.0, 33.0], rate=1.05, premium=-0.02)
     venue = collateral(maintenance_margin=MAINTENANCE, collateral_weight=weight)
-    run = account(table, venue, tokens=80.0)
-    leg = venue.leg(run.ledger, Mark(table, 1))
+    seen = []
+    account(table, venue, tokens=80.0, seen=seen)
+    (leg,) = seen
     assert leg.liquidation_price == pytest.approx(line(80.0, 100.0, 30.0, weight, 1.05 * 0.98), rel=1e-9)
     token = 33.0 * 1.05 * 0.98
     assert leg.equity_usd == pytest.approx(80.0 * token + 100.0 * (30.0 - 33.0))
@@ -261,7 +279,7 @@ def cuts(run):
     """Row and size in coins of each cut that answered a margin call."""
     calls = {event.event for event in happened(run, MarginCalled)}
     return [
-        (run.mark(fill.at_ns).row, fill.size / 1e9)
+        (run.row(fill.at_ns), fill.size / 1e9)
         for fill in happened(run, OrderFilled)
         if fill.order == "resize" and fill.cause in calls
     ]
@@ -347,7 +365,7 @@ def test_six_times_at_the_worst_discount_is_a_liquidation(tmp_path, close, forgi
         funding=0.0,
     )
     (event,) = happened(run, Liquidated)
-    assert run.mark(event.at_ns).row == 3
+    assert run.row(event.at_ns) == 3
     tokens, worth = bought(run), RATE * 0.8
     equity = tokens * (worth * close + 30.0 - close)
     penalty = max(0.0, min(tokens * close * 0.025, equity))
@@ -407,7 +425,7 @@ def test_tokens_are_worth_the_same_in_a_row_in_which_somebody_acts(valuation):
     """A dollar that goes from the wallet to the account changes no row's equity; at cost only the short is kept."""
     market = dollar_market([100.0, 120.0, 90.0, 110.0], rate=1.1, first_rate=1.1, premium=0.01)
     acts = {1: [Deposit("drift", 1.0)], 2: [Deposit("drift", 1.0)]}
-    venue = drift(collateral="JITOSOL", funding_rate="funding_rate", valuation=valuation)
+    venue = collateral() if valuation == "market" else at_cost(collateral())
     capital_usd = 100.0 * market["jitosol_open"][0] + 10.0
     still, busy = (account(market, venue, short=50.0, after=after, capital_usd=capital_usd) for after in ({}, acts))
     assert busy.curve.equity_usd == pytest.approx(still.curve.equity_usd, abs=1e-6)

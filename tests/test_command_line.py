@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from framework import Scenario, assemble
 from framework.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -126,13 +128,15 @@ BAD_SETTINGS = {
     "stratgy.leverage=3": "stratgy: unknown key; did you mean strategy?",
     "strategy.class=3": "strategy.class: 3; expected the name of a strategy",
     "strategy=3": "strategy: 3",
-    "venues.kraken.coin=SOL": "venues.kraken.class: unknown venue 'kraken'; expected one of asgard, drift, hyperliquid",
+    "venues.kraken.coin=SOL": "venues.kraken.class: unknown venue 'kraken'; expected one of asgard, at_cost, drift,",
     "venues.asgard=15": "venues.asgard: expected a table",
     "venues.asgard.open_fee_bps=-1": "venues.asgard.open_fee_bps: -1.0; expected 0 to 10000 basis points",
     "venues.asgard.open_fee_bps=15000": "expected 0 to 10000 basis points, of which 100 are 1 %",
     "venues.hyperliquid.taker_fee_bps=10001": "hyperliquid.taker_fee_bps: 10001.0; expected 0 to 10000 basis",
     "venues.drift.taker_fee_bps=-3.5": "venues.drift.taker_fee_bps: -3.5; expected 0 to 10000 basis points",
     "venues.hyperliquid.maintenance_margin=1.5": "venues.hyperliquid.maintenance_margin: 1.5; expected < 1",
+    "venues.hyperliquid.maintenance_margin=[{since=2024-12-31, value=2}]": "maintenance_margin: 2.0; expected < 1",
+    "venues.hyperliquid.taker_fee_bps=[{since=2025-01-01, value=2}]": "taker_fee_bps: the rule begins at 2025-01-01;",
     "venues.hyperliquid.liquidation_penalty.of=luck": "penalty.of: 'luck'; expected one of equity, notional",
     "venues.hyperliquid.funding_rate=moon": "venue hyperliquid reads 'moon', which no source gives",
     "rulebook.class=asgard": "rulebook.class: unknown rulebook 'asgard'; the module has no rulebook",
@@ -148,6 +152,23 @@ BAD_SETTINGS = {
 def test_a_wrong_key_is_one_line_that_names_it(capsys, tmp_path, setting, complaint):
     """A key that cannot be is refused before anything runs or is written."""
     assert complaint in refused(capsys, tmp_path, SCENARIO, "--set", setting)
+
+
+@pytest.mark.parametrize("rule", ["maintenance_margin", "taker_fee_bps"])
+def test_a_rule_with_dates_holds_from_each_of_them(rule):
+    """A date on which nothing changes changes nothing; one with another value does, from then on."""
+    plain = Scenario.load(SCENARIO)
+    (before,) = [getattr(each, rule) for each in assemble(plain).venues if each.name == "hyperliquid"]
+    books = []
+    for after in (before, 2 * before):
+        dates = f"{{since=2024-12-31, value={before}}}, {{since=2025-07-01, value={after}}}"
+        dated = Scenario.load(SCENARIO, [f"venues.hyperliquid.{rule}=[{dates}]"])
+        books.append([(each.at_ns, each.amount) for each in assemble(dated).simulation().run().ledger])
+    assert books[0] == [(each.at_ns, each.amount) for each in assemble(plain).simulation().run().ledger]
+    if rule == "taker_fee_bps":
+        assert books[1] != books[0]
+        changed = next(one[0] for one, other in zip(*books, strict=True) if one != other)
+        assert changed >= np.datetime64("2025-07-01", "ns").astype(int)
 
 
 def test_files_that_cannot_be_read_are_one_line(capsys, tmp_path):

@@ -22,7 +22,7 @@ from framework import (
 )
 from strategies.full_rotation import FullRotation
 from strategies.pair import open_pair
-from tests.markets import asgard, collateral, dollar_market, drift, hyperliquid, jito, market, play
+from tests.markets import asgard, at_cost, collateral, dollar_market, drift, hyperliquid, jito, market, play
 from tests.test_settlement import markets, outcome
 
 
@@ -59,11 +59,13 @@ def test_rotation_that_is_woken_rotates_like_one_that_looks_at_every_row(
 
 
 @settings(max_examples=60, deadline=None)
-@given(markets(), st.sampled_from([1.5, 3.0]), st.sampled_from(["market", "cost"]))
-def test_rotation_that_compounds_is_neutral_after_every_row(table, leverage, valuation):
+@given(markets(), st.sampled_from([1.5, 3.0]), st.booleans())
+def test_rotation_that_compounds_is_neutral_after_every_row(table, leverage, cost):
     """At the market as at cost: both legs are resized at the price at which they are valued, not at their own entry."""
-    rules = {"valuation": valuation, "liquidation_closes": False}
-    venues = [asgard(overpayment="earns_borrowing_rate", open_fee_bps=10.0, **rules), hyperliquid(**rules)]
+    closes = {"liquidation_closes": False}
+    venues = [asgard(overpayment="earns_borrowing_rate", open_fee_bps=10.0, **closes), hyperliquid(**closes)]
+    if cost:
+        venues = list(map(at_cost, venues))
     strategy = FullRotation(
         long="asgard", short="hyperliquid", leverage=leverage, liquidation_buffer=0.1, compounding=True
     )
@@ -129,15 +131,15 @@ def on_tokens(view):
 PRICES = [100.0, 104.0, 99.0, 97.0, 110.0, 108.0, 93.0, 101.0]
 ACCRUING = market(PRICES, funding=0.0007, lending=0.05, borrowing=0.09)
 TOKENS = dollar_market(PRICES, rate=1 + np.arange(1, 9) / 500, funding=-0.0004, premium=np.arange(8) / 1000)
-DISTANT = {"valuation": "cost", "liquidation_distance": 0.3}
+DISTANT = {"liquidation_distance": 0.3}
 
 
 @pytest.mark.parametrize(
     ("table", "opening", "venues", "known"),
     [
         (ACCRUING, pair, [asgard(), hyperliquid()], ["asgard", "hyperliquid"]),
-        (ACCRUING, pair, [asgard(**DISTANT), hyperliquid(**DISTANT)], ["asgard", "hyperliquid"]),
-        (ACCRUING, pair, [asgard(valuation="cost"), hyperliquid(valuation="cost")], []),
+        (ACCRUING, pair, [at_cost(asgard(), **DISTANT), at_cost(hyperliquid(), **DISTANT)], ["asgard", "hyperliquid"]),
+        (ACCRUING, pair, [at_cost(asgard()), at_cost(hyperliquid())], []),
         (TOKENS, on_tokens, [jito(), collateral()], ["drift"]),
         (TOKENS, on_tokens, [jito(), collateral(collateral_weight=0.9)], ["drift"]),
     ],

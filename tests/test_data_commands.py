@@ -376,7 +376,7 @@ def test_days_are_withdrawn_with_a_reason_and_can_be_fetched_again(store, capsys
     code, printed, _ = carrybook(capsys, "data", "withdraw", FUNDING, *options, "--reason", "rates of a test net")
     assert code == 0
     first, last = "2025-01-02T00:00:00.076000+00:00", "2025-01-02T23:00:00.076000+00:00"
-    assert printed.startswith(f"{FUNDING}: 24 samples withdrawn, {first} to {last}\n  kept in {store.root}/withdrawn/")
+    assert printed.startswith(f"{FUNDING}: 24 samples withdrawn, {first} to {last}, kept in {store.root}/withdrawn/")
     assert len(store.read(FUNDING)[1]) == 48
     assert len(store.asked(FUNDING)) == 1
     (line,) = store.withdrawn(FUNDING)
@@ -407,6 +407,21 @@ def test_check_compares_prices_with_another_source(store, capsys):
             assert found == code
             assert (f"error: scale: {series}: closes are {times} times those of " in printed) is bool(code)
         store.remove("binance:SOLUSDT:4h")
+
+
+def test_a_reason_is_shown_on_every_terminal(store, capsys):
+    """It is what a user wrote, and may hold what the terminal cannot show."""
+    fetch(capsys, "hyperliquid")
+    reason = "f\u00fcr \u20ac\x1b[31m"
+    options = ("--from", "2025-01-02", "--to", "2025-01-02", "--reason", reason)
+    assert carrybook(capsys, "data", "withdraw", FUNDING, *options)[0] == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "framework.command_line", "data", "show", FUNDING],
+        capture_output=True, check=False, env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"f\xfcr \u20ac\x1b[31m" in done.stdout
+    assert store.withdrawn(FUNDING)[0].withdrawn == reason
 
 
 def test_a_series_may_be_withdrawn_whole(store, capsys):

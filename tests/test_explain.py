@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framework.accounts import BUCKETS
 from framework.archive import Folder
 from framework.errors import RunError
 from framework.explain import ACCOUNTS, Selection, explain, register, sources
 from framework.frames import explain_frame, read_frame, register_frame
 from framework.run import Run
 from framework.units import USDC
-from framework.valuation import COSTS, FIGURES, WATERFALL_BUCKETS, PricedBook, waterfall_of
+from framework.valuation import COSTS, FIGURES, PricedBook, waterfall_of
 from tests.runs import EXAMPLES
 
 
@@ -32,7 +33,7 @@ def test_every_bucket_is_the_sum_of_its_parts_at_every_level(example: str, folde
     worth = PricedBook.of(folder.accounts, folder.market, folder.opened_at).worth(folder.records())
     steps = waterfall_of(worth, folder.capital)
     result = explain(folder, "result")
-    assert {child.label for child in result.children} <= set(WATERFALL_BUCKETS)
+    assert {child.label for child in result.children} <= set(BUCKETS)
     for _, node in result.walk():
         if node.children:
             assert node.amount == sum(child.amount for child in node.children)
@@ -40,7 +41,7 @@ def test_every_bucket_is_the_sum_of_its_parts_at_every_level(example: str, folde
         else:
             assert node.entries == (0 if node.event is None else 1)
     buckets = {child.label: child.usd for child in result.children}
-    for bucket in WATERFALL_BUCKETS:
+    for bucket in BUCKETS:
         assert buckets.get(bucket, Decimal()) == getattr(steps, bucket)
     assert explain(folder, "final_equity_usd").amount == worth.equity()
 
@@ -49,7 +50,7 @@ def test_every_bucket_is_the_sum_of_its_parts_at_every_level(example: str, folde
 def test_figures_of_the_summary_are_explained_with_their_sign(example: str, folders: Callable[[str], Folder]) -> None:
     folder = folders(example)
     for figure, bucket in FIGURES.items():
-        if bucket in WATERFALL_BUCKETS:
+        if bucket in BUCKETS:
             usd = explain(folder, figure).usd
             assert float(usd) == folder.summary[figure]
             assert usd == explain(folder, bucket).usd * (-1 if figure in COSTS else 1)
@@ -75,7 +76,7 @@ def test_periods_add_up_to_the_whole(example: str, folders: Callable[[str], Fold
     folder = folders(example)
     market = folder.scenario.market
     cut = data.draw(st.dates(market.start, market.end - timedelta(days=1)))
-    what = data.draw(st.sampled_from(sorted(WATERFALL_BUCKETS)))
+    what = data.draw(st.sampled_from(sorted(BUCKETS)))
     parts = [
         explain(folder, what, Selection(until=cut)),
         explain(folder, what, Selection(since=cut + timedelta(days=1))),
@@ -93,13 +94,16 @@ def test_an_entry_of_funding_leads_to_the_rows_that_made_it(example: str, folder
         return
     events = read_frame(folder.path, "events").set_index("event")
     market = read_frame(folder.path, "market")
+    places = {asset.code: asset.decimals for asset in folder.assets}
     for leaf in leaves[:: max(1, len(leaves) // 25)]:
         event = events.loc[leaf.event]
-        exact = -event["rate"] * event["size"] / 1e9 * event["price"]
+        decimals = places[event["asset"]]
+        on_quote = event["asset"] == USDC.code  # at cost: on what is due or owed for the contracts
+        exact = (1 if on_quote else -1) * event["rate"] * event["size"] / 10**decimals * event["price"]
         assert float(leaf.usd) == pytest.approx(exact, abs=1.1e-6)
         words = sources(folder, [leaf.event])[leaf.event]
         assert f"rate {event['rate']:.10g} ({event['rate_source']}:{event['rate_source_row']:.0f}" in words
-        assert words.endswith(f", size {event['size'] / 1e9:.9f} {event['asset']}")
+        assert words.endswith(f", size {event['size'] / 10**decimals:.{decimals}f} {event['asset']}")
         if isinstance(event["price_source"], str):
             assert f"({event['price_source']}:{event['price_source_row']:.0f})" in words
             assert event["price"] in market.loc[int(event["row"])].to_numpy()

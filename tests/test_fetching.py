@@ -215,6 +215,20 @@ def test_an_empty_reply_is_a_hole(store):
     assert store.ids() == []
 
 
+def test_a_password_in_an_address_is_used_and_never_told(store):
+    """Neither provenance nor a complaint has it."""
+    with funded(1) as host:
+        host.first = [Answer(b"", status=403)]
+        secret = host.url.replace("http://", "http://me:secret@")
+        with Client(host=secret, pace=PACE, wait_scale=0.001) as client:
+            window = {"start_ns": START_NS, "end_ns": START_NS + NS_PER_DAY, "now_ns": START_NS + 2 * NS_PER_DAY}
+            with pytest.raises(FetchError, match="status 403") as refused:
+                Fetch(**window).run(SOL, store, client)
+            Fetch(**window).run(SOL, store, client)
+    assert "secret" not in str(refused.value)
+    assert store.asked(FUNDING)[0].request.startswith(f"POST {host.url}/info ")
+
+
 def test_header_lines_that_come_one_by_one_do_not_keep_a_request_alive():
     """Each of them comes in time, and all of them would take five seconds: the whole reply has one limit."""
     with Host(lambda _: Answer([], slow_headers_s=0.05)) as host:
@@ -235,7 +249,9 @@ def test_no_host_is_one_line(store):
         fetch(SOL, store, host, 1)
 
 
-@pytest.mark.parametrize("host", ["", "api.hyperliquid.xyz", "ftp://somewhere", "https://"])
+@pytest.mark.parametrize(
+    "host", ["", "api.hyperliquid.xyz", "ftp://somewhere", "https://", "http://[::1", "http://a:b", "http://:80"]
+)
 def test_what_is_no_host_is_refused_at_once(host):
     """A slip in an address is not asked again and again."""
     with pytest.raises(FetchError, match=r"is not a host; expected one such as https://api"):

@@ -10,6 +10,7 @@ from framework import (
     CarrybookError,
     ChargeRebalance,
     Deposit,
+    Ended,
     EveryRow,
     FeeAccrued,
     Mint,
@@ -18,6 +19,7 @@ from framework import (
     OrderFilled,
     PayPenalty,
     Redeem,
+    Rejected,
     RewardAccrued,
     Scenario,
     Side,
@@ -30,8 +32,8 @@ from framework import (
     assemble,
     waterfall,
 )
-from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.cli import main
+from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.valuation import chronicle
 from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
@@ -236,7 +238,7 @@ def test_a_slashing_costs_all_holders_and_no_fee_is_taken_on_it():
 
 
 NO_AMOUNT = "; expected a finite number above 0"
-IN_ROW_1 = "in row 1 (2025-01-01, event 1): "
+IN_ROW_1 = "in row 1 (2025-01-01): "
 REFUSALS = {
     "nothing": ([Swap("jito", "USDC", "SOL", 0.0)], f"amount is 0{NO_AMOUNT}"),
     "less than nothing": (
@@ -247,19 +249,10 @@ REFUSALS = {
     "an unknown coin": ([Swap("jito", "BTC", "SOL", 1.0)], "sell is 'BTC'; expected one of USDC, SOL, JITOSOL"),
     "for an unknown coin": ([Swap("jito", "SOL", "BTC", 1.0)], "buy is 'BTC'; expected one of USDC, SOL, JITOSOL"),
     "a swap for the same": ([Swap("jito", "SOL", "SOL", 1.0)], "buy is 'SOL'; expected another asset than is sold"),
-    "coins that are not there": (
-        [Stake("jito", 1.0)],
-        f"stake of 1 SOL {IN_ROW_1}Assets:Jito:Coins holds 0.000000000 SOL and would fall to -1.000000000 SOL",
-    ),
     "a stake of nothing": ([Stake("jito", 0.0)], f"size is 0{NO_AMOUNT}"),
-    "tokens that are not there": ([BUY, Unstake("jito", 101.0)], "would fall to -1.000000000 JITOSOL"),
     "an unstaking of nothing": (
         [BUY, Unstake("jito", float("inf"))],
         f"an unstaking of inf tokens {IN_ROW_1}size is inf{NO_AMOUNT}",
-    ),
-    "more than the wallet": (
-        [Swap("jito", "USDC", "SOL", 1e6)],
-        "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -990000.000000 USDC",
     ),
     "a position": (
         [Open("jito", Side.LONG, 1.0, 5.0)],
@@ -267,11 +260,11 @@ REFUSALS = {
     ),
     "a deposit": (
         [Deposit("jito", 5.0)],
-        f"jito refuses a deposit {IN_ROW_1}it takes no deposits; expected a venue that does",
+        f"jito refuses a deposit of 5 USD {IN_ROW_1}it takes no deposits; expected a venue that does",
     ),
     "a withdrawal": (
         [BUY, Withdraw("jito", 5.0)],
-        f"jito refuses a withdrawal {IN_ROW_1}it holds no money; expected a venue that does",
+        f"jito refuses a withdrawal of 5 USD {IN_ROW_1}it holds no money; expected a venue that does",
     ),
     "a penalty": ([BUY, PayPenalty("jito", 5.0)], "venue is 'jito'; expected a venue that takes penalties"),
     "tokens to itself": (
@@ -281,7 +274,7 @@ REFUSALS = {
     "tokens of no size": ([BUY, MoveTokens("jito", "drift", "JITOSOL", 0.0)], f"size is 0{NO_AMOUNT}"),
     "coins as collateral": (
         [BUY, MoveTokens("jito", "drift", "SOL", 5.0)],
-        f"a move of 5 SOL from jito to drift {IN_ROW_1}token is 'SOL'; expected tokens that drift takes",
+        f"drift refuses a move of 5 SOL from jito to drift {IN_ROW_1}token is 'SOL'; expected tokens that drift takes",
     ),
     "unknown tokens": (
         [BUY, MoveTokens("jito", "drift", "MSOL", 5.0)],
@@ -304,6 +297,38 @@ def test_an_order_that_cannot_be_is_refused(orders, words):
         staked(dollar_market([100.0] * 3), jito(), collateral(), Issuer(), start=orders)
     assert "\n" not in str(refusal.value)
     assert "in row 1" in str(refusal.value)
+
+
+REJECTIONS = {
+    "coins that are not there": (
+        [Stake("jito", 1.0)],
+        "a stake of 1 SOL",
+        "Assets:Jito:Coins holds 0.000000000 SOL and would fall to -1.000000000 SOL; expected 0 or more",
+    ),
+    "tokens that are not there": (
+        [BUY, Unstake("jito", 101.0)],
+        "an unstaking of 101 tokens",
+        "Assets:Jito:Tokens holds 100.000000000 JITOSOL and would fall to -1.000000000 JITOSOL; expected 0 or more",
+    ),
+    "more than the wallet": (
+        [Swap("jito", "USDC", "SOL", 1e6)],
+        "a swap of 1000000 USDC for SOL",
+        "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -990000.000000 USDC; expected 0 or more",
+    ),
+}
+
+
+@pytest.mark.parametrize(("orders", "order", "reason"), REJECTIONS.values(), ids=REJECTIONS)
+def test_an_order_beyond_what_there_is_is_rejected(orders, order, reason):
+    """The log says which order and why; nothing of it is posted, and the run goes on to its end."""
+    *done, _ = orders
+    table, venues = dollar_market([100.0] * 3), [jito(), collateral()]
+    run = staked(table, *venues, start=orders)
+    (rejected,) = happened(run, Rejected)
+    assert (rejected.order, rejected.reason) == (order, reason)
+    posted = [each.amount for each in staked(table, *venues, start=done).ledger]
+    assert [each.amount for each in run.ledger] == posted
+    assert happened(run, Ended)
 
 
 def test_a_venue_without_collateral_takes_no_tokens():
@@ -400,7 +425,7 @@ def test_an_epochs_rate_holds_from_its_beginning_until_the_next(pool):
         f"rates.csv:{line}" for line in (2, 3, 3, 4, 4, 5)
     ]
     run = ready.simulation().run()
-    assert [run.mark(event.at_ns).row for event in happened(run, RewardAccrued)] == [0, 3, 4]
+    assert [run.row(event.at_ns) for event in happened(run, RewardAccrued)] == [0, 3, 4]
 
 
 def test_the_known_epochs_of_the_chain_are_a_rate_of_real_rows(uss_data):
@@ -412,7 +437,7 @@ def test_the_known_epochs_of_the_chain_are_a_rate_of_real_rows(uss_data):
     assert [each.series for each in market.coverage[1:]] == ["jitosol_rate, open", "jitosol_rate, close"]
     run = ready.simulation().run()
     steps = happened(run, RewardAccrued)
-    assert [market.date(run.mark(event.at_ns).row) for event in steps] == ["2023-11-24", "2023-11-29"]
+    assert [market.date(run.row(event.at_ns)) for event in steps] == ["2023-11-24", "2023-11-29"]
     assert sum(event.rate for event in steps) == pytest.approx(1.0734001570090037 - 1.0)
     assert market.cell("jitosol_rate_close", 0) == "jitosol_sol_rate_anchors.csv:2"
     assert waterfall(run).unexplained == 0

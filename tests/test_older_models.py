@@ -208,7 +208,7 @@ def test_the_minimum_apy_weighs_rows_by_their_length():
     def acted(apy_pct):
         strategy = FullRotation(long="asgard", short="hyperliquid", leverage=2.0, min_apy_pct=apy_pct)
         run = play(table, [asgard(), hyperliquid()], strategy, look_ahead_at_entry=False)
-        return [run.mark(event.at_ns).row for event in run.events.single() if isinstance(event, ConditionMet)]
+        return [run.row(event.at_ns) for event in run.events.single() if isinstance(event, ConditionMet)]
 
     assert acted(9.99) == []
     assert acted(10.01) == [7, 8, 9]

@@ -1,7 +1,5 @@
 """Orders in words: every class has its own, and whatever a strategy gave can be told."""
 
-from typing import get_args
-
 import numpy as np
 import pytest
 from attrs import fields
@@ -24,6 +22,7 @@ from framework import (
     Unstake,
     Withdraw,
 )
+from framework.orders import method_of
 
 WORDS = {
     Open("asgard", Side.LONG, 3.2, 500.0): "a long of 3.2 coins with 500 USD",
@@ -53,6 +52,25 @@ def test_an_order_in_words(order, words):
 
 def test_every_order_has_words_of_its_own():
     """No refusal shows the fields of a class."""
-    assert {type(order) for order in WORDS} == set(get_args(Order))
-    for kind in get_args(Order):
+    ours = {kind for kind in Order.__subclasses__() if kind.__module__ == "framework.orders"}
+    assert {type(order) for order in WORDS} == ours
+    for kind in ours:
         assert "=" not in str(kind(*["x"] * len(fields(kind))))
+
+
+class RollOver(Order):
+    """An order of a user's own."""
+
+
+class USDCSwap2Leg(Order):
+    """One with a run of capitals and a digit."""
+
+
+@pytest.mark.parametrize(
+    ("order", "method"),
+    [(Open, "open"), (ChargeRebalance, "charge_rebalance"), (MoveTokens, "move_tokens"), (RollOver, "roll_over"),
+     (USDCSwap2Leg, "usdcswap2_leg")],
+)  # fmt: skip
+def test_an_order_is_filled_by_the_method_of_its_name(order, method):
+    """The name of the class in lower case, with an underscore where a word begins."""
+    assert method_of(order) == method

@@ -4,14 +4,14 @@ import pytest
 
 from framework import LeverageAbove, Scenario, assemble
 from framework.errors import ScenarioError
-from framework.mistakes import mistake_behind
-from tests.markets import Script, flat, hyperliquid, play
+from framework.mistakes import mistakes_told
+from tests.markets import flat, hyperliquid
 
 HEAD = """import numpy as np
 from attrs import frozen
 from framework import *
-from framework.accrual import Accrual
-from framework.venue import unknown_order
+from framework.accrual import Accrual, Computed
+from framework.venue import CASH, Act, Venue, account, formula, per_coin
 from venues.spot import Spot
 
 
@@ -57,15 +57,6 @@ class = "MODULE:Own"
 class = "MODULE:Market"
 swap_fee_bps = 0
 """
-PROJECTION = (
-    "rows = len(stretch); flat = np.zeros(rows); "
-    "return Projection(accruals=({accruals}), size=flat, equity_usd=np.ones({count}), "
-    "notional_usd=flat, liquidated=flat > 0)"
-)
-ACCRUAL = (
-    "Accrual(event=InterestAccrued, venue='own', stream=None, asset='USDC', path=np.full({}), rate=flat, price=flat, "
-    "size=flat, rate_column='', price_column=''),"
-)
 NOTHING = "return np.zeros(len(stretch), dtype=bool)"
 ALWAYS = "return np.ones(len(stretch), dtype=bool)"
 WHOLE = "rows 2 to 32 (2025-01-02 to 2025-02-01)"
@@ -81,20 +72,37 @@ def venue(method, body="return 1 / 0"):
     return HEAD + CONDITION.format(holds=NOTHING, more="") + VENUE.format(method=f"def {method}:", body=body) + STRATEGY
 
 
+def rule(name, body="return 1 / 0", *, kind="formula", more=""):
+    """A module whose venue has this formula; the body is line 21."""
+    code = VENUE.format(method=f"@{kind}\n    def {name}:", body=f"{body}{more}")
+    return HEAD + CONDITION.format(holds=NOTHING, more="") + code + STRATEGY
+
+
+def computed(answer):
+    """A module whose venue works out an accrual itself, and answers with this for each segment."""
+    accrual = (
+        "def made(segment):\n"
+        f"            return {answer}\n"
+        "        yield Accrual(debit=self.swap_fee, credit=self.traded_usdc, kind='fee', event=FeeAccrued, "
+        "on=self.swap_fee, basis='simple', rate='', compute=made)"
+    )
+    return venue("accruals(self)", accrual)
+
+
 MISTAKES = {
     "a mistake in holds": (
         condition("return 1 / 0"),
-        f"MODULE.py, line 14, in holds, {WHOLE}: ZeroDivisionError: division by zero",
+        "MODULE.py, line 14, in holds, row 1 (2025-01-01): ZeroDivisionError: division by zero",
     ),
     "a misspelt method": (
         condition("return stretch.colum('close') > self.limit"),
-        f"MODULE.py, line 14, in holds, {WHOLE}: AttributeError: 'Stretch' object has no attribute 'colum'; did",
+        "MODULE.py, line 14, in holds, row 1 (2025-01-01): AttributeError: 'Stretch' object has no attribute 'colum';",
     ),
     "a mistake in a helper": (
         condition(
             "return self.found(stretch.column('close'))", "\n    def found(self, close):\n        return clse > 1"
         ),
-        f"MODULE.py, line 17, in found, {WHOLE}: NameError: name 'clse' is not defined",
+        "MODULE.py, line 17, in found, row 1 (2025-01-01): NameError: name 'clse' is not defined",
     ),
     "no answer": (
         condition("return None"),
@@ -111,7 +119,7 @@ MISTAKES = {
     ),
     "holds without its stretch": (
         condition(NOTHING).replace("holds(self, stretch)", "holds(self)"),
-        "MODULE.py, line 13, in holds: TypeError: Above.holds() takes 1 positional argument but 2 were given",
+        "MODULE.py, line 13, in holds, row 1 (2025-01-01): TypeError: Above.holds() takes 1 positional argument but 2",
     ),
     "a mistake in met": (
         condition(ALWAYS, "\n    def met(self, view):\n        return view.nothing"),
@@ -121,92 +129,85 @@ MISTAKES = {
         condition(ALWAYS, "\n    def met(self, view):\n        return 'now'"),
         "Above.met answers with 'now'; expected an event",
     ),
-    "a mistake in project": (
-        venue("project(self, book, stretch)"),
-        f"MODULE.py, line 20, in project, {WHOLE}: ZeroDivisionError: division by zero",
+    "a mistake in a formula": (
+        rule("notional(held, mark)", kind="per_coin"),
+        "MODULE.py, line 21, in notional, row 32 (2025-02-01): ZeroDivisionError: division by zero",
     ),
-    "a mistake in leg": (
-        venue("leg(self, book, mark)"),
-        "MODULE.py, line 20, in leg, row 1 (2025-01-01): ZeroDivisionError: division by zero",
+    "a mistake in a formula on rows": (
+        rule("notional(held, mark)", "return held * mark if isinstance(mark, float) else 1 / 0", kind="per_coin"),
+        "MODULE.py, line 21, in notional, row 32 (2025-02-01): ZeroDivisionError: division by zero",
     ),
-    "a mistake in execute": (
-        venue("execute(self, order, draft, moment)"),
-        "MODULE.py, line 20, in execute, row 1 (2025-01-01): ZeroDivisionError: division by zero",
+    "a misspelt input": (
+        rule("notional(hled, mark)", "return hled * mark", kind="per_coin"),
+        "Market.notional: unknown input 'hled'; expected one of delta, equity, held, mark, notional, size",
+    ),
+    "a formula that needs itself": (
+        rule("equity(total_collateral)", "return total_collateral"),
+        "Market.total_collateral: needs itself, by way of 'equity'",
+    ),
+    "a misspelt formula of an act": (
+        venue("then(self, book)", "pass").replace("def then", "acts = (Act('expird', 'then'),)\n    def then"),
+        "Market.acts: no formula 'expird'; expected one of",
+    ),
+    "a misspelt method of an act": (
+        rule("expired(price)", "return price > 0", more="\n    acts = (Act('expired', 'expyre'),)"),
+        "Market.acts: no method 'expyre'; expected `expyre(self, book)`",
+    ),
+    "a mistake in an act": (
+        rule(
+            "expired(price)",
+            "return price > 0",
+            more="\n    acts = (Act('expired', 'expire'),)\n    def expire(self, book):\n        return 1 / 0",
+        ),
+        "MODULE.py, line 24, in expire, row 2 (2025-01-02): ZeroDivisionError: division by zero",
+    ),
+    "an act that answers with no event": (
+        rule(
+            "expired(price)",
+            "return price > 0",
+            more="\n    acts = (Act('expired', 'expire'),)\n    def expire(self, book):\n        return 'gone'",
+        ),
+        "Market.expire answers with 'gone'; expected an event, or None",
+    ),
+    "a mistake in an order": (
+        venue("swap(self, order, book)"),
+        "MODULE.py, line 20, in swap, row 1 (2025-01-01): ZeroDivisionError: division by zero",
+    ),
+    "a transfer of a float": (
+        venue("swap(self, order, book)", "book.transfer(self.traded_usdc, CASH, order.amount, 'trade')"),
+        "the ledger refuses a swap of 500 USDC for SOL in row 1 (2025-01-01): trade of 500.0 USDC: expected an int",
+    ),
+    "a transfer to an account of another": (
+        venue("swap(self, order, book)", "book.transfer(Account('Assets:Mine', USDC), CASH, 1, 'trade')"),
+        "account Assets:Mine in USDC is not open; expected one that the venue declares",
+    ),
+    "a transfer between assets": (
+        venue("swap(self, order, book)", "book.transfer(self.held['SOL'], CASH, 1, 'trade')"),
+        "a transfer moves one asset: Assets:Own:Coins holds SOL, Assets:Wallet:Cash holds USDC",
+    ),
+    "a refusal of its own": (
+        venue("swap(self, order, book)", "book.refuse('it is Sunday; expected a working day')"),
+        "own refuses a swap of 500 USDC for SOL in row 1 (2025-01-01): it is Sunday; expected a working day",
+    ),
+    "a method of other parameters": (
+        venue("swap(self, book, order)", "pass"),
+        "it is no order for this venue; expected Close",
     ),
     "a mistake in accounts": (venue("accounts(self)"), "MODULE.py, line 20, in accounts, row 1 (2025-01-01): ZeroDiv"),
+    "a mistake in accruals": (venue("accruals(self)"), "MODULE.py, line 20, in accruals, row 1 (2025-01-01): ZeroDiv"),
     "a mistake in columns": (venue("columns(self)"), "MODULE.py, line 20, in columns, row 1 (2025-01-01): ZeroDiv"),
     "a mistake in check": (venue("check(self, market)"), "MODULE.py, line 20, in check, row 1 (2025-01-01): ZeroDiv"),
-    "project without its stretch": (
-        venue("project(self, book)"),
-        "MODULE.py, line 19, in project: TypeError: Market.project() takes 2 positional arguments but 3 were given",
+    "a column that the market lacks": (
+        venue("columns(self)", "return ('oracle',)"),
+        "venue own reads 'oracle', which no source gives; there are open, high, low, close",
     ),
-    "a projection that is none": (
-        venue("project(self, book, stretch)", "return 5"),
-        f"Market.project answers with 5; expected a Projection, or None where nothing is held, for {WHOLE}",
-    ),
-    "a projection of another shape": (
-        venue(
-            "project(self, book, stretch)",
-            "return Projection(accruals=(), size=np.ones(3), equity_usd=np.ones(3), notional_usd=np.ones(3), "
-            "liquidated=np.zeros(3, dtype=bool))",
-        ),
-        f"Market.project answers with size of shape (3,); expected (31,), one per row, for {WHOLE}",
-    ),
-    "an equity of one row too many": (
-        venue("project(self, book, stretch)", PROJECTION.format(count="len(stretch) + 1", accruals="")),
-        f"Market.project answers with equity_usd of shape (32,); expected (31,), one per row, for {WHOLE}",
-    ),
-    "a path without its beginning": (
-        venue(
-            "project(self, book, stretch)", PROJECTION.format(count="len(stretch)", accruals=ACCRUAL.format("31, 0"))
-        ),
-        f"path of shape (31,); expected (32,), one before the first row and one after each, for {WHOLE}",
-    ),
-    "a path of floats": (
-        venue(
-            "project(self, book, stretch)", PROJECTION.format(count="len(stretch)", accruals=ACCRUAL.format("32, 0.0"))
-        ),
-        f"Market.project answers with a path of float64; expected integers of atomic units for {WHOLE}",
+    "a mistake in what it computes": (
+        computed("1 / 0"),
+        "MODULE.py, line 21, in made, row 1 (2025-01-01): ZeroDivisionError: division by zero",
     ),
     "a misspelt column": (
         condition("return stretch.column('clsoe') > 1.0"),
         "usdc_borrowing_apy (MODULE.py, line 14, in holds)",
-    ),
-    "one account": (
-        venue("accounts(self)", "return self._chart.coins"),
-        "Market.accounts answers with Account(name='Assets:Own:Coins', asset=Asset(code='SOL', decimals=9), floor",
-    ),
-    "one column": (
-        venue("columns(self)", "return 'close'"),
-        "Market.columns answers with 'close'; expected a tuple of names",
-    ),
-    "an account that is not named": (
-        venue("accounts(self)", "return super().accounts()[:1]"),
-        "account Equity:Own:Trading in USDC is not open; expected one that the `accounts` of a venue names",
-    ),
-    "a number for a leg": (
-        venue("leg(self, book, mark)", "return 5.0"),
-        "a method of Market answers with 5.0; expected a Leg",
-    ),
-    "a refusal that is not raised": (
-        venue("execute(self, order, draft, moment)", "return unknown_order('own', order, moment, 'Close')"),
-        "own refuses a swap of 500 USDC for SOL in row 1 (2025-01-01, event 1): it answers with OrderRefused(",
-    ),
-    "no fill": (
-        venue("execute(self, order, draft, moment)", "super().execute(order, draft, moment)"),
-        "answers with None; expected an event, such as OrderFilled",
-    ),
-    "a mistake in liquidate": (
-        venue("liquidate(self, draft, moment)")
-        .replace("import Spot", "import Spot\nfrom attrs import evolve")
-        .replace(
-            "    def liquidate",
-            "    def project(self, book, stretch):\n"
-            "        projection = super().project(book, stretch)\n"
-            "        return projection and evolve(projection, liquidated=stretch.column('close') > 0)\n\n"
-            "    def liquidate",
-        ),
-        "MODULE.py, line 25, in liquidate, row 2 (2025-01-02): ZeroDivisionError: division by zero",
     ),
     "no name": (
         venue("check(self, market)", "return None")
@@ -238,9 +239,9 @@ def test_the_exception_itself_is_the_cause(tmp_path, monkeypatch):
 def test_without_a_class_of_ones_own_the_fault_is_ours():
     """Nothing is made of it: the traceback is for us."""
     market = flat(3)
-    with pytest.raises(TypeError) as fault:
-        play(market, [hyperliquid()], Script(), capital_usd="all")
-    assert mistake_behind(fault.value, [hyperliquid(), LeverageAbove("hyperliquid", 2.0)], market, 0) is None
+    told = mistakes_told([hyperliquid(), LeverageAbove("hyperliquid", 2.0)], market)
+    with pytest.raises(TypeError, match="not a mistake of a user"), told:
+        raise TypeError("not a mistake of a user")
 
 
 def test_rows_are_counted_as_people_do():

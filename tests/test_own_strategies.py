@@ -72,15 +72,15 @@ MISTAKES = {
     ),
     "text for an amount": (
         own("yield Deposit('hyperliquid', 'all')"),
-        "hyperliquid refuses a deposit of 'all' USD in row 1 (2025-01-01, event 1): amount_usd is 'all'; expected",
+        "hyperliquid refuses a deposit of 'all' USD in row 1 (2025-01-01): amount_usd is 'all'; expected",
     ),
     "an order of a misspelt venue": (
         own("yield Deposit('hyperliqid', 5.0)"),
         "unknown venue 'hyperliqid'; expected one of asgard, hyperliquid (MODULE.py, line 10, in on_start)",
     ),
     "a refused order": (
-        own("yield Deposit('hyperliquid', 2_000.0)"),
-        "and would fall to -1000.000000 USDC; expected 0 or more (MODULE.py, line 10, in on_start)",
+        own("yield Resize('hyperliquid', 2.0)"),
+        "it holds no position; expected Open before Resize (MODULE.py, line 10, in on_start)",
     ),
     "a refused order of a helper": (
         own("yield from self.paid()", more=f"    def paid(self):\n        yield Deposit(self.short, -1.0)\n\n{HOOKS}"),
@@ -92,13 +92,29 @@ MISTAKES = {
         ),
         "side is short; expected Side.LONG (MODULE.py, line 11, in on_start)",
     ),
+    "a coin that the venue does not have": (
+        own("yield Close('hyperliquid', coin='BTC')"),
+        "coin is 'BTC'; expected SOL (MODULE.py, line 10, in on_start)",
+    ),
+    "a price of an unknown coin": (
+        own("view.price('BTC'); return ()"),
+        "unknown token 'BTC'; expected one of SOL (MODULE.py, line 10, in on_start)",
+    ),
+    "an order of ones own that the venue does not fill": (
+        own("yield Roll('hyperliquid')").replace("@frozen", "class Roll(Order):\n    pass\n\n\n@frozen"),
+        "TypeError: Roll() takes no arguments",
+    ),
+    "an order that no venue fills": (
+        own("yield Roll('hyperliquid')").replace("@frozen", "@frozen\nclass Roll(Order):\n    venue: str\n\n\n@frozen"),
+        "it is no order for this venue; expected Open or Close or Resize (MODULE.py, line 15, in on_start)",
+    ),
     "an order that is not yielded": (
         own("return Deposit(self.short, 5.0)"),
         "Own.on_start returned Deposit(venue='hyperliquid', amount_usd=5.0); expected it to yield orders, or an empty",
     ),
     "a hook without its view": (
         own("return ()").replace("on_start(self, view)", "on_start(self)"),
-        "MODULE.py, line 9, in on_start: TypeError: Own.on_start() takes 1 positional argument but 2 were given",
+        "MODULE.py, line 9, in on_start, row 1 (2025-01-01): TypeError: Own.on_start() takes 1 positional argument but",
     ),
     "a misspelt view": (
         own("yield Deposit(self.short, view.cash)"),

@@ -28,7 +28,7 @@ from framework.valuation import chronicle
 from strategies.capital_rebalance import CapitalRebalance
 from strategies.pair import open_pair
 from tests.conftest import ROOT
-from tests.markets import asgard, drift, flat, hyperliquid, market, play
+from tests.markets import asgard, at_cost, drift, flat, hyperliquid, market, play
 
 rates = st.floats(-0.002, 0.002, allow_nan=False)
 
@@ -242,7 +242,7 @@ def test_hash_order_has_no_part_in_a_run(name):
 def test_a_series_that_the_ledger_refuses_names_its_row(rows_at_once):
     """Lending that costs, where it is paid in money of which there is none: the same words however rows are cut."""
     table = flat(40, lending=[0.0] * 20 + [-0.1] * 20)
-    words = outcome(table, [asgard(valuation="cost"), hyperliquid()], Sleeper(awake=False), rows_at_once=rows_at_once)
+    words = outcome(table, [at_cost(asgard()), hyperliquid()], Sleeper(awake=False), rows_at_once=rows_at_once)
     assert words == (
         "row 21 (2025-01-21): Assets:Asgard:Deposit holds 0.000000 USDC and would fall to -2.739726 USDC; "
         "expected 0 or more"

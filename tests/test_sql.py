@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from framework.accounts import BUCKETS
 from framework.archive import EVENT_COLUMNS, Folder
 from framework.cli import main
 from framework.sql import ask, views
-from framework.valuation import WATERFALL_BUCKETS, bucket_of, decimal, equity, waterfall, waterfall_of
+from framework.valuation import decimal, equity, waterfall, waterfall_of
 from tests.runs import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
@@ -66,9 +67,7 @@ def test_the_waterfall_in_sql_is_our_own_to_the_last_digit(saved, example):
     run, folder = saved(example)
     steps = dict(waterfall(run).steps())
     found = dict(rows(folder, "SELECT bucket, sum(usd) FROM waterfall GROUP BY bucket"))
-    assert {bucket: found.pop(bucket, 0) for bucket in WATERFALL_BUCKETS} == {
-        bucket: steps[bucket] for bucket in WATERFALL_BUCKETS
-    }
+    assert {bucket: found.pop(bucket, 0) for bucket in BUCKETS} == {bucket: steps[bucket] for bucket in BUCKETS}
     assert not found
     assert rows(folder, "SELECT sum(usd) FROM waterfall") == [(steps["result"],)]
 
@@ -146,8 +145,7 @@ def test_the_other_views_are_the_tables_of_the_folder(saved):
     assert rows(folder, counts) == [(len(run.events), len(run.market), len(run.market))]
     chart = rows(folder, "SELECT account, asset, decimals, bucket FROM accounts ORDER BY number")
     assert chart == [
-        (account.name, account.asset.code, account.asset.decimals, bucket_of(account))
-        for account in run.ledger.accounts
+        (account.name, account.asset.code, account.asset.decimals, account.bucket) for account in run.ledger.accounts
     ]
     last = "SELECT month, closing FROM roll_forward WHERE account = 'Income:Drift:Funding' ORDER BY month"
     assert rows(folder, last)[-1] == ("2024-05", -61251401496)

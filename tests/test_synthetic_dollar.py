@@ -161,7 +161,7 @@ BAD_SETTINGS = {
     "strategy.short=binance": "strategy.short: unknown venue 'binance'; expected one of jito, drift",
     "strategy.pool=marinade": "unknown venue 'marinade'; expected one of jito, drift, issuer",
     "strategy.issuer=nobody": "unknown venue 'nobody'; expected one of jito, drift, issuer",
-    "strategy.pool=drift": "drift refuses a swap of 99500 USDC for JITOSOL in row 1 (2022-11-05, event 1): it is no",
+    "strategy.pool=drift": "drift refuses a swap of 99500 USDC for JITOSOL in row 1 (2022-11-05): it is no",
     "fees.swap=1": "fees.swap: 1.0; expected < 1",
     "fees.swap=-0.1": "fees.swap: -0.1; expected >= 0",
     "fees.rebalance=free": "fees.rebalance: 'free'; expected a number",
@@ -341,7 +341,7 @@ def assert_same(run, dollar):
     atoms = 2e-9 * (len(dollar.calls) + rows) * closes.max() + 1e-5 * rows
     usd = atoms + dollar.yearly / 365 * paid
     made = [
-        (run.mark(event.at_ns).row, fill.size / 1e9)
+        (run.row(event.at_ns), fill.size / 1e9)
         for event in run.events.single()
         if isinstance(event, MarginCalled)
         for fill in run.events.single()
@@ -575,7 +575,7 @@ def test_where_less_is_left_than_a_trade_costs_all_is_closed(market, hedge, row)
     venues = [jito(), collateral(**FINE), Issuer(rebalance=0.00125)]
     run = play(market, venues, strategy, capital_usd=3_000.0, at_first_open=True)
     closed = next(event for event in run.events.single() if isinstance(event, OrderFilled) and event.order == "close")
-    assert run.mark(closed.at_ns).row == row
+    assert run.row(closed.at_ns) == row
     figures = metrics(run)
     assert (figures["short_units"], figures["jitosol_units"], figures["unexplained_usd"]) == (0, 0, 0)
 
@@ -594,7 +594,7 @@ def test_a_token_that_nobody_knows_is_named():
         def on_event(self, event, view):
             return ()
 
-    with pytest.raises(CarrybookError, match="unknown token 'MSOL'; expected one of SOL, JITOSOL"):
+    with pytest.raises(CarrybookError, match="unknown token 'MSOL'; expected one of JITOSOL, SOL"):
         play(dollar_market([30.0] * 2), [jito()], Curious())
 
 
@@ -725,7 +725,7 @@ def test_the_daybook_shows_what_was_called_and_paid_whatever_the_rules():
     run = play(market, venues, MarginCallDeleverage(), capital_usd=3_000.0, at_first_open=True)
     book, figures = daybook(run, MarginBelow("drift", 0.67)), metrics(run)
     calls = [event for event in run.events.single() if isinstance(event, MarginCalled)]
-    rows = [run.mark(event.at_ns).row for event in calls]
+    rows = [run.row(event.at_ns) for event in calls]
     assert rows == [1, 2]
     assert book.equity_usd[rows] == pytest.approx([event.margin / 1e6 for event in calls], abs=2e-6)
     assert book.required_usd[rows] == pytest.approx([event.required / 1e6 for event in calls], abs=2e-6)

@@ -32,7 +32,7 @@ from framework import (
 )
 from framework.clock import NS_PER_DAY
 from strategies.pair import close_pair, open_pair
-from tests.markets import AfterRow, asgard, drift, hyperliquid, play
+from tests.markets import AfterRow, asgard, at_cost, drift, hyperliquid, play
 from tests.test_settlement import markets
 
 LONG, SHORT = "asgard", "perp"
@@ -128,9 +128,6 @@ def venues(draw):
             ),
             "liquidation_closes": draw(st.booleans()),
             "forgive_negative_equity": draw(st.booleans()),
-            "liquidation_distance": draw(st.sampled_from([None, None, 0.2])),
-            "valuation": valuation,
-            "fee_timing": draw(st.sampled_from(["each_trade", "entry"])),
             "bridge": Bridge(
                 fee_usd=draw(st.sampled_from([0.0, 3.000001])),
                 latency_s=draw(st.sampled_from([0.0, 3_600.0, 43_200.0, 86_400.0, 200_000.0])),
@@ -138,13 +135,18 @@ def venues(draw):
             ),
         }
 
-    valuation = draw(st.sampled_from(["market", "market", "cost"]))
     fee_bps = draw(st.sampled_from([0.0, 3.5, 15.0]))
     lender = asgard(open_fee_bps=fee_bps, gas_usd=fee_bps / 10, overpayment="earns_borrowing_rate", **rules())
     make = draw(st.sampled_from([hyperliquid, drift]))
     apart = {"funding_apart": draw(st.booleans())} if make is drift else {}
     perpetual = make(name=SHORT, taker_fee_bps=fee_bps / 4, **rules(), **apart)
-    return draw(st.permutations([lender, perpetual]))
+    places = [lender, perpetual]
+    if draw(st.sampled_from([False, False, True])):
+        distances = st.sampled_from([None, None, 0.2])
+        places = [
+            at_cost(each, fees_at_entry=draw(st.booleans()), liquidation_distance=draw(distances)) for each in places
+        ]
+    return draw(st.permutations(places))
 
 
 def outcome(*arguments, **options):

@@ -16,6 +16,13 @@ from framework.units import USDC
 from framework.venue import Act, Bridge, Venue, account_part
 
 
+def _one_coin(_: object, __: object, venue: Venue) -> None:
+    if len(venue.coins) > 1:
+        raise ValueError(
+            f"at cost there is one entry price; expected one coin at {venue.name}, not {', '.join(venue.coins)}"
+        )
+
+
 @frozen(kw_only=True)
 class AtCost(Venue):
     """A perpetual venue or a lender whose positions are valued, charged, resized and closed at what was paid for them.
@@ -25,7 +32,7 @@ class AtCost(Venue):
     liquidated that share of its entry price away, whatever its equity.
     """
 
-    of: Venue
+    of: Venue = field(validator=_one_coin)
     fees_at_entry: bool = False
     liquidation_distance: float | None = field(
         default=None, validator=validators.optional((validators.ge(0.0), validators.lt(1.0)))
@@ -33,6 +40,8 @@ class AtCost(Venue):
     name: str = field(init=False)
     bridge: Bridge = field(init=False)
     _lending: Account = field(init=False, repr=False, eq=False)
+    _valued: Account = field(init=False, repr=False, eq=False)
+    _left_out: Account = field(init=False, repr=False, eq=False)
 
     @name.default
     def _name(self) -> str:
@@ -45,6 +54,14 @@ class AtCost(Venue):
     @_lending.default
     def _lending_in_usdc(self) -> Account:
         return Account(f"Income:{account_part(self.of.name)}:Lending", USDC, bucket="carry")
+
+    @_valued.default
+    def _valued_in_usdc(self) -> Account:
+        return Account(f"Assets:{account_part(self.of.name)}:ValuedAtCost", USDC)
+
+    @_left_out.default
+    def _price_left_out(self) -> Account:
+        return Account(f"Income:{account_part(self.of.name)}:PriceLeftOut", USDC, bucket="price_pnl")
 
     @formula
     def mark(entry_price):
@@ -70,7 +87,7 @@ class AtCost(Venue):
 
     def accounts(self) -> tuple[Account, ...]:
         lends = any(each.basis == "compounding" for each in self.of.accruals())
-        return (*self.of.accounts(), *((self._lending,) if lends else ()))
+        return (*self.of.accounts(), *((self._lending,) if lends else ()), self._valued, self._left_out)
 
     def position_accounts(self) -> tuple[Account, ...]:
         return self.of.position_accounts()
@@ -122,6 +139,14 @@ class AtCost(Venue):
             book.fill(price=cost)
         with book.at_cost(cost, 0 if self.fees_at_entry else 1):
             return self.of.act(method, book)
+
+    def finish(self, book: Books) -> None:
+        """Book what a position that is left is worth at cost beyond its price, so that the end is worth what it was."""
+        cost = self._cost(book)
+        if cost is not None:
+            for coin, position in zip(self.coins, self.position_accounts(), strict=True):
+                beyond = book.worth(position, cost) - book.worth(position, book.price_of(coin))
+                book.transfer(self._valued, self._left_out, beyond, "valued_at_cost")
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
         self.of.receive(book, source, amount, kind)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from framework.accounts import Account
 from framework.accrual import Accrual
@@ -12,7 +12,7 @@ from framework.events import FundingSettled
 from framework.formulas import formula, per_coin, ratio
 from framework.orders import Close, Open, Resize
 from framework.units import USDC, perpetual, token
-from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, price_of
+from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, price_of, share
 from venues.perpetual import close_position, liquidate_account, open_position, pay_out, resize_position
 
 
@@ -38,13 +38,14 @@ class Drift(Venue):
     funding_rate: str = "drift_funding_rate"
     funding_price: Literal["open", "close", "oracle"] = "close"
     collateral: Literal["SOL", "JITOSOL"] | None = None
-    collateral_weight: float | Dated = field(default=1.0, validator=(validators.ge(0.0), validators.le(1.0)))
+    collateral_weight: float | Dated = field(default=1.0, validator=share)
     funding_apart: bool = False
     bridge: Bridge = field(factory=Bridge)
 
     margin = account("Assets:{venue}:Margin", USDC)
     position = account("Assets:{venue}:Position", perpetual, per_coin=True, position=True)
     quote = account("Assets:{venue}:Quote", USDC, per_coin=True)
+    drawn = account("Assets:{venue}:Drawn", USDC, per_coin=True)
     traded = account("Equity:{venue}:Trading", perpetual, per_coin=True, bucket="execution")
     traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
     funding = account("Income:{venue}:Funding", USDC, per_coin=True, bucket="funding")
@@ -81,12 +82,12 @@ class Drift(Venue):
         return held * token_price
 
     @formula
-    def equity(margin, quote, worth, apart, tokens_worth):
-        return margin + quote + apart + tokens_worth + worth
+    def equity(margin, quote, drawn, worth, apart, tokens_worth):
+        return margin + quote + drawn + apart + tokens_worth + worth
 
     @formula
-    def total_collateral(margin, quote, worth, tokens_worth, collateral_weight):
-        return margin + quote + collateral_weight * tokens_worth + worth
+    def total_collateral(margin, quote, drawn, worth, tokens_worth, collateral_weight):
+        return margin + quote + drawn + collateral_weight * tokens_worth + worth
 
     @formula
     def maintenance(notional, maintenance_margin):

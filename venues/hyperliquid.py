@@ -39,6 +39,7 @@ class Hyperliquid(Venue):
     margin = account("Assets:{venue}:Margin", USDC)
     position = account("Assets:{venue}:Position", perpetual, per_coin=True, position=True)
     quote = account("Assets:{venue}:Quote", USDC, per_coin=True)
+    drawn = account("Assets:{venue}:Drawn", USDC, per_coin=True)
     traded = account("Equity:{venue}:Trading", perpetual, per_coin=True, bucket="execution")
     traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
     funding = account("Income:{venue}:Funding", USDC, per_coin=True, bucket="funding")
@@ -63,8 +64,8 @@ class Hyperliquid(Venue):
         return ratio(quote, -position)
 
     @formula
-    def equity(margin, quote, worth):
-        return margin + quote + worth
+    def equity(margin, quote, drawn, worth):
+        return margin + quote + drawn + worth
 
     @formula
     def maintenance(notional, maintenance_margin):

@@ -1,8 +1,8 @@
 """Linear perpetual positions in the books: what the perpetual venues have in common, as functions of a venue.
 
-A position is its contracts and the quote that is due or owed for them. No average price is kept: unrealised profit is
-what contracts and quote are worth together. Paying out more than the margin holds first turns unrealised profit into
-margin, as the venues' own settlement does.
+A position is its contracts and the quote that is due or owed for them: what it has cost. Unrealised profit is what the
+two are worth together, less what was drawn of it: paying out more than the margin holds first turns unrealised profit
+into margin, as the venues' own settlement does, and leaves the cost of the position as it was.
 """
 
 from collections.abc import Callable
@@ -77,8 +77,9 @@ def pay_out(venue: Traded, book: Books, target: Account, amount: int, kind: str)
     """Pay out of margin; unrealised profit is turned into margin first where margin alone does not suffice."""
     if amount > book[venue.margin]:
         for coin in venue.coins:
-            profit = book[venue.quote[coin]] + book.worth(venue.position[coin], book.price(coin))
-            book.transfer(venue.margin, venue.quote[coin], max(0, profit), "realised_profit")
+            worth = book.worth(venue.position[coin], book.price(coin))
+            profit = worth + book[venue.quote[coin]] + book[venue.drawn[coin]]
+            book.transfer(venue.margin, venue.drawn[coin], max(0, profit), "realised_profit")
     book.transfer(target, venue.margin, amount, kind)
 
 
@@ -95,6 +96,7 @@ def settle(venue: Traded, coin: str, book: Books, owing: Owing = None) -> None:
 
     `owing` is asked first to pay what margin is short of.
     """
+    book.transfer(venue.quote[coin], venue.drawn[coin], book[venue.drawn[coin]], "drawn_profit")
     made = book[venue.quote[coin]]
     book.transfer(venue.margin, venue.quote[coin], made, "realised_profit" if made > 0 else "realised_loss")
     if any(book[each] for each in venue.position.values()):

@@ -200,7 +200,8 @@ def waterfalls(study: Study) -> Grid:
     grid = Grid(f"P&L waterfalls, ${HEADLINE:,.0f}", ("bucket", *(f"{perp} {leverage:g}x" for perp, leverage in cases)))
     falls = [waterfall(study.rebalance(perp, leverage).run) for perp, leverage in cases]
     for (name, _), *_ in zip(*(fall.steps() for fall in falls), strict=True):
-        grid.add(name.replace("_", " "), *(usd(getattr(fall, name)) for fall in falls))
+        if name != "losses":  # no venue of the study fails
+            grid.add(name.replace("_", " "), *(usd(getattr(fall, name)) for fall in falls))
     grid.add("the study's MTM drag (its plug)", *(usd(fall.study_drag) for fall in falls))
     return grid
 

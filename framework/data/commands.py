@@ -41,11 +41,16 @@ def _need_extra(what: str, *modules: str) -> None:
             ) from None
 
 
-def _say(text: str) -> None:
-    """Print a line of which parts come from files: what no terminal can show, or what would steer it, is escaped."""
+def _plain(text: str) -> str:
+    """A text from a file as a terminal can show it: what it cannot encode, or what would steer it, is escaped."""
     plain = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
     encoding = sys.stdout.encoding or "utf-8"
-    click.echo(plain.encode(encoding, errors="backslashreplace").decode(encoding))
+    return plain.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
+def _say(text: str) -> None:
+    """Print a line of which parts come from files."""
+    click.echo(_plain(text))
 
 
 def _window(command: Callable[..., None]) -> Callable[..., None]:
@@ -160,11 +165,11 @@ def list_(as_json: bool) -> None:
             ends = {"first": first.isoformat(), "last": last.isoformat()}
             click.echo(json.dumps({"series": series, "samples": len(samples), **ends, "units": kind.units}))
         columns = ", ".join(f"{name} ({unit})" for name, unit in kind.units.items())
-        grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", columns)
+        grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", _plain(columns))
     if not as_json:
         grid.show(terminal())
     if strange:
-        raise StoreError("; ".join(strange))
+        raise StoreError(_plain("; ".join(strange)))
 
 
 @data.command()
@@ -186,7 +191,7 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
     chosen = samples.within(first_ns, last_ns)
     _say(f"{series}: {kind.what}")
     click.echo(f"{len(chosen):,} samples, digest {chosen.digest}")
-    grid = Grid("Samples", ("row", "<time", *(f"{name}, {unit}" for name, unit in kind.units.items())))
+    grid = Grid("Samples", ("row", "<time", *(_plain(f"{name}, {unit}") for name, unit in kind.units.items())))
     count = len(chosen)
     for index in range(count):
         if index < rows or index >= count - rows:
@@ -196,13 +201,13 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
     asked = Grid("Requests", ("<at", "samples", "<first", "<last", "<digest of the reply", "<request"))
     lines = store.asked(series)
     for each in lines if len(lines) <= 2 * rows else [*lines[:rows], *lines[-rows:]]:
-        asked.add(each.at, str(each.samples), each.first or "", each.last or "", each.sha256[:16], each.request)
+        asked.add(each.at, str(each.samples), each.first or "", each.last or "", each.sha256[:16], _plain(each.request))
     if len(lines) > 2 * rows:
         asked.note = f"{len(lines) - 2 * rows} more between them"
     asked.show(terminal())
     withdrawn = Grid("Withdrawn", ("<at", "samples", "<first", "<last", "<reason", "<kept in"))
     for out in store.withdrawn(series):
-        withdrawn.add(out.at, str(out.samples), out.first, out.last, out.withdrawn, out.kept)
+        withdrawn.add(out.at, str(out.samples), out.first, out.last, _plain(out.withdrawn), out.kept)
     if withdrawn.rows:
         withdrawn.show(terminal())
 
@@ -221,8 +226,7 @@ def withdraw(series: str, since: datetime, until: datetime, reason: str) -> None
     store = Store.default()
     with store.lock(series):
         out = store.withdraw(series, midnight_ns(since.date()), midnight_ns(until.date()) + NS_PER_DAY, reason)
-    _say(f"{series}: {out.samples:,} samples withdrawn, {out.first} to {out.last}")
-    _say(f"  kept in {store.root / out.kept}")
+    _say(f"{series}: {out.samples:,} samples withdrawn, {out.first} to {out.last}, kept in {store.root / out.kept}")
 
 
 @data.command()
@@ -245,9 +249,8 @@ def check(what: str, as_json: bool, limit: int) -> None:
             click.echo(json.dumps({"level": each.level, "check": each.check, "finding": each.words}))
     if not as_json:
         counts = {level: sum(len(words) for (at, _), words in found.items() if at is level) for level in Level}
-        levels = ", ".join(f"{count:,} {level}s" for level, count in counts.items())
-        total = f"{sum(counts.values()):,} findings{f' ({levels})' if found else ''}"
-        _say(f"{samples.name}: {len(samples.time_ns):,} samples, {total}")
+        levels = f" ({', '.join(f'{count:,} {level}s' for level, count in counts.items())})" if found else ""
+        _say(f"{samples.name}: {len(samples.time_ns):,} samples, {sum(counts.values()):,} findings{levels}")
         for (level, name), words in sorted(found.items(), key=lambda each: list(Level).index(each[0][0])):
             for line in words[:limit]:
                 _say(f"  {level}: {name}: {line}")

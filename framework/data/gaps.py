@@ -115,6 +115,13 @@ def filled(series: Series, open_ns: Ints, spans_ns: Ints, start_ns: int, end_ns:
 
 def _refusal(series: Series, times: Ints, start_ns: int, end_ns: int) -> MarketError:
     """The refusal of a series that lacks samples, with the settings of the scenario that mend it."""
+    first, last, at = utc(start_ns).date(), utc(end_ns - 1).date(), utc(int(times[0])).isoformat()
+    if not ((series.time_ns >= start_ns) & (series.time_ns < end_ns)).any():
+        has = " to ".join(str(utc(int(series.time_ns[index])).date()) for index in (0, -1))
+        return MarketError(
+            f"{series.file}: its samples, of {has}, do not overlap with the market's days, {first} to {last}; "
+            "expected samples of those days, or a market.start and market.end that the series has"
+        )
     level = series.joining in (Joining.LAST, Joining.MEAN)
     if series.span_ns is not None:
         rules = {Fill.PREVIOUS: "prices stand still", Fill.DROP: "there are no such rows"}
@@ -126,7 +133,6 @@ def _refusal(series: Series, times: Ints, start_ns: int, end_ns: int) -> MarketE
     if int(times[0]) < int(series.time_ns[0]) and not series.cut:
         del rules[Fill.PREVIOUS]
     mends = [f"{series.settings.get(rule, f'fill = {rule}')} ({what})" for rule, what in rules.items()]
-    first, last, at = utc(start_ns).date(), utc(end_ns - 1).date(), utc(int(times[0])).isoformat()
     return MarketError(
         f"{series.file}: {len(times)} missing between {first} and {last}, the first at {at}; "
         f"expected none, or {' or '.join(mends)}"

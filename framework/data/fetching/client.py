@@ -82,15 +82,23 @@ class Client:
     timeout_s: float = 30.0
     limit_bytes: int = 1 << 26
     requests: int = field(default=0, init=False)
+    _told: str = field(init=False)
+    """The host as messages and provenance name it: without a user's name and password."""
     _budget: float = field(init=False)
     _at: float = field(init=False)
     _http: httpx2.Client = field(init=False)
     _socket: socket.socket | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        parts = urlsplit(self.host)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise FetchError(f"{self.host!r} is not a host; expected one such as https://api.hyperliquid.xyz")
+        try:
+            parts = urlsplit(self.host)
+            whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:  # such as a broken address of IPv6, or a port that is no number
+            whole = False
+        if not whole:
+            host = self.host.rpartition("@")[2]
+            raise FetchError(f"{host[:80]!r} is not a host; expected one such as https://api.hyperliquid.xyz")
+        self._told = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         self._budget, self._at = self.pace.burst, time.monotonic()
         self._http = httpx2.Client(
             headers={"User-Agent": f"carrybook/{version('carrybook')}", "Accept": "application/json"},
@@ -107,13 +115,13 @@ class Client:
 
     def get(self, path: str, parameters: Mapping[str, object] | None = None, weight: float = 1.0) -> Reply:
         """What the host answers to a GET; raises `FetchError`."""
-        url = f"{self.host}{path}" + (f"?{urlencode(parameters)}" if parameters else "")
-        return self._asked(f"GET {url}", "GET", url, None, weight)
+        path += f"?{urlencode(parameters)}" if parameters else ""
+        return self._asked(f"GET {self._told}{path}", "GET", f"{self.host}{path}", None, weight)
 
     def post(self, path: str, body: object, weight: float = 1.0) -> Reply:
         """What the host answers to a POST of JSON; raises `FetchError`."""
         content = json.dumps(body, separators=(",", ":"))
-        return self._asked(f"POST {self.host}{path} {content}", "POST", f"{self.host}{path}", content, weight)
+        return self._asked(f"POST {self._told}{path} {content}", "POST", f"{self.host}{path}", content, weight)
 
     def _asked(self, request: str, method: str, url: str, body: str | None, weight: float) -> Reply:
         retrying = Retrying(
