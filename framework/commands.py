@@ -44,7 +44,8 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     finished = assembly.simulation().run()
     summary = summarize(assembly, finished)
     check(assembly.scenario, summary)
-    comparison = compare(assembly.scenario, data)
+    unchanged = Scenario.load(scenario) if settings and assembly.scenario.published else None
+    comparison = compare(assembly.scenario, data, unchanged, settings)
     beside = () if as_json else cells(assembly)
     folder = save(assembly, finished, summary, out)
     log.info("saved", folder=str(folder), transfers=len(finished.ledger))

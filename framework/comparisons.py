@@ -1,11 +1,11 @@
 """What a scenario asks to run beside itself: the readings of its publication, and the same market in coarser rows."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from framework.assembly import Assembly, assemble
 from framework.clock import INTERVALS_NS
@@ -32,15 +32,26 @@ class Comparison:
 
     published: Published
     readings: tuple[Reading, ...]
+    settings: tuple[str, ...] = ()
+    """Settings under which the scenario is another than the published one: its figures say nothing of this run."""
 
     def plain(self) -> dict[str, object]:
-        """What is published and what each reading gives, as JSON has it: figures under the names of the summary."""
+        """What is published and what each reading gives, as JSON has it: figures under the names of the summary.
+
+        Where the settings differ from the published ones they stand in the place of figures and verdict.
+        """
+        same = not self.settings
         return {
             "source": self.published.source,
-            "verdict": self.published.verdict,
-            "figures": dict(self.published.figures),
+            "verdict": self.published.verdict if same else self.difference,
+            "figures": dict(self.published.figures) if same else {},
             "readings": {each.name: each.figures for each in self.readings},
         }
+
+    @property
+    def difference(self) -> str:
+        """Why the published figures are not shown."""
+        return f"the settings differ from the published ones ({', '.join(self.settings)}): its figures are not shown"
 
 
 def check(scenario: Scenario, known: Collection[str]) -> None:
@@ -50,23 +61,42 @@ def check(scenario: Scenario, known: Collection[str]) -> None:
             raise ScenarioError(f"published.figures.{figure}: unknown figure; expected one of {', '.join(known)}")
 
 
-def compare(scenario: Scenario, data: Path | None) -> Comparison | None:
-    """Run every reading of a scenario; None where nothing was published. Raises `ScenarioError` for a wrong reading."""
+def compare(
+    scenario: Scenario, data: Path | None, unchanged: Scenario | None = None, settings: Sequence[str] = ()
+) -> Comparison | None:
+    """Run every reading of a scenario; None where nothing was published. Raises `ScenarioError` for a wrong reading.
+
+    `unchanged` is the scenario without the `settings` that were put over it. Unless every reading is the same without
+    them, the published figures are not those of this scenario.
+    """
     published = scenario.published
     if published is None:
         return None
     readings = []
-    for name, settings in (published.readings or {"this run": []}).items():
-        table = scenario.table()
+    differs = False
+    for name, reading in (published.readings or {"this run": []}).items():
         try:
-            for setting in settings:
-                put(table, setting)
-            run = assemble(Scenario.of(table), data).simulation().run()
+            read = _read(scenario, reading)
+            run = assemble(read, data).simulation().run()
+            differs = differs or bool(unchanged and _rules(read) != _rules(_read(unchanged, reading)))
         except CarrybookError as error:
             raise ScenarioError(f"published.readings.{name}: {error}") from None
         readings.append(Reading(name=name, figures=metrics(run), waterfall=waterfall(run)))
     check(scenario, readings[0].figures)
-    return Comparison(published=published, readings=tuple(readings))
+    return Comparison(published=published, readings=tuple(readings), settings=tuple(settings) if differs else ())
+
+
+def _read(scenario: Scenario, settings: Sequence[str]) -> Scenario:
+    """A scenario under the settings of a reading."""
+    table = scenario.table()
+    for setting in settings:
+        put(table, setting)
+    return Scenario.of(table)
+
+
+def _rules(scenario: Scenario) -> str:
+    """What a run depends on: all but the scenario's name and what is to be shown beside it."""
+    return evolve(scenario, name="", published=None, coarser=None).digest
 
 
 @frozen(kw_only=True, eq=False)

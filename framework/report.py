@@ -61,7 +61,8 @@ def _tables(
     yield _neutrality(run)
     yield from assembly.strategy.tables(run)
     if comparison is not None:
-        yield _published(comparison)
+        if not comparison.settings:
+            yield _published(comparison)
         yield _readings(comparison)
     if beside and assembly.scenario.coarser:
         yield _coarser(assembly.scenario.coarser.interval, beside)
@@ -215,6 +216,8 @@ def _readings(comparison: Comparison) -> Grid:
         amounts = [column[bucket] for column in columns]
         amounts += [column[bucket] - columns[0][bucket] for column in columns[1:]]
         _add_step(grid, words, amounts)
+    if comparison.settings:
+        grid.note = f"{comparison.published.source}: {comparison.difference}"
     return grid
 
 

@@ -8,7 +8,7 @@ from typing import cast
 
 import click
 
-from examples.study.study import HEADLINE, Study, usd
+from examples.study.study import HEADLINE, Result, Study, usd
 from framework.analysis import correlation, liquidation_move, monthly_means, rate_statistics
 from framework.archive import replace_file
 from framework.cli import main
@@ -31,6 +31,8 @@ OPEN_FEES_BPS = (15.0, 10.0, 5.0, 0.0)
 BUFFERS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 PUBLISHED_DRIFT_4X_PCT = 2.3
 """What the study prints for Drift at 4x and $10,000, % a year."""
+PUBLISHED_STATIC_2X_PCT = 5.9
+"""What the study prints for the static model at 2x and $10,000, % a year."""
 
 
 @click.command()
@@ -140,11 +142,16 @@ def models(study: Study) -> Grid:
     grid = Grid(
         "Three models on Hyperliquid, annualised",
         ("capital", "leverage", "static", "rebalance", "rotation", "unmanaged", "static*", "rotation*", "unmanaged*"),
-        note=(
-            "Static, rotation, unmanaged at cost as the study keeps them; * at the market, no look-ahead, losses owed. "
-            "The study prints +5.9 % for static at 2x and $10,000; its own definition gives +5.8 %."
-        ),
     )
+    published = study.model("static", {"capital_usd": HEADLINE, "strategy.leverage": 2.0})
+    grid.note = (
+        "Static, rotation, unmanaged at cost as the study keeps them; * at the market, no look-ahead, losses owed. "
+    )
+    if not study.settings:
+        grid.note += (
+            f"The study prints {PUBLISHED_STATIC_2X_PCT:+.1f} % for static at 2x and ${HEADLINE:,.0f}; its own "
+            f"definition gives {published.pct('annualized_return_pct')} here."
+        )
     plain: Table = {"rulebook": {"class": "study"}}
     for capital in CAPITALS:
         for leverage in LEVERAGES:
@@ -204,12 +211,27 @@ def bad_debt(study: Study) -> Grid:
     grid = Grid("Drift at 4x, told honestly", ("reading", "annualised", "final equity", "bad debt"))
     forgiven = study.rebalance("drift", 4.0)
     owed = study.rebalance("drift", 4.0, settings={"rulebook.forgive_negative_equity": False})
-    grid.add("published", f"{PUBLISHED_DRIFT_4X_PCT:+.1f} %", "", "")
-    for words, each in (("liquidated legs floored at zero, as published", forgiven), ("losses stay owed", owed)):
+    if not study.settings:
+        grid.add("published", f"{PUBLISHED_DRIFT_4X_PCT:+.1f} %", "", "")
+    for words, each in (("liquidated legs floored at zero, as the study does", forgiven), ("losses stay owed", owed)):
         final = f"{each.metrics['final_equity_usd']:,.2f}"
         grid.add(words, each.pct("annualized_return_pct"), final, each.usd("bad_debt_usd"))
-    grid.note = "The floor gives the position what nobody paid; without it the gain is a loss."
+    grid.note = _floor_told(forgiven, owed)
     return grid
+
+
+def _floor_told(forgiven: Result, owed: Result) -> str:
+    """What the floor changes, in a sentence that is true of these two runs."""
+    given_usd = float(forgiven.metrics["bad_debt_usd"])
+    with_it, without = (float(each.metrics["return_pct"]) for each in (forgiven, owed))
+    if not given_usd:
+        return "On these data no liquidated leg falls below zero: the floor changes nothing."
+    if with_it > 0 > without:
+        return "The floor gives the position what nobody paid; without it the gain is a loss."
+    return (
+        f"The floor gives the position {usd(given_usd)} USD that nobody paid; without it the return is "
+        f"{owed.pct('annualized_return_pct')} a year instead of {forgiven.pct('annualized_return_pct')}."
+    )
 
 
 def funding(study: Study) -> Grid:
@@ -278,7 +300,8 @@ def winners(study: Study) -> Grid:
             runs = {perp: study.rebalance(perp, leverage, settings=size) for perp in PERPS}
             both = {perp: float(each.metrics["annualized_return_pct"]) for perp, each in runs.items()}
             best = max(both, key=lambda perp: both[perp])
-            cells.append(f"{best} by {max(both.values()) - min(both.values()):.2f} points")
+            lead = f"{max(both.values()) - min(both.values()):.2f}"
+            cells.append("both the same" if lead == "0.00" else f"{best} by {lead} points")
         grid.add(f"${capital:,.0f}", *cells)
     return grid
 

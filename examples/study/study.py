@@ -85,7 +85,7 @@ class Study:
     """Runs of the study's models on one market; each is made once and kept."""
 
     def __init__(self, data: Path | None = None, settings: Sequence[str] = ()) -> None:
-        self._settings = tuple(settings)
+        self.settings = tuple(settings)
         for key in (setting.partition("=")[0].strip() for setting in settings):
             if key in NAMED_BY_TABLES:
                 raise ScenarioError(f"{key}: the study's tables say themselves which they show; expected another key")
@@ -127,7 +127,7 @@ class Study:
             **{part: dict(cast("Table", table)) for part, table in model.items()},
             "venues": {"asgard": {"open_fee_bps": 15.0}, "hyperliquid": {}, "drift": {}},
         }
-        for setting in self._settings:
+        for setting in self.settings:
             put(table, setting)
         for key, value in (settings or {}).items():
             place(table, key, value)
