@@ -1241,6 +1241,15 @@ class Reading:
             found = self._program(names)(*values)
         return [np.broadcast_to(np.asarray(each), (len(market),)) for each in found]
 
+    def in_the_coin_of_the_market(self, balance: Balance) -> Floats:
+        """The positions of a venue in several coins, as so many of the market's coin as are worth the same."""
+        market, total = self.market, np.zeros(len(self.market))
+        codes = [self.history.code(each) for each in self.venue.position_accounts()]
+        for coin, code, account in zip(self.venue.coins, codes, self.venue.position_accounts(), strict=True):
+            ratio = market[market.price_column(coin)] / market[market.price_column("")]
+            total = total + balance(code) / account.asset.scale * ratio
+        return total
+
     def fractions(
         self, names: tuple[str, ...], balance: Balance, row: int, *, adverse: bool = False
     ) -> list[Any] | None:
@@ -1282,7 +1291,10 @@ def states(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001  (
         made[name] = history.after(history.code(account)) / account.asset.scale
     names, net = ("equity", "size", "delta"), np.zeros(len(table))
     for venue, reading in history.readings.items():
-        made[f"{venue}_equity_usd"], made[f"{venue}_size"], delta = reading.arrays(names, history.after)
+        equity, size, delta = reading.arrays(names, history.after)
+        if len(reading.venue.coins) > 1:
+            size = delta = reading.in_the_coin_of_the_market(history.after)
+        made[f"{venue}_equity_usd"], made[f"{venue}_size"] = equity, size
         net = net + delta
     money = [values for name, values in made.items() if name in wallet or name.endswith("_equity_usd")]
     made |= {"equity_usd": sum(money, np.zeros(len(table))), "net_size": net}
@@ -1290,7 +1302,7 @@ def states(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001  (
         yield from _off_the_curve(name, saved[name].to_numpy(), np.asarray(values, dtype=float), table)
     for row in _spread(history):
         for venue, reading in history.readings.items():
-            exact = reading.fractions(names, history.after, row)
+            exact = reading.fractions(names if len(reading.venue.coins) < 2 else names[:1], history.after, row)
             for column, value in zip((f"{venue}_equity_usd", f"{venue}_size"), exact or (), strict=False):
                 kept = saved[column][row].as_py()
                 if not abs(kept - float(value)) <= 1e-6 + 1e-9 * abs(float(value)):
