@@ -137,7 +137,7 @@ class Simulation:
                 short = gap <= SHORT_GAP
         yield from self._let_arrive(int(market.at_ns[-1]))
         books.settle(count)
-        ended = books.commit(Ended(at_ns=clock.now_ns), None)
+        ended = self._enter(Ended(at_ns=clock.now_ns))
         self._obey(ended, self._strategy.on_event, ended.event, self._view)
 
     def _let_arrive(self, until_ns: int) -> Generator[simpy.Event, None, None]:
@@ -173,8 +173,15 @@ class Simulation:
         books = self._books
         books.begin(None, None)
         books.transfer(CASH, CAPITAL, self._capital, "capital")
-        started = books.commit(Started(at_ns=books.at_ns, amount=self._capital), None)
+        started = self._enter(Started(at_ns=books.at_ns, amount=self._capital))
         self._obey(started, self._strategy.on_start, self._view)
+
+    def _enter(self, event: Event) -> Entry:
+        """Enter what nothing caused: the beginning, the end, and a condition that the strategy heeds."""
+        entry = self._books.commit(event, None)
+        if debugging():
+            _debug(entry)
+        return entry
 
     def _told(self, entry: Entry) -> None:
         self._obey(entry, self._strategy.on_event, entry.event, self._view)
@@ -198,7 +205,7 @@ class Simulation:
         acted = False
         for order in orders:
             if cause is None and met is not None:
-                cause = self._books.commit(met, None)
+                cause = self._enter(met)
             acted = True
             try:
                 self._view.outcome = self._execution.execute(order, cause)
