@@ -33,7 +33,7 @@ from framework.events import (
 from framework.ledger import write_out
 from framework.logs import debugging, log
 from framework.market import Floats, Market
-from framework.mistakes import checked_answer, located, mistakes_told
+from framework.mistakes import checked_answer, is_ours, located, mistakes_told
 from framework.orders import (
     Deposit,
     Move,
@@ -48,7 +48,7 @@ from framework.orders import (
 from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, event_of
 from framework.units import USDC
-from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue, Way
+from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
 
 FIRST_WINDOW = 512
 """Rows that are watched at once in the beginning; the window doubles while nobody acts."""
@@ -56,7 +56,7 @@ LEAST_WINDOW = 32
 """After somebody acted, the window is twice as long as it took, and at least this long."""
 SHORT_GAP = 6
 """Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
-NO_WAY = Way()
+NO_ROWS = np.zeros(0, dtype=np.intp)
 
 
 class Simulation:
@@ -318,10 +318,13 @@ class Watcher:
         """Find all rows of a stretch in which it is due."""
         if self.act is not None:
             projection = stretch.projections.get(self.standings[0].name)
-            flags = False if projection is None else projection.acting(self.act)
+            flags = None if projection is None else projection.acting(self.act)
+        elif self.by_row and is_ours(self.condition):
+            flags = self.condition.holds(stretch)  # type: ignore[union-attr]
         else:
             flags = checked_answer(self.condition, stretch)
-        self._hits = [] if flags is False else (np.flatnonzero(flags) + stretch.start).tolist()
+        rows = NO_ROWS if flags is None else flags.nonzero()[0]
+        self._hits = (rows + stretch.start).tolist() if len(rows) else []
         self._remember(stretch.stop)
 
     def look(self, row: int) -> bool:
