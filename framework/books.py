@@ -915,13 +915,20 @@ class _Projections(Mapping[str, Projection]):
         self._books, self._start, self._stop = books, start, stop
         self._made: dict[str, Projection] = {}
 
-    def __getitem__(self, venue: str) -> Projection:
+    def get(self, venue: str, default: Any = None) -> Any:  # noqa: ANN401  (as of any mapping)
+        """The projection of a venue, or the default where nothing is held."""
         found = self._made.get(venue)
         if found is None:
-            standing = self._books.standings[venue]
-            if not standing.holds:
-                raise KeyError(venue)
+            standing = self._books.standings.get(venue)
+            if standing is None or not standing.holds:
+                return default
             found = self._made[venue] = Projection(standing, self._start, self._stop)
+        return found
+
+    def __getitem__(self, venue: str) -> Projection:
+        found: Projection | None = self.get(venue)
+        if found is None:
+            raise KeyError(venue)
         return found
 
     def __iter__(self) -> Iterator[str]:

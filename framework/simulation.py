@@ -54,7 +54,7 @@ FIRST_WINDOW = 512
 """Rows that are watched at once in the beginning; the window doubles while nobody acts."""
 LEAST_WINDOW = 32
 """After somebody acted, the window is twice as long as it took, and at least this long."""
-SHORT_GAP = 6
+SHORT_GAP = 2
 """Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
 NO_ROWS = np.zeros(0, dtype=np.intp)
 
@@ -366,6 +366,7 @@ class Execution:
         self._clock = clock
         self._on_arrival = on_arrival
         self._last_order: dict[str, int] = {}
+        self._passages: dict[tuple[str, str], Passage] = {}
         self._own: dict[type, Callable[[Any, Entry | None], Event | None]] = {
             Move: self._move,
             Deposit: self._deposit,
@@ -599,7 +600,7 @@ class Execution:
     ) -> Event:
         """Send money from a venue, or the wallet where there is none, to another; it counts for neither on the way."""
         books = self._books
-        passage = Passage.of(source, target, books.at_ns)
+        passage = self._passage(source, target)
         books.begin((target or source).venue, order)  # type: ignore[union-attr]
         if kind != "transfer" and not passage.latency_ns and not passage.fails:
             self._into(target, CASH, amount, kind)
@@ -646,6 +647,16 @@ class Execution:
             return arrive().event
         self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
         return sent.event
+
+    def _passage(self, source: Standing | None, target: Standing | None) -> "Passage":
+        """The way of money now, worked out once where no date changes it."""
+        key = source.name if source else "", target.name if target else ""
+        known = self._passages.get(key)
+        if known is None:
+            known = Passage.of(source, target, self._books.at_ns)
+            if not any(each and each.venue.bridge.dated for each in (source, target)):
+                self._passages[key] = known
+        return known
 
     def _arrived(self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int) -> Entry:
         books, event = self._books, sent.event

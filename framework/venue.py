@@ -197,6 +197,11 @@ class Bridge:
     inbound: Way | None = None
     outbound: Way | None = None
 
+    @property
+    def dated(self) -> bool:
+        """Whether what it does depends on the time."""
+        return any(isinstance(each.fails, Dated) for each in (self.way(into=True), self.way(into=False)))
+
     def way(self, *, into: bool) -> Way:
         """The way into the venue, or out of it."""
         chosen = self.inbound if into else self.outbound
