@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -94,6 +95,8 @@ EVENT_COLUMNS: Mapping[str, pa.DataType] = {
 """
 TYPES: Mapping[str, Mapping[str, pa.DataType]] = {"ledger": LEDGER, "events": EVENT_COLUMNS}
 """Types of the columns of the tables that are read in batches."""
+PRICE = re.compile(r"(?:^|(?<!_rate)[._])(?:open|high|low|close|mark|oracle)$")
+"""Names of market columns that end so are prices; `jitosol_rate_close` is the level of a rate."""
 TEXTS = tuple(name for name, kind in LEDGER.items() if kind == pa.string())
 """Those of them that are text."""
 
@@ -328,10 +331,27 @@ def _single_row(event: Event, market: Market) -> dict[str, object]:
     further = {name: value for name, value in values.items() if name not in EVENT_COLUMNS}
     if further:
         values["details"] = json.dumps(further, default=str)
-    close = market.sources.get(market.price_column(""))
-    if close and values.get("price") is not None:
-        values |= {"price_source": close.file_of(row), "price_source_row": int(close.first_row[row])}
+    source = market.sources.get(_priced_by(values.get("price"), event, row, market))
+    if source:
+        values |= {"price_source": source.file_of(row), "price_source_row": int(source.first_row[row])}
     return values | {"kind": event.kind, "row": row}
+
+
+def _priced_by(price: object, event: Event, row: int, market: Market) -> str:
+    """The column whose cell in a row is the price of an event; an empty text for a price that is in none.
+
+    The prices of that instant go first, opens before the first close and closes after it, of the market's coin before
+    others; then all other prices of the row. A venue may fill at a price of its own.
+    """
+    now: At = "open" if event.at_ns < market.at_ns[0] else "close"
+
+    def columns() -> list[str]:
+        first = market.price_column("", now)
+        names = filter(PRICE.search, market.columns)
+        return sorted(names, key=lambda name: (name != first, not name.endswith(now)))
+
+    names: list[str] = market.cached(("prices", now), columns)
+    return next((name for name in names if market.floats(name)[row] == price), "")
 
 
 def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> pa.Table:

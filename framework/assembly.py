@@ -86,6 +86,7 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
         for venue in venues:
             _check_dates(venue, market)
             venue.check(market)
+    _check_leverage(strategy, {venue.name: venue for venue in venues}, market)
     return Assembly(scenario, market, strategy, venues, rulebook)
 
 
@@ -138,3 +139,17 @@ def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:
         name = getattr(strategy, leg, None)
         if isinstance(name, str) and name not in venues:
             raise ScenarioError(f"strategy.{leg}: unknown venue {name!r}; expected one of {', '.join(venues)}")
+
+
+def _check_leverage(strategy: Strategy, venues: Mapping[str, Venue], market: Market) -> None:
+    """Refuse a strategy whose `leverage` is one at which a venue of its legs would liquidate at once."""
+    leverage = getattr(strategy, "leverage", None)
+    for leg in ("long", "short"):
+        venue = venues.get(str(getattr(strategy, leg, "")))
+        margin = getattr(venue, "maintenance_margin", None)
+        margin = margin.at(int(market.open_ns[0])) if isinstance(margin, Dated) else margin
+        if isinstance(leverage, int | float) and isinstance(margin, int | float) and leverage * margin >= 1:
+            raise ScenarioError(
+                f"strategy.leverage: {leverage:g}; expected less than {1 / margin:g}, at which {venue and venue.name} "
+                f"liquidates at once: its maintenance margin is {margin:g} of the notional"
+            )

@@ -412,6 +412,16 @@ class Standing:
         signs = self.signs() if act.prices == "adverse" else ()
         return bool(run(*self.arguments(self.books.row, act.prices, signs))[0])
 
+    def in_danger(self) -> bool:
+        """Whether the venue would liquidate at the prices that hold now, with what is being written."""
+        if self.rows != self.books.rows:
+            self.refresh()
+        acts = [each for each in self.venue.acts if each.liquidation and self.has(each.when)]
+        if not acts or not self.holds:
+            return False
+        run = self.cached("danger", lambda: self.program([each.when for each in acts]))
+        return any(map(bool, run(*self.arguments(self.books.row, self.books.at))))
+
     def _entry(self, arguments: Sequence[Any], coin: int | None = None) -> float:
         if not self.has("entry_price"):
             return NAN

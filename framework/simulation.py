@@ -601,12 +601,14 @@ class Execution:
         """Send money from a venue, or the wallet where there is none, to another; it counts for neither on the way."""
         books = self._books
         passage = self._passage(source, target)
+        safe = _safe(source, target)
         books.begin((target or source).venue, order)  # type: ignore[union-attr]
         if kind != "transfer" and not passage.latency_ns and not passage.fails:
             self._into(target, CASH, amount, kind)
             self._out_of(source, CASH, amount, kind)
             for standing, fee in ((source, passage.leaving), (target, passage.arriving)):
                 self._out_of(standing, BRIDGE_FEE, fee, "bridge_fee", wallet=True)
+            _keep(safe, books)
             fee = passage.leaving + passage.arriving
             name = (target or source).name  # type: ignore[union-attr]
             price = books.price_of("")
@@ -625,6 +627,7 @@ class Execution:
         if at_once:
             self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)
             self._out_of(target, BRIDGE_FEE, passage.arriving, "bridge_fee", wallet=True)
+        _keep(safe, books)
         near, far = (each.name if each else "wallet" for each in (source, target))
         price = books.price_of("")
         sent = self._commit(
@@ -726,7 +729,9 @@ class Execution:
         size = positive(books, order, "size", source.asset)
         if source is target:
             books.refuse(f"target is {said(order.target)}; expected another venue than the source")
+        safe = _safe(self.standing(order.source))
         books.transfer(target, source, size, "transfer")
+        _keep(safe, books)
         event = OrderFilled(venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size)
         self._commit(event, cause)
         self._last_order[order.source] = len(books.journal) - 1
@@ -847,6 +852,19 @@ class Present:
         """The last rows that have closed."""
         known = self._books.row + (self._books.at == "close")
         return slice(max(0, known - rows), known)
+
+
+def _safe(*standings: Standing | None) -> list[Standing]:
+    """The venues of a transfer that would not liquidate now."""
+    return [each for each in standings if each is not None and not each.in_danger()]
+
+
+def _keep(safe: Iterable[Standing], books: Books) -> None:
+    """Reject a transfer that takes from a venue what its position needs."""
+    for each in safe:
+        if each.in_danger():
+            left = f"{each.leg().margin_usd:.6f} USD of margin"
+            books.reject(f"{each.name} would be left with {left}, at which it liquidates; expected to leave more")
 
 
 def _coin(venue: Venue, order: Order, books: Books) -> str:

@@ -94,11 +94,21 @@ fraction = _of_each_value(validators.and_(validators.ge(0.0), validators.lt(1.0)
 share = _of_each_value(validators.and_(validators.ge(0.0), validators.le(1.0)))
 
 
+LEAST_BPS = 0.01
+"""The least fee in basis points that is believed to be one."""
+
+
 def basis_points(_: object, attribute: "Attribute[Any]", bps: float) -> None:
-    """The validator of every fee in basis points: from nothing to the whole; raises `ValueError`."""
+    """The validator of every fee in basis points: from nothing to the whole; raises `ValueError`.
+
+    Less than a hundredth of one is refused: no venue charges that, and a fraction such as 0.00035 looks like it.
+    """
     for each in bps.values if isinstance(bps, Dated) else (bps,):
         if not 0 <= each <= 10_000:
             raise ValueError(f"'{attribute.name}' must be 0 to 10000 basis points, of which 100 are 1 %: {each}")
+        if 0 < each < LEAST_BPS:
+            likely = f"{each * 10_000:.6g}, if {each:g} is a fraction of the notional"
+            raise ValueError(f"'{attribute.name}' must be 0, or {LEAST_BPS} basis points or more ({likely}): {each}")
 
 
 @frozen

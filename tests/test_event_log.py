@@ -57,7 +57,7 @@ class Whim(Strategy):
             return
         action, share = self.actions[len(view.history("close", 1_000)) % len(self.actions)]
         long, short = view.leg(LONG), view.leg(SHORT)
-        free_usd = view.cash_usd + min(0.0, long.equity_usd) + min(0.0, short.equity_usd)
+        empty = max(abs(long.equity_usd), abs(short.equity_usd)) < 1
         if action in ("move", "both") and abs(long.equity_usd - short.equity_usd) * share > 20:
             source, target = (LONG, SHORT) if long.equity_usd > short.equity_usd else (SHORT, LONG)
             yield Move(source, target, abs(long.equity_usd - short.equity_usd) * share / 2)
@@ -67,7 +67,7 @@ class Whim(Strategy):
         if action == "leave" and long.size:
             yield Close(LONG)
             yield Close(SHORT)
-        if action == "enter" and not long.size and not short.size and free_usd > 100:
+        if action == "enter" and empty and view.cash_usd > 100:
             yield from open_pair(view, LONG, SHORT, self.leverage)
         if action == "withdraw" and short.equity_usd > 100:
             yield Withdraw(SHORT, short.equity_usd * share / 20)

@@ -193,9 +193,9 @@ RULES: Mapping[Measure, Callable[[Ints, Floats, int | None], Iterator[Doubt]]] =
 
 def measure_of_column(name: str) -> Measure:
     """What a column of a market measures, by its name."""
-    if name in PRICES or name.endswith(("_open", "_close")):
+    if name in PRICES or name.endswith(("_open", "_close", ".open", ".close")):
         return Measure.PRICE
-    if name.endswith("funding_rate"):
+    if name.endswith(("funding_rate", ".funding")):
         return Measure.FUNDING
     return Measure.YEARLY if name.endswith("_apy") else Measure.OTHER
 

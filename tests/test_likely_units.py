@@ -1,0 +1,92 @@
+"""A figure that is likely in another unit is refused or told at the door, with the unit that it seems to have."""
+
+import numpy as np
+import pytest
+
+from framework import Scenario, assemble
+from framework.errors import ScenarioError
+from tests.runs import ROOT
+
+SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (
+            "venues.hyperliquid.taker_fee_bps=0.00035",
+            "taker_fee_bps: 0.00035; expected 0, or 0.01 basis points or more (3.5, if 0.00035 is a fraction of the",
+        ),
+        (
+            "venues.asgard.open_fee_bps=0.0015",
+            "asgard.open_fee_bps: 0.0015; expected 0, or 0.01 basis points or more (15, if 0.0015 is a fraction of",
+        ),
+        (
+            "strategy.leverage=40",
+            "strategy.leverage: 40; expected less than 20, at which asgard liquidates at once: its maintenance margin",
+        ),
+    ],
+)
+def test_a_figure_that_is_likely_in_another_unit_is_refused(setting, words):
+    """One line that names the key, the value and what was probably meant."""
+    with pytest.raises(ScenarioError) as complaint:
+        assemble(Scenario.load(SCENARIO, [setting, "strategy.trigger=never"]))
+    assert words in str(complaint.value)
+
+
+@pytest.mark.parametrize(
+    "setting", ["venues.asgard.open_fee_bps=0", "venues.asgard.open_fee_bps=0.01", "strategy.leverage=19"]
+)
+def test_a_figure_at_the_edge_is_taken(setting):
+    """No fee at all, a hundredth of a basis point, and a leverage below the venue's."""
+    assert assemble(Scenario.load(SCENARIO, [setting, "strategy.trigger=never"]))
+
+
+FILES = """
+name = "units"
+capital_usd = 1_000
+[market]
+start = 2025-01-01
+end = 2025-01-10
+[market.sources.prices]
+reader = "table"
+file = "rows.csv"
+interval = "1d"
+[market.sources.prices.columns]
+open = "close"
+high = "close"
+low = "close"
+close = "close"
+sol_lending_apy = "apy"
+usdc_borrowing_apy = "apy"
+"FUNDING" = "funding"
+[rulebook]
+class = "study"
+[strategy]
+class = "static"
+long = "asgard"
+short = "hyperliquid"
+leverage = 2.0
+[venues.asgard]
+[venues.hyperliquid]
+"""
+
+
+@pytest.mark.parametrize(
+    ("column", "apy", "funding", "words"),
+    [
+        ("hyperliquid_funding_rate", 0.05, 0.03, "no percent and no basis points"),
+        ("hyperliquid.SOL.funding", 0.05, 0.03, "no percent and no basis points"),
+        ("hyperliquid_funding_rate", 6.5, 0.0001, "for a rate that looks like percent"),
+        ("hyperliquid_funding_rate", 0.065, 0.0003, ""),
+        ("hyperliquid.SOL.funding", 0.065, 0.0003, ""),
+    ],
+)
+def test_funding_and_yields_in_percent_are_told_at_the_top_of_the_report(tmp_path, column, apy, funding, words):
+    """In the label, which is printed before everything else; under any name that a venue's funding may have."""
+    dates = np.arange("2025-01-01", "2025-01-11", dtype="datetime64[D]")
+    lines = [f"{date},{100 + index},{apy},{funding}" for index, date in enumerate(dates)]
+    (tmp_path / "rows.csv").write_text("\n".join(["time,close,apy,funding", *lines]) + "\n")
+    (tmp_path / "units.toml").write_text(FILES.replace("FUNDING", column))
+    label = assemble(Scenario.load(tmp_path / "units.toml"), tmp_path).market.label
+    assert (words in label and "IMPLAUSIBLE" in label) if words else not label
