@@ -1,7 +1,4 @@
-"""The report of a run for people: printed tables, the only place where numbers are rounded, and the daybook.
-
-The daybook is a table of a margin account, day by day, computed from the ledger.
-"""
+"""The report of a run for people: printed tables, the only place where numbers are rounded."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
