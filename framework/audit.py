@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from decimal import localcontext
 from fractions import Fraction
 from functools import cached_property, partial
 from itertools import islice, pairwise, product, zip_longest
@@ -565,8 +566,9 @@ def end(folder: Folder) -> Findings:
     before = folder.book.worth(batch if ended is None else batch[batch["event"] < ended] for batch in _known(folder))
     after = worth_of(folder)
     final, steps = after.equity(), waterfall_of(after, folder.capital)
-    buckets = (amount for name, amount in steps.steps() if name not in ("unexplained", "result"))
-    summed = sum(buckets, USDC.decimal(folder.capital))
+    with localcontext(prec=100):  # a sum of Decimals is rounded to 28 digits otherwise
+        buckets = (amount for name, amount in steps.steps() if name not in ("unexplained", "result"))
+        summed = sum(buckets, USDC.decimal(folder.capital))
     if decimal(final) != summed:
         yield Finding("the final equity", f"capital and buckets come to {summed}; the balances to {decimal(final)}")
     for name, account in (("cash_usd", CASH), ("transit_usd", IN_TRANSIT)):

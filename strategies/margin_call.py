@@ -1,11 +1,12 @@
 """Margin call deleverage: jitoSOL against an equal short of SOL, both cut when an internal requirement calls."""
 
 from collections.abc import Iterable, Iterator
+from math import ceil
 from typing import Literal
 
 from attrs import field, frozen, validators
 
-from framework.events import ConditionMet, Ended, Event, Liquidated, MarginCalled, Side
+from framework.events import ConditionMet, Ended, Event, Liquidated, MarginCalled, Rejected, Side
 from framework.grid import Grid
 from framework.orders import (
     ChargeRebalance,
@@ -24,6 +25,8 @@ from framework.run import Run
 from framework.strategy import Condition, DeltaBeyond, MarginBelow, Strategy, View
 from strategies.daybook import daybook, tables
 
+MOST_ROUNDS = 32
+"""Parts in which a margin call sells tokens at most; one that needs more ends the position."""
 TOKEN = "JITOSOL"  # noqa: S105  (a coin)
 
 
@@ -89,12 +92,33 @@ class MarginCallDeleverage(Strategy):
         if coins >= -leg.size or tokens >= leg.tokens or fees_usd >= brings_usd:
             yield from self._leave(view)
             return
+        rounds = self._rounds(view, tokens, (-leg.size - coins) * view.price)
+        if rounds > MOST_ROUNDS:
+            yield from self._leave(view)
+            return
+        charge = ChargeRebalance(self.issuer, self._traded_usd(view, coins, tokens))
+        fee_usd = view.quote(charge).fee_usd
         yield Resize(self.short, -leg.size - coins)
-        yield MoveTokens(self.short, self.pool, TOKEN, tokens)
-        yield Swap(self.pool, TOKEN, "USDC", tokens)
-        yield ChargeRebalance(self.issuer, self._traded_usd(view, coins, tokens))
-        if view.cash_usd > cash_usd:
-            yield Deposit(self.short, view.cash_usd - cash_usd)
+        for left in reversed(range(rounds)):
+            yield MoveTokens(self.short, self.pool, TOKEN, tokens / rounds)
+            if isinstance(view.outcome, Rejected):
+                yield from self._leave(view)
+                return
+            yield Swap(self.pool, TOKEN, "USDC", tokens / rounds)
+            if not left:
+                yield charge
+            kept_usd = cash_usd + (fee_usd if left else 0.0)
+            if view.cash_usd > kept_usd:
+                yield Deposit(self.short, view.cash_usd - kept_usd)
+
+    def _rounds(self, view: View, tokens: float, left_usd: float) -> int:
+        """In how many parts tokens are sold, so that none takes more than half of the margin that the short then has.
+
+        All at once they may be worth more than that, and the venue lets nothing go that the short needs. Most calls take
+        one round.
+        """
+        most_usd = self.maintenance * left_usd / 2
+        return max(1, ceil(tokens * view.price_of(TOKEN) / most_usd)) if most_usd else 1
 
     def _hedge_again(self, view: View) -> Iterator[Order]:
         """Make the short as large as what the tokens move like."""
