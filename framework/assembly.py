@@ -103,7 +103,11 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
     terms = rulebook.terms(str(kind), strategy) if rulebook else {}
     merged = {"class": name} | _merged(terms, importlib.import_module("venues").renamed(key, table))
     accounting = merged.pop("accounting", None)
-    venue = _build(merged, key, Venue, "venues", {"name": name})
+    try:
+        venue = _build(merged, key, Venue, "venues", {"name": name})
+    except ScenarioError as error:
+        why = rulebook.leaves_open(str(kind), strategy) if rulebook and "missing; expected" in str(error) else ""
+        raise ScenarioError("; ".join(filter(None, (str(error), why)))) from None
     if accounting is None:
         return venue
     if not isinstance(accounting, dict):
