@@ -188,6 +188,13 @@ class Stream:
             return round(self.factor * (self.values[rows] / self.start))
         return round(self.factor * (self.values[rows] - self.start))
 
+    def ahead(self, start: int, stop: int) -> Floats:
+        """The path after each of the rows `start` to `stop - 1`, whole atomic units as floats, shape (rows,)."""
+        index = self.index.path[start + 1 : stop + 1]
+        path = index / self.start if self.compounding else index - self.start
+        path *= self.factor
+        return np.rint(path, out=path)
+
     def path(self, start: int, stop: int) -> Ints:
         """The path before row `start` and after each row up to `stop - 1`, shape (stop - start + 1,)."""
         index = self.index.path[start : stop + 1]

@@ -83,8 +83,8 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     if not venues:
         raise ScenarioError("venues: none; expected at least one table such as [venues.NAME]")
     if scenario.fees:
-        issuer = {"class": "issuer", **scenario.fees}
-        venues += (_build(issuer, "fees", Venue, "venues", {"name": "issuer"}),)
+        issuer = importlib.import_module("venues").ISSUER
+        venues += (_build({"class": issuer, **scenario.fees}, "fees", Venue, "venues", {"name": issuer}),)
     market = market or load_market(scenario.market, data)
     with mistakes_told(venues, market):
         check_columns(venues, market)

@@ -1059,10 +1059,8 @@ def rates(assembly: Assembly, history: History) -> Findings:
             events = batch.take(pa.array(slot[here]))
             row = np.minimum(history.rows[mine[here]], len(history.market) - 1)
             wrong: dict[str, Flags] = {"row": events["row"].to_numpy() != row}
-            for each in expected[place]:
-                for name, flags in each.wrong(events, row).items():
-                    wrong[name] = wrong[name] & flags if name in wrong and name != "row" else flags
-                wrong["row"] = events["row"].to_numpy() != row
+            candidates = [each.wrong(events, row) for each in expected[place]]
+            wrong |= {name: np.logical_and.reduce([each[name] for each in candidates]) for name in candidates[0]}
             for name, flags in wrong.items():
                 for index in np.flatnonzero(flags).tolist():
                     words = f"its {name} is not what the venue declares and books and market have"
@@ -1243,6 +1241,15 @@ class Reading:
             found = self._program(names)(*values)
         return [np.broadcast_to(np.asarray(each), (len(market),)) for each in found]
 
+    def in_the_coin_of_the_market(self, balance: Balance) -> Floats:
+        """The positions of a venue in several coins, as so many of the market's coin as are worth the same."""
+        market, total = self.market, np.zeros(len(self.market))
+        codes = [self.history.code(each) for each in self.venue.position_accounts()]
+        for coin, code, account in zip(self.venue.coins, codes, self.venue.position_accounts(), strict=True):
+            ratio = market[market.price_column(coin)] / market[market.price_column("")]
+            total = total + balance(code) / account.asset.scale * ratio
+        return total
+
     def fractions(
         self, names: tuple[str, ...], balance: Balance, row: int, *, adverse: bool = False
     ) -> list[Any] | None:
@@ -1284,7 +1291,10 @@ def states(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001  (
         made[name] = history.after(history.code(account)) / account.asset.scale
     names, net = ("equity", "size", "delta"), np.zeros(len(table))
     for venue, reading in history.readings.items():
-        made[f"{venue}_equity_usd"], made[f"{venue}_size"], delta = reading.arrays(names, history.after)
+        equity, size, delta = reading.arrays(names, history.after)
+        if len(reading.venue.coins) > 1:
+            size = delta = reading.in_the_coin_of_the_market(history.after)
+        made[f"{venue}_equity_usd"], made[f"{venue}_size"] = equity, size
         net = net + delta
     money = [values for name, values in made.items() if name in wallet or name.endswith("_equity_usd")]
     made |= {"equity_usd": sum(money, np.zeros(len(table))), "net_size": net}
@@ -1292,7 +1302,7 @@ def states(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001  (
         yield from _off_the_curve(name, saved[name].to_numpy(), np.asarray(values, dtype=float), table)
     for row in _spread(history):
         for venue, reading in history.readings.items():
-            exact = reading.fractions(names, history.after, row)
+            exact = reading.fractions(names if len(reading.venue.coins) < 2 else names[:1], history.after, row)
             for column, value in zip((f"{venue}_equity_usd", f"{venue}_size"), exact or (), strict=False):
                 kept = saved[column][row].as_py()
                 if not abs(kept - float(value)) <= 1e-6 + 1e-9 * abs(float(value)):
@@ -1364,14 +1374,14 @@ class Stopped(Clock):
     def __init__(self) -> None:
         super().__init__(0)
         self.at_ns = 0
-        self.waiting: list[Callable[[], None]] = []
+        self.waiting: list[tuple[int, Callable[[], None]]] = []
 
     @property
     def now_ns(self) -> int:
         return self.at_ns
 
     def call(self, at_ns: int, phase: Phase, action: Callable[[], None]) -> None:  # noqa: ARG002  (asked for instead)
-        self.waiting.append(action)
+        self.waiting.append((at_ns, action))
 
 
 class Replay(Books):
@@ -1415,7 +1425,8 @@ class Replayed:
                 self._asked[self._key(event.at_ns, event.venue, event.kind, getattr(event, "order", None))].append(
                     order
                 )
-        self._under_way: dict[int, list[Callable[[], None] | Entry]] = {}
+        self._under_way: dict[int, list[tuple[int, Callable[[], None]] | Entry]] = {}
+        self._bridges = {venue.name: venue.bridge for venue in assembly.venues}
         self._names = [(each.name, each.asset.code) for each in history.folder.accounts]
 
     @staticmethod
@@ -1463,8 +1474,31 @@ class Replayed:
             elif len(records):
                 yield Finding(place, f"{kind} moves money, and no order and no act of a venue makes it")
             return
-        for words in self._differences(made, event, records):
+        for words in (*self._differences(made, event, records), *self._otherwise_passed(made, event)):
             yield Finding(place, words)
+
+    def _otherwise_passed(self, made: Entry, event: Mapping[str, Any]) -> Iterator[str]:
+        """How a passage of money, or what a venue delivers, differs from the declared fee and duration."""
+        if made.at_ns != event["at_ns"]:
+            yield f"is at {_second(event['at_ns'])}; it was due at {_second(made.at_ns)}"
+        ends = {
+            TransferSent.__name__: (event["venue"], event["counterparty"]),
+            TransferArrived.__name__: (event["counterparty"], event["venue"]),
+        }.get(event["kind"])
+        if event["order"] in PASSAGES:
+            ends = ("", event["venue"]) if event["order"] == PASSAGES[0] else (event["venue"], "")
+        if ends is None:
+            return
+        bridges = [
+            (self._bridges[end], into) for end, into in zip(ends, (False, True), strict=True) if end in self._bridges
+        ]
+        ways = [(bridge.sender_share, bridge.way(into=into).fee_usd) for bridge, into in bridges]
+        leaving = sum(USDC.nearest(fee_usd * share) for share, fee_usd in ways)
+        whole = sum(USDC.nearest(fee_usd) for _, fee_usd in ways)
+        parts = {TransferSent.__name__: leaving, TransferArrived.__name__: whole - leaving}
+        expected = parts.get(event["kind"], whole)
+        if event["fee"] != expected:
+            yield f"its fee is {event['fee']}; the declared ways make {expected}"
 
     def _make(self, event: Mapping[str, Any], records: Records) -> Entry | None:
         """The entry of an event, made again; None where nothing makes it."""
@@ -1496,8 +1530,9 @@ class Replayed:
         arrival = waiting.pop(0)
         if isinstance(arrival, Entry):
             return arrival
-        arrival()
-        return self._books.journal[-1]
+        due_ns, action = arrival
+        action()
+        return self._books.journal[-1]._replace(at_ns=due_ns)
 
     def _act(self, event: Mapping[str, Any], records: Records) -> Entry | None:
         """An act of a venue, done again; of several that it may be, the one that writes the same."""

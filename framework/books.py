@@ -134,6 +134,10 @@ class Standing:
         self._place = type(venue).__name__
         self.state = self.program(STATE)
         self._cached: dict[object, Any] = {}
+        self._columns_at: dict[tuple[str, tuple[bool, ...]], list[Floats]] = {}
+        self._lists_at: dict[tuple[str, tuple[bool, ...]], list[list[float]]] = {}
+        self._programs: dict[str, Callable[..., tuple[Any, ...]]] = {}
+        self._accruing: list[tuple[Account, float, list[tuple[Stream | _Ahead, int]]]] | None = None
 
     def program(self, names: Iterable[str], coin: int | None = None) -> Callable[..., tuple[Any, ...]]:
         """What works out some formulas, of the account or of a coin."""
@@ -173,18 +177,16 @@ class Standing:
 
     def columns(self, at: str, signs: tuple[bool, ...] = ()) -> list[Floats]:
         """The market columns of the formulas' inputs, whole; `at` is `open`, `close` or `adverse`."""
-
-        def make() -> list[Floats]:
-            found = []
+        found = self._columns_at.get((at, signs))
+        if found is None:
+            found = self._columns_at[at, signs] = []
             for name, index, coin in self._columns:
                 if not coin:
                     found.append(self._dated(self.venue.input(name)))
                     continue
                 own, extreme = self._column(name, index, coin, at, signs)
                 found.append(self._in_step(own, extreme) if extreme else self.market[own])
-            return found
-
-        return self.cached(("columns", at, signs), make)  # type: ignore[no-any-return]
+        return found
 
     def _dated(self, rule: Dated) -> Floats:
         """A rule that changed with time, by row."""
@@ -197,10 +199,20 @@ class Standing:
 
     def lists(self, at: str, signs: tuple[bool, ...] = ()) -> list[list[float]]:
         """The same as floats of Python."""
-        key = ("lists", at, signs)
-        return self.cached(key, lambda: [  # type: ignore[no-any-return]
-            self.market.cached((*key, id(each)), each.tolist) for each in self.columns(at, signs)
-        ])  # fmt: skip
+        found = self._lists_at.get((at, signs))
+        if found is None:
+            columns = self.columns(at, signs)
+            found = self._lists_at[at, signs] = [
+                self.market.cached(("list", id(each)), each.tolist) for each in columns
+            ]
+        return found
+
+    def one(self, name: str) -> Callable[..., tuple[Any, ...]]:
+        """What works out one formula of the account."""
+        found = self._programs.get(name)
+        if found is None:
+            found = self._programs[name] = self.program((name,))
+        return found
 
     def signs(self) -> tuple[bool, ...]:
         """Whether the adverse price of each coin is its low: where the position is not a short."""
@@ -218,10 +230,26 @@ class Standing:
 
     def held(self, start: int, stop: int) -> list[Any]:
         """The accounts of the inputs over rows `start` to `stop - 1`; what does not change is one number."""
-        gained, balances = self._gained(start, stop), self.books.balances
+        balances, found = self.books.balances, []
+        if self._accruing is None:
+            self._accruing = [(each, scale, self._streams_on(each)) for each, scale in self._accounts]
+        for account, scale, streams in self._accruing:
+            value: Any = balances[account]
+            for stream, sign in streams:
+                if stream.factor:
+                    path = stream.ahead(start, stop)
+                    path -= stream.settled
+                    value = value + path if sign > 0 else value - path
+            found.append(value / scale)
+        return found
+
+    def _streams_on(self, account: Account) -> "list[tuple[Stream | _Ahead, int]]":
+        """What accrues on an account, with the sign of what rises there."""
+        streams: list[Stream | _Ahead] = [*self.streams, *(_Ahead(each, self) for each in self.computed)]
         return [
-            (balances[each] + gained[each]) / scale if each in gained else balances[each] / scale
-            for each, scale in self._accounts
+            (stream, 1 if stream.debit is account else -1)
+            for stream in streams
+            if account in (stream.debit, stream.credit)
         ]
 
     def arrays(
@@ -229,18 +257,6 @@ class Standing:
     ) -> list[Any]:
         """All inputs over these rows, from what is `held` in them."""
         return [*held, *[column[start:stop] for column in self.columns(at, signs)], *self._rules]
-
-    def _gained(self, start: int, stop: int) -> dict[Account, Ints]:
-        """What accounts gain by accrual from now to the end of each of these rows, atomic units, shape (rows,)."""
-        gained: dict[Account, Ints] = {}
-        paths: list[tuple[Stream | ComputedStream, Ints]] = [
-            (stream, stream.path(start, stop)[1:] - stream.settled) for stream in self.streams if stream.factor
-        ]
-        paths += [(each, each.ahead(self, start, stop)) for each in self.computed]
-        for stream, gain in paths:
-            for account, sign in ((stream.debit, 1), (stream.credit, -1)):
-                gained[account] = gained[account] + sign * gain if account in gained else sign * gain
-        return gained
 
     # -- what it is worth
 
@@ -341,7 +357,11 @@ class Standing:
         if start < rows:
             total = np.zeros(rows - start)
             for each in self.positions:
-                total += (self.books.balances[each] + self._gained(start, rows).get(each, 0)) / each.asset.scale
+                value: Any = self.books.balances[each]
+                for stream, sign in self._streams_on(each):
+                    if stream.factor:
+                        value = value + sign * (stream.ahead(start, rows) - stream.settled)
+                total += value / each.asset.scale
             self.trail += total.tolist()
 
     def _past(self, rows: int) -> list[float]:
@@ -388,7 +408,7 @@ class Standing:
             self.refresh()
         if not self.holds:
             return False
-        run = self.cached(act, lambda: self.program((act.when,)))
+        run = self.one(act.when)
         signs = self.signs() if act.prices == "adverse" else ()
         return bool(run(*self.arguments(self.books.row, act.prices, signs))[0])
 
@@ -462,8 +482,7 @@ class Projection:
             if name in STATE:
                 self._found.update(zip(STATE, standing.state(*inputs), strict=True))
             else:
-                run = standing.cached(("one", name), lambda: standing.program((name,)))
-                self._found[name] = run(*inputs)[0]
+                self._found[name] = standing.one(name)(*inputs)[0]
             found = self._by_row(self._found[name])
         elif type(found) is not np.ndarray or found.ndim == 0:
             found = self._by_row(found)
@@ -510,7 +529,7 @@ class Projection:
     def acting(self, act: Act) -> NDArray[np.bool_]:
         """The rows after which an act of the venue is due."""
         standing = self._standing
-        run = standing.cached(act, lambda: standing.program((act.when,)))
+        run = standing.one(act.when)
         signs = standing.signs() if act.prices == "adverse" else ()
         flags = run(*standing.arrays(self._held, self._start, self._stop, act.prices, signs))[0]
         return self._by_row(flags)  # type: ignore[no-any-return]
@@ -778,6 +797,21 @@ class Books:
         return found
 
 
+class _Ahead:
+    """A computed accrual as a stream that is looked ahead along."""
+
+    settled = 0
+    factor = 1.0
+
+    def __init__(self, computed: "ComputedStream", standing: Standing) -> None:
+        self._computed, self._standing = computed, standing
+        self.debit, self.credit = computed.debit, computed.credit
+
+    def ahead(self, start: int, stop: int) -> Floats:
+        """What it will have posted after each of the rows `start` to `stop - 1`, if nobody acts."""
+        return self._computed.ahead(self._standing, start, stop).astype(np.float64)
+
+
 class ComputedStream:
     """An accrual that a venue works out itself, run of rows after run of rows."""
 
@@ -891,13 +925,20 @@ class _Projections(Mapping[str, Projection]):
         self._books, self._start, self._stop = books, start, stop
         self._made: dict[str, Projection] = {}
 
-    def __getitem__(self, venue: str) -> Projection:
+    def get(self, venue: str, default: Any = None) -> Any:  # noqa: ANN401  (as of any mapping)
+        """The projection of a venue, or the default where nothing is held."""
         found = self._made.get(venue)
         if found is None:
-            standing = self._books.standings[venue]
-            if not standing.holds:
-                raise KeyError(venue)
+            standing = self._books.standings.get(venue)
+            if standing is None or not standing.holds:
+                return default
             found = self._made[venue] = Projection(standing, self._start, self._stop)
+        return found
+
+    def __getitem__(self, venue: str) -> Projection:
+        found: Projection | None = self.get(venue)
+        if found is None:
+            raise KeyError(venue)
         return found
 
     def __iter__(self) -> Iterator[str]:

@@ -67,9 +67,9 @@ class InterestAccrued(Event):
 
 @frozen(kw_only=True)
 class RewardAccrued(Event):
-    """A stake pool's rate took a step: `size` of the token `asset` are worth `amount` of SOL more.
+    """A stake pool's rate took a step: `size` of the token `asset` are worth `amount` of the coin more.
 
-    `rate` is the step in SOL per token, after the pool's fee, and `price` the coin's price in USD.
+    `rate` is the step in coins per token, after the pool's fee, and `price` the coin's price in USD.
     """
 
     asset: str
@@ -134,7 +134,7 @@ class ConditionMet(Event):
 class OrderFilled(Event):
     """An order was executed: `size` was traded at `price` for `amount`, at a total `fee` on a notional of `charged`.
 
-    Of staking and unstaking `size` are jitoSOL, and `amount` is the SOL that was given or is to come.
+    Of staking and unstaking `size` are tokens, and `amount` are the coins that were given or are to come.
     """
 
     order: str
@@ -173,7 +173,7 @@ class TransferArrived(Event):
 
 @frozen(kw_only=True)
 class Unstaked(Event):
-    """A delayed unstaking is over: `amount` of SOL can be used."""
+    """A delayed unstaking is over: `amount` of the coin can be used."""
 
     amount: int
     price: float

@@ -111,7 +111,7 @@ def explain(run: Path, what: str, since: object, until: object, entries: int, as
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--account", help="An account, or what several begin with, such as Assets:Drift.")
+@click.option("--account", help="An account, or what several begin with, such as Assets:Wallet.")
 @click.option("--kind", help="A kind of transfer, such as funding.")
 @click.option("--event", type=int, help="The id of an event.")
 @click.option("--from", "since", type=DAY, help="First day.")

@@ -9,9 +9,7 @@ from framework.archive import Folder
 from framework.errors import RunError
 from framework.explain import Line, Selection, explain, register
 from framework.ledger import Ledger
-from framework.report import daybook
 from framework.run import Run
-from framework.strategy import MarginBelow
 
 
 def ledger_frame(ledger: Ledger) -> pd.DataFrame:
@@ -54,12 +52,6 @@ def equity_frame(run: Run) -> pd.DataFrame:
     columns |= {f"{venue}_equity_usd": values for venue, values in curve.equity_usd_by_venue.items()}
     columns |= {"net_size": curve.net_size}
     return pd.DataFrame(columns, index=pd.DatetimeIndex(pd.to_datetime(run.market.at_ns, utc=True), name="at"))
-
-
-def daybook_frame(run: Run, venue: str, requirement: float) -> pd.DataFrame:
-    """One row per market row: the `Daybook` of the margin account at a venue, whose holder keeps a requirement."""
-    columns = daybook(run, MarginBelow(venue, requirement)).columns
-    return pd.DataFrame(columns, index=pd.DatetimeIndex(pd.to_datetime(run.market.open_ns, utc=True), name="opens"))
 
 
 def read_frame(folder: Path, table: str) -> pd.DataFrame:

@@ -6,6 +6,8 @@ They are written out of the journal at once: what was settled row by row as colu
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -279,18 +281,100 @@ class EventLog:
             )
 
 
-@frozen(eq=False)
 class Written:
-    """What the journal of a run becomes: its ledger, its events, and what was settled in each row.
+    """What the journal of a run that is over becomes: what was settled in each row, and the ledger and events of it.
 
-    `settled` has shape (rows, streams); `entries` are those before the end of the last row, as the curve has them.
+    Settlements are worked out at once, numbers and records when they are first asked for. Within a row settlements come
+    in the order of the streams, and what was done after a row comes after them. Raises `LedgerError` for a balance that
+    accrued below a floor.
     """
 
-    ledger: Ledger
-    events: EventLog
-    settled: Ints
-    streams: Sequence[Stream | ComputedStream]
-    entries: Sequence[Entry]
+    def __init__(self, books: Books) -> None:
+        self._market, self._journal, self.streams = books.market, books.journal, books.streams
+        self._balances = dict(books.balances)
+        count = len(books.market)
+        self.settled: Ints = np.empty((count, len(self.streams)), dtype=np.int64)
+        """Atomic units, shape (rows, streams): positive from a stream's credit account to its debit account."""
+        self._sizes = []
+        for column, stream in enumerate(self.streams):
+            self.settled[:, column], size = stream.amounts(count)
+            self._sizes.append(size)
+        _check_floors(books, self.settled)
+
+    @cached_property
+    def entries(self) -> Sequence[Entry]:
+        """What was done before the end of the last row, as the curve has it."""
+        ends = (place for place, entry in enumerate(self._journal) if isinstance(entry.event, Ended))
+        return self._journal[: next(ends, len(self._journal))]
+
+    @cached_property
+    def _order(self) -> "_Order":
+        return _Order.of(self.settled, self._journal)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Every transfer as a record, numbered by its event."""
+        order, market, streams = self._order, self._market, self.streams
+        accounts = tuple(self._balances)
+        codes = {each: code for code, each in enumerate(accounts)}
+        assets = {each: code for code, each in enumerate(dict.fromkeys(each.asset for each in accounts))}
+        posted_at, posted = [], []
+        for place, (entry, event) in enumerate(zip(self._journal, order.ids, strict=True)):
+            first = order.settled_before[place] + order.transfers_before[place]
+            for offset, transfer in enumerate(entry.transfers):
+                posted_at.append(first + offset)
+                posted.append((entry.at_ns, event, transfer))
+        kinds = self._kinds([(at, transfer[3]) for at, (_, _, transfer) in zip(posted_at, posted, strict=True)])
+
+        def word(debit: Account, credit: Account, kind: str) -> int:
+            return kinds.get(kind, 0) | codes[debit] << 16 | codes[credit] << 32 | assets[debit.asset] << 48
+
+        words = np.empty((len(order.rows) + len(posted), 4), dtype="<i8")
+        if len(order.rows):
+            sides = [
+                (word(each.debit, each.credit, each.accrual.kind), word(each.credit, each.debit, each.accrual.kind))
+                for each in streams
+            ]
+            forward, back = np.array(sides, dtype=np.int64)[order.columns].T
+            made = np.empty((len(order.rows), 4), dtype="<i8")
+            made[:, 0] = market.at_ns[order.rows]
+            made[:, 1] = order.settled_ids
+            np.abs(order.amounts, out=made[:, 2])
+            made[:, 3] = np.where(order.amounts > 0, forward, back)
+            _between(words, made, order.settled_before, order.transfers_before)
+        if posted:
+            routes: dict[tuple[Account, Account, str], int] = {}
+            packed = []
+            for at_ns, event, (debit, credit, amount, kind) in posted:
+                key = debit, credit, kind
+                route = routes.get(key)
+                if route is None:
+                    route = routes[key] = word(debit, credit, kind)
+                packed.append((at_ns, event, amount, route))
+            words[posted_at] = packed
+        records = words.view(RECORD).reshape(-1)
+        records.setflags(write=False)
+        return Ledger(accounts, tuple(assets), tuple(kinds), records, self._balances)
+
+    @cached_property
+    def events(self) -> EventLog:
+        """Every event, numbered."""
+        order = self._order
+        of = [Settled.of(stream, size) for stream, size in zip(self.streams, self._sizes, strict=True)]
+        settlements = Settlements(order.settled_ids, order.rows, order.columns, order.amounts, of)
+        return EventLog(self._market, self._journal, order.ids, settlements)
+
+    def _kinds(self, posted: Sequence[tuple[int, str]]) -> dict[str, int]:
+        """Codes of the kinds of transfer, numbered as they first appear; `posted` are places and kinds of entries'."""
+        first: dict[str, int] = {}
+        for column, stream in enumerate(self.streams):
+            place = self._order.first(column)
+            if place is not None:
+                first[stream.accrual.kind] = min(place, first.get(stream.accrual.kind, place))
+        for place, kind in posted:
+            if kind not in first or first[kind] > place:
+                first[kind] = place
+        return {kind: code for code, kind in enumerate(sorted(first, key=first.__getitem__))}
 
     def path(self, account: Account, market: Market, moved: Mapping[Account, tuple[list[int], list[int]]]) -> Ints:
         """The balance of an account at the close of each row, after all that was done in it; shape (rows,)."""
@@ -324,81 +408,62 @@ class Written:
         return found
 
 
-def write_out(books: Books) -> Written:  # noqa: PLR0915  (one pass over the journal)
-    """Number and order everything in the journal of a run that is over; raises `LedgerError`.
+@frozen(eq=False)
+class _Order:
+    """The order of everything in a run: settlements row by row and, between them, the entries of the journal.
 
-    Within a row settlements come in the order of the streams, and what was done after a row comes after them.
+    `rows`, `columns`, `amounts` and `settled_ids` have an element for each settlement, `ids` and `settled_before` for
+    each entry: its id, and how many settlements come before it. `transfers_before` has one more, the count of all.
     """
-    market, entries, streams = books.market, books.journal, books.streams
-    count = len(market)
-    settled = np.empty((count, len(streams)), dtype=np.int64)
-    sizes = []
-    for column, stream in enumerate(streams):
-        settled[:, column], size = stream.amounts(count)
-        sizes.append(size)
-    _check_floors(books, settled)
-    there = settled != 0
-    present = there.ravel()
-    before_row = [0, *np.cumsum(np.count_nonzero(there, axis=1)).tolist()] if streams else [0] * (count + 1)
-    rows = np.repeat(np.arange(count), len(streams))[present]
-    columns = np.tile(np.arange(len(streams)), count)[present]
-    bounds = np.array([entry.rows for entry in entries], dtype=np.int64)
-    entries_before = bounds.searchsorted(rows, side="right")
-    number = np.arange(len(rows))
-    settled_ids = number + entries_before + 1
 
-    accounts = tuple(books.balances)
-    codes = {each: code for code, each in enumerate(accounts)}
-    assets = {each: code for code, each in enumerate(dict.fromkeys(each.asset for each in accounts))}
-    kinds: dict[str, int] = {}
+    rows: Ints
+    columns: Ints
+    amounts: Ints
+    settled_ids: Ints
+    ids: Sequence[int]
+    settled_before: Sequence[int]
+    transfers_before: Sequence[int]
 
-    def word(debit: Account, credit: Account, kind: str) -> int:
-        return kinds[kind] | codes[debit] << 16 | codes[credit] << 32 | assets[debit.asset] << 48
+    @classmethod
+    def of(cls, settled: Ints, journal: Sequence[Entry]) -> "_Order":
+        """The order of what was settled, shape (rows, streams), and of the entries; zeros are no settlements."""
+        count = len(settled)
+        moving = np.flatnonzero(settled.any(axis=0))
+        dense = settled[:, moving]
+        there = dense != 0
+        in_row = there.sum(axis=1)
+        before = np.concatenate(([0], np.cumsum(in_row)))
+        rows, columns, amounts = np.repeat(np.arange(count), in_row), np.tile(moving, count), dense.reshape(-1)
+        if int(before[-1]) < len(amounts):
+            present = there.reshape(-1)
+            columns, amounts = columns[present], amounts[present]
+        bounds = np.array([entry.rows for entry in journal], dtype=np.int64)
+        entries_before = np.repeat(bounds.searchsorted(np.arange(count), side="right"), in_row)
+        settled_before = before[bounds].tolist()
+        lengths = (len(entry.transfers) for entry in journal)
+        return cls(
+            rows=rows,
+            columns=columns,
+            amounts=amounts,
+            settled_ids=np.arange(1, len(rows) + 1) + entries_before,
+            ids=[settled + place + 1 for place, settled in enumerate(settled_before)],
+            settled_before=settled_before,
+            transfers_before=[0, *accumulate(lengths)],
+        )
 
-    ids, transfers_before, posted_at, posted = [], [0], [], []
-    for place, entry in enumerate(entries):
-        settled_before = before_row[entry.rows]
-        ids.append(settled_before + place + 1)
-        first = settled_before + transfers_before[-1]
-        transfers_before.append(transfers_before[-1] + len(entry.transfers))
-        for offset, transfer in enumerate(entry.transfers):
-            posted_at.append(first + offset)
-            posted.append((entry.at_ns, ids[-1], transfer))
-    settled_at = number + np.array(transfers_before)[entries_before]
-    kinds.update(_kinds(streams, columns, settled_at, posted, posted_at))
+    def first(self, column: int) -> int | None:
+        """The place of the first settlement of a stream among all transfers; None where it has none."""
+        mine = self.columns == column
+        place = int(mine.argmax()) if len(mine) else 0
+        if not len(mine) or not mine[place]:
+            return None
+        entries = int(self.settled_ids[place]) - place - 1
+        return place + self.transfers_before[entries]
 
-    words = np.empty((len(rows) + len(posted), 4), dtype="<i8")
-    values = settled.ravel()[present]
-    if len(rows):
-        codes_of = [
-            (word(each.debit, each.credit, each.accrual.kind), word(each.credit, each.debit, each.accrual.kind))
-            if each.accrual.kind in kinds else (0, 0)
-            for each in streams
-        ]  # fmt: skip
-        forward, back = np.array(codes_of, dtype=np.int64).T
-        made = np.empty((len(rows), 4), dtype="<i8")
-        made[:, 0] = np.repeat(market.at_ns, len(streams))[present]
-        made[:, 1] = settled_ids
-        np.abs(values, out=made[:, 2])
-        made[:, 3] = np.where(settled > 0, forward, back).ravel()[present]
-        _between(words, made, [before_row[entry.rows] for entry in entries], transfers_before)
-    if posted:
-        routes: dict[tuple[Account, Account, str], int] = {}
-        packed = []
-        for at_ns, event, (debit, credit, amount, kind) in posted:
-            key = debit, credit, kind
-            route = routes.get(key)
-            if route is None:
-                route = routes[key] = word(debit, credit, kind)
-            packed.append((at_ns, event, amount, route))
-        words[posted_at] = packed
-    records = words.view(RECORD).reshape(-1)
-    records.setflags(write=False)
-    ledger = Ledger(accounts, tuple(assets), tuple(kinds), records, dict(books.balances))
-    of = [Settled.of(stream, size) for stream, size in zip(streams, sizes, strict=True)]
-    settlements = Settlements(settled_ids, rows, columns, values, of)
-    ended = next((place for place, entry in enumerate(entries) if isinstance(entry.event, Ended)), len(entries))
-    return Written(ledger, EventLog(market, entries, ids, settlements), settled, streams, entries[:ended])
+
+def write_out(books: Books) -> Written:
+    """The ledger and the events of books whose run is over; raises `LedgerError`."""
+    return Written(books)
 
 
 def _between(words: Ints, settled: Ints, before: Sequence[int], transfers_before: Sequence[int]) -> None:
@@ -440,25 +505,3 @@ def _check_floors(books: Books, settled: Ints) -> None:
             before, after_ = (f"{each.asset.decimal(one):f} {each.asset.code}" for one in (held, after))
             words = f"{each.name} holds {before} and would fall to {after_}; expected 0 or more"
             raise LedgerError(f"{market.rows(row, row + 1)}: {words}")
-
-
-def _kinds(
-    streams: Sequence[Stream | ComputedStream],
-    columns: NDArray[np.intp],
-    settled_at: Ints,
-    posted: Sequence[tuple[int, int, tuple[Account, Account, int, str]]],
-    posted_at: Sequence[int],
-) -> dict[str, int]:
-    """Codes of the kinds of transfer, numbered as they first appear."""
-    first: dict[str, int] = {}
-    for column, stream in enumerate(streams):
-        mine = columns == column
-        place = int(mine.argmax()) if len(mine) else 0
-        if len(mine) and mine[place]:
-            kind, at = stream.accrual.kind, int(settled_at[place])
-            first[kind] = min(at, first.get(kind, at))
-    for (_, _, transfer), at in zip(posted, posted_at, strict=True):
-        kind = transfer[3]
-        if kind not in first or first[kind] > at:
-            first[kind] = at
-    return {kind: code for code, kind in enumerate(sorted(first, key=first.__getitem__))}

@@ -1,5 +1,6 @@
 """The market as one aligned table: rows are intervals of time, columns prices and rates, every cell has a source."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
@@ -18,6 +19,8 @@ Flags = NDArray[np.bool_]
 Cached = TypeVar("Cached")
 
 PRICES = ("open", "high", "low", "close")
+PRICE_OF_COIN = re.compile(r"[^.]+\.(open|high|low|close|mark|oracle)|[^.]+\.(mark|oracle)\.(low|high)")
+"""Columns with the prices of one coin, such as `SOL.close` and `BTC.oracle.low`."""
 LEAST_PRICE = 1e-10
 """USD: with the seventeen digits of a float and the nine decimals of a token it has 36 decimals, and no more."""
 MOST = 1e18
@@ -208,20 +211,18 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
         refuse(name, ~np.isfinite(column), "a finite number")
         refuse(name, np.abs(column) > MOST, f"at most {MOST:g}")
     for name, price in columns.items():
-        coin, _, last = name.rpartition(".")
-        roles = (".mark", ".oracle")
-        if last in PRICES or coin.endswith(roles) or name.endswith(("_open", "_close", *roles)):
+        if name in PRICES or name.endswith(("_open", "_close")) or PRICE_OF_COIN.fullmatch(name):
             refuse(name, price <= 0, "a rate above 0" if "_rate_" in name else "a price above 0")
             refuse(name, price < LEAST_PRICE, f"a price of {LEAST_PRICE:g} or more, which the books can count exactly")
-        if last != "low" or f"{name.removesuffix('low')}high" not in columns:
+    for least in (name for name in columns if name == "low" or name.endswith(".low")):
+        before = least.removesuffix("low")
+        if f"{before}high" not in columns:
             continue
-        among = name.removesuffix("low")
-        low, high = price, columns[f"{among}high"]
-        refuse(name, low > high, "a low that is not above the high")
-        inner = (f"{among}open", f"{among}close") if not coin.endswith(roles) else (coin,)
-        for each in inner:
-            if each in columns:
-                refuse(each, (columns[each] < low) | (columns[each] > high), "a price within low and high")
+        low, high = columns[least], columns[f"{before}high"]
+        refuse(least, low > high, "a low that is not above the high")
+        for name in (f"{before}open", f"{before}close", before.removesuffix(".")):
+            if name in columns:
+                refuse(name, (columns[name] < low) | (columns[name] > high), "a price within low and high")
 
 
 def price_column(

@@ -143,7 +143,7 @@ class Move(Order):
 
 @frozen
 class MoveTokens(Order):
-    """Move `size` whole tokens of asset `token` from one venue to another, such as jitoSOL as collateral."""
+    """Move `size` whole tokens of asset `token` from one venue to another, such as collateral."""
 
     source: str
     target: str
@@ -172,18 +172,18 @@ class Swap(Order):
 
 @frozen
 class Stake(Order):
-    """Give `size` SOL to a stake pool for its tokens, at the pool's rate."""
+    """Give `size` coins to a stake pool for its tokens, at the pool's rate."""
 
     venue: str
     size: float
 
     def __str__(self) -> str:
-        return f"a stake of {said(self.size)} SOL"
+        return f"a stake of {_count(self.size, 'coin')}"
 
 
 @frozen
 class Unstake(Order):
-    """Give `size` tokens back to a stake pool; the SOL arrives, less the pool's fee, when an epoch has passed."""
+    """Give `size` tokens back to a stake pool; the coins arrive, less the pool's fee, when an epoch has passed."""
 
     venue: str
     size: float

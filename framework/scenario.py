@@ -146,8 +146,8 @@ class Scenario:
     """A run to be: capital, market, strategy, venues and the rulebook that completes them.
 
     `strategy`, `venues` and `rulebook` are tables of the fields of the classes that they name; `fees` are those of the
-    class `venues.issuer:Issuer`, who stands behind the venues of a synthetic dollar. `published` are figures that a
-    publication gives, to be shown beside the run's; `coarser` are rows to be shown beside its own.
+    class that `venues` names as the issuer, who stands behind the venues of a synthetic dollar. `published` are figures
+    that a publication gives, to be shown beside the run's; `coarser` are rows to be shown beside its own.
     """
 
     name: str

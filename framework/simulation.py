@@ -33,7 +33,7 @@ from framework.events import (
 from framework.ledger import write_out
 from framework.logs import debugging, log
 from framework.market import Floats, Market
-from framework.mistakes import checked_answer, located, mistakes_told
+from framework.mistakes import checked_answer, is_ours, located, mistakes_told
 from framework.orders import (
     Deposit,
     Move,
@@ -48,15 +48,15 @@ from framework.orders import (
 from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, event_of
 from framework.units import USDC
-from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue, Way
+from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
 
 FIRST_WINDOW = 512
 """Rows that are watched at once in the beginning; the window doubles while nobody acts."""
 LEAST_WINDOW = 32
 """After somebody acted, the window is twice as long as it took, and at least this long."""
-SHORT_GAP = 6
+SHORT_GAP = 2
 """Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
-NO_WAY = Way()
+NO_ROWS = np.zeros(0, dtype=np.intp)
 
 
 class Simulation:
@@ -318,10 +318,13 @@ class Watcher:
         """Find all rows of a stretch in which it is due."""
         if self.act is not None:
             projection = stretch.projections.get(self.standings[0].name)
-            flags = False if projection is None else projection.acting(self.act)
+            flags = None if projection is None else projection.acting(self.act)
+        elif self.by_row and is_ours(self.condition):
+            flags = self.condition.holds(stretch)  # type: ignore[union-attr]
         else:
             flags = checked_answer(self.condition, stretch)
-        self._hits = [] if flags is False else (np.flatnonzero(flags) + stretch.start).tolist()
+        rows = NO_ROWS if flags is None else flags.nonzero()[0]
+        self._hits = (rows + stretch.start).tolist() if len(rows) else []
         self._remember(stretch.stop)
 
     def look(self, row: int) -> bool:
@@ -363,6 +366,7 @@ class Execution:
         self._clock = clock
         self._on_arrival = on_arrival
         self._last_order: dict[str, int] = {}
+        self._passages: dict[tuple[str, str], Passage] = {}
         self._own: dict[type, Callable[[Any, Entry | None], Event | None]] = {
             Move: self._move,
             Deposit: self._deposit,
@@ -596,7 +600,7 @@ class Execution:
     ) -> Event:
         """Send money from a venue, or the wallet where there is none, to another; it counts for neither on the way."""
         books = self._books
-        passage = Passage.of(source, target, books.at_ns)
+        passage = self._passage(source, target)
         safe = _safe(source, target)
         books.begin((target or source).venue, order)  # type: ignore[union-attr]
         if kind != "transfer" and not passage.latency_ns and not passage.fails:
@@ -646,6 +650,16 @@ class Execution:
             return arrive().event
         self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
         return sent.event
+
+    def _passage(self, source: Standing | None, target: Standing | None) -> "Passage":
+        """The way of money now, worked out once where no date changes it."""
+        key = source.name if source else "", target.name if target else ""
+        known = self._passages.get(key)
+        if known is None:
+            known = Passage.of(source, target, self._books.at_ns)
+            if not any(each and each.venue.bridge.dated for each in (source, target)):
+                self._passages[key] = known
+        return known
 
     def _arrived(self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int) -> Entry:
         books, event = self._books, sent.event

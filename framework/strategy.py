@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from framework.errors import ScenarioError
 from framework.events import ConditionMet, Event, MarginCalled, OrderFilled
 from framework.formulas import choose
+from framework.grid import Grid
 from framework.market import Floats
 from framework.orders import Order, method_of
 from framework.units import USDC
@@ -21,6 +22,7 @@ from framework.venue import Leg, fraction, not_negative
 
 if TYPE_CHECKING:
     from framework.books import Stretch
+    from framework.run import Run
 
 
 class Price(float):
@@ -51,7 +53,7 @@ class View(Protocol):
         """The row's close in USD, at which orders are executed; `view.price("BTC")` is that of another coin."""
 
     def price_of(self, token: str) -> float:
-        """The price of a coin or token by its code, such as JITOSOL, in USD; raises `ScenarioError` for another."""
+        """The price of a coin or token by its code in USD; raises `ScenarioError` for another."""
 
     @property
     def cash_usd(self) -> float:
@@ -310,6 +312,10 @@ class Strategy(ABC):
 
     def conditions(self) -> tuple[Condition, ...]:
         """What wakes the strategy besides what venues do; nothing unless overridden."""
+        return ()
+
+    def tables(self, run: "Run") -> Iterable[Grid]:  # noqa: ARG002  (those that have some need it)
+        """Tables of its own for the report of a finished run; none unless overridden."""
         return ()
 
     @abstractmethod

@@ -61,13 +61,11 @@ from framework.strategy import (
     Strategy,
     View,
 )
-from framework.units import JITOSOL, SOL, USDC, Asset
+from framework.units import USDC, Asset
 from framework.valuation import Waterfall, metrics, waterfall
 from framework.venue import Bridge, Leg, Penalty, Venue
 
 __all__ = [
-    "JITOSOL",
-    "SOL",
     "USDC",
     "Account",
     "Acted",

@@ -73,10 +73,6 @@ class Asset:
 
 USDC = Asset("USDC", 6)
 """The dollar of the books: one USDC counts as one US dollar."""
-SOL = Asset("SOL", 9)
-JITOSOL = Asset("JITOSOL", 9)
-TOKENS = {asset.code: asset for asset in (SOL, JITOSOL)}
-"""Tokens that venues hold for us and that can be moved between them, by code."""
 
 
 def perpetual(coin: str) -> Asset:

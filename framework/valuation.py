@@ -35,7 +35,7 @@ from framework.ledger import Records
 from framework.market import At, Floats, Ints, Market
 from framework.run import Run
 from framework.strategy import EveryRow
-from framework.units import JITOSOL, SOL, USDC, Asset, perpetual
+from framework.units import PERPETUAL, USDC, Asset, perpetual
 
 PLACES = 36
 """Decimals of the integers in which USD are counted: enough for any price times any amount."""
@@ -407,7 +407,7 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "forced_rotations": len(left.keys() - ended),
         "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
         "margin_calls": len(happened[MarginCalled]),
-        "jitosol_units": JITOSOL.units(run.ledger.holding(JITOSOL)),
+        **{f"{asset.code.lower()}_units": asset.units(run.ledger.holding(asset)) for asset in _tokens(run)},
         "short_units": _short_units(run),
         "liquidations": len(happened[Liquidated]),
         "rows": len(run.market),
@@ -416,6 +416,11 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "events": len(run.events),
         "ledger_digest": run.ledger.digest,
     }
+
+
+def _tokens(run: Run) -> list[Asset]:
+    """The coins and tokens that accounts of a run hold: neither dollars nor contracts."""
+    return [asset for asset in run.ledger.assets if asset != USDC and not asset.code.endswith(PERPETUAL)]
 
 
 def _short_units(run: Run) -> float:
@@ -601,8 +606,9 @@ def _fills(fills: list[OrderFilled], date: str, price: float | None, cause: Even
 
 
 def _notional_usd(fill: OrderFilled) -> float:
-    """What was traded, in USD; to and from a stake pool that is an amount of SOL."""
-    return SOL.units(fill.amount) * fill.price if fill.order in ("stake", "unstake") else USDC.units(fill.amount)
+    """What was traded, in USD; to and from a stake pool that is an amount of the coin."""
+    in_coins = fill.order in ("stake", "unstake")
+    return fill.amount / CONTRACT_SCALE * fill.price if in_coins else USDC.units(fill.amount)
 
 
 Summary = dict[str, object]

@@ -207,6 +207,11 @@ class Bridge:
     inbound: Way | None = None
     outbound: Way | None = None
 
+    @property
+    def dated(self) -> bool:
+        """Whether what it does depends on the time."""
+        return any(isinstance(each.fails, Dated) for each in (self.way(into=True), self.way(into=False)))
+
     def way(self, *, into: bool) -> Way:
         """The way into the venue, or out of it."""
         chosen = self.inbound if into else self.outbound
@@ -225,7 +230,7 @@ class Leg:
     margin_usd: float = field(default=Factory(lambda self: self.equity_usd, takes_self=True))
     """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
     tokens: float = 0.0
-    """Tokens held beside the position, such as collateral in jitoSOL; whole tokens."""
+    """Tokens held beside the position, such as collateral; whole tokens."""
     delta: float = field(default=Factory(lambda self: self.size, takes_self=True))
     """Coins as which position and tokens together move."""
 

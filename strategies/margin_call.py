@@ -6,6 +6,7 @@ from typing import Literal
 from attrs import field, frozen, validators
 
 from framework.events import ConditionMet, Ended, Event, Liquidated, MarginCalled, Side
+from framework.grid import Grid
 from framework.orders import (
     ChargeRebalance,
     Close,
@@ -19,7 +20,9 @@ from framework.orders import (
     Swap,
     Withdraw,
 )
+from framework.run import Run
 from framework.strategy import Condition, DeltaBeyond, MarginBelow, Strategy, View
+from strategies.daybook import daybook, tables
 
 TOKEN = "JITOSOL"  # noqa: S105  (a coin)
 
@@ -48,6 +51,9 @@ class MarginCallDeleverage(Strategy):
     def conditions(self) -> tuple[Condition, ...]:
         call = MarginBelow(self.short, self.maintenance)
         return (call, DeltaBeyond(self.short, self.tolerance)) if self.hedge == "value" else (call,)
+
+    def tables(self, run: Run) -> Iterator[Grid]:
+        return tables(run, daybook(run, MarginBelow(self.short, self.maintenance)))
 
     def on_start(self, view: View) -> Iterator[Order]:
         yield Mint(self.issuer, view.cash_usd)

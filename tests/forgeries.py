@@ -847,6 +847,18 @@ def the_passage_of_money_made_cheaper(forgery: Forgery) -> str:
     return f"event {entry['event']}"
 
 
+@found_by("orders", run="transit")
+def an_arrival_that_took_a_nanosecond_longer(forgery: Forgery) -> str:
+    """In entry and event alike, with nothing between."""
+    event = forgery.rows("events")[forgery.find("events", kind="TransferArrived", nth=2)]["event"]
+    for table in ("ledger", "events"):
+        rows = forgery.rows(table)
+        late = [row | {"at_ns": row["at_ns"] + 1} if row["event"] == event else row for row in rows]
+        forgery.write(table, late)
+    forgery.seal()
+    return f"event {event}"
+
+
 @found_by("orders", run="rotation")
 def a_fee_at_cost_forgotten(forgery: Forgery) -> str:
     at = forgery.find("ledger", nth=1, kind="taker_fee")

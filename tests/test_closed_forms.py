@@ -149,12 +149,16 @@ def test_an_overpaid_loan_earns_the_borrowing_rate_where_rules_say_so():
 
 
 def test_profit_is_realised_before_more_than_the_margin_is_paid_out():
-    """A short in profit may send more than its margin account holds; what it sends was turned into margin first."""
+    """A short in profit may send more than its margin account holds; its profit is turned into margin first.
+
+    What the short has cost stays as it was: the profit that was drawn has an account of its own.
+    """
     table = market([100.0, 40.0, 40.0], high=[100.0, 100.0, 40.0], low=40.0)
     strategy = Script(start=[SHORT_2X], after={1: [Withdraw("hyperliquid", 8_000.0)]})
     run = play(table, [hyperliquid()], strategy)
     assert balance(run, "Assets:Hyperliquid:Margin") == 5_000_000_000 + 6_000_000_000 - 8_000_000_000
-    assert balance(run, "Assets:Hyperliquid:Quote") == 4_000_000_000
+    assert balance(run, "Assets:Hyperliquid:Quote") == 10_000_000_000
+    assert balance(run, "Assets:Hyperliquid:Drawn") == -6_000_000_000
     assert balance(run, "Assets:Wallet:Cash") == 13_000_000_000
 
 

@@ -302,7 +302,7 @@ def test_an_order_that_cannot_be_is_refused(orders, words):
 REJECTIONS = {
     "coins that are not there": (
         [Stake("jito", 1.0)],
-        "a stake of 1 SOL",
+        "a stake of 1 coin",
         "Assets:Jito:Coins holds 0.000000000 SOL and would fall to -1.000000000 SOL; expected 0 or more",
     ),
     "tokens that are not there": (

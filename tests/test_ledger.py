@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from framework import SOL, USDC, Account, FundingSettled, InterestAccrued, OrderFilled, Started
+from framework import USDC, Account, FundingSettled, InterestAccrued, OrderFilled, Started
 from framework.accrual import Accrual
 from framework.books import Books
 from framework.errors import LedgerError, Rejection
@@ -18,6 +18,7 @@ from framework.ledger import BLOCK, RECORD, links, write_out
 from framework.units import Asset, perpetual
 from framework.venue import CAPITAL, CASH, Venue, account, formula
 from tests.markets import flat
+from venues.jito import SOL
 
 CONTRACT = perpetual("SOL")
 STRANGER = Account("Assets:Nowhere:Cash", USDC)

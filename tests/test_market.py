@@ -366,6 +366,53 @@ def test_payments_are_neither_lost_nor_repeated_and_rates_not_summed(name, joini
         align([rows, rates], start=date(2025, 1, 1), end=date(2025, 1, 2))
 
 
+def coins(**changes):
+    """A market with prices of two coins by name; a dot stands for each underscore in `changes`."""
+    table = flat(2, price=100.0)
+    columns = {f"{coin}.{at}": table[at] for coin in ("SOL", "BTC") for at in ("open", "high", "low", "close")}
+    columns |= {"SOL.oracle": table["close"], "SOL.oracle.low": table["low"], "SOL.oracle.high": table["high"]}
+    columns |= {name.replace("_", "."): np.asarray(values) for name, values in changes.items()}
+    return Market(open_ns=table.open_ns, at_ns=table.at_ns, columns={**table.columns, **columns})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"BTC_close": [100.0, -1.0]}, "row 2, column BTC.close: -1.0; expected a price above 0"),
+        ({"BTC_close": [100.0, 101.0]}, "row 2, column BTC.close: 101.0; expected a price within low and high"),
+        ({"BTC_low": [101.0, 100.0]}, "row 1, column BTC.low: 101.0; expected a low that is not above the high"),
+        ({"SOL_mark": [1.0, 0.0]}, "row 2, column SOL.mark: 0.0; expected a price above 0"),
+        ({"SOL_oracle": [99.0, 100.0]}, "row 1, column SOL.oracle: 99.0; expected a price within low and high"),
+        ({"SOL_oracle_low": [0.0, 100.0]}, "row 1, column SOL.oracle.low: 0.0; expected a price above 0"),
+    ],
+)
+def test_prices_of_every_coin_and_role_are_checked(changes, words):
+    """As those of a market of one coin are; a payment beside them may have any sign."""
+    coins(hyperliquid_SOL_funding=[-1.0, 1.0])
+    with pytest.raises(MarketError, match=f"^{re.escape(words)}$"):
+        coins(**changes)
+
+
+def test_a_price_is_found_by_coin_instant_and_role():
+    """A role without a column has that of the role behind it; a coin without columns of its own the plain ones."""
+    table = coins(BTC_mark=[100.0, 100.0])
+    found = {
+        ("SOL", "close", "price"): "SOL.close",
+        ("SOL", "close", "oracle"): "SOL.oracle",
+        ("SOL", "low", "oracle"): "SOL.oracle.low",
+        ("SOL", "open", "oracle"): "SOL.open",
+        ("SOL", "low", "mark"): "SOL.low",
+        ("BTC", "close", "oracle"): "BTC.mark",
+        ("BTC", "high", "oracle"): "BTC.mark",
+        ("ETH", "high", "price"): "high",
+        ("", "close", "price"): "close",
+    }
+    assert {each: table.price_column(*each) for each in found} == found
+    named = Market(open_ns=table.open_ns, at_ns=table.at_ns, columns=table.columns, coin="SOL")
+    assert named.price_column("ETH") == "ETH.close"
+    assert named.price_column("") == "SOL.close"
+
+
 def test_rows_say_when_they_open():
     """By their date where all open at midnight, else by the minute as well."""
     days, hours = flat(3), market([100.0] * 3, row_ns=NS_PER_HOUR)

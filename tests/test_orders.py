@@ -36,7 +36,7 @@ WORDS = {
     Move("asgard", "drift", 1e9): "a move of 1000000000 USD from asgard to drift",
     MoveTokens("jito", "drift", "JITOSOL", 1.5): "a move of 1.5 JITOSOL from jito to drift",
     Swap("jito", "USDC", "JITOSOL", 99_500.0): "a swap of 99500 USDC for JITOSOL",
-    Stake("jito", 2.0): "a stake of 2 SOL",
+    Stake("jito", 2.0): "a stake of 2 coins",
     Unstake("jito", 1): "an unstaking of 1 token",
     Mint("issuer", 5.0): "a mint on 5 USD",
     Redeem("issuer", 5.0): "a redemption of 5 USD",

@@ -106,7 +106,7 @@ MISTAKES = {
     ),
     "an order that no venue fills": (
         own("yield Roll('hyperliquid')").replace("@frozen", "@frozen\nclass Roll(Order):\n    venue: str\n\n\n@frozen"),
-        "it is no order for this venue; expected Open or Close or Resize (MODULE.py, line 15, in on_start)",
+        "it is no order for this venue; expected Open, Close or Resize (MODULE.py, line 15, in on_start)",
     ),
     "an order that is not yielded": (
         own("return Deposit(self.short, 5.0)"),

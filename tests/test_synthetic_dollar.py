@@ -25,9 +25,9 @@ from framework import (
     waterfall,
 )
 from framework.cli import main
-from framework.frames import daybook_frame, read_frame
-from framework.report import daybook
+from framework.frames import read_frame
 from framework.valuation import chronicle
+from strategies.daybook import daybook, daybook_frame
 from strategies.margin_call import MarginCallDeleverage
 from tests.conftest import ROOT
 from tests.markets import collateral, dollar_market, jito, play

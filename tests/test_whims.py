@@ -31,12 +31,16 @@ from framework import (
     waterfall,
 )
 from framework.clock import NS_PER_DAY
+from framework.venue import Dated, Way
 from strategies.pair import close_pair, open_pair
 from tests.markets import AfterRow, asgard, at_cost, drift, hyperliquid, play
 from tests.test_settlement import markets
 
 LONG, SHORT = "asgard", "perp"
-ACTIONS = ("wait", "level", "resize", "grow", "leave", "enter", "withdraw", "deposit", "close one")
+ACTIONS = (
+    "wait", "level", "resize", "grow", "leave", "enter", "withdraw", "deposit", "close one",
+    "overdraw", "overpay", "take too much", "send too much",
+)  # fmt: skip
 
 
 @frozen(kw_only=True)
@@ -85,6 +89,17 @@ class Whim(Strategy):
                 yield Withdraw(SHORT, short.equity_usd * share)
             case "deposit" if view.cash_usd * share > 1:
                 yield Deposit(LONG if share > 0.5 else SHORT, view.cash_usd * share)
+            case "overdraw":
+                yield Deposit(SHORT, view.cash_usd + 1 + share)
+                yield Deposit(LONG, max(view.cash_usd * share, 0.01))
+            case "overpay" if view.cash_usd > 1:
+                yield Deposit(LONG, view.cash_usd)
+            case "take too much":
+                yield Withdraw(SHORT, max(short.equity_usd, 0) + 0.01)
+                assert view.outcome.kind == "Rejected"
+            case "send too much":
+                yield Move(LONG, SHORT, max(long.equity_usd, 0) + share)
+                yield Move(SHORT, LONG, max(short.equity_usd * share, 0.01))
             case "close one" if held:
                 yield Close(LONG if share > 0.5 else SHORT)
 
@@ -118,7 +133,17 @@ def whims(draw):
 
 @st.composite
 def venues(draw):
-    """A lender and a perpetual under any of their rules, at the market or at cost, with bridges that take time."""
+    """A lender and a perpetual under any of their rules, at the market or at cost, with bridges that fail."""
+
+    def way():
+        fails = st.sampled_from(
+            [None, None, True, Dated(("2024-01-01", "2025-01-09", "2025-01-20"), (False, True, False))]
+        )
+        return Way(
+            fee_usd=draw(st.sampled_from([0.0, 1.000001])),
+            latency_s=draw(st.sampled_from([0.0, 3_600.0, 100_000.0])),
+            fails=draw(fails),
+        )
 
     def rules():
         return {
@@ -132,11 +157,14 @@ def venues(draw):
                 fee_usd=draw(st.sampled_from([0.0, 3.000001])),
                 latency_s=draw(st.sampled_from([0.0, 3_600.0, 43_200.0, 86_400.0, 200_000.0])),
                 sender_share=draw(st.sampled_from([0.0, 0.3, 1.0])),
+                inbound=way() if draw(st.booleans()) else None,
+                outbound=way() if draw(st.booleans()) else None,
             ),
         }
 
     fee_bps = draw(st.sampled_from([0.0, 3.5, 15.0]))
-    lender = asgard(open_fee_bps=fee_bps, gas_usd=fee_bps / 10, overpayment="earns_borrowing_rate", **rules())
+    overpayment = draw(st.sampled_from(["refuse", "earns_borrowing_rate", "earns_borrowing_rate"]))
+    lender = asgard(open_fee_bps=fee_bps, gas_usd=fee_bps / 10, overpayment=overpayment, **rules())
     make = draw(st.sampled_from([hyperliquid, drift]))
     apart = {"funding_apart": draw(st.booleans())} if make is drift else {}
     perpetual = make(name=SHORT, taker_fee_bps=fee_bps / 4, **rules(), **apart)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from framework.logs import log
 
+ISSUER = "issuer"
+"""The class of which a scenario's `fees` are the keys, and the name of its venue."""
 AT_COST = ("valuation", "fee_timing", "liquidation_distance")
 """Keys of a venue's table that are those of its accounting at cost now."""
 

@@ -15,9 +15,10 @@ from framework.events import FeeAccrued, RewardAccrued
 from framework.formulas import formula
 from framework.market import Market
 from framework.orders import Stake, Swap, Unstake, check_swap, positive
-from framework.units import JITOSOL, SOL, USDC
+from framework.units import USDC, token
 from framework.venue import CASH, Bridge, Venue, account, basis_points, fraction, price_of
 
+SOL, JITOSOL = token("SOL"), token("JITOSOL")
 RATE = "jitosol_rate"
 """Column of the pool's rate, SOL per jitoSOL, as `jitosol_rate_open` and `jitosol_rate_close`."""
 EPOCH_S = 190_000.0
