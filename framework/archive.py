@@ -154,6 +154,9 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
         "inputs": _inputs(run.market),
         "code": assembly.own_code(),
         "project": project_digest(),
+        "data": _place(assembly.data, folder),
+        "beside": _place(assembly.scenario.beside, folder),
+        "rules": {venue.name: venue.rules() for venue in assembly.venues},
         "label": run.market.label,
         "capital": run.capital,
         "opened_at": run.opened_at,
@@ -171,9 +174,17 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
         "versions": {"carrybook": version("carrybook"), "python": platform.python_version()}
         | {library: version(library) for library in LIBRARIES},
     }
-    (folder / "manifest.json").write_text(_json(manifest))
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, allow_nan=False, default=str) + "\n")
     for path in folder.iterdir():
         _sync(path)
+
+
+def _place(directory: Path | None, folder: Path) -> dict[str, str] | None:
+    """Where a directory is, absolutely and seen from the folder of the run, which may be moved together with it."""
+    if directory is None:
+        return None
+    whole = directory.resolve()
+    return {"path": str(whole), "from_run": os.path.relpath(whole, folder.resolve())}
 
 
 def _streams(run: Run) -> list[dict[str, object]]:
@@ -540,12 +551,32 @@ class Folder:
             raise RunError(f"{self.path / 'manifest.json'}: no readable streams ({error}); expected them") from None
 
     @cached_property
+    def data(self) -> Path | None:
+        """The directory of the scenario's sources, where it still is with the files that were read; None elsewhere.
+
+        Files are looked up by name and digest, so other data in the same place are not taken for them.
+        """
+        files = dict(self.manifest["inputs"])
+        for place in self._places("data"):
+            found = {name: place / name for name in files if (place / name).is_file()}
+            if found and all(hashlib.sha256(each.read_bytes()).hexdigest() == files[name]
+                             for name, each in found.items()):  # fmt: skip
+                return place
+        return None
+
+    def _places(self, name: str) -> list[Path]:
+        """Where a directory may be now that the manifest names: where it was, or as far from the run as it was."""
+        known = self.manifest.get(name) or {}
+        places = [Path(known["path"]), self.path / known["from_run"]] if known else []
+        return [place for place in places if place.is_dir()]
+
+    @cached_property
     def scenario(self) -> Scenario:
         """The scenario that was run; raises `ScenarioError` or `RunError`."""
         path = self.path / "scenario.toml"
         table = read_table(path)
         try:
-            return Scenario.of(table)
+            return Scenario.of(table, beside=next(iter(self._places("beside")), None))
         except ScenarioError as error:
             raise RunError(f"{path}: {error}") from None
 
@@ -669,15 +700,32 @@ class Folder:
         return RunError(f"{self.path / name}.parquet: not readable ({words}); expected the table as it was saved")
 
 
-def _only_run(path: Path) -> Path:
-    """The path itself, the only run right below it, or the only one whose name begins so."""
+LATEST = "latest"
+"""In the place of a run's name below its parent: the run that was written last."""
+
+
+def runs_at(path: Path) -> list[Path]:
+    """The path itself, all runs right below it, those whose names begin so, or the `latest` below its parent."""
     if (path / "manifest.json").is_file():
-        return path
-    found = path.glob("*/manifest.json") if path.is_dir() else path.parent.glob(f"{escape(path.name)}*/manifest.json")
-    runs = sorted(each.parent for each in found if not each.parent.name.startswith("."))
+        return [path]
+    place, latest = (path, False) if path.is_dir() else (path.parent, path.name == LATEST)
+    start = "" if path.is_dir() or latest else escape(path.name)
+    found = [each.parent for each in place.glob(f"{start}*/manifest.json") if not each.parent.name.startswith(".")]
+    if latest:
+        return sorted(found, key=lambda each: (each / "manifest.json").stat().st_mtime_ns)[-1:]
+    return sorted(found)
+
+
+def _only_run(path: Path) -> Path:
+    """The one run that a path means."""
+    runs = runs_at(path)
     if len(runs) > 1:
         known = ", ".join(each.name[:8] for each in runs[:8]) + (", ..." if len(runs) > 8 else "")
-        raise RunError(f"{path}: not a finished run but {len(runs)} of them; expected the folder of one: {known}")
+        place = path if path.is_dir() else path.parent
+        raise RunError(
+            f"{path}: not a finished run but {len(runs)} of them; expected the folder of one, {place / LATEST}, or one "
+            f"of {known}"
+        )
     return runs[0] if runs else path
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from attrs import AttrsInstance, fields_dict, frozen
 
 from framework.books import check_columns
-from framework.classes import find_class
+from framework.classes import check_beside, find_class, import_from
 from framework.errors import ScenarioError
 from framework.market import Market
 from framework.mistakes import is_ours, mistakes_told
@@ -35,6 +35,8 @@ class Assembly:
     strategy: Strategy
     venues: tuple[Venue, ...]
     rulebook: Rulebook | None
+    data: Path | None = None
+    """The directory of its sources, if they were read from one."""
 
     @property
     def entry(self) -> Entry:
@@ -71,10 +73,13 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
     `data` is the directory of its sources, without which its embedded data set is read; a `market` that is given is
     used as it is.
     """
+    import_from(scenario.beside)
     strategy = _build(scenario.strategy, "strategy", Strategy, "strategies")  # type: ignore[type-abstract]
     _check_legs(strategy, list(scenario.venues))
     rulebook = _build(scenario.rulebook, "rulebook", Rulebook, "venues") if scenario.rulebook else None  # type: ignore[type-abstract]
     venues = tuple(_venue(name, table, strategy, rulebook) for name, table in scenario.venues.items())
+    tables = (scenario.strategy, scenario.rulebook, *scenario.venues.values())
+    check_beside(scenario.beside, [each.get("class") for each in tables if isinstance(each, dict)])
     if not venues:
         raise ScenarioError("venues: none; expected at least one table such as [venues.NAME]")
     if scenario.fees:
@@ -87,7 +92,7 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
             _check_dates(venue, market)
             venue.check(market)
     _check_leverage(strategy, {venue.name: venue for venue in venues}, market)
-    return Assembly(scenario, market, strategy, venues, rulebook)
+    return Assembly(scenario, market, strategy, venues, rulebook, data)
 
 
 def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | None) -> Venue:
@@ -98,7 +103,11 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
     terms = rulebook.terms(str(kind), strategy) if rulebook else {}
     merged = {"class": name} | _merged(terms, importlib.import_module("venues").renamed(key, table))
     accounting = merged.pop("accounting", None)
-    venue = _build(merged, key, Venue, "venues", {"name": name})
+    try:
+        venue = _build(merged, key, Venue, "venues", {"name": name})
+    except ScenarioError as error:
+        why = rulebook.leaves_open(str(kind), strategy) if rulebook and "missing; expected" in str(error) else ""
+        raise ScenarioError("; ".join(filter(None, (str(error), why)))) from None
     if accounting is None:
         return venue
     if not isinstance(accounting, dict):

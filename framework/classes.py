@@ -7,6 +7,7 @@ declares its classes as entry points of the groups `carrybook.venues` and `carry
 import importlib
 import pkgutil
 import sys
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -47,7 +48,8 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
             raise ScenarioError(f"{key}.class: {name!r} cannot be imported: {words}") from None
         if error.name and not f"{module_name}.".startswith(f"{error.name}."):
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
-        where = f"no module {module_name!r} in {Path.cwd()}, where the command was started; " if ":" in name else ""
+        places = f"{Path.cwd()}, where the command was started, nor beside the scenario"
+        where = f"no module {module_name!r} in {places}; " if ":" in name else ""
         raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{_known(name, kind, package)}") from None
     cls = getattr(module, class_name, None) if class_name else _only(module, kind)
     if cls is None:
@@ -83,6 +85,28 @@ def _only(module: ModuleType, kind: type) -> type | None:
     """The class of a kind that a module of ours is about: it defines one, if any."""
     classes = (each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__)
     return next((each for each in classes if issubclass(each, kind)), None)
+
+
+def import_from(directory: Path | None) -> None:
+    """Let a user's own modules be found in the directory of a scenario, wherever the command was started."""
+    place = str(directory.resolve()) if directory else ""
+    if place and place not in sys.path:
+        sys.path.append(place)
+
+
+def check_beside(directory: Path | None, classes: Iterable[object]) -> None:
+    """Refuse classes `package.module:Class` that were found elsewhere although the directory has such a module.
+
+    Raises `ScenarioError`: another file of the name was imported before, or goes first where the command was started.
+    """
+    for name in classes if directory else ():
+        module = str(name).partition(":")[0].partition(".")[0] if ":" in str(name) else ""
+        file = directory / f"{module}.py" if directory else Path()
+        known = getattr(sys.modules.get(module), "__file__", None)
+        if module and known and file.is_file() and not file.samefile(known):
+            raise ScenarioError(
+                f"{name}: is that {known}, or {file.resolve()}? expected one of them under another name"
+            )
 
 
 def _import_from_here() -> None:

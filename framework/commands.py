@@ -88,7 +88,10 @@ def sweep(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Run a SCENARIO over a grid of its keys. Started again, it runs only what is missing."""
+    """Run a SCENARIO over a grid of its keys. Started again, it runs only what is missing.
+
+    The exit code is 1 if a cell failed: its row has the error.
+    """
     plan = Sweep.of(scenario, grids, settings, data)
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task("cells", total=len(plan.cells()))
@@ -96,7 +99,8 @@ def sweep(
     if as_json:
         counts = {"cells": len(swept.rows), "failed": swept.failed, "ran": swept.ran}
         click.echo(json.dumps({"sweep": str(swept.folder), **counts}))
-        return
-    console = terminal()
-    overview(plan, swept).show(console)
-    console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
+    else:
+        console = terminal()
+        overview(plan, swept).show(console)
+        console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
+    sys.exit(1 if swept.failed else 0)

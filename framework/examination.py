@@ -13,7 +13,8 @@ from attrs import asdict
 from rich.text import Text
 from rich.tree import Tree
 
-from framework.archive import Folder
+from framework.archive import Folder, runs_at
+from framework.audit import Result
 from framework.audit import audit as audit_folder
 from framework.explain import Node, Selection, register, sources
 from framework.explain import explain as explain_number
@@ -42,31 +43,46 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
-    """Check the folder of a finished RUN. The exit code is 1 unless every check was made and found nothing."""
-    results = audit_folder(Folder(run), data, thorough=thorough or data is not None)
+    """Check the folder of a finished RUN, or every run of a folder of them; `runs/latest` is the last one written.
+
+    --thorough finds the sources where they were when the scenario was run. The exit code is 1 unless every check was
+    made and found nothing, in every run.
+    """
+    folders = [Folder(each) for each in runs_at(run) or [run]]
+    results = [(each, _audited(each, data, thorough=thorough or data is not None)) for each in folders]
     if as_json:
-        click.echo(
-            json.dumps(
-                [
-                    {
-                        "check": each.check,
-                        "outcome": each.outcome,
-                        "count": each.count,
-                        "findings": [{"place": one.place, "words": one.words} for one in each.findings],
-                        "not_made": each.not_made or None,
-                    }
-                    for each in results
-                ]
-            )
-        )
+        told = [_as_json(found) for _, found in results]
+        whole = {folder.path.name: each for (folder, _), each in zip(results, told, strict=True)}
+        click.echo(json.dumps(told[0] if len(told) == 1 else whole))
     else:
-        grid = Grid(f"Audit of {run}", ("<check", "<result", "~what must hold, the first finding, or why not made"))
-        for each in results:
-            found = [f"{one.place}: {one.words}" for one in each.findings[:1]]
-            words = "; and not made to its end: ".join(filter(None, [*found, each.not_made])) or each.holds
-            grid.add(each.check, f"{each.count} found" if each.count else each.outcome, words)
-        grid.show(terminal(160))
-    sys.exit(0 if all(each.passed for each in results) else 1)
+        for folder, found in results:
+            name = run if len(folders) == 1 else folder.path
+            grid = Grid(
+                f"Audit of {name}", ("<check", "<result", "~what must hold, the first finding, or why not made")
+            )
+            for each in found:
+                first = [f"{one.place}: {one.words}" for one in each.findings[:1]]
+                words = "; and not made to its end: ".join(filter(None, [*first, each.not_made])) or each.holds
+                grid.add(each.check, f"{each.count} found" if each.count else each.outcome, words)
+            grid.show(terminal(160))
+    sys.exit(0 if all(each.passed for _, found in results for each in found) else 1)
+
+
+def _audited(folder: Folder, data: Path | None, *, thorough: bool) -> list[Result]:
+    return audit_folder(folder, data or (folder.data if thorough else None), thorough=thorough)
+
+
+def _as_json(results: Sequence[Result]) -> list[dict[str, object]]:
+    return [
+        {
+            "check": each.check,
+            "outcome": each.outcome,
+            "count": each.count,
+            "findings": [{"place": one.place, "words": one.words} for one in each.findings],
+            "not_made": each.not_made or None,
+        }
+        for each in results
+    ]
 
 
 @click.command()

@@ -14,3 +14,7 @@ class Rulebook(ABC):
     @abstractmethod
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:
         """Keys of `[venues.NAME]` for a venue of the class with this short name; the scenario's own keys go first."""
+
+    def leaves_open(self, venue: str, strategy: Strategy) -> str:  # noqa: ARG002  (for rulebooks that do)
+        """Why it leaves rules of such a venue open, for the complaint about one that is missing; nothing by default."""
+        return ""

@@ -161,6 +161,8 @@ class Scenario:
     fees: dict[str, object] = field(factory=dict)
     published: Published | None = None
     coarser: Coarser | None = None
+    beside: Path | None = field(default=None, init=False, eq=False, repr=False)
+    """The directory of its file: a user's own modules are looked for there first. No part of what is run."""
 
     @classmethod
     def load(cls, path: Path, settings: Sequence[str] = ()) -> "Scenario":
@@ -168,16 +170,18 @@ class Scenario:
         table = read_table(path)
         for setting in settings:
             put(table, setting)
-        return cls.of(table)
+        return cls.of(table, beside=path.parent)
 
     @classmethod
-    def of(cls, table: Mapping[str, object]) -> "Scenario":
-        """A scenario from its tables; raises `ScenarioError` with the first wrong key."""
-        return structure(dict(table), cls, "")
+    def of(cls, table: Mapping[str, object], beside: Path | None = None) -> "Scenario":
+        """A scenario from its tables, of a file in a directory; raises `ScenarioError` with the first wrong key."""
+        scenario = structure(dict(table), cls, "")
+        object.__setattr__(scenario, "beside", beside)
+        return scenario
 
     def table(self) -> Table:
         """The scenario as plain tables, without what was left out."""
-        said = _said(asdict(self))
+        said = _said(asdict(self, filter=lambda field, _: field.init))
         market = said["market"]
         assert isinstance(market, dict)
         if not market["series"]:

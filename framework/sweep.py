@@ -40,6 +40,8 @@ class Sweep:
     table: Table
     grid: tuple[tuple[str, tuple[object, ...]], ...]
     data: Path | None = None
+    beside: Path | None = None
+    """The directory of the scenario's file."""
     _markets: dict[str, Market | MarketError] = field(init=False, factory=dict, repr=False, eq=False)
 
     @classmethod
@@ -50,7 +52,7 @@ class Sweep:
         table = read_table(scenario)
         for setting in settings:
             put(table, setting)
-        sweep = cls(table=table, grid=tuple(map(_axis, grids)), data=data)
+        sweep = cls(table=table, grid=tuple(map(_axis, grids)), data=data, beside=scenario.parent)
         keys = [key for key, _ in sweep.grid]
         for key in keys:
             if keys.count(key) > 1:
@@ -69,7 +71,7 @@ class Sweep:
         table = _copy(self.table)
         for key, value in cell.items():
             place(table, key, value)
-        scenario = Scenario.of(table)
+        scenario = Scenario.of(table, beside=self.beside)
         spec = repr(scenario.market)
         if spec not in self._markets:
             try:

@@ -401,7 +401,7 @@ def strategy(name: str, out: Path) -> None:
     paths = write(new_strategy(name), out)
     click.echo(f"Wrote {', '.join(map(str, paths))}")
     go = "" if out == Path() else f"cd {out} && "
-    click.echo(f"Test it: {go}python -m pytest -q test_{name}.py")
+    click.echo(f"Test it: {go}python -m pytest -q test_{name}.py{_needed()}")
     click.echo(f"Run it: {go}carrybook run {name}.toml")
 
 
@@ -413,7 +413,7 @@ def venue(name: str, out: Path) -> None:
     paths = write(new_venue(name), out)
     click.echo(f"Wrote {', '.join(map(str, paths))}")
     go = "" if out == Path() else f"cd {out} && "
-    click.echo(f"Test it: {go}python -m pytest -q test_{name}.py")
+    click.echo(f"Test it: {go}python -m pytest -q test_{name}.py{_needed()}")
     click.echo(f"Run it: {go}carrybook run {name}.toml")
 
 
@@ -537,3 +537,8 @@ def _funding(coin: str, short: str) -> str:
 def _close(word: str, known: tuple[str, ...]) -> str:
     close = get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _needed() -> str:
+    """What the test needs that is not there."""
+    return "" if importlib.util.find_spec("pytest") else "  (needs pytest, which is in the extra: pip install '.[all]')"

@@ -283,6 +283,8 @@ def test_a_scenario_that_cannot_be_run_again_is_a_finding(runs: dict[str, Path],
     forgery = Forgery(runs["rebalance"], tmp_path / "copy")
     path = forgery.path / "scenario.toml"
     text = path.read_text().replace("leverage = 4.0", "leverage = 1e15")
+    for venue in ("asgard", "hyperliquid"):  # which then allow any leverage
+        text = text.replace(f"[venues.{venue}]", f"[venues.{venue}]\nmaintenance_margin = 0.0")
     path.write_text(text.replace("trigger = 6.0", "trigger = 1e15"))
     again = audit(Folder(forgery.path), thorough=True)[-1]
     assert again.findings[-1].words.startswith("cannot be run again: the ledger refuses a long of")

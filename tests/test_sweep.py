@@ -194,7 +194,8 @@ def test_killed_and_started_again_it_equals_an_undisturbed_sweep(tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        done = subprocess.run([*words, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run([*words, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 1  # some cells fail, as they do in the undisturbed sweep
         summary = json.loads(done.stdout)
         assert summary["cells"] == 360
         assert summary["ran"] < 360 or moment == 0
@@ -325,10 +326,10 @@ def test_a_file_of_any_market_of_the_grid_names_the_sweep(tmp_path):
 
 
 def test_json_says_where_the_results_are(capsys, tmp_path):
-    """One object: the folder, and how many cells there are, failed, and were run."""
+    """One object: the folder, and how many cells there are, failed, and were run; the exit code is 1 for those."""
     code, printed, complaint = command(capsys, SCENARIO, *grids(*GRIDS), "--out", tmp_path, "--json", "--jobs", 1)
     summary = json.loads(printed)
-    assert (code, complaint) == (0, "")
+    assert (code, complaint) == (1, "")
     assert {name: summary[name] for name in ("cells", "failed", "ran")} == {"cells": 18, "failed": 2, "ran": 18}
     assert Path(summary["sweep"], "results.csv").is_file()
 

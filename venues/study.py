@@ -46,7 +46,7 @@ class Study(Rulebook):
         if venue in PERPETUALS:
             return {**PERPETUALS[venue], **liquidation}
         if venue == "asgard":
-            perpetual = PERPETUALS.get(getattr(strategy, "short", ""), {})
+            perpetual = PERPETUALS.get(str(getattr(strategy, "short", "")), {})
             judged = {key: perpetual[key] for key in ("maintenance_margin", "liquidation_penalty") if key in perpetual}
             return {
                 "open_fee_bps": 15.0,
@@ -56,3 +56,13 @@ class Study(Rulebook):
                 **liquidation,
             }
         return {}
+
+    def leaves_open(self, venue: str, strategy: Strategy) -> str:
+        short = getattr(strategy, "short", None)
+        if venue != "asgard" or str(short) in PERPETUALS:
+            return ""
+        named = f"which is {short!r}" if short is not None else "a field that this strategy does not have"
+        return (
+            f"the rulebook judges a long by the perpetual that strategy.short names, {named}: expected "
+            f"{' or '.join(PERPETUALS)} there, or maintenance_margin and liquidation_penalty in the table of the venue"
+        )
