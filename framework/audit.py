@@ -53,7 +53,7 @@ from framework.ledger import BLOCK, RECORD, Records, links
 from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source, utc
 from framework.orders import Order
 from framework.run import Run
-from framework.simulation import Execution
+from framework.simulation import FINISH, Execution
 from framework.units import USDC, Asset
 from framework.valuation import COSTS, FIGURES, Waterfall, Worth, decimal, fees_of, summarize, waterfall_of
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, WALLET, Act, Dated, PriceOf, Segment, Venue
@@ -590,7 +590,7 @@ def end(folder: Folder) -> Findings:
         if (
             account.bucket is not None
             and not account.owned
-            and (account.bucket != "execution" or owner not in otherwise)
+            and (account.bucket not in ("execution", "price_pnl") or owner not in otherwise)
         ):
             gained -= after.through[account] - before.through[account]
     if otherwise:
@@ -1539,7 +1539,11 @@ class Replayed:
     def _act(self, event: Mapping[str, Any], records: Records) -> Entry | None:
         """An act of a venue, done again; of several that it may be, the one that writes the same."""
         standing = self._books.standings.get(event["venue"])
-        if standing is None or event["cause"] is not None or event["kind"] in WITHOUT_ENTRY:
+        if standing is None or event["kind"] in WITHOUT_ENTRY:
+            return None
+        if event["kind"] == Acted.__name__ and json.loads(event["details"] or "{}").get("act") == FINISH:
+            return self._execution.finish(standing, None)
+        if event["cause"] is not None:
             return None
         first: Entry | None = None
         for act in standing.venue.acts:

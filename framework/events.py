@@ -181,9 +181,10 @@ class Unstaked(Event):
 
 @frozen(kw_only=True)
 class Acted(Event):
-    """A venue acted by a rule of its own, such as an expiry, that is not a liquidation; `act` says which.
+    """A venue acted by a rule of its own, such as an expiry, that is not a liquidation.
 
-    `size` is the change of the position at `price`, `amount` the USDC that it was traded for, `fee` what went to fees.
+    `act` is the formula that held, or "finish" once the run is over; `size` the change of the position at `price`,
+    `amount` the USDC that it was traded for, `fee` what went to fees.
     """
 
     act: str

@@ -56,6 +56,8 @@ LEAST_WINDOW = 32
 """After somebody acted, the window is twice as long as it took, and at least this long."""
 SHORT_GAP = 2
 """Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
+FINISH = "finish"
+"""What an act is called that a venue does once the run is over."""
 NO_ROWS = np.zeros(0, dtype=np.intp)
 
 
@@ -140,7 +142,8 @@ class Simulation:
         books.settle(count)
         ended = self._enter(Ended(at_ns=clock.now_ns), None)
         self._obey(ended, self._strategy.on_event, ended.event, self._view)
-        self._execution.finish(ended)
+        for standing in books.standings.values():
+            self._execution.finish(standing, ended)
 
     def _let_arrive(self, until_ns: int) -> Generator[simpy.Event, None, None]:
         """Let what is on its way arrive."""
@@ -442,15 +445,15 @@ class Execution:
             )
         return self._commit(event, None)
 
-    def finish(self, ended: Entry) -> None:
-        """What venues book once the run is over."""
-        books = self._books
-        for standing in books.standings.values():
-            books.begin(standing.venue, None)
-            standing.venue.finish(books)
-            if books.written:
-                price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
-                self._commit(Acted(venue=standing.name, act="finish", price=price), ended)
+    def finish(self, standing: Standing, ended: Entry | None) -> Entry | None:
+        """What a venue books once the run is over, if anything."""
+        books, venue = self._books, standing.venue
+        books.begin(venue, None)
+        venue.finish(books)
+        if not books.written:
+            return None
+        price = books.price_of(venue.coins[0] if venue.coins else "")
+        return self._commit(Acted(venue=standing.name, act=FINISH, price=price), ended)
 
     def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
         books, coins = self._books, standing.venue.coins

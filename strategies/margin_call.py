@@ -114,8 +114,8 @@ class MarginCallDeleverage(Strategy):
     def _rounds(self, view: View, tokens: float, left_usd: float) -> int:
         """In how many parts tokens are sold, so that none takes more than half of the margin that the short then has.
 
-        All at once they may be worth more than that, and the venue lets nothing go that the short needs. Most calls take
-        one round.
+        All at once they may be worth more than that, and the venue lets nothing go that the short needs. Most calls
+        take one round.
         """
         most_usd = self.maintenance * left_usd / 2
         return max(1, ceil(tokens * view.price_of(TOKEN) / most_usd)) if most_usd else 1
