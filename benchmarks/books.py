@@ -8,7 +8,7 @@ from benchmarks.figures import Figure, medians
 from framework import Deposit, Event, Market, Open, Side
 from framework.books import Books
 from framework.ledger import write_out
-from framework.units import USDC
+from framework.money import USDC
 from framework.venue import CAPITAL, CASH
 
 

@@ -10,7 +10,7 @@ from time import perf_counter
 from benchmarks import inputs
 from benchmarks.figures import Figure, children_time, medians
 
-COMMAND = "import sys; from framework.cli import main; main(sys.argv[1:])"
+COMMAND = "import sys; from framework.command_line.cli import main; main(sys.argv[1:])"
 """What the command `carrybook` does."""
 
 

@@ -20,10 +20,10 @@ import numpy as np
 from framework.archive import Folder, save
 from framework.assembly import assemble
 from framework.audit import CHECKS, audit
-from framework.exports import export
 from framework.market import TICK_NS, Market
+from framework.reports.exports import export
+from framework.reports.sql import ask
 from framework.scenario import Scenario
-from framework.sql import ask
 from framework.valuation import summarize
 
 ROOT = Path(__file__).parent.parent

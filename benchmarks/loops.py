@@ -8,8 +8,8 @@ from benchmarks.figures import Figure, medians, milliseconds
 from benchmarks.plain_loop import capital_rebalance
 from framework.assembly import Assembly
 from framework.market import Market
+from framework.money import USDC
 from framework.run import Run
-from framework.units import USDC
 from framework.valuation import metrics
 from framework.venue import CASH
 

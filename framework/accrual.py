@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from attrs import frozen
 
-from framework.accounts import Account
 from framework.errors import MarketError
 from framework.events import Event
 from framework.market import Floats, Ints, Market
-from framework.units import Asset
+from framework.money import Account, Asset
 
 if TYPE_CHECKING:
     from framework.venue import Segment

@@ -25,16 +25,15 @@ import pyarrow.parquet as pq
 from attrs import fields, frozen
 from numpy.typing import NDArray
 
-from framework.accounts import Account
 from framework.assembly import Assembly
 from framework.errors import CarrybookError, RunError, ScenarioError
 from framework.events import Event
 from framework.ledger import RECORD, EventLog, Records, Settlements
 from framework.market import At, Flags, Ints, Market, Source, price_column
+from framework.money import Account, Asset
 from framework.run import Run
 from framework.scenario import Scenario, read_table
 from framework.source_code import project_digest
-from framework.units import Asset
 from framework.valuation import PricedBook, Prices, Summary, priced
 
 FORMAT = 3

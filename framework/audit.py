@@ -27,7 +27,6 @@ import pyarrow.compute as pc
 from attrs import fields, frozen
 from numpy.typing import NDArray
 
-from framework.accounts import Account
 from framework.accrual import Accrual, Computed, column_of
 from framework.archive import EVENT_COLUMNS, ROLL_COLUMNS, UNKNOWN, Folder, among, ints, roll_forward, save
 from framework.assembly import Assembly, assemble
@@ -51,10 +50,10 @@ from framework.events import (
 from framework.formulas import leaves, program
 from framework.ledger import BLOCK, RECORD, Records, links
 from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source, utc
+from framework.money import USDC, Account, Asset
 from framework.orders import Order
 from framework.run import Run
 from framework.simulation import FINISH, Execution
-from framework.units import USDC, Asset
 from framework.valuation import COSTS, FIGURES, Waterfall, Worth, decimal, fees_of, summarize, waterfall_of
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, WALLET, Act, Dated, PriceOf, Segment, Venue
 

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from framework.accounts import Account
 from framework.accrual import LEVELS, Accrual, Computed, Stream, column_of, index_of
 from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
 from framework.market import PRICES, At, Floats, Ints, Market, PriceAt
-from framework.units import USDC, Asset
+from framework.money import USDC, Account, Asset
 from framework.venue import CASH, IN_TRANSIT, LIQUIDATION, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
 
 LIMIT = 2**63

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from framework.units import USDC
+from framework.money import USDC
 
 
 class Side(StrEnum):

@@ -14,13 +14,12 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from framework.accounts import Account, Record
 from framework.accrual import Stream
 from framework.books import Books, ComputedStream, Entry
 from framework.errors import LedgerError
 from framework.events import Ended, Event
 from framework.market import Floats, Ints, Market
-from framework.units import Asset
+from framework.money import Account, Asset, Record
 
 RECORD = np.dtype(
     [

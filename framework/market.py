@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from framework.clock import NS_PER_DAY, NS_PER_YEAR
 from framework.errors import MarketError
-from framework.units import Asset
+from framework.money import Asset
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

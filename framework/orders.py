@@ -15,7 +15,7 @@ from attrs import frozen
 
 from framework.events import Side
 from framework.formulas import cached_by_class
-from framework.units import Asset
+from framework.money import Asset
 
 if TYPE_CHECKING:
     from framework.books import Books

@@ -6,13 +6,13 @@ from functools import cached_property
 import numpy as np
 from attrs import field, frozen
 
-from framework.accounts import Account
 from framework.books import Standing
 from framework.errors import ScenarioError
 from framework.events import Event
 from framework.ledger import EventLog, Ledger, Written
 from framework.market import At, Floats, Market
 from framework.mistakes import mistakes_told
+from framework.money import Account
 from framework.venue import CASH, IN_TRANSIT
 
 

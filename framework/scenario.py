@@ -1,19 +1,39 @@
-"""`Scenario`: everything a run depends on, as one value and as TOML; its digest is half of a run's name."""
+"""A scenario in TOML: everything that a run depends on, as one value.
+
+Its tables become typed values, and the classes that they name are found.
+"""
 
 import hashlib
+import importlib
 import json
+import math
+import pkgutil
+import re
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
-from datetime import date
+import types
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Literal
+from traceback import extract_tb
+from types import ModuleType
+from typing import Any, ClassVar, Literal, TypeVar, Union
 
+import cattrs
 import tomli_w
-from attrs import asdict, field, frozen, validators
+from attrs import asdict, evolve, field, fields_dict, frozen, has, validators
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
 from framework.errors import ScenarioError
-from framework.structuring import structure
-from framework.units import USD_LIMIT
+from framework.money import USD_LIMIT
+from framework.strategy import Strategy
+from framework.venue import Dated, Venue
 
 Table = dict[str, object]
 Entry = Literal["first_close", "first_open", "look_ahead"]
@@ -257,3 +277,325 @@ def _canonical(value: object) -> object:
             return float(value)
         case _:
             return str(value)
+
+
+class Rulebook(ABC):
+    """Rules as values. Subclasses are frozen; their fields are the keys of `[rulebook]` in a scenario."""
+
+    look_ahead_at_entry: bool
+
+    @abstractmethod
+    def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:
+        """Keys of `[venues.NAME]` for a venue of the class with this short name; the scenario's own keys go first."""
+
+    def leaves_open(self, venue: str, strategy: Strategy) -> str:  # noqa: ARG002  (for rulebooks that do)
+        """Why it leaves rules of such a venue open, for the complaint about one that is missing; nothing by default."""
+        return ""
+
+
+Structured = TypeVar("Structured")
+
+RULE = re.compile(r"'(\w+)' must be (.+): (.+)")
+"""How a validator says what is wrong, those of attrs and ours alike: field, rule, value."""
+UNKNOWN = ": unknown key"
+"""What is told first: a key that is misspelt is missing as well."""
+
+
+def structure(table: object, cls: type[Structured], key: str, given: Mapping[str, object] | None = None) -> Structured:
+    """`table` as a value of `cls`; raises `ScenarioError` with the first wrong key below `key`.
+
+    `given` are further fields, which are not the table's to set.
+    """
+    given = given or {}
+    if not isinstance(table, dict):
+        raise ScenarioError(f"{key}: {table!r}; expected a table")
+    if not has(cls):
+        raise ScenarioError(f"{key}: {cls.__name__} is not an attrs class; decorate it with attrs.frozen")
+    for name in given:
+        if name not in fields_dict(cls):
+            raise ScenarioError(f"{key}: {cls.__name__} has no field `{name}`; expected `{name}: str` among its fields")
+        if name in table:
+            raise ScenarioError(_unknown(key, name, cls, given))
+    try:
+        return _CONVERTER.structure({**table, **given}, cls)  # type: ignore[return-value]
+    except ClassValidationError as error:
+        complaints = list(_complaints(error, key, given))
+        raise ScenarioError(next((each for each in complaints if UNKNOWN in each), complaints[0])) from None
+
+
+def _unknown(key: str, name: str, cls: type, given: Collection[str]) -> str:
+    """The complaint about a key that no field has, or one that is not the table's to set."""
+    known = [each for each, field in fields_dict(cls).items() if field.init and each not in given]
+    close = get_close_matches(name, known, n=1)
+    some = f"expected one of {', '.join(known)}" if known else f"{cls.__name__} has no fields; expected one with a type"
+    return f"{_below(key, name)}{UNKNOWN}; {f'did you mean {close[0]}?' if close else some}"
+
+
+def _complaints(error: BaseException, key: str, given: Collection[str] = ()) -> Iterator[str]:
+    """The complaints within an error, each with the full key that it is about."""
+    if isinstance(error, ClassValidationError | IterableValidationError):
+        for each in error.exceptions:
+            below, kind = key, None
+            for note in getattr(each, "__notes__", ()):
+                below = _below(below, str(getattr(note, "name", getattr(note, "index", ""))))
+                kind = getattr(note, "type", None)
+            if isinstance(each, KeyError):
+                is_table = typing.get_origin(kind) is dict or (isinstance(kind, type) and has(kind))
+                yield f"{below}: missing; expected a {'table' if is_table else 'value'}"
+            else:
+                yield from _complaints(each, below, given if below == key else ())
+    elif isinstance(error, ForbiddenExtraKeysError):
+        for name in sorted(error.extra_fields):
+            yield _unknown(key, name, error.cl, given)
+    elif rule := RULE.fullmatch(_words(error)):
+        name, expected, value = rule.groups()
+        yield f"{_below(key, name)}: {value}; expected {expected}"
+    else:
+        yield f"{key}: {_words(error)}"
+
+
+def _below(key: str, name: str) -> str:
+    return f"{key}.{name}" if key and name else key or name
+
+
+def _words(error: BaseException) -> str:
+    """The first argument of an error in one line: attrs' validators carry further ones."""
+    return " ".join(str(error.args[0] if error.args else error).split())
+
+
+def _number(value: object, _: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r}; expected a number")
+    return float(value)
+
+
+def _integer(value: object, _: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{value!r}; expected a whole number")
+    return value
+
+
+def _truth(value: object, _: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r}; expected true or false")
+    return value
+
+
+def _text(value: object, _: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r}; expected text")
+    return value
+
+
+def _table(value: object, _: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r}; expected a table")
+    return value
+
+
+def _date(value: object, _: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"{value!r}; expected a date such as 2025-01-31") from None
+
+
+def _choice(value: object, kind: Any) -> object:
+    options = typing.get_args(kind)
+    if value not in options:
+        raise ValueError(f"{value!r}; expected one of {', '.join(map(str, options))}")
+    return value
+
+
+def _number_or_choice(value: object, kind: Any) -> object:
+    words = [word for part in typing.get_args(kind) for word in typing.get_args(part)]
+    if value in words:
+        return value
+    try:
+        return _number(value, float)
+    except ValueError:
+        raise ValueError(f"{value!r}; expected a number or {' or '.join(words)}") from None
+
+
+def _named(value: object, kind: Any) -> object:
+    """A table, or the text that stands for a table of nothing but its first key."""
+    if isinstance(value, str):
+        return kind(**{next(iter(fields_dict(kind))): value})
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r}; expected text or a table")
+    return _CONVERTER.gen_structure_attrs_fromdict(kind)(value, kind)
+
+
+def _text_or_tables(value: object, kind: Any) -> object:
+    if not isinstance(value, dict):
+        if value is None or isinstance(value, str):
+            return value
+        raise ValueError(f"{value!r}; expected text or a table")
+    tables = next(part for part in typing.get_args(kind) if typing.get_origin(part) is dict)
+    return _CONVERTER.structure(value, tables)
+
+
+def _plain_or_dated(value: object, kind: Any) -> object:
+    """A rule: a plain value, or a list of tables with the dates from which values hold."""
+    plain = next(part for part in typing.get_args(kind) if part not in (Dated, types.NoneType))
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        return _CONVERTER.structure(value, plain)
+    dated = Dated.of(value)
+    return evolve(dated, values=[_CONVERTER.structure(each, plain) for each in dated.values])
+
+
+def _is_plain_or_dated(kind: Any) -> bool:
+    return typing.get_origin(kind) in (Union, types.UnionType) and Dated in typing.get_args(kind)
+
+
+def _text_or_texts(value: object, _: Any) -> object:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"{value!r}; expected text or a list of it")
+    return tuple(value)
+
+
+def _is_text_or_texts(kind: Any) -> bool:
+    return typing.get_origin(kind) in (Union, types.UnionType) and set(typing.get_args(kind)) == {str, tuple[str, ...]}
+
+
+def _is_text_or_tables(kind: Any) -> bool:
+    parts = typing.get_args(kind)
+    union = typing.get_origin(kind) in (Union, types.UnionType)
+    return union and str in parts and any(typing.get_origin(part) is dict for part in parts)
+
+
+def _is_choice(kind: Any) -> bool:
+    origin: object = typing.get_origin(kind)
+    return origin is Literal
+
+
+def _is_number_or_choice(kind: Any) -> bool:
+    parts = typing.get_args(kind)
+    union = typing.get_origin(kind) in (Union, types.UnionType)
+    return union and float in parts and any(typing.get_origin(part) is Literal for part in parts)
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(bool, _truth)
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(date, _date)
+    converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+    converter.register_structure_hook_func(lambda kind: kind == dict[str, object], _table)
+    converter.register_structure_hook_func(_is_choice, _choice)
+    converter.register_structure_hook_func(_is_number_or_choice, _number_or_choice)
+    converter.register_structure_hook_func(_is_text_or_tables, _text_or_tables)
+    converter.register_structure_hook_func(_is_plain_or_dated, _plain_or_dated)
+    converter.register_structure_hook_func(_is_text_or_texts, _text_or_texts)
+    converter.register_structure_hook_func(lambda kind: kind is Venue, lambda value, _: value)
+    converter.register_structure_hook_func(lambda kind: getattr(kind, "named_by_text", False) is True, _named)
+    return converter
+
+
+_CONVERTER = _converter()
+
+
+Part = TypeVar("Part")
+
+
+def find_class(name: object, key: str, kind: type[Part], package: str) -> type[Part]:
+    """The class of a `kind` that a scenario means by its key: of a module of our `package`, or a user's own.
+
+    Raises `ScenarioError` where there is none, or where a user's own module cannot be imported.
+    """
+    noun = kind.__name__.lower()
+    if not isinstance(name, str):
+        raise ScenarioError(f"{key}.class: {name!r}; expected the name of a {noun}")
+    if name.isidentifier() and find_spec(f"{package}.{name}") is None:
+        name = _declared(package).get(name, name)
+    if ":" in name:
+        module_name, _, class_name = name.partition(":")
+        _import_from_here()
+    else:
+        module_name, class_name = f"{package}.{name}", ""
+    try:
+        module = importlib.import_module(module_name)
+    except SyntaxError as error:
+        place = f"{Path(error.filename or module_name).name}, line {error.lineno}"
+        raise ScenarioError(f"{key}.class: {name!r} cannot be read: {place}: {error.msg}") from None
+    except Exception as error:
+        if not isinstance(error, ModuleNotFoundError):
+            frame = extract_tb(error.__traceback__)[-1]
+            words = f"{Path(frame.filename).name}, line {frame.lineno}: {type(error).__name__}: {error}"
+            raise ScenarioError(f"{key}.class: {name!r} cannot be imported: {words}") from None
+        if error.name and not f"{module_name}.".startswith(f"{error.name}."):
+            raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
+        places = f"{Path.cwd()}, where the command was started, nor beside the scenario"
+        where = f"no module {module_name!r} in {places}; " if ":" in name else ""
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{_known(name, kind, package)}") from None
+    cls = getattr(module, class_name, None) if class_name else _only(module, kind)
+    if cls is None:
+        what = repr(class_name) if class_name else noun
+        known = _known(name, kind, package)
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {what}; {known}")
+    if not (isinstance(cls, type) and issubclass(cls, kind)):
+        raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
+    return cls
+
+
+def _known(name: str, kind: type, package: str) -> str:
+    """What could be named instead: the class that was meant, or a short name, or a user's own."""
+    if ":" not in name and "." in name:
+        return f"did you mean {':'.join(name.rsplit('.', 1))}?"
+    names = dict.fromkeys((*_ours(kind, package), *sorted(_declared(package))))
+    return f"expected one of {', '.join(names)}, or package.module:Class"
+
+
+def _ours(kind: type, package: str) -> list[str]:
+    """The short names of our own classes."""
+    modules = [each.name for each in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+    return [each for each in modules if _only(importlib.import_module(f"{package}.{each}"), kind)]
+
+
+@cache
+def _declared(package: str) -> dict[str, str]:
+    """The classes that installed packages declare: short name -> `package.module:Class`."""
+    return {each.name: each.value for each in entry_points(group=f"carrybook.{package}")}
+
+
+def _only(module: ModuleType, kind: type) -> type | None:
+    """The class of a kind that a module of ours is about: it defines one, if any."""
+    classes = (each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__)
+    return next((each for each in classes if issubclass(each, kind)), None)
+
+
+def import_from(directory: Path | None) -> None:
+    """Let a user's own modules be found in the directory of a scenario, wherever the command was started."""
+    place = str(directory.resolve()) if directory else ""
+    if place and place not in sys.path:
+        sys.path.append(place)
+
+
+def check_beside(directory: Path | None, classes: Iterable[object]) -> None:
+    """Refuse classes `package.module:Class` that were found elsewhere although the directory has such a module.
+
+    Raises `ScenarioError`: another file of the name was imported before, or goes first where the command was started.
+    """
+    for name in classes if directory else ():
+        module = str(name).partition(":")[0].partition(".")[0] if ":" in str(name) else ""
+        file = directory / f"{module}.py" if directory else Path()
+        known = getattr(sys.modules.get(module), "__file__", None)
+        if module and known and file.is_file() and not file.samefile(known):
+            raise ScenarioError(
+                f"{name}: is that {known}, or {file.resolve()}? expected one of them under another name"
+            )
+
+
+def _import_from_here() -> None:
+    """Let a user's own module be found in the working directory, as `python -m` does."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)

@@ -12,7 +12,6 @@ import numpy as np
 import simpy
 from attrs import define, frozen
 
-from framework.accounts import Account
 from framework.books import Books, Entry, RowStretch, Standing, Stretch
 from framework.clock import NS_PER_SECOND, Clock, Phase
 from framework.errors import CarrybookError, LedgerError, OrderRefused, Rejection, ScenarioError
@@ -34,6 +33,7 @@ from framework.ledger import write_out
 from framework.logs import debugging, log
 from framework.market import Floats, Market
 from framework.mistakes import checked_answer, is_ours, located, mistakes_told
+from framework.money import USDC, Account
 from framework.orders import (
     Deposit,
     Move,
@@ -47,7 +47,6 @@ from framework.orders import (
 )
 from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, event_of
-from framework.units import USDC
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
 
 FIRST_WINDOW = 512

@@ -16,8 +16,8 @@ from framework.events import ConditionMet, Event, MarginCalled, OrderFilled
 from framework.formulas import choose
 from framework.grid import Grid
 from framework.market import Floats
+from framework.money import USDC
 from framework.orders import Order, method_of
-from framework.units import USDC
 from framework.venue import Leg, fraction, not_negative
 
 if TYPE_CHECKING:

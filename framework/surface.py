@@ -3,7 +3,6 @@
 Venues are written with `framework.venue` as well.
 """
 
-from framework.accounts import Account
 from framework.assembly import Assembly, assemble
 from framework.errors import CarrybookError
 from framework.events import (
@@ -28,6 +27,7 @@ from framework.events import (
 )
 from framework.ledger import Ledger
 from framework.market import Market
+from framework.money import USDC, Account, Asset
 from framework.orders import (
     ChargeRebalance,
     Close,
@@ -45,9 +45,8 @@ from framework.orders import (
     Unstake,
     Withdraw,
 )
-from framework.rulebook import Rulebook
 from framework.run import Run
-from framework.scenario import Scenario
+from framework.scenario import Rulebook, Scenario
 from framework.simulation import Simulation
 from framework.strategy import (
     Condition,
@@ -61,7 +60,6 @@ from framework.strategy import (
     Strategy,
     View,
 )
-from framework.units import USDC, Asset
 from framework.valuation import Waterfall, metrics, waterfall
 from framework.venue import Bridge, Leg, Penalty, Venue
 

@@ -17,13 +17,12 @@ import pyarrow.parquet as pq
 from attrs import field, frozen
 
 from framework.archive import identity, replace_file
-from framework.assembly import Assembly, assemble
+from framework.assembly import Assembly, assemble, load_market
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
 from framework.grid import Grid
 from framework.market import Market
 from framework.scenario import Scenario, Table, place, put, read_table, value_of
 from framework.source_code import project_digest
-from framework.sources import load_market
 from framework.valuation import metrics
 
 Row = dict[str, object]

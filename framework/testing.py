@@ -16,19 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, fields, frozen, has
 
-from framework.accounts import Account
 from framework.assembly import Assembly, assemble
 from framework.books import STATE, Books, Entry, Standing
 from framework.errors import CarrybookError
 from framework.events import Acted, ConditionMet, Ended, Event, Liquidated, OrderFilled, Rejected
 from framework.market import Market
+from framework.money import USDC, Account
 from framework.orders import Deposit, Order, Withdraw
 from framework.run import Run
 from framework.scenario import Entry as When
 from framework.scenario import Scenario
 from framework.simulation import Execution, Simulation
 from framework.strategy import Condition, EveryRow, Strategy, View
-from framework.units import USDC
 from framework.valuation import waterfall
 from framework.venue import WALLET, Venue
 

@@ -15,7 +15,6 @@ import numpy as np
 from attrs import asdict, evolve, fields, frozen
 from numpy.typing import NDArray
 
-from framework.accounts import Account
 from framework.assembly import Assembly
 from framework.events import (
     Acted,
@@ -33,9 +32,9 @@ from framework.events import (
 )
 from framework.ledger import Records
 from framework.market import At, Floats, Ints, Market
+from framework.money import PERPETUAL, USDC, Account, Asset, perpetual
 from framework.run import Run
 from framework.strategy import EveryRow
-from framework.units import PERPETUAL, USDC, Asset, perpetual
 
 PLACES = 36
 """Decimals of the integers in which USD are counted: enough for any price times any amount."""

@@ -13,7 +13,6 @@ import numpy as np
 from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, frozen, validators
 from numpy.typing import NDArray
 
-from framework.accounts import Account
 from framework.accrual import Accrual, Computed
 from framework.errors import ScenarioError
 from framework.events import Event
@@ -29,8 +28,8 @@ from framework.formulas import (
     ratio,
 )
 from framework.market import Floats, Market
+from framework.money import USDC, Account, Asset, perpetual, token
 from framework.orders import check_open, check_swap, positive
-from framework.units import USDC, Asset, perpetual, token
 
 if TYPE_CHECKING:
     from framework.books import Books

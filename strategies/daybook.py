@@ -9,9 +9,9 @@ from attrs import fields, frozen
 from framework.events import MarginCalled, OrderFilled
 from framework.grid import Grid
 from framework.market import Floats, Ints
+from framework.money import USDC, Asset, perpetual, token
 from framework.run import Run
 from framework.strategy import MarginBelow
-from framework.units import USDC, Asset, perpetual, token
 from framework.venue import account_part
 
 if TYPE_CHECKING:

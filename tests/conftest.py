@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from framework.cli import main
+from framework.command_line.cli import main
 from tests.runs import DATA, ROOT, run_and_save, there
 
 settings.register_profile("untimed", deadline=None)

@@ -2,13 +2,12 @@
 
 from attrs import field, frozen
 
-from framework.accounts import Account
 from framework.accrual import Accrual
 from framework.books import Books
 from framework.events import Event
 from framework.formulas import formula, ratio
+from framework.money import USDC, Account, perpetual
 from framework.orders import Close, Open, Resize, check_open, positive
-from framework.units import USDC, perpetual
 from framework.venue import CASH, LIQUIDATION, Act, Bridge, Venue, account
 
 

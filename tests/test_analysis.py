@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from framework import Scenario, Side, metrics
-from framework.analysis import (
+from examples.study.analysis import (
     breakeven_funding_rate,
     breakeven_spread,
     correlation,
@@ -14,7 +13,8 @@ from framework.analysis import (
     rate_statistics,
     round_trip_fees_usd,
 )
-from framework.sources import load_market
+from framework import Scenario, Side, metrics
+from framework.assembly import load_market
 from strategies.static import Static
 from tests.conftest import ROOT
 from tests.markets import asgard, at_cost, flat, hyperliquid, play

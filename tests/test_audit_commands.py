@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from framework.cli import main
+from framework.command_line.cli import main
 from tests.forgery import Forgery
 
 

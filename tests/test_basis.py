@@ -34,8 +34,8 @@ from framework import (
 )
 from framework.archive import Folder, save
 from framework.audit import audit
-from framework.cli import main
 from framework.clock import NS_PER_HOUR, NS_PER_SECOND
+from framework.command_line.cli import main
 from framework.data.alignment import align
 from framework.data.duplicates import settle
 from framework.data.raw import Raw

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from framework import Scenario, assemble
-from framework.cli import main
+from framework.command_line.cli import main
 
 ROOT = Path(__file__).parent.parent
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -87,7 +87,7 @@ def test_a_second_run_replaces_the_first_with_the_same_content(capsys, tmp_path)
 
 def test_logs_are_silent_unless_asked_for(tmp_path):
     """Without `--log` stderr is empty; with it, every line is JSON and names simulated time only."""
-    command = [sys.executable, "-m", "framework.cli"]
+    command = [sys.executable, "-m", "framework.command_line.cli"]
     run = ["run", str(SCENARIO), "--out", str(tmp_path), "--json"]
     quiet = subprocess.run([*command, *run], cwd=ROOT, capture_output=True, text=True, check=True)
     loud = subprocess.run(
@@ -271,7 +271,7 @@ def test_an_interrupted_run_never_looks_like_a_finished_one(tmp_path):
     """Killed at any moment, a run has left a folder with everything in it under its name, or none."""
     script = (
         "import os, signal, sys, framework.archive as archive\n"
-        "from framework.cli import main\n"
+        "from framework.command_line.cli import main\n"
         "count = int(sys.argv[1])\n"
         "def sync(path, real=archive._sync):\n"
         "    global count\n"

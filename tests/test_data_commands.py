@@ -105,7 +105,7 @@ def test_a_wrong_question_is_one_line(store, capsys):
 def test_without_the_extra_there_is_one_line():
     """Who has not installed what fetching needs is told what to do."""
     code = (
-        "import sys; sys.modules['httpx2'] = None; from framework.cli import main; "
+        "import sys; sys.modules['httpx2'] = None; from framework.command_line.cli import main; "
         "main(['fetch', 'jito', '--from', '2025-01-01'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -299,7 +299,7 @@ def test_inspection_prints_on_every_terminal(tmp_path, command, encoding):
     rows = [{"date": "2025-01-01", "close": odd, f"{odd}_apy": 5}, {"date": "2025-01-03", "close": 5, f"{odd}_apy": 5}]
     (tmp_path / "o\u20acdd.json").write_text(json.dumps(rows))
     done = subprocess.run(
-        [sys.executable, "-m", "framework.cli", "data", command, "o\u20acdd.json"],
+        [sys.executable, "-m", "framework.command_line.cli", "data", command, "o\u20acdd.json"],
         cwd=tmp_path, capture_output=True, check=False, env=os.environ | {"PYTHONIOENCODING": encoding},
     )  # fmt: skip
     assert done.returncode == (1 if command == "check" else 0)
@@ -416,7 +416,7 @@ def test_a_reason_is_shown_on_every_terminal(store, capsys):
     options = ("--from", "2025-01-02", "--to", "2025-01-02", "--reason", reason)
     assert carrybook(capsys, "data", "withdraw", FUNDING, *options)[0] == 0
     done = subprocess.run(
-        [sys.executable, "-m", "framework.cli", "data", "show", FUNDING],
+        [sys.executable, "-m", "framework.command_line.cli", "data", "show", FUNDING],
         capture_output=True, check=False, env=os.environ | {"PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from examples.study.study import SOURCES
-from framework.cli import main
+from framework.command_line.cli import main
 from tests.runs import EXAMPLES, ROOT, data_of
 
 

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework.accounts import BUCKETS
 from framework.archive import Folder
 from framework.errors import RunError
-from framework.explain import ACCOUNTS, Selection, explain, register, sources
-from framework.frames import explain_frame, read_frame, register_frame
+from framework.money import BUCKETS, USDC
+from framework.reports.explain import ACCOUNTS, Selection, explain, register, sources
+from framework.reports.frames import explain_frame, read_frame, register_frame
 from framework.run import Run
-from framework.units import USDC
 from framework.valuation import COSTS, FIGURES, PricedBook, waterfall_of
 from tests.runs import EXAMPLES
 

@@ -17,11 +17,11 @@ import pytest
 
 from framework import archive
 from framework.archive import Folder
-from framework.cli import main
+from framework.command_line.cli import main
 from framework.errors import RunError
-from framework.exports import beancount_commodity, commodities, export, fixed, hledger_commodity
 from framework.market import utc
-from framework.units import USDC, Asset
+from framework.money import USDC, Asset
+from framework.reports.exports import beancount_commodity, commodities, export, fixed, hledger_commodity
 from framework.valuation import Prices, equity
 from tests.runs import EXAMPLES
 

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from framework.cli import main
+from framework.command_line.cli import main
 from tests.runs import ROOT
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

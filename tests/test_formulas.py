@@ -13,7 +13,7 @@ from framework.books import Books, Projection
 from framework.errors import ScenarioError
 from framework.formulas import choose, formula, formulas_of, greater, leaves, lesser, per_coin, program, ratio
 from framework.market import Market
-from framework.units import token
+from framework.money import token
 from framework.venue import CASH, Dated, Venue, account, price_of
 from tests.markets import Script, asgard, collateral, dollar_market, drift, flat, happened, hyperliquid, market, play
 from venues.spot import Spot

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.archive import Folder
-from framework.cli import main
+from framework.command_line.cli import main
 from tests.runs import ROOT
 
 EXAMPLE = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

@@ -9,15 +9,15 @@ from attrs import evolve
 
 from framework.assembly import assemble
 from framework.clock import NS_PER_DAY, NS_PER_HOUR
-from framework.comparisons import cells, coarser
 from framework.data.alignment import align
 from framework.data.raw import Raw
 from framework.data.readers import asgard_lending, defillama_borrowing, defillama_lending, hyperliquid_funding, table
 from framework.data.series import Fill, spliced
 from framework.errors import MarketError, ScenarioError
 from framework.market import Market
+from framework.money import USDC
+from framework.reports.comparisons import cells, coarser
 from framework.scenario import Coarser, Scenario
-from framework.units import USDC
 from framework.venue import CASH
 from tests.markets import START_NS, market
 from tests.runs import DATA, ROOT, there

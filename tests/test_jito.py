@@ -32,8 +32,8 @@ from framework import (
     assemble,
     waterfall,
 )
-from framework.cli import main
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
+from framework.command_line.cli import main
 from framework.valuation import chronicle
 from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play

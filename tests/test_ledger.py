@@ -15,7 +15,7 @@ from framework.accrual import Accrual
 from framework.books import Books
 from framework.errors import LedgerError, Rejection
 from framework.ledger import BLOCK, RECORD, links, write_out
-from framework.units import Asset, perpetual
+from framework.money import Asset, perpetual
 from framework.venue import CAPITAL, CASH, Venue, account, formula
 from tests.markets import flat
 from venues.jito import SOL

@@ -4,13 +4,12 @@ import json
 
 import pytest
 
-from framework.assembly import assemble
+from framework.assembly import assemble, load_market
 from framework.data.raw import Raw
 from framework.data.readers import LENDERS, READERS
 from framework.errors import MarketError, ScenarioError
 from framework.events import InterestAccrued
 from framework.scenario import Scenario
-from framework.sources import load_market
 
 DAY_MS = 86_400_000
 START_MS = 1_735_689_600_000

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from framework import Market
+from framework.assembly import load_market
 from framework.clock import NS_PER_HOUR
 from framework.data.alignment import align
 from framework.data.raw import Raw
@@ -22,9 +23,7 @@ from framework.data.readers import (
 )
 from framework.data.series import Fill, Joining, Series
 from framework.errors import MarketError
-from framework.scenario import MarketSpec
-from framework.sources import load_market
-from framework.structuring import structure
+from framework.scenario import MarketSpec, structure
 from tests.markets import START_NS, flat, market
 
 DAY_MS = 86_400_000

@@ -8,7 +8,7 @@ import pytest
 
 from framework import Scenario, assemble
 from framework.archive import identity
-from framework.cli import main
+from framework.command_line.cli import main
 from framework.source_code import files_digest, project_digest
 from framework.sweep import Sweep
 from tests.runs import ROOT

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from framework import ConditionMet, EveryRow, Leg, Scenario, StillView, assemble, metrics, waterfall
+from framework.assembly import load_market
 from framework.clock import NS_PER_HOUR
 from framework.market import Market
-from framework.sources import load_market
 from framework.valuation import chronicle
 from strategies.full_rotation import FullRotation
 from strategies.minimum_apy import MinimumApy

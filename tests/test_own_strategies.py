@@ -5,7 +5,7 @@ import pytest
 
 import strategies
 from framework import Scenario, StillView, assemble
-from framework.cli import main
+from framework.command_line.cli import main
 
 HEAD = "from attrs import frozen\nfrom framework import *\n\n\n"
 HOOKS = "    def on_event(self, event, view):\n        return ()\n"

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from framework import Scenario, Strategy, assemble, waterfall
 from framework.grid import Grid
-from framework.report import WATERFALL_WORDS, report
+from framework.reports.report import WATERFALL_WORDS, report
 from framework.valuation import summarize
 from tests.conftest import ROOT
 

@@ -6,7 +6,7 @@ import pytest
 
 from examples.study.report import bad_debt, models
 from examples.study.study import Study
-from framework.cli import main
+from framework.command_line.cli import main
 from tests.runs import ROOT
 
 GAIN = "without it the gain is a loss"

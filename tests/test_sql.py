@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framework.accounts import BUCKETS
 from framework.archive import EVENT_COLUMNS, Folder
-from framework.cli import main
-from framework.sql import ask, views
+from framework.command_line.cli import main
+from framework.money import BUCKETS
+from framework.reports.sql import ask, views
 from framework.valuation import decimal, equity, waterfall, waterfall_of
 from tests.runs import EXAMPLES
 
@@ -274,7 +274,7 @@ SPILLING = """
 import re, sys
 from pathlib import Path
 from framework.archive import Folder
-from framework.sql import ask
+from framework.reports.sql import ask
 
 with ask(Folder(Path(sys.argv[1])), sys.argv[2], 0.5) as answer:
     ((length,),) = answer.rows

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from framework import FundingSettled, InterestAccrued, Open, RewardAccrued, Side, Swap
+from framework.assembly import load_market
 from framework.clock import NS_PER_DAY
 from framework.data.alignment import align
 from framework.data.fetching import binance, defillama, drift, hyperliquid, jito, kamino
@@ -22,9 +23,7 @@ from framework.data.samples import Kind, Samples
 from framework.data.series import Fill, Joining, Series
 from framework.data.store import Store
 from framework.errors import CarrybookError, MarketError, StoreError
-from framework.scenario import MarketSpec, Scenario
-from framework.sources import load_market
-from framework.structuring import structure
+from framework.scenario import MarketSpec, Scenario, structure
 from tests import markets, sources
 from tests.sources import Host
 from venues.jito import Jito

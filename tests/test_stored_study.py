@@ -89,7 +89,7 @@ def stored(study_data, tmp_path_factory):
 
 
 def _fetch_all(url):
-    from framework.cli import main
+    from framework.command_line.cli import main
 
     for source, *options in (("hyperliquid", "--interval", "1d"), ("drift", "--as-given"), ("defillama",)):
         with pytest.raises(SystemExit) as exit_:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework import Scenario, assemble, metrics
-from framework.sources import load_market
+from framework.assembly import load_market
 from framework.valuation import chronicle
 from tests.conftest import ROOT, SHARED
 

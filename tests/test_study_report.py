@@ -10,7 +10,7 @@ import pytest
 from examples.study.report import funding, months, open_fees, tables
 from examples.study.study import MODELS, Study
 from framework import Scenario
-from framework.cli import main
+from framework.command_line.cli import main
 from framework.market import Market
 from tests.conftest import ROOT
 

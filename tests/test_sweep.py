@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework import Scenario, assemble, metrics
-from framework.cli import main
+from framework.command_line.cli import main
 from framework.errors import CarrybookError
 from framework.sweep import Sweep, sweep
 from tests.conftest import ROOT
@@ -181,7 +181,7 @@ def test_killed_and_started_again_it_equals_an_undisturbed_sweep(tmp_path):
         words = [
             sys.executable,
             "-m",
-            "framework.cli",
+            "framework.command_line.cli",
             "sweep",
             str(SCENARIO),
             *grids(*axes),

@@ -24,8 +24,8 @@ from framework import (
     metrics,
     waterfall,
 )
-from framework.cli import main
-from framework.frames import read_frame
+from framework.command_line.cli import main
+from framework.reports.frames import read_frame
 from framework.valuation import chronicle
 from strategies.daybook import daybook, daybook_frame
 from strategies.margin_call import MarginCallDeleverage

@@ -10,10 +10,20 @@ from pathlib import Path
 import pytest
 
 from framework import Scenario, assemble, waterfall
+from framework.command_line.templates import (
+    FIRST,
+    LAST,
+    LONGS,
+    RESERVES,
+    SHORTS,
+    Pages,
+    new_scenario,
+    new_strategy,
+    write,
+)
 from framework.data.fetching import kamino
 from framework.data.store import Store
 from framework.errors import TemplateError
-from framework.templates import FIRST, LAST, LONGS, RESERVES, SHORTS, Pages, new_scenario, new_strategy, write
 from tests import sources
 from tests.sources import Host
 from tests.test_command_line import carrybook

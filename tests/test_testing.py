@@ -26,9 +26,9 @@ from framework import (
 )
 from framework.accrual import Accrual, Computed
 from framework.errors import ScenarioError
+from framework.money import perpetual
 from framework.orders import check_open, positive
 from framework.testing import CHECKS, Setup, conforms, findings
-from framework.units import perpetual
 from framework.venue import CASH, Venue, account, formula
 from tests.markets import (
     AfterRow,

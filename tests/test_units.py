@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.errors import UnitError
-from framework.units import USD_LIMIT, USDC, Asset, perpetual
+from framework.money import USD_LIMIT, USDC, Asset, perpetual
 from venues.jito import JITOSOL, SOL
 
 COUNT = Asset("COUNT", 0)

@@ -5,13 +5,12 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from framework.accounts import Account
 from framework.accrual import Accrual
 from framework.books import Books
 from framework.events import InterestAccrued, Side
 from framework.formulas import formula, ratio
+from framework.money import USDC, Account, token
 from framework.orders import Close, Open, Resize, check_open, positive
-from framework.units import USDC, token
 from framework.venue import CASH, Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative
 
 

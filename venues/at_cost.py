@@ -6,13 +6,12 @@ from typing import Any
 
 from attrs import evolve, field, frozen, validators
 
-from framework.accounts import Account
 from framework.accrual import Accrual
 from framework.books import Books
 from framework.events import Event
 from framework.formulas import Formula, formula, formulas_of
 from framework.market import Market
-from framework.units import USDC
+from framework.money import USDC, Account
 from framework.venue import Act, Bridge, Venue, account_part
 
 

@@ -5,13 +5,12 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from framework.accounts import Account
 from framework.accrual import Accrual
 from framework.books import Books
 from framework.events import FundingSettled
 from framework.formulas import formula, per_coin, ratio
+from framework.money import USDC, Account, perpetual, token
 from framework.orders import Close, Open, Resize
-from framework.units import USDC, perpetual, token
 from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, price_of, share
 from venues.perpetual import close_position, liquidate_account, open_position, pay_out, resize_position
 

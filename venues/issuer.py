@@ -5,14 +5,13 @@ from collections.abc import Iterable
 import numpy as np
 from attrs import field, frozen
 
-from framework.accounts import Account
 from framework.accrual import Accrual, Computed
 from framework.books import Books
 from framework.events import FeeAccrued
 from framework.formulas import formula
 from framework.market import Floats, Ints
+from framework.money import USDC, Account
 from framework.orders import ABOVE_NOTHING, ChargeRebalance, Mint, Order, Redeem, is_number, wrong
-from framework.units import USDC
 from framework.venue import CASH, Bridge, Segment, Venue, account, fraction
 
 

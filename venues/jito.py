@@ -6,7 +6,6 @@ from datetime import date
 import numpy as np
 from attrs import field, frozen, validators
 
-from framework.accounts import Account
 from framework.accrual import Accrual, level_index
 from framework.books import Books
 from framework.clock import NS_PER_SECOND
@@ -14,8 +13,8 @@ from framework.errors import MarketError
 from framework.events import FeeAccrued, RewardAccrued
 from framework.formulas import formula
 from framework.market import Market
+from framework.money import USDC, Account, token
 from framework.orders import Stake, Swap, Unstake, check_swap, positive
-from framework.units import USDC, token
 from framework.venue import CASH, Bridge, Venue, account, basis_points, fraction, price_of
 
 SOL, JITOSOL = token("SOL"), token("JITOSOL")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from framework.rulebook import Rulebook
+from framework.scenario import Rulebook
 from framework.strategy import Strategy
 from venues.study import PERPETUALS
 

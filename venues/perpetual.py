@@ -8,11 +8,10 @@ into margin, as the venues' own settlement does, and leaves the cost of the posi
 from collections.abc import Callable
 from typing import Any
 
-from framework.accounts import Account
 from framework.books import Books
 from framework.events import Side
+from framework.money import USDC, Account
 from framework.orders import Close, Open, Resize, check_open, positive
-from framework.units import USDC
 from framework.venue import CASH
 
 Traded = Any

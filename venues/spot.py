@@ -4,8 +4,8 @@ from attrs import field, frozen
 
 from framework.books import Books
 from framework.formulas import formula, per_coin
+from framework.money import USDC, token
 from framework.orders import Close, Swap, check_swap, positive
-from framework.units import USDC, token
 from framework.venue import CASH, Bridge, Dated, Venue, account, basis_points
 
 

@@ -8,10 +8,10 @@ from typing import cast
 
 import click
 
+from examples.study.analysis import correlation, liquidation_move, monthly_means, rate_statistics
 from examples.study.study import HEADLINE, Result, Study, usd
-from framework.analysis import correlation, liquidation_move, monthly_means, rate_statistics
 from framework.archive import replace_file
-from framework.cli import main
+from framework.command_line.cli import main
 from framework.errors import RunError
 from framework.events import Side
 from framework.grid import Grid, terminal

@@ -7,12 +7,11 @@ from typing import cast
 
 from attrs import AttrsInstance, asdict, frozen
 
-from framework.assembly import assemble
+from framework.assembly import assemble, load_market
 from framework.errors import ScenarioError
 from framework.market import Market
 from framework.run import Run
 from framework.scenario import Scenario, Table, place, put
-from framework.sources import load_market
 from framework.valuation import metrics
 
 HEADLINE = 10_000.0

@@ -22,7 +22,7 @@ from attrs import frozen
 from framework.archive import Folder
 from framework.errors import RunError, SqlError
 from framework.grid import Grid
-from framework.units import Asset
+from framework.money import Asset
 from framework.valuation import priced
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from rich.tree import Tree
 from framework.archive import Folder, runs_at
 from framework.audit import Result
 from framework.audit import audit as audit_folder
-from framework.explain import Node, Selection, register, sources
-from framework.explain import explain as explain_number
-from framework.exports import export as export_folder
 from framework.grid import Grid, terminal
-from framework.sql import MEMORY_GB, ask, csv_lines, json_lines, views
-from framework.sql import grid as answer_grid
+from framework.reports.explain import Node, Selection, register, sources
+from framework.reports.explain import explain as explain_number
+from framework.reports.exports import export as export_folder
+from framework.reports.sql import MEMORY_GB, ask, csv_lines, json_lines, views
+from framework.reports.sql import grid as answer_grid
 
 TERMS = (
     "A debit is what an account receives, a credit what it gives. Income accounts give what is earned,\n"

@@ -6,10 +6,10 @@ from decimal import Decimal
 import numpy as np
 
 from framework.assembly import Assembly
-from framework.comparisons import Cell, Comparison
 from framework.grid import Grid
+from framework.money import USDC
+from framework.reports.comparisons import Cell, Comparison
 from framework.run import Run
-from framework.units import USDC
 from framework.valuation import Summary, chronicle, fees_usd, running_fees_usd, waterfall
 
 WATERFALL_WORDS = {

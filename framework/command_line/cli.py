@@ -10,20 +10,20 @@ import click
 from framework.errors import CarrybookError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "audit": ("framework.examination:audit", "Check the folder of a finished RUN."),
+    "audit": ("framework.command_line.examination:audit", "Check the folder of a finished RUN."),
     "data": ("framework.data.commands:data", "Look at the store of market data."),
     "explain": (
-        "framework.examination:explain",
+        "framework.command_line.examination:explain",
         "Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account.",
     ),
-    "export": ("framework.examination:export", "Write the books of a finished RUN for another program."),
+    "export": ("framework.command_line.examination:export", "Write the books of a finished RUN for another program."),
     "fetch": ("framework.data.commands:fetch", "Fetch market data into the store."),
-    "ledger": ("framework.examination:ledger", "List the transfers of a RUN."),
-    "new": ("framework.templates:new", "Write a new scenario, strategy or venue."),
-    "run": ("framework.commands:run", "Run a SCENARIO (TOML), write its run folder, and print a report."),
-    "sql": ("framework.examination:sql", "Answer a SELECT about a finished RUN."),
+    "ledger": ("framework.command_line.examination:ledger", "List the transfers of a RUN."),
+    "new": ("framework.command_line.templates:new", "Write a new scenario, strategy or venue."),
+    "run": ("framework.command_line.commands:run", "Run a SCENARIO (TOML), write its run folder, and print a report."),
+    "sql": ("framework.command_line.examination:sql", "Answer a SELECT about a finished RUN."),
     "study": ("examples.study.report:study", "Make the study's whole report: its three models on both venues."),
-    "sweep": ("framework.commands:sweep", "Run a SCENARIO over a grid of its keys."),
+    "sweep": ("framework.command_line.commands:sweep", "Run a SCENARIO over a grid of its keys."),
 }
 """Name of a subcommand -> where it is, as `module:attribute`, and the first sentence of its help."""
 

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from framework.accounts import BUCKETS, Account
 from framework.archive import UNKNOWN, Folder
 from framework.clock import midnight_ns
 from framework.errors import RunError
 from framework.market import Flags, Ints
-from framework.units import Asset
+from framework.money import BUCKETS, Account, Asset
 from framework.valuation import (
     COSTS,
     FIGURES,

@@ -7,8 +7,8 @@ from attrs import asdict, fields
 
 from framework.archive import Folder
 from framework.errors import RunError
-from framework.explain import Line, Selection, explain, register
 from framework.ledger import Ledger
+from framework.reports.explain import Line, Selection, explain, register
 from framework.run import Run
 
 

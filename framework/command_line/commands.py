@@ -10,10 +10,10 @@ from rich.progress import Progress
 
 from framework.archive import save
 from framework.assembly import assemble
-from framework.comparisons import cells, check, compare
 from framework.grid import terminal
 from framework.logs import log
-from framework.report import report
+from framework.reports.comparisons import cells, check, compare
+from framework.reports.report import report
 from framework.scenario import Scenario
 from framework.sweep import Sweep, overview
 from framework.sweep import sweep as run_sweep

@@ -28,7 +28,7 @@ from framework.archive import UNKNOWN, Folder
 from framework.errors import RunError
 from framework.ledger import Records
 from framework.market import utc
-from framework.units import EXACT, USDC, Asset
+from framework.money import EXACT, USDC, Asset
 
 
 @define(eq=False)
