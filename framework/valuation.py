@@ -536,7 +536,7 @@ def _other(event: Event, date: str, price: float | None, own_fee_usd: float | No
         case Acted():
             return evolve(line, kind=event.act, fees_usd=USDC.units(event.fee))
         case Rejected():
-            return evolve(line, kind="rejected")
+            return evolve(line, kind=f"rejected: {event.order}")
         case TransferFailed():
             return evolve(line, kind="transfer failed", transfer_usd=USDC.units(event.amount))
         case _:
