@@ -20,7 +20,7 @@ from framework.data.raw import Raw
 from framework.data.readers import READERS, options_of
 from framework.data.samples import Kind
 from framework.data.series import Fill, Joining, Series, spliced
-from framework.data.store import Store
+from framework.data.store import EXAMPLE_SERIES, Store
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
 from framework.mistakes import is_ours, mistakes_told
@@ -40,8 +40,6 @@ from framework.simulation import Simulation
 from framework.source_code import own_modules
 from framework.strategy import Strategy, checked_conditions
 from framework.venue import Dated, Venue
-
-EXAMPLE_SERIES = "hyperliquid:SOL:1h"
 
 
 def load_market(spec: MarketSpec, data: Path | None) -> Market:

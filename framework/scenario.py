@@ -111,7 +111,7 @@ class MarketSpec:
     """Which rows of which data: dates are UTC and both included.
 
     `prices` names a series of the store, `series` further ones by the market column that they become. `funding` is a
-    table of them by venue, for columns such as `hyperliquid_funding_rate`; or the name of one of `funding_sources`, or
+    table of them by venue, for columns `VENUE_funding_rate`; or the name of one of `funding_sources`, or
     `none`, for the column `funding_rate`. `sources` are files in the data directory of the run. Without either, the
     `embedded` data set is read.
     """

@@ -19,6 +19,8 @@ from framework.market import utc
 
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A part of a series' id: what a file may be called anywhere."""
+EXAMPLE_SERIES = "hyperliquid:SOL:1h"
+"""A series of prices, for messages that expect one."""
 PAYMENT = "fraction of notional"
 """How the unit of a payment begins."""
 
