@@ -1,6 +1,9 @@
-.PHONY: test bench
+.PHONY: test test-all bench
 
 test:
+	python -m pytest -n auto -m "not slow"
+
+test-all:
 	python -m pytest -n auto
 
 bench:

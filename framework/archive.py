@@ -29,14 +29,15 @@ from framework.assembly import Assembly
 from framework.errors import CarrybookError, RunError, ScenarioError
 from framework.events import Event
 from framework.ledger import RECORD, EventLog, Records, Settlements
-from framework.market import At, Flags, Ints, Market, Source, price_column
-from framework.money import Account, Asset
+from framework.market import At, Flags, Floats, Ints, Market, Source, price_column
+from framework.money import USDC, Account, Asset
 from framework.run import Run
 from framework.scenario import Scenario, read_table
 from framework.source_code import project_digest
-from framework.valuation import PricedBook, Prices, Summary, priced
+from framework.valuation import PricedBook, Prices, Summary, Worth, decimal, priced
+from framework.venue import IN_TRANSIT
 
-FORMAT = 3
+FORMAT = 4
 """Version of the folder's layout."""
 ROWS_WRITTEN = 1 << 18
 """Rows of a table in memory at a time while it is written."""
@@ -142,7 +143,7 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
     _parquet(folder / "market.parquet", [_market_table(run.market)])
     _parquet(folder / "ledger.parquet", _ledger_tables(run))
     _parquet(folder / "events.parquet", _event_tables(run.events, run.market))
-    _parquet(folder / "equity.parquet", [_equity_table(run)])
+    _parquet(folder / "equity.parquet", [equity_table(run)])
     _parquet(folder / "balances.parquet", [_balance_table(run)])
     (folder / "summary.json").write_text(_json(summary))
     manifest = {
@@ -422,18 +423,37 @@ def _cells(sources: Sequence[Ints | None], rows: Ints, columns: Ints) -> pa.Arra
     return pa.array(cells, mask=absent[columns])
 
 
-def _equity_table(run: Run) -> pa.Table:
-    curve = run.curve
-    columns = {
-        "at_ns": run.market.at_ns,
-        "close": run.market[run.market.price_column("")],
-        "equity_usd": curve.equity_usd,
-        "cash_usd": curve.cash_usd,
-        "transit_usd": curve.transit_usd,
+def equity_table(run: Run) -> pa.Table:
+    """What everything was worth: the capital at the start, after every row, and at the end, once the run had closed.
+
+    `moment` tells them apart: `start`, `close` of a row, `end`. A return is the last `equity_usd` over the first.
+    """
+    curve, ledger = run.curve, run.ledger
+    worth, owners = Worth.of(run), run.owners
+    start_ns = int(ledger.records()["at_ns"][0])
+    left = dict[str, int]()
+    for account, owner in zip(ledger.accounts, owners, strict=True):
+        if account.owned:
+            name = f"{owner}_equity_usd" if owner else "transit_usd" if account == IN_TRANSIT else "cash_usd"
+            left[name] = left.get(name, 0) + worth.left[account]
+    end = {name: float(decimal(amount)) for name, amount in left.items()} | run.held()
+    capital_usd, closes = USDC.units(run.capital), run.market[run.market.price_column("")]
+
+    def joined(start: float, at_closes: Floats, end: float) -> Floats:
+        return np.concatenate([[start], at_closes, [end]])
+
+    columns: dict[str, object] = {
+        "at_ns": np.concatenate([[start_ns], run.market.at_ns, run.market.at_ns[-1:]]),
+        "moment": ["start", *["close"] * len(closes), "end"],
+        "close": joined(run.price(start_ns - 1), closes, closes[-1]),
+        "equity_usd": joined(capital_usd, curve.equity_usd, float(decimal(worth.equity()))),
+        "cash_usd": joined(capital_usd, curve.cash_usd, end["cash_usd"]),
+        "transit_usd": joined(0.0, curve.transit_usd, end.get("transit_usd", 0.0)),
     }
-    columns |= {f"{venue}_equity_usd": values for venue, values in curve.equity_usd_by_venue.items()}
-    columns |= {f"{venue}_size": values for venue, values in curve.size_by_venue.items()}
-    return pa.table(columns | {"net_size": curve.net_size})
+    by_name = {f"{venue}_equity_usd": values for venue, values in curve.equity_usd_by_venue.items()}
+    by_name |= {f"{venue}_size": values for venue, values in curve.size_by_venue.items()}
+    by_name["net_size"] = curve.net_size
+    return pa.table(columns | {name: joined(0.0, values, end.get(name, 0.0)) for name, values in by_name.items()})
 
 
 def _market_table(market: Market) -> pa.Table:

@@ -547,22 +547,22 @@ def transit(folder: Folder) -> Findings:
 def end(folder: Folder) -> Findings:
     """The curve is the sum of its parts, and its end, the balances and the waterfall come to the same final equity.
 
-    The curve ends before the orders that the end of the run provoked, so its last row is compared with the balances
-    before these: cash and money in transit as they are, and each venue's equity at the last close, every account at its
-    price, mark or oracle price. A venue may value otherwise, such as at cost. Then the last equity of all, plus what
-    those orders gained and lost apart from that venue's trades, has to be the final equity: a position that is left
-    open at cost does not pass.
+    It starts at the capital. Its last close is before the orders that the end of the run provoked and is compared with
+    the balances before these: cash and money in transit as they are, and each venue's equity at the last close, every
+    account at its price, mark or oracle price. A venue may value otherwise, such as at cost. Then the last equity of
+    all, plus what those orders gained and lost apart from that venue's trades, has to be the final equity.
     """
     curve = folder.table("equity")
-    owners = dict.fromkeys(owner for owner in folder.owners if owner)
-    names = ("cash_usd", "transit_usd", *(f"{each}_equity_usd" for each in owners))
+    moments = curve["moment"].to_pylist()
+    if moments != ["start", *["close"] * (len(moments) - 2), "end"]:
+        yield Finding("equity.parquet", "its moments are not the start, the close of each row and the end")
+        return
+    names = ("cash_usd", "transit_usd", *(f"{each}_equity_usd" for each in dict.fromkeys(folder.owners) if each))
     parts = {name: curve[name].to_numpy() for name in names}
     whole = curve["equity_usd"].to_numpy()
     total = sum(parts.values(), np.zeros(len(whole)))
     for row in np.flatnonzero(~(np.abs(whole - total) <= 1e-9 + 1e-12 * np.abs(total)))[:1].tolist():
         yield Finding(f"equity.parquet, row {row + 1}", f"equity_usd is {whole[row]}; its parts sum to {total[row]}")
-    ended = next((int(each["event"]) for each in folder.events((Ended.__name__,), ("event",))), None)
-    before = folder.book.worth(batch if ended is None else batch[batch["event"] < ended] for batch in _known(folder))
     after = worth_of(folder)
     final, steps = after.equity(), waterfall_of(after, folder.capital)
     with localcontext(prec=100):  # a sum of Decimals is rounded to 28 digits otherwise
@@ -570,16 +570,32 @@ def end(folder: Folder) -> Findings:
         summed = sum(buckets, USDC.decimal(folder.capital))
     if decimal(final) != summed:
         yield Finding("the final equity", f"capital and buckets come to {summed}; the balances to {decimal(final)}")
+    if not _about(float(whole[0]), USDC.units(folder.capital)):
+        yield Finding("the start of the curve", f"it is {whole[0]}; the capital is {USDC.decimal(folder.capital)}")
+    left = dict.fromkeys(names, 0)
+    for account, owner in zip(folder.accounts, folder.owners, strict=True):
+        if account.owned:
+            left[_part(account, owner)] += after.left[account]
+    for name, values in ({"equity_usd": whole} | parts).items():
+        books = decimal(left.get(name, final))
+        if not _about(float(values[-1]), float(books)):
+            yield Finding("the end of the curve", f"{name} is {values[-1]}; the books have {books}")
+    last = {name: float(values[-2]) for name, values in ({"equity_usd": whole} | parts).items()}
+    yield from _last_close(folder, last, after)
+
+
+def _last_close(folder: Folder, last: Mapping[str, float], after: Worth) -> Findings:
+    """The curve at the last close is what the balances were worth before the orders of the end."""
+    ended = next((int(each["event"]) for each in folder.events((Ended.__name__,), ("event",))), None)
+    before = folder.book.worth(batch if ended is None else batch[batch["event"] < ended] for batch in _known(folder))
     for name, account in (("cash_usd", CASH), ("transit_usd", IN_TRANSIT)):
         held = sum(atoms for each, atoms in before.balances.items() if each.name == account.name)
-        last = float(parts[name][-1])
-        if not _about(last, USDC.units(held)):
-            yield Finding("the end of the curve", f"{name} is {last}; the books have {USDC.decimal(held)}")
+        if not _about(last[name], USDC.units(held)):
+            yield Finding("the last close of the curve", f"{name} is {last[name]}; the books have {USDC.decimal(held)}")
     expected, otherwise = float(decimal(before.equity())), set()
-    for owner in owners:
-        last = float(parts[f"{owner}_equity_usd"][-1])
+    for owner in dict.fromkeys(each for each in folder.owners if each):
         at_price, *others = _worths(folder, owner, before)
-        found = next((each for each in (at_price, *others) if _about(last, each)), None)
+        found = next((each for each in (at_price, *others) if _about(last[f"{owner}_equity_usd"], each)), None)
         if found is None:
             otherwise.add(owner)
         else:
@@ -594,11 +610,18 @@ def end(folder: Folder) -> Findings:
             gained -= after.through[account] - before.through[account]
     if otherwise:
         shift = expected - float(decimal(before.equity()))
-        expected = float(decimal(final - gained)) + shift
-    last = float(whole[-1])
-    if not _about(last, expected):
-        words = f"the curve ends at {last:.6f}, and what the end of the run did gained {float(decimal(gained)):.6f}"
-        yield Finding("the end of the curve", f"{words}; the final equity of the books is {float(decimal(final)):.6f}")
+        expected = float(decimal(after.equity() - gained)) + shift
+    if not _about(last["equity_usd"], expected):
+        words = f"it is {last['equity_usd']:.6f}, and what the end of the run did gained {float(decimal(gained)):.6f}"
+        finally_usd = float(decimal(after.equity()))
+        yield Finding("the last close of the curve", f"{words}; the final equity of the books is {finally_usd:.6f}")
+
+
+def _part(account: Account, owner: str) -> str:
+    """The column of the curve in which an account counts."""
+    if owner:
+        return f"{owner}_equity_usd"
+    return "transit_usd" if account.name == IN_TRANSIT.name else "cash_usd"
 
 
 def _about(first: float, second: float) -> bool:
@@ -1285,7 +1308,7 @@ def _spread(history: History, further: Iterator[int] | Sequence[int] = ()) -> li
 
 def states(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001  (as every thorough check)
     """The equity curve is what each venue's formulas make of the balances after each row, in money and in coins."""
-    table, saved = history.market, history.folder.table("equity")
+    table, saved = history.market, history.folder.table("equity")[1:-1]
     made: dict[str, Floats] = {}
     wallet = {"cash_usd": CASH, "transit_usd": IN_TRANSIT}
     for name, account in wallet.items():
@@ -1622,7 +1645,12 @@ SHOWN = 20
 """Cells that are named one by one."""
 FLOAT_SLACK = 1e-12
 """By how much a float may differ, of itself or in all."""
-COMPARED = {"events": ("event",), "equity": ("at_ns",), "balances": ("month", "account", "asset"), "market": ("row",)}
+COMPARED = {
+    "events": ("event",),
+    "equity": ("at_ns", "moment"),
+    "balances": ("month", "account", "asset"),
+    "market": ("row",),
+}
 """Tables of a folder that are compared cell by cell, and the columns that name a row."""
 MANIFEST_KEYS = (
     "format", "scenario", "seed", "inputs", "code", "label", "capital", "opened_at", "coin", "ledger",

@@ -106,6 +106,17 @@ class Run:
         known = {account: each.name for each in self._standings for account in each.accounts}
         return tuple(known.get(account, "") for account in self.ledger.accounts)
 
+    def held(self) -> dict[str, float]:
+        """The position of each venue in coins once the run is over, as `VENUE_size`, and `net_size`."""
+        rows = len(self.market)
+        balances = self.ledger.balances()
+        held, net = dict[str, float](), 0.0
+        for standing in self._standings:
+            state, _ = standing.by_row(lambda account: np.full(rows, account.asset.units(balances.get(account, 0))))
+            held[f"{standing.name}_size"] = float(state["size"][-1])
+            net += float(state["delta"][-1])
+        return held | {"net_size": net}
+
     @cached_property
     def single(self) -> tuple[Event, ...]:
         """The events that are not settlements: what venues and the strategy did."""

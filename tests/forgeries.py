@@ -539,21 +539,21 @@ def an_order_of_another_size_at_a_venue_of_a_user(forgery: Forgery) -> str:
 
 @found_by("states")
 def a_position_in_the_curve_changed(forgery: Forgery) -> str:
-    forgery.change("equity", 200, hyperliquid_size=lambda size: size * 1.001)
+    forgery.change("equity", 201, hyperliquid_size=lambda size: size * 1.001)
     forgery.seal_files()
     return "row 201 ("
 
 
 @found_by("states")
 def a_point_of_the_curve_changed(forgery: Forgery) -> str:
-    forgery.change("equity", 200, equity_usd=lambda usd: usd + 0.01)
+    forgery.change("equity", 201, equity_usd=lambda usd: usd + 0.01)
     forgery.seal_files()
     return "row 201 ("
 
 
 @found_by("states", run="rotation")
 def a_point_of_a_curve_at_cost_changed(forgery: Forgery) -> str:
-    forgery.change("equity", 10, equity_usd=lambda usd: usd + 0.01)
+    forgery.change("equity", 11, equity_usd=lambda usd: usd + 0.01)
     forgery.seal_files()
     return "row 11 ("
 
@@ -561,12 +561,12 @@ def a_point_of_a_curve_at_cost_changed(forgery: Forgery) -> str:
 @found_by("states", run="rotation")
 def positions_at_cost_valued_at_the_market(forgery: Forgery) -> str:
     """Both legs at the close instead of what was paid: the total stays what it was, for they are equal."""
-    row = forgery.rows("equity")[10]
+    row = forgery.rows("equity")[11]
     opened = next(event for event in forgery.rows("events") if event["order"] == "open")
     gain = row["asgard_size"] * (row["close"] - opened["price"])
     assert abs(gain) > 1
     forgery.change(
-        "equity", 10, asgard_equity_usd=lambda usd: usd + gain, hyperliquid_equity_usd=lambda usd: usd - gain
+        "equity", 11, asgard_equity_usd=lambda usd: usd + gain, hyperliquid_equity_usd=lambda usd: usd - gain
     )
     forgery.seal_files()
     return "row 11 ("
@@ -575,7 +575,7 @@ def positions_at_cost_valued_at_the_market(forgery: Forgery) -> str:
 @found_by("states")
 def equity_of_one_venue_counted_at_another(forgery: Forgery) -> str:
     forgery.change(
-        "equity", 200, asgard_equity_usd=lambda usd: usd - 0.01, hyperliquid_equity_usd=lambda usd: usd + 0.01
+        "equity", 201, asgard_equity_usd=lambda usd: usd - 0.01, hyperliquid_equity_usd=lambda usd: usd + 0.01
     )
     forgery.seal_files()
     return "row 201 ("
@@ -583,7 +583,7 @@ def equity_of_one_venue_counted_at_another(forgery: Forgery) -> str:
 
 @found_by("states")
 def money_under_way_counted_as_cash(forgery: Forgery) -> str:
-    forgery.change("equity", 200, cash_usd=lambda usd: usd + 0.01, transit_usd=lambda usd: usd - 0.01)
+    forgery.change("equity", 201, cash_usd=lambda usd: usd + 0.01, transit_usd=lambda usd: usd - 0.01)
     forgery.seal_files()
     return "row 201 ("
 
@@ -718,10 +718,10 @@ def an_account_said_to_be_of_another_venue(forgery: Forgery) -> str:
 
 @found_by("end")
 def a_curve_that_ends_higher_than_the_books(forgery: Forgery) -> str:
-    last = len(forgery.rows("equity")) - 1
+    last = len(forgery.rows("equity")) - 2
     forgery.change("equity", last, equity_usd=lambda usd: usd + 1, hyperliquid_equity_usd=lambda usd: usd + 1)
     forgery.seal_files()
-    return "the end of the curve"
+    return "the last close of the curve"
 
 
 @found_by("end", run="rotation")
@@ -731,10 +731,25 @@ def a_curve_at_cost_that_ends_higher_than_the_books(forgery: Forgery) -> str:
 
 @found_by("end")
 def money_of_the_end_counted_twice(forgery: Forgery) -> str:
-    last = len(forgery.rows("equity")) - 1
+    last = len(forgery.rows("equity")) - 2
     forgery.change("equity", last, cash_usd=lambda usd: usd + 1, equity_usd=lambda usd: usd + 1)
     forgery.seal_files()
+    return "the last close of the curve"
+
+
+@found_by("end")
+def a_curve_without_the_cost_of_closing(forgery: Forgery) -> str:
+    last = len(forgery.rows("equity")) - 1
+    forgery.change("equity", last, equity_usd=lambda usd: usd + 1, cash_usd=lambda usd: usd + 1)
+    forgery.seal_files()
     return "the end of the curve"
+
+
+@found_by("end")
+def a_curve_that_starts_after_the_opening_fee(forgery: Forgery) -> str:
+    forgery.change("equity", 0, equity_usd=lambda usd: usd - 1, cash_usd=lambda usd: usd - 1)
+    forgery.seal_files()
+    return "the start of the curve"
 
 
 @found_by("end")
@@ -832,7 +847,7 @@ def a_toll_of_a_user_s_venue_booked_as_a_loss(forgery: Forgery) -> str:
 
 @found_by("states", run="own")
 def a_point_of_the_curve_at_a_user_s_venue_changed(forgery: Forgery) -> str:
-    forgery.change("equity", 200, hyperliquid_equity_usd=lambda usd: usd + 0.01, equity_usd=lambda usd: usd + 0.01)
+    forgery.change("equity", 201, hyperliquid_equity_usd=lambda usd: usd + 0.01, equity_usd=lambda usd: usd + 0.01)
     forgery.seal_files()
     return "row 201 ("
 

@@ -137,6 +137,7 @@ def _found(case: Case, run: Path, copy: Path) -> bool:
     return any(place in finding.place for finding in findings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.edit.__name__)
 def test_a_forgery_is_found_where_it_was_made(case: Case, runs: dict[str, Path], tmp_path: Path) -> None:
     assert _found(case, runs[case.run], tmp_path / "copy")
@@ -147,6 +148,7 @@ def test_there_are_forgeries_for_every_check() -> None:
     assert {case.check for case in CASES} == set(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", NAMES)
 def test_without_a_check_a_forgery_is_missed(check: str, runs: dict[str, Path], tmp_path: Path) -> None:
     """No other check names the place of some forgery, so each is needed.

@@ -199,7 +199,7 @@ def test_the_audit_compares_the_coins(assembled, kept, market_data, tmp_path):
     folder = save(assembled, kept, summarize(assembled, kept), tmp_path)
     curve = pq.read_table(folder / "equity.parquet")
     sizes = curve["spot_size"].to_numpy().copy()
-    sizes[40] += 1e-9
+    sizes[41] += 1e-9
     place = curve.column_names.index("spot_size")
     pq.write_table(curve.set_column(place, "spot_size", pa.array(sizes)), folder / "equity.parquet")
     (found,) = [each for each in audit(Folder(folder), market_data, thorough=True) if each.check == "states"]

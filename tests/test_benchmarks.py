@@ -14,6 +14,7 @@ from benchmarks.table import BENCHMARKS
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_yields_figures(name):
     """Each figure has a name of its own and a value, or says why there is none."""

@@ -412,6 +412,7 @@ RULES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(worst_cases(), RULES)
 def test_the_audit_finds_nothing_whatever_happened(rows, rules):

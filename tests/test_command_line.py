@@ -85,6 +85,7 @@ def test_a_second_run_replaces_the_first_with_the_same_content(capsys, tmp_path)
     assert contents[0] == contents[1]
 
 
+@pytest.mark.slow
 def test_logs_are_silent_unless_asked_for(tmp_path):
     """Without `--log` stderr is empty; with it, every line is JSON and names simulated time only."""
     command = [sys.executable, "-m", "framework.command_line.cli"]
@@ -267,6 +268,7 @@ def test_a_wrong_cell_is_one_line_with_file_row_and_column(capsys, tmp_path, stu
     assert complaint in said
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_never_looks_like_a_finished_one(tmp_path):
     """Killed at any moment, a run has left a folder with everything in it under its name, or none."""
     script = (

@@ -33,6 +33,7 @@ class Sleepless(FullRotation):
         return (EveryRow(),)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     markets(),

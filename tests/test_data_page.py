@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import sources
 from tests.sources import Host
 from tests.test_docs import BLOCK, ROOT, commands
 
 
+@pytest.mark.slow
 def test_the_page_on_data_can_be_followed(tmp_path):
     """Every command runs as it stands and prints what is shown."""
     speaks = {

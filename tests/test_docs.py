@@ -23,6 +23,7 @@ def commands(block):
         yield command, shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", FOLLOWED)
 def test_a_page_can_be_followed_from_top_to_bottom(page, tmp_path):
     """Files are written, commands run and print what is shown, Python runs: all of it in the order of the page."""

@@ -1,6 +1,7 @@
 """Settling a synthetic dollar's rows at once, a few at a time or one by one is the same, whatever happens to it."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,6 +157,7 @@ def assert_books(run):
 ENTRIES = st.sampled_from([{"at_first_open": True}, {"look_ahead_at_entry": True}, {"look_ahead_at_entry": False}])
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(markets(), venues(), dollars(), ENTRIES)
 def test_any_cut_gives_the_same_synthetic_dollar(table, places, strategy, entry):
@@ -189,6 +191,7 @@ def scripts(draw, rows=12):
     return Script(start=start, after=after)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(markets(), venues(), scripts())
 def test_any_cut_gives_the_same_for_any_orders(table, places, strategy):

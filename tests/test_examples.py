@@ -36,6 +36,7 @@ def test_an_example_prints_its_expected_output(name, capsys, monkeypatch, tmp_pa
     assert printed == (example / "expected.txt").read_text()
 
 
+@pytest.mark.slow
 def test_the_study_prints_its_expected_output(capsys):
     """The report of the study on the embedded data; after a wanted change: `carrybook study > .../expected.txt`."""
     with pytest.raises(SystemExit):

@@ -517,6 +517,7 @@ class Attentive(Strategy):
         return () if getattr(event, "condition", None) == EveryRow() else self.inner.on_event(event, view)
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(wide_markets(), wide_setups(), st.booleans())
 def test_neither_the_cut_nor_an_idle_look_changes_anything(table, setup, look_ahead):

@@ -45,6 +45,7 @@ def test_every_bucket_is_the_sum_of_its_parts_at_every_level(example: str, folde
     assert explain(folder, "final_equity_usd").amount == worth.equity()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_figures_of_the_summary_are_explained_with_their_sign(example: str, folders: Callable[[str], Folder]) -> None:
     folder = folders(example)
@@ -55,6 +56,7 @@ def test_figures_of_the_summary_are_explained_with_their_sign(example: str, fold
             assert usd == explain(folder, bucket).usd * (-1 if figure in COSTS else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_accounts_are_explained_as_what_they_gained_or_cost(example: str, folders: Callable[[str], Folder]) -> None:
     folder = folders(example)
@@ -68,6 +70,7 @@ def test_accounts_are_explained_as_what_they_gained_or_cost(example: str, folder
             assert float(explain(folder, figure).usd) == folder.summary[figure]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ["capital_rebalance", "euss"])
 @settings(deadline=None)
 @given(data=st.data())

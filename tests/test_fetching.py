@@ -414,6 +414,7 @@ def test_values_in_other_units_are_taken_when_told_to(store):
         assert fetch(SOL, store, host, 1, as_given=True).added == 24
 
 
+@pytest.mark.slow
 def test_pages_that_a_killed_fetch_stored_stay_and_the_rest_is_fetched(tmp_path):
     """SIGKILL between pages, and started again: the same bytes as undisturbed, and nothing is asked for twice."""
     command = [
@@ -461,6 +462,7 @@ KILLED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "speak", "last", "killed_at"), [(key, *each) for key, each in KILLED.items()])
 def test_a_killed_fetch_of_any_source_ends_as_an_undisturbed_one(tmp_path, source, speak, last, killed_at):
     """SIGKILL between pages of the others as well: started again, every file of samples has the same bytes."""
@@ -502,6 +504,7 @@ DefiLlama answers for one pool at once, and two are asked for; Jito for a year, 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["asked", "in the middle of the reply", "while it is stored"])
 @pytest.mark.parametrize(("source", "speak", "last", "killed_at"), [(key, *each) for key, each in ONE_PAGE.items()])
 def test_a_fetch_killed_within_a_page_ends_as_an_undisturbed_one(tmp_path, source, speak, last, killed_at, moment):
@@ -540,6 +543,7 @@ def test_a_fetch_killed_within_a_page_ends_as_an_undisturbed_one(tmp_path, sourc
     assert not list(killed.root.rglob("*.part"))
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     page=st.integers(3, 60),

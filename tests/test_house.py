@@ -23,6 +23,7 @@ BIN = Path(sys.executable).parent
 SOURCES = sorted(path for package in ("framework", "venues", "strategies") for path in (ROOT / package).rglob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports", "--no-logo"]],

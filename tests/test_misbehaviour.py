@@ -256,6 +256,7 @@ def completes(source, store, speak, timeout_s=30.0):
     assert len(store.read(series)[1]) >= source.days
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("misbehaviour", PASSES.values(), ids=PASSES)
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_what_passes_leaves_the_data_complete(store, source, misbehaviour):

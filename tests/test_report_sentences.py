@@ -36,6 +36,7 @@ def test_the_study_says_of_the_floor_what_is_true_on_its_own_data(study_data):
     assert GAIN in bad_debt(Study(study_data)).note
 
 
+@pytest.mark.slow
 def test_the_study_tells_the_static_return_that_it_has_computed(study_data):
     """On the study's data +5.8 %, as its own definition gives; on others what that gives there."""
     grid = models(Study(study_data))
@@ -45,6 +46,7 @@ def test_the_study_tells_the_static_return_that_it_has_computed(study_data):
     assert f"gives {row[2]} here" in embedded.note
 
 
+@pytest.mark.slow
 def test_the_study_under_other_settings_does_not_show_what_was_published():
     """Neither the published gain of Drift nor that of the static model."""
     changed = Study(settings=["venues.drift.maintenance_margin=0.01"])

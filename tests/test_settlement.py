@@ -81,6 +81,7 @@ def outcome(*arguments, **options):
         return str(error)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(markets(), setups(), st.booleans(), st.sampled_from([2, 7]))
 def test_any_cut_gives_the_same_books(table, setup, look_ahead, several):
@@ -215,6 +216,7 @@ def test_what_a_woken_strategy_sees_does_not_depend_on_the_cut():
     assert seen[0][0][0] == table.open_ns[0] + NS_PER_DAY - 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["capital_rebalance", "funding_gate"])
 def test_hash_order_has_no_part_in_a_run(name):
     """Two processes with different PYTHONHASHSEED write the same ledger, as this one does."""

@@ -142,7 +142,7 @@ def test_the_other_views_are_the_tables_of_the_folder(saved):
     """Events, market, equity and roll-forward have a row for each row of their table, and times in UTC."""
     run, folder = saved("euss")
     counts = "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM market), (SELECT count(*) FROM equity)"
-    assert rows(folder, counts) == [(len(run.events), len(run.market), len(run.market))]
+    assert rows(folder, counts) == [(len(run.events), len(run.market), len(run.market) + 2)]
     chart = rows(folder, "SELECT account, asset, decimals, bucket FROM accounts ORDER BY number")
     assert chart == [
         (account.name, account.asset.code, account.asset.decimals, account.bucket) for account in run.ledger.accounts
@@ -283,6 +283,7 @@ print(length, int(most_kb) * 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, which says how large a process was since it began")
 def test_what_does_not_fit_into_memory_is_spilled_and_removed(static, tmp_path):
     """Ten million distinct texts of 55 letters: the process is never larger than it may be, and no file is left."""

@@ -55,6 +55,7 @@ def host(data):
     return Host(speak)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [(), ("strategy.short=drift", "strategy.leverage=2", "strategy.trigger=4")])
 def test_the_store_gives_what_the_files_give(study_data, stored, capsys, tmp_path, settings):
     """410 rows, every cell of every column, and the same ledger to the last transfer."""

@@ -163,6 +163,7 @@ def study(capsys, *arguments):
     return exit_.value.code or 0, said.out, said.err
 
 
+@pytest.mark.slow
 def test_the_report_runs_on_the_embedded_data_and_writes_markdown(capsys, tmp_path):
     """Without data it says that they are a reconstruction; the Markdown file has the same tables."""
     code, report, _ = study(capsys, "--markdown", tmp_path / "study.md")
@@ -176,6 +177,7 @@ def test_the_report_runs_on_the_embedded_data_and_writes_markdown(capsys, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["study.md"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -151,6 +151,7 @@ def test_started_again_nothing_is_run_twice(tmp_path):
     assert first.rows == second.rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", ["half a line", "a changed figure", "another cell", "a line twice", "no text"])
 def test_what_cannot_be_trusted_is_run_again(tmp_path, spoil):
     """A line that is cut off, changed, foreign or doubled does not count, and the result is that of a whole sweep."""
@@ -172,6 +173,7 @@ def test_what_cannot_be_trusted_is_run_again(tmp_path, spoil):
     assert files(again.folder) == files(undisturbed.folder)
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_equals_an_undisturbed_sweep(tmp_path):
     """SIGKILL at several moments, then a restart: the same bytes, and less to run."""
     axes = [*GRIDS, "capital_usd=" + ",".join(str(1_000 + 100 * number) for number in range(20))]

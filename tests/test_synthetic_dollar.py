@@ -397,6 +397,7 @@ def dollar_markets(draw, rows=80):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(dollar_markets(), dollars())
 def test_the_books_are_those_of_a_plain_loop(market, dollar):

@@ -200,6 +200,7 @@ def test_out_is_a_file_or_a_directory(capsys, tmp_path, monkeypatch, out):
 # Strategies
 
 
+@pytest.mark.slow
 def test_a_strategy_passes_its_test_and_runs(tmp_path):
     """Three files; the lines that the command prints are followed as they stand."""
     made = subprocess.run(
@@ -221,6 +222,7 @@ def test_a_strategy_passes_its_test_and_runs(tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_its_test_fails_where_the_strategy_is_wrong(tmp_path):
     """The test has teeth: a strategy that forgets to close is found."""
     write(new_strategy("forgetful_pair"), tmp_path)

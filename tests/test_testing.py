@@ -406,12 +406,14 @@ def test_our_spot_venue_conforms():
     conforms(Setup(market=TABLE, venues=[Spot(swap_fee_bps=10.0)], strategy=strategy))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [each for each in EXAMPLES if each not in WITHOUT_EMBEDDED])
 def test_examples_conform(name):
     """All that have their data with them, from their scenario."""
     conforms(Scenario.load(ROOT / "examples" / name / "scenario.toml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITHOUT_EMBEDDED)
 def test_examples_whose_data_are_elsewhere_conform(name):
     data = data_of(name)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import pytest
 from attrs import frozen
 from hypothesis import event as note
 from hypothesis import given, settings
@@ -191,6 +192,7 @@ def outcome(*arguments, **options):
     return run.ledger.digest, list(run.events), [array.tobytes() for array in arrays]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(markets(), venues(), whims(), st.sampled_from(["look ahead", "first close", "first open"]), st.integers(2, 9))
 def test_any_cut_of_any_strategy_is_one_run(table, places, strategy, entry, several):

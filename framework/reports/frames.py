@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from attrs import asdict, fields
 
-from framework.archive import Folder
+from framework.archive import Folder, equity_table
 from framework.errors import RunError
 from framework.ledger import Ledger
 from framework.reports.explain import Line, Selection, explain, register
@@ -42,16 +42,9 @@ def balance_frame(ledger: Ledger) -> pd.DataFrame:
 
 
 def equity_frame(run: Run) -> pd.DataFrame:
-    """One row per market row: the close, and what wallet, transit and each venue were worth in USD."""
-    curve = run.curve
-    columns = {
-        "close": run.market[run.market.price_column("")],
-        "equity_usd": curve.equity_usd,
-        "cash_usd": curve.cash_usd,
-    }
-    columns |= {f"{venue}_equity_usd": values for venue, values in curve.equity_usd_by_venue.items()}
-    columns |= {"net_size": curve.net_size}
-    return pd.DataFrame(columns, index=pd.DatetimeIndex(pd.to_datetime(run.market.at_ns, utc=True), name="at"))
+    """What wallet, transit and each venue were worth in USD: at the start, at each row's close, and at the end."""
+    frame: pd.DataFrame = equity_table(run).to_pandas()
+    return frame.drop(columns="at_ns").set_index(pd.DatetimeIndex(pd.to_datetime(frame.at_ns, utc=True), name="at"))
 
 
 def read_frame(folder: Path, table: str) -> pd.DataFrame:
