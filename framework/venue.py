@@ -331,7 +331,7 @@ class Act:
 
     `prices` are those at which the formula is judged: the row's `close`, or the `adverse` extreme for each position,
     its low for a long and its high for a short. After an act other than a liquidation the conditions of that row are
-    still told.
+    told all the same, as they stood at its close before the act.
     """
 
     when: str
