@@ -583,6 +583,7 @@ class Books:
 
     def _open_streams(self, standing: Standing) -> None:
         for accrual in standing.venue.accruals():
+            _check_accounts(accrual, standing)
             if accrual.compute is not None:
                 computed = ComputedStream(accrual, self.market, standing.name)
                 standing.computed.append(computed)
@@ -852,6 +853,16 @@ class ComputedStream:
     def amounts(self, rows: int) -> tuple[Ints, Ints]:
         """What was settled in each row of the run, and the size that it was settled on."""
         return self._amounts[:rows], self.size[:rows]
+
+
+def _check_accounts(accrual: Accrual, standing: Standing) -> None:
+    """Refuse an accrual on what is not the venue's own: nobody would look at it before that changes."""
+    for part, account in (("debit", accrual.debit), ("credit", accrual.credit), ("on", accrual.on)):
+        if isinstance(account, Account) and account not in standing.accounts:
+            raise ScenarioError(
+                f"venue {standing.name}, accrual {accrual.kind!r}: {part} is {account.name}; expected an account of "
+                "the venue itself"
+            )
 
 
 def _closed(account: Account) -> LedgerError:
