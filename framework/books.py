@@ -261,9 +261,15 @@ class Standing:
 
     @property
     def holds(self) -> bool:
-        """Whether anything is held or owed here."""
+        """Whether anything is held or owed here, or will be if nobody acts."""
+        if self.rows != self.books.rows:
+            self.refresh()
         balances = self.books.balances
-        return any([balances[each] for each in self.owned])  # noqa: C419  (a list is quicker than a generator)
+        if any([balances[each] for each in self.owned]):  # noqa: C419  (a list is quicker than a generator)
+            return True
+        return bool(self.computed) or any(
+            each.factor and (each.debit.owned or each.credit.owned) for each in self.streams
+        )
 
     def refresh(self) -> None:
         """Bring the balances up to the rows that have passed."""

@@ -5,12 +5,15 @@ from attrs import frozen
 
 from framework import Venue
 from framework.accrual import Accrual
+from framework.clock import NS_PER_DAY
 from framework.errors import ScenarioError
-from framework.events import InterestAccrued
+from framework.events import Acted, InterestAccrued
 from framework.formulas import formula
 from framework.money import USDC
-from framework.venue import CASH, account
-from tests.markets import Script, flat, hyperliquid, play
+from framework.orders import Deposit
+from framework.venue import CASH, Act, account
+from tests.markets import START_NS, Script, flat, happened, hyperliquid, play
+from venues.issuer import Issuer
 
 
 @frozen(kw_only=True)
@@ -52,3 +55,41 @@ def test_accrual_on_accounts_of_others_is_refused(part, whose, name):
     assert str(refused.value) == (
         f"venue bank, accrual 'interest': {part} is {name}; expected an account of the venue itself"
     )
+
+
+@frozen(kw_only=True)
+class Collecting(Issuer):
+    """Takes from the wallet what it is owed, as soon as that is more than a limit."""
+
+    limit: float = 0.5
+    acts = (Act("due", "collect"),)
+
+    @formula
+    def due(owed, limit):
+        return owed < -limit
+
+    def collect(self, book):
+        book.transfer(self.owed, CASH, -book[self.owed], "maintenance_fee_paid")
+
+
+def acted(run):
+    """The ledger and the days on which a venue acted."""
+    return run.ledger.digest, [(each.at_ns - START_NS) // NS_PER_DAY for each in happened(run, Acted)]
+
+
+def cut(venues, strategy, rows_at_once, table=None):
+    """What comes of a run whose rows are watched so many at once."""
+    return acted(play(table or flat(20), venues(), strategy, rows_at_once=rows_at_once))
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3])
+def test_venue_that_works_out_what_it_is_owed_acts_on_it_at_any_cut(rows_at_once):
+    """Nothing is owed at first; windows of rows are looked ahead over what will be."""
+
+    def venues():
+        return [hyperliquid(), Collecting(maintenance_per_year=0.01)]
+
+    script = Script(start=(Deposit("hyperliquid", 5_000.0),))
+    digest, days = cut(venues, script, None)
+    assert days[:2] == [1, 3]
+    assert cut(venues, script, rows_at_once) == (digest, days)
