@@ -756,8 +756,8 @@ class Books:
     def _rebase(self, transfers: Sequence[Transfer]) -> None:
         """Let what accrues begin anew on the balances that have changed."""
         balances, rows, streams_on = self.balances, self.rows, self._streams_on
-        for standing in {owner for route in transfers for owner in self._routes[route[:2]]}:
-            standing.version += 1
+        for standing in {owner for route in transfers for owner in self._routes[route[:2]]}.union(self._computed):
+            standing.version += 1  # what is worked out from the value of all others changes with anything
         for each in {account for route in transfers for account in route[:2] if account in streams_on}:
             for stream in streams_on[each]:
                 if stream.accrual.on is each:

@@ -10,8 +10,8 @@ from framework.errors import ScenarioError
 from framework.events import Acted, InterestAccrued
 from framework.formulas import formula
 from framework.money import USDC
-from framework.orders import Deposit
-from framework.venue import CASH, Act, account
+from framework.orders import Deposit, Order, PayPenalty
+from framework.venue import BRIDGE_FEE, CASH, Act, account
 from tests.markets import START_NS, Script, flat, happened, hyperliquid, play
 from venues.issuer import Issuer
 
@@ -92,4 +92,57 @@ def test_venue_that_works_out_what_it_is_owed_acts_on_it_at_any_cut(rows_at_once
     script = Script(start=(Deposit("hyperliquid", 5_000.0),))
     digest, days = cut(venues, script, None)
     assert days[:2] == [1, 3]
+    assert cut(venues, script, rows_at_once) == (digest, days)
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3])
+@pytest.mark.parametrize("limit", [0.5, 1.0])
+def test_act_on_what_others_are_worth_sees_them_change(rows_at_once, limit):
+    """A loss at another venue makes the fee smaller, and the act on it later, however the rows are cut."""
+
+    def venues():
+        return [hyperliquid(), Collecting(maintenance_per_year=0.01, limit=limit)]
+
+    script = Script(start=(Deposit("hyperliquid", 9_000.0),), after={2: (PayPenalty("hyperliquid", 8_000.0),)})
+    digest, days = cut(venues, script, None)
+    assert days
+    assert cut(venues, script, rows_at_once) == (digest, days)
+
+
+@frozen
+class Give(Order):
+    """Give money away."""
+
+    venue: str
+    amount_usd: float
+
+    def __str__(self):
+        return "a gift"
+
+
+@frozen(kw_only=True)
+class Giving(Venue):
+    """Gives away what is in the wallet; its own accounts have no part in that."""
+
+    name: str = "giving"
+    stone = account("Assets:{venue}:Stone", USDC)
+
+    @formula
+    def equity(stone):
+        return stone
+
+    def give(self, order, book):
+        book.transfer(BRIDGE_FEE, CASH, USDC.nearest(order.amount_usd), "gift")
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3])
+def test_act_on_what_others_are_worth_sees_money_leave_the_wallet(rows_at_once):
+    """No account of any venue changes with it."""
+
+    def venues():
+        return [hyperliquid(), Giving(), Collecting(maintenance_per_year=0.01, limit=1.0)]
+
+    script = Script(start=(Deposit("hyperliquid", 500.0),), after={2: (Give("giving", 8_000.0),)})
+    digest, days = cut(venues, script, None)
+    assert days
     assert cut(venues, script, rows_at_once) == (digest, days)
