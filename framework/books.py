@@ -593,7 +593,12 @@ class Books:
             if accrual.compute is not None:
                 computed = ComputedStream(accrual, self.market, standing.name)
                 standing.computed.append(computed)
-                self._computed.append(standing)
+                if any(each is not standing for each in self._computed):
+                    raise ScenarioError(
+                        f"venues {self._computed[0].name} and {standing.name} both work out an accrual from what all "
+                        "others are worth; expected one of them"
+                    )
+                self._computed = [standing]
                 self.streams.append(computed)
                 continue
             stream = Stream(accrual, index_of(accrual, self.market), standing.name)

@@ -146,3 +146,14 @@ def test_act_on_what_others_are_worth_sees_money_leave_the_wallet(rows_at_once):
     digest, days = cut(venues, script, None)
     assert days
     assert cut(venues, script, rows_at_once) == (digest, days)
+
+
+def test_second_venue_that_works_out_an_accrual_is_refused():
+    """Each would need to know the other's first; one that charges nothing has none."""
+    venues = [hyperliquid(), Issuer(maintenance_per_year=0.01), Issuer(name="second", maintenance_per_year=0.02)]
+    with pytest.raises(ScenarioError) as refused:
+        play(flat(3), venues, Script())
+    assert str(refused.value) == (
+        "venues issuer and second both work out an accrual from what all others are worth; expected one of them"
+    )
+    play(flat(3), [*venues[:2], Issuer(name="second")], Script())
