@@ -103,6 +103,10 @@ class Plan:
         self.held = [(each, float(each.asset.scale)) for _, each in accounts]
         self.rules = [value for _, value in rules]
         self.prices = slice(len(accounts), len(accounts) + len(columns))
+        of_coins = [place for place, (_, index, _) in enumerate(self.columns) if index is not None]
+        in_step = [place for place, (_, _, coin) in enumerate(self.columns) if coin]
+        self.priced = next(iter(of_coins + in_step), None)
+        """Which of the columns is the first price of a coin; a rule with dates is a column as well."""
 
     @classmethod
     def of(cls, venue: Venue) -> "Plan":
@@ -122,6 +126,7 @@ class Standing:
         self.accounts, self.owned, self.positions = plan.accounts, plan.owned, plan.positions
         self._accounts, self._columns, self._rules = plan.held, plan.columns, plan.rules
         self._inputs, self._zeroed, self._coins = plan.inputs, plan.prices, plan.coins
+        self._priced = plan.priced
         self._formulas = plan.formulas
         self.streams: list[Stream] = []
         self.computed: list[ComputedStream] = []
@@ -445,7 +450,7 @@ class Standing:
         """
         if self.has("liquidation_price"):
             return self.cached("trigger", lambda: self.program(("size", "liquidation_price")))(*arguments)[1]
-        if not self.has("maintenance") or not self._columns:
+        if not self.has("maintenance") or self._priced is None:
             return NAN
         run = self.cached("line", lambda: self.program(("size", "total_collateral", "maintenance")))
         at_nothing = list(arguments)
@@ -454,7 +459,7 @@ class Standing:
             at_nothing[place] = 0.0 * value if coin else value
         size, above, needed = run(*arguments)
         _, money, _ = run(*at_nothing)
-        price = prices[0][1]
+        price = arguments[self._zeroed.start + self._priced]
         slope = (above - needed - money) / price
         if isinstance(slope, np.ndarray) or isinstance(money, np.ndarray):
             shape = np.broadcast_shapes(np.shape(slope), np.shape(money))

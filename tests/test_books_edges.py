@@ -7,12 +7,12 @@ from framework import Venue
 from framework.accrual import Accrual
 from framework.clock import NS_PER_DAY
 from framework.errors import ScenarioError
-from framework.events import Acted, InterestAccrued
+from framework.events import Acted, ConditionMet, InterestAccrued, Side
 from framework.formulas import formula
 from framework.money import USDC
-from framework.orders import Deposit, Order, PayPenalty
-from framework.venue import BRIDGE_FEE, CASH, Act, account
-from tests.markets import START_NS, Script, flat, happened, hyperliquid, play
+from framework.orders import Deposit, MoveTokens, Open, Order, PayPenalty, Swap
+from framework.venue import BRIDGE_FEE, CASH, Act, Dated, account
+from tests.markets import START_NS, Script, collateral, dollar_market, flat, happened, hyperliquid, jito, play
 from venues.issuer import Issuer
 
 
@@ -157,3 +157,35 @@ def test_second_venue_that_works_out_an_accrual_is_refused():
         "venues issuer and second both work out an accrual from what all others are worth; expected one of them"
     )
     play(flat(3), [*venues[:2], Issuer(name="second")], Script())
+
+
+def asked_after_first_row(table, venues, orders, ask):
+    """What a strategy finds after the first row."""
+    found = []
+
+    @frozen
+    class Asking(Script):
+        def on_event(self, event, view):
+            if isinstance(event, ConditionMet):
+                found.append(ask(view))
+            return ()
+
+    play(table, venues, Asking(start=orders, after={0: ()}))
+    return found[0]
+
+
+def test_liquidation_price_is_the_same_with_a_rule_that_has_dates():
+    """A weight of collateral that never changed, written as one that could have."""
+    orders = (
+        Swap("jito", "USDC", "JITOSOL", 5_000.0), MoveTokens("jito", "drift", "JITOSOL", 40.0),
+        Open("drift", Side.SHORT, 60.0, 1_000.0),
+    )  # fmt: skip
+    plain, dated = (
+        asked_after_first_row(
+            dollar_market([100.0] * 4), [jito(), collateral(collateral_weight=weight)], orders,
+            lambda view: view.leg("drift").liquidation_price,
+        )
+        for weight in (0.9, Dated([0], [0.9]))
+    )  # fmt: skip
+    assert plain == pytest.approx(271.317829)
+    assert dated == plain
