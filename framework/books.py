@@ -6,7 +6,7 @@ accrues is not posted row by row: each stream knows its path, and balances are b
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ DEFAULTS: Mapping[str, Formula] = {
 STATE = ("size", "equity", "notional", "total_collateral", "tokens", "delta")
 NAN = float("nan")
 
+Held = TypeVar("Held")
+"""What is asked about a venue at which something is held."""
 Transfer = tuple[Account, Account, int, str]
 """The account that receives, the account that gives, atomic units, and why."""
 
@@ -591,6 +593,7 @@ class Books:
             self._open_streams(standing)
         self.assets = tuple(dict.fromkeys(each.asset for each in self.balances if each.asset != USDC))
         self.coins = tuple(dict.fromkeys(coin for venue in venues for coin in venue.coins))
+        self.present: Mapping[str, RowProjection] = _Present(self)
 
     def _open_streams(self, standing: Standing) -> None:
         for accrual in standing.venue.accruals():
@@ -912,24 +915,75 @@ class Stretch:
         return np.full(len(self), answer)
 
 
+class RowProjection:
+    """A venue in the present row, in single numbers: what a `Projection` is to many."""
+
+    __slots__ = ("_books", "_standing")
+
+    def __init__(self, standing: Standing) -> None:
+        self._standing, self._books = standing, standing.books
+
+    def __len__(self) -> int:
+        return 1
+
+    def of(self, name: str) -> Any:  # noqa: ANN401  (a number or a truth)
+        """A formula of the venue."""
+        standing, books = self._standing, self._books
+        if standing.rows != books.rows:
+            standing.refresh()
+        return standing.one(name)(*standing.arguments(books.row, books.at))[0]
+
+    @property
+    def size(self) -> float:
+        """Coins, > 0 long and < 0 short."""
+        return self._standing.leg().size
+
+    @property
+    def equity_usd(self) -> float:
+        """What the account is worth."""
+        return self._standing.leg().equity_usd
+
+    @property
+    def notional_usd(self) -> float:
+        """What the position is worth, whichever way it looks."""
+        return self._standing.leg().notional_usd
+
+    @property
+    def margin_usd(self) -> float:
+        """What counts as margin."""
+        return self._standing.leg().margin_usd
+
+    @property
+    def delta(self) -> float:
+        """Coins as which position and tokens together move."""
+        return self._standing.leg().delta
+
+    @property
+    def liquidation_price(self) -> float:
+        """Price at which the venue would liquidate, USD; not a number where there is none."""
+        return self._standing.leg().liquidation_price
+
+
 class RowStretch:
     """A stretch of the present row alone, in single numbers; for conditions whose class says `by_row = True`."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
         self.market = books.market
-        self.projections = self
+        self.projections: Mapping[str, RowProjection] = books.present
 
     def __len__(self) -> int:
         return 1
 
-    def get(self, venue: str) -> Leg | None:
-        """The position at a venue; None where nothing is held."""
-        standing = self._books.standings.get(venue)
-        if standing is None:
-            return None
-        leg = standing.leg()
-        return leg if standing.holds else None
+    @property
+    def start(self) -> int:
+        """The row."""
+        return self._books.row
+
+    @property
+    def stop(self) -> int:
+        """The row after it."""
+        return self._books.row + 1
 
     def column(self, name: str) -> float:
         """The value of a market column."""
@@ -944,34 +998,55 @@ class RowStretch:
         return answer
 
 
-class _Projections(Mapping[str, Projection]):
-    """Projections by venue, each made when it is first asked for; venues at which nothing is held are absent."""
+class _ByName(Mapping[str, Held]):
+    """What is asked about by venue; venues at which nothing is held are absent."""
+
+    def __init__(self, books: Books) -> None:
+        self._standings = books.standings
+
+    def __getitem__(self, venue: str) -> Held:
+        found: Held | None = self.get(venue)
+        if found is None:
+            raise KeyError(venue)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, standing in self._standings.items() if standing.holds)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class _Present(_ByName[RowProjection]):
+    """Venues in the present row by name."""
+
+    def __init__(self, books: Books) -> None:
+        super().__init__(books)
+        self._known = {name: RowProjection(standing) for name, standing in books.standings.items()}
+
+    def get(self, venue: str, default: Any = None) -> Any:  # noqa: ANN401  (as of any mapping)
+        """A venue, or the default where nothing is held."""
+        standing = self._standings.get(venue)
+        return self._known[venue] if standing is not None and standing.holds else default
+
+
+class _Projections(_ByName[Projection]):
+    """Projections by venue, each made when it is first asked for."""
 
     def __init__(self, books: Books, start: int, stop: int) -> None:
-        self._books, self._start, self._stop = books, start, stop
+        super().__init__(books)
+        self._start, self._stop = start, stop
         self._made: dict[str, Projection] = {}
 
     def get(self, venue: str, default: Any = None) -> Any:  # noqa: ANN401  (as of any mapping)
         """The projection of a venue, or the default where nothing is held."""
         found = self._made.get(venue)
         if found is None:
-            standing = self._books.standings.get(venue)
+            standing = self._standings.get(venue)
             if standing is None or not standing.holds:
                 return default
             found = self._made[venue] = Projection(standing, self._start, self._stop)
         return found
-
-    def __getitem__(self, venue: str) -> Projection:
-        found: Projection | None = self.get(venue)
-        if found is None:
-            raise KeyError(venue)
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, standing in self._books.standings.items() if standing.holds)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def check_columns(venues: Sequence[Venue], market: Market) -> None:

@@ -1,9 +1,11 @@
 """Edges of the books: accruals, venues and conditions that would otherwise be taken wrongly without a word."""
 
+from typing import ClassVar
+
 import pytest
 from attrs import frozen
 
-from framework import Venue
+from framework import Strategy, Venue
 from framework.accrual import Accrual
 from framework.clock import NS_PER_DAY
 from framework.errors import ScenarioError
@@ -189,3 +191,55 @@ def test_liquidation_price_is_the_same_with_a_rule_that_has_dates():
     )  # fmt: skip
     assert plain == pytest.approx(271.317829)
     assert dated == plain
+
+
+WAYS = {
+    "brackets": lambda held: held["hyperliquid"].notional_usd > 0,
+    "values": lambda held: sum(each.size for each in held.values()) > 0,
+    "items": lambda held: dict(held.items())["hyperliquid"].equity_usd > 0,
+    "length": lambda held: (held["hyperliquid"].margin_usd > 0) & (len(held) == 1),
+    "the price of liquidation": lambda held: held["hyperliquid"].liquidation_price < held["hyperliquid"].delta * 1e6,
+    "a formula": lambda held: held["hyperliquid"].of("maintenance") > 0,
+}
+
+
+@frozen
+class Asked:
+    """Asks about what is held, in one of several ways; right for one row in numbers and for many in arrays."""
+
+    way: str
+
+    by_row: ClassVar[bool] = True
+
+    def holds(self, stretch):
+        """Never in the first row, nor where nothing is held."""
+        if "hyperliquid" not in stretch.projections or stretch.start == 0:
+            return stretch.all_rows(False)
+        return WAYS[self.way](stretch.projections)
+
+
+@frozen
+class TopsUp(Strategy):
+    """A dollar more whenever the condition holds."""
+
+    way: str
+
+    def conditions(self):
+        return (Asked(self.way),)
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.LONG, 2.0, 100.0)
+
+    def on_event(self, event, view):
+        if isinstance(event, ConditionMet):
+            yield Deposit("hyperliquid", 1.0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_condition_by_row_asks_what_it_may_ask_of_a_window(way):
+    """Acts in every row are no gap, so single rows are asked about; cut into rows from the start none is."""
+    runs = [
+        play(flat(8), [hyperliquid()], TopsUp(way), look_ahead_at_entry=False, rows_at_once=rows) for rows in (None, 1)
+    ]
+    assert len({run.ledger.digest for run in runs}) == 1
+    assert len(happened(runs[0], ConditionMet)) == 7
