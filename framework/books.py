@@ -573,7 +573,11 @@ class Books:
         self._closes_ns: list[int] = market.cached("closes", market.at_ns.tolist)
         self._routes: dict[tuple[Account, Account], tuple[Standing, ...]] = {}
         self._prices: dict[tuple[str | Asset, At], list[float]] = {}
-        self.standings = {venue.name: Standing(venue, market, self) for venue in venues}
+        self.standings: dict[str, Standing] = {}
+        for venue in venues:
+            if venue.name in self.standings:
+                raise ScenarioError(f"two venues have the name {venue.name!r}; expected another for each")
+            self.standings[venue.name] = Standing(venue, market, self)
         names = {(each.name, each.asset.code) for each in WALLET}
         for standing in self.standings.values():
             for each in standing.accounts:

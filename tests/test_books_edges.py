@@ -243,3 +243,10 @@ def test_condition_by_row_asks_what_it_may_ask_of_a_window(way):
     ]
     assert len({run.ledger.digest for run in runs}) == 1
     assert len(happened(runs[0], ConditionMet)) == 7
+
+
+def test_two_venues_of_one_name_are_refused():
+    """The second took the place of the first without a word."""
+    with pytest.raises(ScenarioError) as refused:
+        play(flat(3), [hyperliquid(), hyperliquid(maintenance_margin=0.1)], Script())
+    assert str(refused.value) == "two venues have the name 'hyperliquid'; expected another for each"
