@@ -12,7 +12,7 @@ from attrs import frozen
 
 from framework.errors import MarketError
 from framework.events import Event
-from framework.market import Floats, Ints, Market
+from framework.market import FALLBACK, Floats, Ints, Market
 from framework.money import Account, Asset
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ class Accrual:
 
     Amounts above 0 run from `credit` to `debit`, those below 0 back. `on` is the account whose balance earns or owes,
     or an asset: all of it that lies on any of our Assets accounts. `rate` names a market column, or several, of which
-    the first that the market has counts; `price` likewise. `share` times the balance is what is paid: -1 for a
-    position whose holder pays, such as a long where the funding rate is above 0.
+    the first that the market has counts; `price` likewise, and where it has none the role behind that of a coin's
+    price. `share` times the balance is what is paid: -1 for a position whose holder pays, such as a long where the
+    funding rate is above 0.
     """
 
     debit: Account
@@ -87,9 +88,18 @@ def index_of(accrual: Accrual, market: Market) -> Index:
 
 
 def column_of(market: Market, names: str | tuple[str, ...]) -> str:
-    """The first of some columns that the market has; the last of them where it has none."""
+    """The first of some columns that the market has; the last of them where it has none.
+
+    A coin's price in a role, such as `SOL.oracle`, is where there is none that of the role behind it.
+    """
     each = (names,) if isinstance(names, str) else names
-    return next((name for name in each if name in market.columns), each[-1])
+    for name in each:
+        if name in market.columns:
+            return name
+    for coin, _, role in (name.rpartition(".") for name in each):
+        if coin and role in FALLBACK:
+            return market.price_column(coin, "close", role)  # type: ignore[arg-type]
+    return each[-1]
 
 
 def row_rate(market: Market, column: str) -> Floats:

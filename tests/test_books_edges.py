@@ -2,14 +2,15 @@
 
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from attrs import frozen
 
-from framework import Strategy, Venue
-from framework.accrual import Accrual
+from framework import Market, Strategy, Venue
+from framework.accrual import Accrual, column_of
 from framework.clock import NS_PER_DAY
 from framework.errors import ScenarioError
-from framework.events import Acted, ConditionMet, InterestAccrued, Side
+from framework.events import Acted, ConditionMet, FundingSettled, InterestAccrued, Side
 from framework.formulas import formula
 from framework.money import USDC
 from framework.orders import Deposit, MoveTokens, Open, Order, PayPenalty, Swap
@@ -250,3 +251,18 @@ def test_two_venues_of_one_name_are_refused():
     with pytest.raises(ScenarioError) as refused:
         play(flat(3), [hyperliquid(), hyperliquid(maintenance_margin=0.1)], Script())
     assert str(refused.value) == "two venues have the name 'hyperliquid'; expected another for each"
+
+
+@pytest.mark.parametrize(("given", "column"), [({}, "close"), ({"mark": 200.0}, "SOL.mark"),
+                                               ({"mark": 200.0, "oracle": 300.0}, "SOL.oracle")])  # fmt: skip
+def test_funding_on_the_oracle_price_falls_back_to_the_mark_and_the_price(given, column):
+    """As the prices of formulas do."""
+    plain = flat(4, funding=0.001)
+    roles = {f"SOL.{role}": np.full(4, price) for role, price in given.items()}
+    table = Market(open_ns=plain.open_ns, at_ns=plain.at_ns, columns={**plain.columns, **roles})
+    script = Script(start=(Open("hyperliquid", Side.SHORT, 1.0, 1_000.0),))
+    run = play(table, [hyperliquid(funding_price="oracle")], script)
+    price = max(given.values(), default=100.0)
+    assert [each.amount for each in happened(run, FundingSettled)] == [USDC.nearest(price * 0.001)] * 4
+    assert {each.price for each in happened(run, FundingSettled)} == {price}
+    assert column_of(table, ("SOL.oracle", "oracle")) == column
