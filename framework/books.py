@@ -563,7 +563,6 @@ class Books:
         self.journal: list[Entry] = []
         self.balances: dict[Account, int] = dict.fromkeys(WALLET, 0)
         self.order: object = None
-        self.cause: Entry | None = None
         self._venue: Venue | None = None
         self._figures: dict[str, Any] = {}
         self._cost: float | None = None
