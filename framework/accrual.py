@@ -5,12 +5,12 @@ last changed is a factor times the way of the index since then, so one row and a
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
-from framework.errors import MarketError
+from framework.errors import MarketError, ScenarioError
 from framework.events import Event
 from framework.market import FALLBACK, Floats, Ints, Market
 from framework.money import Account, Asset
@@ -33,6 +33,13 @@ LEVELS = ("steps", "rises")
 """Bases whose rate is a level, with a column for the open of a row and one for its close."""
 
 
+def _known_basis(accrual: "Accrual", _: object, basis: object) -> None:
+    """Raises `ScenarioError` for a basis that there is not."""
+    if basis not in get_args(Basis):
+        some = ", ".join(get_args(Basis))
+        raise ScenarioError(f"accrual {accrual.kind!r}: basis {basis!r}; expected one of {some}")
+
+
 @frozen(kw_only=True, eq=False)
 class Accrual:
     """A stream of settlements that a venue declares: one event and one transfer a row, zeros left out.
@@ -50,7 +57,7 @@ class Accrual:
     event: type[Event]
     on: Account | Asset
     rate: str | tuple[str, ...]
-    basis: Basis
+    basis: Basis = field(validator=_known_basis)
     price: str | tuple[str, ...] = ""
     share: float = 1.0
     compute: "Callable[[Segment], Computed] | None" = None

@@ -9,7 +9,7 @@ from attrs import frozen
 from framework import Market, Strategy, Venue
 from framework.accrual import Accrual, column_of
 from framework.clock import NS_PER_DAY
-from framework.errors import ScenarioError
+from framework.errors import LedgerError, ScenarioError
 from framework.events import Acted, ConditionMet, FundingSettled, InterestAccrued, Side
 from framework.formulas import formula
 from framework.money import USDC
@@ -34,10 +34,9 @@ class Bank(Venue):
         return paid
 
     def accruals(self):
-        whose = {"debit": self.paid, "credit": self.income, "on": self.paid, **dict(self.given)}
-        yield Accrual(
-            kind="interest", event=InterestAccrued, basis="compounding", rate="usdc_borrowing_apy", **whose,
-        )  # fmt: skip
+        usual = {"debit": self.paid, "credit": self.income, "on": self.paid, "basis": "compounding"}
+        words = {**usual, **dict(self.given)}
+        yield Accrual(kind="interest", event=InterestAccrued, rate="usdc_borrowing_apy", **words)
 
     def receive(self, book, source, amount, kind):
         book.transfer(self.paid, source, amount, kind)
@@ -266,3 +265,28 @@ def test_funding_on_the_oracle_price_falls_back_to_the_mark_and_the_price(given,
     assert [each.amount for each in happened(run, FundingSettled)] == [USDC.nearest(price * 0.001)] * 4
     assert {each.price for each in happened(run, FundingSettled)} == {price}
     assert column_of(table, ("SOL.oracle", "oracle")) == column
+
+
+def test_basis_that_there_is_not_is_refused():
+    """In one line with those that there are, and not for want of a column."""
+    with pytest.raises(ScenarioError) as refused:
+        play(flat(3), [Bank(given=(("basis", "compound"),))], Script())
+    assert str(refused.value).startswith(
+        "accrual 'interest': basis 'compound'; expected one of payment, compounding, simple, total, steps, rises"
+    )
+
+
+@frozen(kw_only=True)
+class Misspelt(Giving):
+    """Has an account in a bucket that there is not."""
+
+    stone = account("Assets:{venue}:Stone", USDC, bucket="cary")
+
+
+def test_bucket_that_there_is_not_is_refused():
+    """In one line with those that there are."""
+    with pytest.raises(LedgerError) as refused:
+        play(flat(3), [Misspelt()], Script())
+    assert str(refused.value).startswith(
+        "account Assets:Giving:Stone: bucket 'cary'; expected one of carry, funding, staking, fees, "
+    )
