@@ -5,14 +5,14 @@ last changed is a factor times the way of the index since then, so one row and a
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
-from framework.errors import MarketError
+from framework.errors import MarketError, ScenarioError
 from framework.events import Event
-from framework.market import Floats, Ints, Market
+from framework.market import FALLBACK, Floats, Ints, Market
 from framework.money import Account, Asset
 
 if TYPE_CHECKING:
@@ -33,14 +33,22 @@ LEVELS = ("steps", "rises")
 """Bases whose rate is a level, with a column for the open of a row and one for its close."""
 
 
+def _known_basis(accrual: "Accrual", _: object, basis: object) -> None:
+    """Raises `ScenarioError` for a basis that there is not."""
+    if basis not in get_args(Basis):
+        some = ", ".join(get_args(Basis))
+        raise ScenarioError(f"accrual {accrual.kind!r}: basis {basis!r}; expected one of {some}")
+
+
 @frozen(kw_only=True, eq=False)
 class Accrual:
     """A stream of settlements that a venue declares: one event and one transfer a row, zeros left out.
 
     Amounts above 0 run from `credit` to `debit`, those below 0 back. `on` is the account whose balance earns or owes,
     or an asset: all of it that lies on any of our Assets accounts. `rate` names a market column, or several, of which
-    the first that the market has counts; `price` likewise. `share` times the balance is what is paid: -1 for a
-    position whose holder pays, such as a long where the funding rate is above 0.
+    the first that the market has counts; `price` likewise, and where it has none the role behind that of a coin's
+    price. `share` times the balance is what is paid: -1 for a position whose holder pays, such as a long where the
+    funding rate is above 0.
     """
 
     debit: Account
@@ -49,7 +57,7 @@ class Accrual:
     event: type[Event]
     on: Account | Asset
     rate: str | tuple[str, ...]
-    basis: Basis
+    basis: Basis = field(validator=_known_basis)
     price: str | tuple[str, ...] = ""
     share: float = 1.0
     compute: "Callable[[Segment], Computed] | None" = None
@@ -87,9 +95,18 @@ def index_of(accrual: Accrual, market: Market) -> Index:
 
 
 def column_of(market: Market, names: str | tuple[str, ...]) -> str:
-    """The first of some columns that the market has; the last of them where it has none."""
+    """The first of some columns that the market has; the last of them where it has none.
+
+    A coin's price in a role, such as `SOL.oracle`, is where there is none that of the role behind it.
+    """
     each = (names,) if isinstance(names, str) else names
-    return next((name for name in each if name in market.columns), each[-1])
+    for name in each:
+        if name in market.columns:
+            return name
+    for coin, _, role in (name.rpartition(".") for name in each):
+        if coin and role in FALLBACK:
+            return market.price_column(coin, "close", role)  # type: ignore[arg-type]
+    return each[-1]
 
 
 def row_rate(market: Market, column: str) -> Floats:

@@ -6,7 +6,7 @@ accrues is not posted row by row: each stream knows its path, and balances are b
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ DEFAULTS: Mapping[str, Formula] = {
 STATE = ("size", "equity", "notional", "total_collateral", "tokens", "delta")
 NAN = float("nan")
 
+Held = TypeVar("Held")
+"""What is asked about a venue at which something is held."""
 Transfer = tuple[Account, Account, int, str]
 """The account that receives, the account that gives, atomic units, and why."""
 
@@ -103,6 +105,10 @@ class Plan:
         self.held = [(each, float(each.asset.scale)) for _, each in accounts]
         self.rules = [value for _, value in rules]
         self.prices = slice(len(accounts), len(accounts) + len(columns))
+        of_coins = [place for place, (_, index, _) in enumerate(self.columns) if index is not None]
+        in_step = [place for place, (_, _, coin) in enumerate(self.columns) if coin]
+        self.priced = next(iter(of_coins + in_step), None)
+        """Which of the columns is the first price of a coin; a rule with dates is a column as well."""
 
     @classmethod
     def of(cls, venue: Venue) -> "Plan":
@@ -122,6 +128,7 @@ class Standing:
         self.accounts, self.owned, self.positions = plan.accounts, plan.owned, plan.positions
         self._accounts, self._columns, self._rules = plan.held, plan.columns, plan.rules
         self._inputs, self._zeroed, self._coins = plan.inputs, plan.prices, plan.coins
+        self._priced = plan.priced
         self._formulas = plan.formulas
         self.streams: list[Stream] = []
         self.computed: list[ComputedStream] = []
@@ -261,9 +268,15 @@ class Standing:
 
     @property
     def holds(self) -> bool:
-        """Whether anything is held or owed here."""
+        """Whether anything is held or owed here, or will be if nobody acts."""
+        if self.rows != self.books.rows:
+            self.refresh()
         balances = self.books.balances
-        return any([balances[each] for each in self.owned])  # noqa: C419  (a list is quicker than a generator)
+        if any([balances[each] for each in self.owned]):  # noqa: C419  (a list is quicker than a generator)
+            return True
+        return bool(self.computed) or any(
+            each.factor and (each.debit.owned or each.credit.owned) for each in self.streams
+        )
 
     def refresh(self) -> None:
         """Bring the balances up to the rows that have passed."""
@@ -439,7 +452,7 @@ class Standing:
         """
         if self.has("liquidation_price"):
             return self.cached("trigger", lambda: self.program(("size", "liquidation_price")))(*arguments)[1]
-        if not self.has("maintenance") or not self._columns:
+        if not self.has("maintenance") or self._priced is None:
             return NAN
         run = self.cached("line", lambda: self.program(("size", "total_collateral", "maintenance")))
         at_nothing = list(arguments)
@@ -448,7 +461,7 @@ class Standing:
             at_nothing[place] = 0.0 * value if coin else value
         size, above, needed = run(*arguments)
         _, money, _ = run(*at_nothing)
-        price = prices[0][1]
+        price = arguments[self._zeroed.start + self._priced]
         slope = (above - needed - money) / price
         if isinstance(slope, np.ndarray) or isinstance(money, np.ndarray):
             shape = np.broadcast_shapes(np.shape(slope), np.shape(money))
@@ -550,7 +563,6 @@ class Books:
         self.journal: list[Entry] = []
         self.balances: dict[Account, int] = dict.fromkeys(WALLET, 0)
         self.order: object = None
-        self.cause: Entry | None = None
         self._venue: Venue | None = None
         self._figures: dict[str, Any] = {}
         self._cost: float | None = None
@@ -560,7 +572,11 @@ class Books:
         self._closes_ns: list[int] = market.cached("closes", market.at_ns.tolist)
         self._routes: dict[tuple[Account, Account], tuple[Standing, ...]] = {}
         self._prices: dict[tuple[str | Asset, At], list[float]] = {}
-        self.standings = {venue.name: Standing(venue, market, self) for venue in venues}
+        self.standings: dict[str, Standing] = {}
+        for venue in venues:
+            if venue.name in self.standings:
+                raise ScenarioError(f"two venues have the name {venue.name!r}; expected another for each")
+            self.standings[venue.name] = Standing(venue, market, self)
         names = {(each.name, each.asset.code) for each in WALLET}
         for standing in self.standings.values():
             for each in standing.accounts:
@@ -580,13 +596,20 @@ class Books:
             self._open_streams(standing)
         self.assets = tuple(dict.fromkeys(each.asset for each in self.balances if each.asset != USDC))
         self.coins = tuple(dict.fromkeys(coin for venue in venues for coin in venue.coins))
+        self.present: Mapping[str, RowProjection] = _Present(self)
 
     def _open_streams(self, standing: Standing) -> None:
         for accrual in standing.venue.accruals():
+            _check_accounts(accrual, standing)
             if accrual.compute is not None:
                 computed = ComputedStream(accrual, self.market, standing.name)
                 standing.computed.append(computed)
-                self._computed.append(standing)
+                if any(each is not standing for each in self._computed):
+                    raise ScenarioError(
+                        f"venues {self._computed[0].name} and {standing.name} both work out an accrual from what all "
+                        "others are worth; expected one of them"
+                    )
+                self._computed = [standing]
                 self.streams.append(computed)
                 continue
             stream = Stream(accrual, index_of(accrual, self.market), standing.name)
@@ -749,8 +772,8 @@ class Books:
     def _rebase(self, transfers: Sequence[Transfer]) -> None:
         """Let what accrues begin anew on the balances that have changed."""
         balances, rows, streams_on = self.balances, self.rows, self._streams_on
-        for standing in {owner for route in transfers for owner in self._routes[route[:2]]}:
-            standing.version += 1
+        for standing in {owner for route in transfers for owner in self._routes[route[:2]]}.union(self._computed):
+            standing.version += 1  # what is worked out from the value of all others changes with anything
         for each in {account for route in transfers for account in route[:2] if account in streams_on}:
             for stream in streams_on[each]:
                 if stream.accrual.on is each:
@@ -854,6 +877,16 @@ class ComputedStream:
         return self._amounts[:rows], self.size[:rows]
 
 
+def _check_accounts(accrual: Accrual, standing: Standing) -> None:
+    """Refuse an accrual on what is not the venue's own: nobody would look at it before that changes."""
+    for part, account in (("debit", accrual.debit), ("credit", accrual.credit), ("on", accrual.on)):
+        if isinstance(account, Account) and account not in standing.accounts:
+            raise ScenarioError(
+                f"venue {standing.name}, accrual {accrual.kind!r}: {part} is {account.name}; expected an account of "
+                "the venue itself"
+            )
+
+
 def _closed(account: Account) -> LedgerError:
     where = f"account {account.name} in {account.asset.code}"
     return LedgerError(f"{where} is not open; expected one that the venue declares, and no other of its name")
@@ -885,24 +918,75 @@ class Stretch:
         return np.full(len(self), answer)
 
 
+class RowProjection:
+    """A venue in the present row, in single numbers: what a `Projection` is to many."""
+
+    __slots__ = ("_books", "_standing")
+
+    def __init__(self, standing: Standing) -> None:
+        self._standing, self._books = standing, standing.books
+
+    def __len__(self) -> int:
+        return 1
+
+    def of(self, name: str) -> Any:  # noqa: ANN401  (a number or a truth)
+        """A formula of the venue."""
+        standing, books = self._standing, self._books
+        if standing.rows != books.rows:
+            standing.refresh()
+        return standing.one(name)(*standing.arguments(books.row, books.at))[0]
+
+    @property
+    def size(self) -> float:
+        """Coins, > 0 long and < 0 short."""
+        return self._standing.leg().size
+
+    @property
+    def equity_usd(self) -> float:
+        """What the account is worth."""
+        return self._standing.leg().equity_usd
+
+    @property
+    def notional_usd(self) -> float:
+        """What the position is worth, whichever way it looks."""
+        return self._standing.leg().notional_usd
+
+    @property
+    def margin_usd(self) -> float:
+        """What counts as margin."""
+        return self._standing.leg().margin_usd
+
+    @property
+    def delta(self) -> float:
+        """Coins as which position and tokens together move."""
+        return self._standing.leg().delta
+
+    @property
+    def liquidation_price(self) -> float:
+        """Price at which the venue would liquidate, USD; not a number where there is none."""
+        return self._standing.leg().liquidation_price
+
+
 class RowStretch:
     """A stretch of the present row alone, in single numbers; for conditions whose class says `by_row = True`."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
         self.market = books.market
-        self.projections = self
+        self.projections: Mapping[str, RowProjection] = books.present
 
     def __len__(self) -> int:
         return 1
 
-    def get(self, venue: str) -> Leg | None:
-        """The position at a venue; None where nothing is held."""
-        standing = self._books.standings.get(venue)
-        if standing is None:
-            return None
-        leg = standing.leg()
-        return leg if standing.holds else None
+    @property
+    def start(self) -> int:
+        """The row."""
+        return self._books.row
+
+    @property
+    def stop(self) -> int:
+        """The row after it."""
+        return self._books.row + 1
 
     def column(self, name: str) -> float:
         """The value of a market column."""
@@ -917,34 +1001,55 @@ class RowStretch:
         return answer
 
 
-class _Projections(Mapping[str, Projection]):
-    """Projections by venue, each made when it is first asked for; venues at which nothing is held are absent."""
+class _ByName(Mapping[str, Held]):
+    """What is asked about by venue; venues at which nothing is held are absent."""
+
+    def __init__(self, books: Books) -> None:
+        self._standings = books.standings
+
+    def __getitem__(self, venue: str) -> Held:
+        found: Held | None = self.get(venue)
+        if found is None:
+            raise KeyError(venue)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, standing in self._standings.items() if standing.holds)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class _Present(_ByName[RowProjection]):
+    """Venues in the present row by name."""
+
+    def __init__(self, books: Books) -> None:
+        super().__init__(books)
+        self._known = {name: RowProjection(standing) for name, standing in books.standings.items()}
+
+    def get(self, venue: str, default: Any = None) -> Any:  # noqa: ANN401  (as of any mapping)
+        """A venue, or the default where nothing is held."""
+        standing = self._standings.get(venue)
+        return self._known[venue] if standing is not None and standing.holds else default
+
+
+class _Projections(_ByName[Projection]):
+    """Projections by venue, each made when it is first asked for."""
 
     def __init__(self, books: Books, start: int, stop: int) -> None:
-        self._books, self._start, self._stop = books, start, stop
+        super().__init__(books)
+        self._start, self._stop = start, stop
         self._made: dict[str, Projection] = {}
 
     def get(self, venue: str, default: Any = None) -> Any:  # noqa: ANN401  (as of any mapping)
         """The projection of a venue, or the default where nothing is held."""
         found = self._made.get(venue)
         if found is None:
-            standing = self._books.standings.get(venue)
+            standing = self._standings.get(venue)
             if standing is None or not standing.holds:
                 return default
             found = self._made[venue] = Projection(standing, self._start, self._stop)
         return found
-
-    def __getitem__(self, venue: str) -> Projection:
-        found: Projection | None = self.get(venue)
-        if found is None:
-            raise KeyError(venue)
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, standing in self._books.standings.items() if standing.holds)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def check_columns(venues: Sequence[Venue], market: Market) -> None:

@@ -6,7 +6,7 @@ A quantity becomes an integer in only two ways; an account holds one asset and s
 import re
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from framework.errors import LedgerError, UnitError
 
@@ -122,7 +122,7 @@ class Account:
     name: str
     asset: Asset
     floor: bool = False
-    bucket: str | None = field(default=None, validator=validators.optional(validators.in_(BUCKETS)))
+    bucket: str | None = None
     sign: int = field(init=False, repr=False)
     owned: bool = field(init=False, repr=False)
     """Whether it is an asset or a liability: what equity is made of."""
@@ -133,6 +133,9 @@ class Account:
                 f"account name {self.name!r} is not one of {', '.join(ROOTS)} followed by capitalised parts, "
                 "such as Assets:MyVenue:Margin"
             )
+        if self.bucket is not None and self.bucket not in BUCKETS:
+            some = ", ".join(BUCKETS)
+            raise LedgerError(f"account {self.name}: bucket {self.bucket!r}; expected one of {some}")
         root = self.name.partition(":")[0]
         object.__setattr__(self, "sign", ROOTS[root])
         object.__setattr__(self, "owned", root in ("Assets", "Liabilities"))

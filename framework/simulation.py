@@ -289,7 +289,6 @@ class Watcher:
         "act",
         "by_row",
         "condition",
-        "standing",
         "standings",
         "until",
     )
@@ -304,7 +303,6 @@ class Watcher:
     ) -> None:
         self._books = books
         self.standings = list(books.standings.values()) if behind is None else behind
-        self.standing = self.standings[0] if self.standings else None
         self.act, self.condition = act, condition
         self.by_row = act is not None or getattr(condition, "by_row", False)
         self.until = -1

@@ -282,7 +282,6 @@ WRONG = {
         "sides",
         "a short of 40 coins with 4000 USD moves Expenses:Other:SwapFee; expected accounts of own",
     ),
-    AccruesForOthers: ("sides", "own: what accrues moves Equity:Other:Trading; expected accounts of its own"),
     Prints: ("sides", "Assets:Own:Margin holds "),
     SpendsFirst: ("traces", "own refuses or rejects a short of nan coins with 4000 USD and leaves a trace of it"),
     CountsTries: ("traces", "orders that were refused or rejected change what later ones do"),
@@ -330,6 +329,13 @@ def test_a_run_that_ends_in_a_complaint_is_a_finding():
     refused = Setup(market=TABLE, venues=[Right()], strategy=Script(start=[Resize("own", -1.0)]))
     (found,) = findings(refused)
     words = "run: own refuses a resize to -1 coins in row 1 (2025-01-01): size is -1; expected a finite number above 0"
+    assert str(found).startswith(words)
+
+
+def test_accrual_on_the_account_of_another_venue_is_a_finding():
+    """It is refused before the run begins."""
+    (found,) = findings(setup(AccruesForOthers()))
+    words = "run: venue own, accrual 'funding': credit is Equity:Other:Trading; expected an account of the venue itself"
     assert str(found).startswith(words)
 
 

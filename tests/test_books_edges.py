@@ -1,0 +1,292 @@
+"""Edges of the books: accruals, venues and conditions that would otherwise be taken wrongly without a word."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from attrs import frozen
+
+from framework import Market, Strategy, Venue
+from framework.accrual import Accrual, column_of
+from framework.clock import NS_PER_DAY
+from framework.errors import LedgerError, ScenarioError
+from framework.events import Acted, ConditionMet, FundingSettled, InterestAccrued, Side
+from framework.formulas import formula
+from framework.money import USDC
+from framework.orders import Deposit, MoveTokens, Open, Order, PayPenalty, Swap
+from framework.venue import BRIDGE_FEE, CASH, Act, Dated, account
+from tests.markets import START_NS, Script, collateral, dollar_market, flat, happened, hyperliquid, jito, play
+from venues.issuer import Issuer
+
+
+@frozen(kw_only=True)
+class Bank(Venue):
+    """Interest between three accounts, each of which may be somebody else's."""
+
+    name: str = "bank"
+    given: tuple[tuple[str, object], ...] = ()
+
+    income = account("Income:{venue}:Interest", USDC)
+    paid = account("Assets:{venue}:Pot", USDC)
+
+    @formula
+    def equity(paid):
+        return paid
+
+    def accruals(self):
+        usual = {"debit": self.paid, "credit": self.income, "on": self.paid, "basis": "compounding"}
+        words = {**usual, **dict(self.given)}
+        yield Accrual(kind="interest", event=InterestAccrued, rate="usdc_borrowing_apy", **words)
+
+    def receive(self, book, source, amount, kind):
+        book.transfer(self.paid, source, amount, kind)
+
+
+OTHER = hyperliquid()
+
+
+@pytest.mark.parametrize(
+    ("part", "whose", "name"),
+    [("debit", CASH, "Assets:Wallet:Cash"), ("credit", CASH, "Assets:Wallet:Cash"), ("on", CASH, "Assets:Wallet:Cash"),
+     ("debit", OTHER.margin, "Assets:Hyperliquid:Margin"), ("on", OTHER.margin, "Assets:Hyperliquid:Margin")],
+)  # fmt: skip
+def test_accrual_on_accounts_of_others_is_refused(part, whose, name):
+    """With the venue, the accrual and the account; the interest of such an account was lost when it changed."""
+    with pytest.raises(ScenarioError) as refused:
+        play(flat(3, borrowing=0.365), [Bank(given=((part, whose),)), OTHER], Script())
+    assert str(refused.value) == (
+        f"venue bank, accrual 'interest': {part} is {name}; expected an account of the venue itself"
+    )
+
+
+@frozen(kw_only=True)
+class Collecting(Issuer):
+    """Takes from the wallet what it is owed, as soon as that is more than a limit."""
+
+    limit: float = 0.5
+    acts = (Act("due", "collect"),)
+
+    @formula
+    def due(owed, limit):
+        return owed < -limit
+
+    def collect(self, book):
+        book.transfer(self.owed, CASH, -book[self.owed], "maintenance_fee_paid")
+
+
+def acted(run):
+    """The ledger and the days on which a venue acted."""
+    return run.ledger.digest, [(each.at_ns - START_NS) // NS_PER_DAY for each in happened(run, Acted)]
+
+
+def cut(venues, strategy, rows_at_once, table=None):
+    """What comes of a run whose rows are watched so many at once."""
+    return acted(play(table or flat(20), venues(), strategy, rows_at_once=rows_at_once))
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3])
+def test_venue_that_works_out_what_it_is_owed_acts_on_it_at_any_cut(rows_at_once):
+    """Nothing is owed at first; windows of rows are looked ahead over what will be."""
+
+    def venues():
+        return [hyperliquid(), Collecting(maintenance_per_year=0.01)]
+
+    script = Script(start=(Deposit("hyperliquid", 5_000.0),))
+    digest, days = cut(venues, script, None)
+    assert days[:2] == [1, 3]
+    assert cut(venues, script, rows_at_once) == (digest, days)
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3])
+@pytest.mark.parametrize("limit", [0.5, 1.0])
+def test_act_on_what_others_are_worth_sees_them_change(rows_at_once, limit):
+    """A loss at another venue makes the fee smaller, and the act on it later, however the rows are cut."""
+
+    def venues():
+        return [hyperliquid(), Collecting(maintenance_per_year=0.01, limit=limit)]
+
+    script = Script(start=(Deposit("hyperliquid", 9_000.0),), after={2: (PayPenalty("hyperliquid", 8_000.0),)})
+    digest, days = cut(venues, script, None)
+    assert days
+    assert cut(venues, script, rows_at_once) == (digest, days)
+
+
+@frozen
+class Give(Order):
+    """Give money away."""
+
+    venue: str
+    amount_usd: float
+
+    def __str__(self):
+        return "a gift"
+
+
+@frozen(kw_only=True)
+class Giving(Venue):
+    """Gives away what is in the wallet; its own accounts have no part in that."""
+
+    name: str = "giving"
+    stone = account("Assets:{venue}:Stone", USDC)
+
+    @formula
+    def equity(stone):
+        return stone
+
+    def give(self, order, book):
+        book.transfer(BRIDGE_FEE, CASH, USDC.nearest(order.amount_usd), "gift")
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3])
+def test_act_on_what_others_are_worth_sees_money_leave_the_wallet(rows_at_once):
+    """No account of any venue changes with it."""
+
+    def venues():
+        return [hyperliquid(), Giving(), Collecting(maintenance_per_year=0.01, limit=1.0)]
+
+    script = Script(start=(Deposit("hyperliquid", 500.0),), after={2: (Give("giving", 8_000.0),)})
+    digest, days = cut(venues, script, None)
+    assert days
+    assert cut(venues, script, rows_at_once) == (digest, days)
+
+
+def test_second_venue_that_works_out_an_accrual_is_refused():
+    """Each would need to know the other's first; one that charges nothing has none."""
+    venues = [hyperliquid(), Issuer(maintenance_per_year=0.01), Issuer(name="second", maintenance_per_year=0.02)]
+    with pytest.raises(ScenarioError) as refused:
+        play(flat(3), venues, Script())
+    assert str(refused.value) == (
+        "venues issuer and second both work out an accrual from what all others are worth; expected one of them"
+    )
+    play(flat(3), [*venues[:2], Issuer(name="second")], Script())
+
+
+def asked_after_first_row(table, venues, orders, ask):
+    """What a strategy finds after the first row."""
+    found = []
+
+    @frozen
+    class Asking(Script):
+        def on_event(self, event, view):
+            if isinstance(event, ConditionMet):
+                found.append(ask(view))
+            return ()
+
+    play(table, venues, Asking(start=orders, after={0: ()}))
+    return found[0]
+
+
+def test_liquidation_price_is_the_same_with_a_rule_that_has_dates():
+    """A weight of collateral that never changed, written as one that could have."""
+    orders = (
+        Swap("jito", "USDC", "JITOSOL", 5_000.0), MoveTokens("jito", "drift", "JITOSOL", 40.0),
+        Open("drift", Side.SHORT, 60.0, 1_000.0),
+    )  # fmt: skip
+    plain, dated = (
+        asked_after_first_row(
+            dollar_market([100.0] * 4), [jito(), collateral(collateral_weight=weight)], orders,
+            lambda view: view.leg("drift").liquidation_price,
+        )
+        for weight in (0.9, Dated([0], [0.9]))
+    )  # fmt: skip
+    assert plain == pytest.approx(271.317829)
+    assert dated == plain
+
+
+WAYS = {
+    "brackets": lambda held: held["hyperliquid"].notional_usd > 0,
+    "values": lambda held: sum(each.size for each in held.values()) > 0,
+    "items": lambda held: dict(held.items())["hyperliquid"].equity_usd > 0,
+    "length": lambda held: (held["hyperliquid"].margin_usd > 0) & (len(held) == 1),
+    "the price of liquidation": lambda held: held["hyperliquid"].liquidation_price < held["hyperliquid"].delta * 1e6,
+    "a formula": lambda held: held["hyperliquid"].of("maintenance") > 0,
+}
+
+
+@frozen
+class Asked:
+    """Asks about what is held, in one of several ways; right for one row in numbers and for many in arrays."""
+
+    way: str
+
+    by_row: ClassVar[bool] = True
+
+    def holds(self, stretch):
+        """Never in the first row, nor where nothing is held."""
+        if "hyperliquid" not in stretch.projections or stretch.start == 0:
+            return stretch.all_rows(False)
+        return WAYS[self.way](stretch.projections)
+
+
+@frozen
+class TopsUp(Strategy):
+    """A dollar more whenever the condition holds."""
+
+    way: str
+
+    def conditions(self):
+        return (Asked(self.way),)
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.LONG, 2.0, 100.0)
+
+    def on_event(self, event, view):
+        if isinstance(event, ConditionMet):
+            yield Deposit("hyperliquid", 1.0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_condition_by_row_asks_what_it_may_ask_of_a_window(way):
+    """Acts in every row are no gap, so single rows are asked about; cut into rows from the start none is."""
+    runs = [
+        play(flat(8), [hyperliquid()], TopsUp(way), look_ahead_at_entry=False, rows_at_once=rows) for rows in (None, 1)
+    ]
+    assert len({run.ledger.digest for run in runs}) == 1
+    assert len(happened(runs[0], ConditionMet)) == 7
+
+
+def test_two_venues_of_one_name_are_refused():
+    """The second took the place of the first without a word."""
+    with pytest.raises(ScenarioError) as refused:
+        play(flat(3), [hyperliquid(), hyperliquid(maintenance_margin=0.1)], Script())
+    assert str(refused.value) == "two venues have the name 'hyperliquid'; expected another for each"
+
+
+@pytest.mark.parametrize(("given", "column"), [({}, "close"), ({"mark": 200.0}, "SOL.mark"),
+                                               ({"mark": 200.0, "oracle": 300.0}, "SOL.oracle")])  # fmt: skip
+def test_funding_on_the_oracle_price_falls_back_to_the_mark_and_the_price(given, column):
+    """As the prices of formulas do."""
+    plain = flat(4, funding=0.001)
+    roles = {f"SOL.{role}": np.full(4, price) for role, price in given.items()}
+    table = Market(open_ns=plain.open_ns, at_ns=plain.at_ns, columns={**plain.columns, **roles})
+    script = Script(start=(Open("hyperliquid", Side.SHORT, 1.0, 1_000.0),))
+    run = play(table, [hyperliquid(funding_price="oracle")], script)
+    price = max(given.values(), default=100.0)
+    assert [each.amount for each in happened(run, FundingSettled)] == [USDC.nearest(price * 0.001)] * 4
+    assert {each.price for each in happened(run, FundingSettled)} == {price}
+    assert column_of(table, ("SOL.oracle", "oracle")) == column
+
+
+def test_basis_that_there_is_not_is_refused():
+    """In one line with those that there are, and not for want of a column."""
+    with pytest.raises(ScenarioError) as refused:
+        play(flat(3), [Bank(given=(("basis", "compound"),))], Script())
+    assert str(refused.value).startswith(
+        "accrual 'interest': basis 'compound'; expected one of payment, compounding, simple, total, steps, rises"
+    )
+
+
+@frozen(kw_only=True)
+class Misspelt(Giving):
+    """Has an account in a bucket that there is not."""
+
+    stone = account("Assets:{venue}:Stone", USDC, bucket="cary")
+
+
+def test_bucket_that_there_is_not_is_refused():
+    """In one line with those that there are."""
+    with pytest.raises(LedgerError) as refused:
+        play(flat(3), [Misspelt()], Script())
+    assert str(refused.value).startswith(
+        "account Assets:Giving:Stone: bucket 'cary'; expected one of carry, funding, staking, fees, "
+    )
