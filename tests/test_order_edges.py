@@ -1,0 +1,44 @@
+"""Orders at the edge of what can be: what does not go through as a whole leaves no trace, and no run breaks off."""
+
+from attrs import field, frozen
+
+from framework import Bridge, Deposit, Move, Rejected, TransferArrived, TransferSent
+from framework.books import Books
+from framework.money import USDC, Account
+from framework.venue import Venue, account, formula
+from tests.markets import Script, balance, flat, happened, play
+
+TRANSIT = "Assets:Bridge:InTransit"
+
+
+@frozen(kw_only=True)
+class Floored(Venue):
+    """A venue that only keeps money, and whose margin cannot fall below 0."""
+
+    name: str = "floored"
+    bridge: Bridge = field(factory=Bridge)
+    margin = account("Assets:{venue}:Margin", USDC, floor=True)
+
+    @formula
+    def equity(margin):
+        """The money."""
+        return margin
+
+    def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
+        """Keep it."""
+        book.transfer(self.margin, source, amount, kind)
+
+    def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
+        """Pay it out."""
+        book.transfer(target, self.margin, amount, kind)
+
+
+def test_a_move_that_is_rejected_on_arriving_leaves_no_money_on_its_way():
+    """1 USD does not pay the fee of 3 USD on arriving: nothing is sent, and what was asked for is rejected whole."""
+    venues = [Floored(), Floored(name="other", bridge=Bridge(fee_usd=3.0, sender_share=0.0))]
+    run = play(flat(3), venues, Script(start=[Deposit("floored", 500.0), Move("floored", "other", 1.0)]))
+    assert happened(run, TransferSent) == happened(run, TransferArrived) == []
+    (rejected,) = happened(run, Rejected)
+    assert "Assets:Other:Margin holds 0.000000 USDC and would fall to -2.000000 USDC" in rejected.reason
+    assert balance(run, TRANSIT) == 0
+    assert balance(run, "Assets:Floored:Margin") == 500_000_000
