@@ -684,19 +684,27 @@ class Execution:
         return entry
 
     def _returned(self, sent: Entry, order: Order, source: Standing | None, amount: int) -> Entry:
-        """Money that could not get through, or that its target does not take: it goes back, or to the wallet."""
+        """Money that could not get through, or that its target does not take: it goes back, or to the wallet.
+
+        It goes to the wallet also where its source no longer takes it.
+        """
         books, event = self._books, sent.event
         assert isinstance(event, TransferSent)
         books.rollback()
         books.begin(source.venue if source else None, order)
-        self._into(source, IN_TRANSIT, amount, "transfer", wallet=True)
-        failed = TransferFailed(
-            venue=event.counterparty,
-            counterparty=source.name if source else "wallet",
-            amount=amount,
-            price=books.price_of(""),
-        )
-        return self._commit(failed, sent)
+        try:
+            self._into(source, IN_TRANSIT, amount, "transfer", wallet=True)
+            failed = TransferFailed(
+                venue=event.counterparty,
+                counterparty=source.name if source else "wallet",
+                amount=amount,
+                price=books.price_of(""),
+            )
+            return self._commit(failed, sent)
+        except (Rejection, OrderRefused):
+            if source is None:
+                raise
+            return self._returned(sent, order, None, amount)
 
     def _into(
         self, standing: Standing | None, source: Account, amount: int, kind: str, *, wallet: bool = False
