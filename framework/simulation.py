@@ -57,6 +57,8 @@ SHORT_GAP = 2
 """Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
 FINISH = "finish"
 """What an act is called that a venue does once the run is over."""
+DELIVER = "deliver"
+"""What a venue does when that which an order left outstanding is due."""
 NO_ROWS = np.zeros(0, dtype=np.intp)
 
 
@@ -431,28 +433,46 @@ class Execution:
         books, venue = self._books, standing.venue
         before = standing.leg()
         figures = books.begin(venue, act.then)
-        told = venue.act(act.then, books)
-        written = self._figures(standing)
-        price = figures.get("price", books.price_of(venue.coins[0] if venue.coins else ""))
-        if told is not None:
-            event = told
-        elif act.liquidation:
-            event = self._liquidated(standing, act, before, written, price)
-        else:
-            event = Acted(
-                venue=venue.name, act=act.when, price=price, size=written.size, amount=written.amount, fee=written.fee
-            )
-        return self._commit(event, None)
+        try:
+            told = venue.act(act.then, books)
+            written = self._figures(standing)
+            price = figures.get("price", books.price_of(venue.coins[0] if venue.coins else ""))
+            if told is not None:
+                event = told
+            elif act.liquidation:
+                event = self._liquidated(standing, act, before, written, price)
+            else:
+                event = Acted(
+                    venue=venue.name,
+                    act=act.when,
+                    price=price,
+                    size=written.size,
+                    amount=written.amount,
+                    fee=written.fee,
+                )
+            return self._commit(event, None)
+        except Rejection as why:
+            raise self._broken(standing, act.then, why) from None
 
     def finish(self, standing: Standing, ended: Entry | None) -> Entry | None:
         """What a venue books once the run is over, if anything."""
         books, venue = self._books, standing.venue
         books.begin(venue, None)
-        venue.finish(books)
-        if not books.written:
-            return None
-        price = books.price_of(venue.coins[0] if venue.coins else "")
-        return self._commit(Acted(venue=standing.name, act=FINISH, price=price), ended)
+        try:
+            venue.finish(books)
+            if not books.written:
+                return None
+            price = books.price_of(venue.coins[0] if venue.coins else "")
+            return self._commit(Acted(venue=standing.name, act=FINISH, price=price), ended)
+        except Rejection as why:
+            raise self._broken(standing, FINISH, why) from None
+
+    def _broken(self, standing: Standing, method: str, why: Rejection) -> LedgerError:
+        """What is told of something that a venue does of itself and that cannot be: there is no order to reject."""
+        books, row = self._books, self._books.row
+        books.rollback()
+        words = f"{method} of {standing.name} cannot be booked in row {row + 1} ({books.market.when(row)}): {why}"
+        return LedgerError(words).with_traceback(why.__traceback__)
 
     def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
         books, coins = self._books, standing.venue.coins
@@ -547,10 +567,14 @@ class Execution:
         def arrive() -> None:
             books = self._now()
             books.begin(standing.venue, order)
-            standing.venue.deliver(order, amount, books)
-            price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
-            event = Unstaked(at_ns=books.at_ns, venue=standing.name, amount=amount, price=price)
-            self._on_arrival(self._commit(event, entry))
+            try:
+                standing.venue.deliver(order, amount, books)
+                price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
+                event = Unstaked(at_ns=books.at_ns, venue=standing.name, amount=amount, price=price)
+                delivered = self._commit(event, entry)
+            except Rejection as why:
+                raise self._broken(standing, DELIVER, why) from None
+            self._on_arrival(delivered)
 
         self._clock.call(due_ns, Phase.ARRIVAL, arrive)
 

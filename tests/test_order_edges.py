@@ -9,6 +9,7 @@ from framework import (
     Deposit,
     Move,
     Open,
+    Order,
     Rejected,
     Side,
     TransferArrived,
@@ -18,8 +19,10 @@ from framework import (
     waterfall,
 )
 from framework.books import Books
+from framework.clock import NS_PER_DAY
+from framework.errors import LedgerError
 from framework.money import USDC, Account
-from framework.venue import Venue, Way, account, formula
+from framework.venue import Act, Venue, Way, account, formula
 from tests.markets import Script, asgard, balance, flat, happened, hyperliquid, play
 
 TRANSIT, WALLET = "Assets:Bridge:InTransit", "Assets:Wallet:Cash"
@@ -47,6 +50,13 @@ class Floored(Venue):
         book.transfer(target, self.margin, amount, kind)
 
 
+@frozen
+class Park(Order):
+    """An order of which something is outstanding for a day and a half."""
+
+    venue: str
+
+
 def test_a_move_that_is_rejected_on_arriving_leaves_no_money_on_its_way():
     """1 USD does not pay the fee of 3 USD on arriving: nothing is sent, and what was asked for is rejected whole."""
     venues = [Floored(), Floored(name="other", bridge=Bridge(fee_usd=3.0, sender_share=0.0))]
@@ -69,3 +79,58 @@ def test_money_that_fails_and_that_its_source_no_longer_takes_goes_to_the_wallet
     assert balance(run, TRANSIT) == 0
     assert balance(run, WALLET) == 10_000_000_000
     assert waterfall(run).unexplained == 0
+
+
+@frozen(kw_only=True)
+class Taking(Floored):
+    """Takes 600 USD by itself: in an act, when something is due, or when the run is over."""
+
+    name: str = "taking"
+    when: str = "act"
+    fee = account("Expenses:{venue}:Fee", USDC)
+
+    @formula
+    def plenty(margin):
+        """Whether there is money."""
+        return margin > 0
+
+    @property
+    def acts(self):
+        """The one act, if it is that which takes."""
+        return (Act("plenty", "take"),) if self.when == "act" else ()
+
+    def take(self, book: Books) -> None:
+        """Take it, whether it is there or not."""
+        book.transfer(self.fee, self.margin, 600_000_000, "skim")
+
+    def park(self, order: Park, book: Books) -> None:
+        """Take a cent, and the rest in a day and a half."""
+        book.transfer(self.fee, self.margin, 10_000, "skim")
+
+    def due_ns(self, order: object, at_ns: int) -> int | None:
+        """A day and a half later."""
+        return at_ns + NS_PER_DAY * 3 // 2
+
+    def deliver(self, order: object, amount: int, book: Books) -> None:
+        """Take it in the end."""
+        self.take(book)
+
+    def finish(self, book: Books) -> None:
+        """Take it when the run is over."""
+        if self.when == "finish":
+            self.take(book)
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ("act", r"take of taking cannot be booked in row 1 \(2025-01-01\)"),
+        ("deliver", r"deliver of taking cannot be booked in row 3 \(2025-01-03\)"),
+        ("finish", r"finish of taking cannot be booked in row 4 \(2025-01-04\)"),
+    ],
+)
+def test_what_a_venue_does_of_itself_and_cannot_be_booked_is_named(when, words):
+    """The error says which venue did what in which row, and what floor it broke."""
+    script = Script(start=[Deposit("taking", 500.0)], after={1: [Park("taking")] if when == "deliver" else []})
+    with pytest.raises(LedgerError, match=rf"{words}: Assets:Taking:Margin holds .* expected 0 or more$"):
+        play(flat(4), [Taking(when=when)], script)
