@@ -888,9 +888,12 @@ class Present:
         return slice(max(0, known - rows), known)
 
 
-def _safe(*standings: Standing | None) -> list[Standing]:
-    """The venues of a transfer that would not liquidate now."""
-    return [each for each in standings if each is not None and not each.in_danger()]
+def _safe(source: Standing | None, target: Standing | None = None) -> list[Standing]:
+    """The venues that a transfer must not leave in danger: its source, and a target that is in none now."""
+    safe = [] if source is None else [source]
+    if target is not None and not target.in_danger():
+        safe.append(target)
+    return safe
 
 
 def _keep(safe: Iterable[Standing], books: Books) -> None:

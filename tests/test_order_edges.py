@@ -7,6 +7,7 @@ from framework import (
     Bridge,
     Close,
     Deposit,
+    Liquidated,
     Move,
     Open,
     Order,
@@ -134,3 +135,16 @@ def test_what_a_venue_does_of_itself_and_cannot_be_booked_is_named(when, words):
     script = Script(start=[Deposit("taking", 500.0)], after={1: [Park("taking")] if when == "deliver" else []})
     with pytest.raises(LedgerError, match=rf"{words}: Assets:Taking:Margin holds .* expected 0 or more$"):
         play(flat(4), [Taking(when=when)], script)
+
+
+def test_nothing_is_paid_out_of_a_position_that_is_in_danger():
+    """10,000 USD of coins need 500 USD, and only 499 are there: not one of them may go, and more may come."""
+    start = [Open("hyperliquid", Side.LONG, 100.0, 499.0)]
+    start += [Withdraw("hyperliquid", 499.0), Move("hyperliquid", "other", 1.0), Deposit("other", 5.0)]
+    start += [Move("other", "hyperliquid", 0.5), Deposit("hyperliquid", 2.0), Withdraw("hyperliquid", 1.0)]
+    run = play(flat(2), [hyperliquid(), Floored(name="other")], Script(start=start), look_ahead_at_entry=False)
+    withdrawal, move = happened(run, Rejected)
+    assert "left with 0.000000 USD of margin, at which it liquidates" in withdrawal.reason
+    assert "left with 498.000000 USD of margin" in move.reason
+    assert happened(run, Liquidated) == []
+    assert balance(run, "Assets:Hyperliquid:Margin") == 500_500_000
