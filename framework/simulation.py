@@ -595,24 +595,25 @@ class Execution:
 
     def _withdraw(self, order: Withdraw, cause: Entry | None) -> Event:
         source = self.standing(order.venue)
-        amount = self._payable(order, source)
+        amount = self._payable(order, source, None)
         return self._carry(order, cause, source, None, amount, "withdrawal")
 
     def _move(self, order: Move, cause: Entry | None) -> Event:
         source, target = self.standing(order.source), self.standing(order.target)
-        amount = self._payable(order, source)
+        amount = self._payable(order, source, target)
         if source is target:
             self._books.refuse(f"target is {said(order.target)}; expected another venue than the source")
         return self._carry(order, cause, source, target, amount, "transfer")
 
-    def _payable(self, order: Withdraw | Move, source: Standing) -> int:
+    def _payable(self, order: Withdraw | Move, source: Standing, target: Standing | None) -> int:
+        """What is to leave a venue; rejects what its equity does not pay, with the fee on leaving."""
         books = self._books
         books.begin(source.venue, order)
         amount = positive(books, order, "amount_usd", USDC)
-        equity_usd = source.leg().equity_usd
-        if USDC.units(amount) > equity_usd:
-            asked = said(order.amount_usd)
-            books.reject(f"amount_usd is {asked}; expected at most the equity of {equity_usd:.6f} USD there")
+        equity_usd, fee = source.leg().equity_usd, self._passage(source, target).leaving
+        if USDC.units(amount + fee) > equity_usd:
+            asked, less = said(order.amount_usd), f", less a fee of {USDC.decimal(fee)} USD" if fee else ""
+            books.reject(f"amount_usd is {asked}; expected at most the equity of {equity_usd:.6f} USD there{less}")
         return amount
 
     def _carry(

@@ -148,3 +148,20 @@ def test_nothing_is_paid_out_of_a_position_that_is_in_danger():
     assert "left with 498.000000 USD of margin" in move.reason
     assert happened(run, Liquidated) == []
     assert balance(run, "Assets:Hyperliquid:Margin") == 500_500_000
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 7_200.0])
+@pytest.mark.parametrize("target", [None, "other"])
+def test_the_fee_on_leaving_is_paid_out_of_what_is_there(target, latency_s):
+    """Of 98.5 USD, 97 can leave for a fee of 1.5, and not a cent more."""
+
+    def left(amount_usd):
+        venues = [hyperliquid(bridge=Bridge(outbound=Way(fee_usd=3.0, latency_s=latency_s))), Floored(name="other")]
+        order = Move("hyperliquid", target, amount_usd) if target else Withdraw("hyperliquid", amount_usd)
+        run = play(flat(3), venues, Script(start=[Deposit("hyperliquid", 98.5)], after={0: [order]}))
+        return [each.reason for each in happened(run, Rejected)], balance(run, "Assets:Hyperliquid:Margin")
+
+    assert left(97.0) == ([], 0)
+    (reason,), margin = left(97.01)
+    assert reason.endswith("expected at most the equity of 98.500000 USD there, less a fee of 1.500000 USD")
+    assert margin == 98_500_000
