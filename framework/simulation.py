@@ -764,9 +764,13 @@ class Execution:
         size = positive(books, order, "size", source.asset)
         if source is target:
             books.refuse(f"target is {said(order.target)}; expected another venue than the source")
-        safe = _safe(self.standing(order.source))
+        standing = self.standing(order.source)
+        safe, before_usd = _safe(standing), standing.leg().margin_usd
         books.transfer(target, source, size, "transfer")
         _keep(safe, books)
+        left_usd = standing.leg().margin_usd
+        if left_usd < before_usd and USDC.nearest(left_usd) < 0:
+            books.reject(f"{standing.name} would be left with {left_usd:.6f} USD of margin; expected 0 or more")
         event = OrderFilled(venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size)
         self._commit(event, cause)
         self._last_order[order.source] = len(books.journal) - 1

@@ -9,10 +9,12 @@ from framework import (
     Deposit,
     Liquidated,
     Move,
+    MoveTokens,
     Open,
     Order,
     Rejected,
     Side,
+    Swap,
     TransferArrived,
     TransferFailed,
     TransferSent,
@@ -24,7 +26,7 @@ from framework.clock import NS_PER_DAY
 from framework.errors import LedgerError
 from framework.money import USDC, Account
 from framework.venue import Act, Venue, Way, account, formula
-from tests.markets import Script, asgard, balance, flat, happened, hyperliquid, play
+from tests.markets import Script, asgard, balance, collateral, dollar_market, flat, happened, hyperliquid, jito, play
 
 TRANSIT, WALLET = "Assets:Bridge:InTransit", "Assets:Wallet:Cash"
 
@@ -165,3 +167,22 @@ def test_the_fee_on_leaving_is_paid_out_of_what_is_there(target, latency_s):
     (reason,), margin = left(97.01)
     assert reason.endswith("expected at most the equity of 98.500000 USD there, less a fee of 1.500000 USD")
     assert margin == 98_500_000
+
+
+@pytest.mark.parametrize(("tokens", "count"), [(40.0, 0), (41.0, 1), (50.0, 1)])
+def test_tokens_that_back_a_debt_stay_where_they_are(tokens, count):
+    """1,000 USD were withdrawn against tokens of 5,000 USD: of 50 tokens 40 can go, without any position too."""
+    start = [Swap("jito", "USDC", "JITOSOL", 5_000.0), MoveTokens("jito", "drift", "JITOSOL", 50.0)]
+    start += [Withdraw("drift", 1_000.0), MoveTokens("drift", "jito", "JITOSOL", tokens)]
+    run = play(dollar_market([100.0] * 3), [jito(), collateral()], Script(start=start))
+    rejected = happened(run, Rejected)
+    assert len(rejected) == count
+    assert all("USD of margin; expected 0 or more" in each.reason for each in rejected)
+
+
+def test_tokens_beside_no_debt_can_all_go():
+    """Nothing is owed, and nothing needs them."""
+    start = [Swap("jito", "USDC", "JITOSOL", 5_000.0), MoveTokens("jito", "drift", "JITOSOL", 50.0)]
+    start += [MoveTokens("drift", "jito", "JITOSOL", 50.0)]
+    run = play(dollar_market([100.0] * 3), [jito(), collateral(collateral_weight=0.9)], Script(start=start))
+    assert happened(run, Rejected) == []
