@@ -411,17 +411,26 @@ class Execution:
             raise
 
     def quote(self, order: Order) -> OrderFilled:
-        """What an order would do now, without doing it; raises `OrderRefused`, also where it would be rejected."""
+        """What an order would do now, without doing it; raises `OrderRefused`, also where it would be rejected.
+
+        Only what venues fill is quoted: orders that move money from place to place are refused.
+        """
         books = self._books
-        standing = self.standing(order.venue)
+        if type(order) in self._own:
+            raise OrderRefused(f"{order} has no quote; expected an order that a venue fills, such as Open or Resize")
+        standing, executed = self.standing(order.venue), books.order
         try:
-            return self._filled(standing, order)
+            filled = self._filled(standing, order)
+            books.check_floors()
         except Rejection as why:
             raise OrderRefused(f"{standing.name} would reject {order}: {why}") from None
         except LedgerError as error:
             raise self._refused(order, error) from None
+        else:
+            return filled
         finally:
             books.rollback()
+            books.order = executed
 
     def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
         """What is told of an order that the ledger cannot take."""

@@ -71,7 +71,10 @@ class View(Protocol):
         """The position at a venue; of one coin, where it holds several."""
 
     def quote(self, order: Order) -> OrderFilled:
-        """What an order would do now, with its fee, without doing it; raises `OrderRefused`."""
+        """What an order would do now, with its fee, without doing it; raises `OrderRefused`, also if it were rejected.
+
+        Orders that venues do not fill, which are those that move money or tokens from place to place, are refused.
+        """
 
     def history(self, column: str, rows: int) -> Floats:
         """The last `rows` values of a market column up to the present row; shorter at first, empty as that opens."""

@@ -6,14 +6,18 @@ from attrs import field, frozen
 from framework import (
     Bridge,
     Close,
+    ConditionMet,
     Deposit,
     Liquidated,
     Move,
     MoveTokens,
     Open,
     Order,
+    OrderFilled,
+    PayPenalty,
     Rejected,
     Side,
+    Strategy,
     Swap,
     TransferArrived,
     TransferFailed,
@@ -23,10 +27,23 @@ from framework import (
 )
 from framework.books import Books
 from framework.clock import NS_PER_DAY
-from framework.errors import LedgerError
+from framework.errors import LedgerError, OrderRefused
 from framework.money import USDC, Account
 from framework.venue import Act, Venue, Way, account, formula
-from tests.markets import Script, asgard, balance, collateral, dollar_market, flat, happened, hyperliquid, jito, play
+from tests.markets import (
+    AfterRow,
+    Script,
+    asgard,
+    balance,
+    collateral,
+    dollar_market,
+    flat,
+    happened,
+    hyperliquid,
+    jito,
+    play,
+)
+from venues.spot import Spot
 
 TRANSIT, WALLET = "Assets:Bridge:InTransit", "Assets:Wallet:Cash"
 
@@ -186,3 +203,68 @@ def test_tokens_beside_no_debt_can_all_go():
     start += [MoveTokens("drift", "jito", "JITOSOL", 50.0)]
     run = play(dollar_market([100.0] * 3), [jito(), collateral(collateral_weight=0.9)], Script(start=start))
     assert happened(run, Rejected) == []
+
+
+@frozen(kw_only=True)
+class Asks(Strategy):
+    """Asks for quotes after the first row, and does nothing but what it did at the start."""
+
+    orders: tuple[Order, ...]
+    start: tuple[Order, ...] = ()
+    answers: list[OrderFilled | str] = field(factory=list)
+
+    def conditions(self):
+        """Once."""
+        return (AfterRow(0),)
+
+    def on_start(self, view):
+        """Do what is to be done."""
+        return self.start
+
+    def on_event(self, event, view):
+        """Ask."""
+        if isinstance(event, ConditionMet):
+            for order in self.orders:
+                try:
+                    self.answers.append(view.quote(order))
+                except OrderRefused as error:
+                    self.answers.append(str(error))
+        return ()
+
+
+def test_a_quote_is_refused_where_the_order_would_break_a_floor():
+    """1,000,000 USD are not in the wallet; 1,000 are, and a position can be quoted without any funds."""
+    orders = (Swap("spot", "USDC", "SOL", 1e6), Swap("spot", "USDC", "SOL", 1e3), Open("asgard", Side.LONG, 1.0, 0.0))
+    strategy = Asks(orders=orders)
+    run = play(flat(2), [Spot(swap_fee_bps=0.0), asgard()], strategy)
+    refused, swapped, opened = strategy.answers
+    assert refused.startswith("spot would reject a swap of 1000000 USDC")
+    assert "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -990000.000000 USDC" in refused
+    assert (swapped.amount, opened.size) == (1_000_000_000, 1_000_000_000)
+    assert balance(run, WALLET) == 10_000_000_000
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        Deposit("hyperliquid", 1.0),
+        Withdraw("hyperliquid", 1.0),
+        Move("hyperliquid", "asgard", 1.0),
+        MoveTokens("hyperliquid", "asgard", "SOL", 1.0),
+        PayPenalty("hyperliquid", 1.0),
+    ],
+    ids=lambda order: type(order).__name__,
+)
+def test_what_no_venue_fills_has_no_quote(order):
+    """The refusal says what can be quoted."""
+    strategy = Asks(orders=(order,))
+    play(flat(2), [hyperliquid(), asgard()], strategy)
+    assert strategy.answers[0] == f"{order} has no quote; expected an order that a venue fills, such as Open or Resize"
+
+
+def test_a_quote_is_not_what_was_executed_last():
+    """What the log says of later events is the order of the start, not one that was only asked about."""
+    short = Open("hyperliquid", Side.SHORT, 1.0, 50.0)
+    strategy = Asks(orders=(Open("hyperliquid", Side.LONG, 2.0, 60.0),), start=(short,))
+    run = play(flat(3), [hyperliquid()], strategy)
+    assert {order for _, order in run.events.orders() if order is not None} == {short}
