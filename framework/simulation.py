@@ -158,13 +158,13 @@ class Simulation:
         if acts:
             yield clock.until(at_ns, Phase.LIQUIDATION)
             entries = [
-                execution.act(standing, act)
+                (execution.act(standing, act), len(self._books.journal) - 1)
                 for place, (standing, act) in enumerate(acts)
                 if all(other is not standing for other, _ in acts[:place]) or standing.acts_now(act)
             ]
             yield clock.until(at_ns, Phase.DECISION)
-            for entry in entries:
-                if not execution.acted_since(entry):
+            for entry, number in entries:
+                if not execution.acted_since(entry.event.venue, number):
                     self._told(entry)
             acted = True
             if any(act.liquidation for _, act in acts):
@@ -388,9 +388,9 @@ class Execution:
             some = ", ".join(self._books.standings)
             raise ScenarioError(f"unknown venue {name!r}; expected one of {some}") from None
 
-    def acted_since(self, entry: Entry) -> bool:
-        """Whether an order was executed at the venue of an entry after it."""
-        return self._last_order.get(entry.event.venue, -1) > self._books.journal.index(entry)
+    def acted_since(self, venue: str, number: int) -> bool:
+        """Whether an order was executed at a venue after the entry of this number in the journal."""
+        return self._last_order.get(venue, -1) > number
 
     def execute(self, order: Order, cause: Entry | None) -> Event | None:
         """One order, whole; returns what became of it. Raises `OrderRefused`, and then nothing of it has happened."""
