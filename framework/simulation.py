@@ -411,23 +411,21 @@ class Execution:
             raise
 
     def quote(self, order: Order) -> OrderFilled:
-        """What an order would do now, without doing it; raises `OrderRefused`, also where it would be rejected.
+        """What an order would do now, without doing it; raises `OrderRefused`, also where its venue would reject it.
 
-        Only what venues fill is quoted: orders that move money from place to place are refused.
+        Whether there is enough of what it takes is not asked, so that fees are known before the money is there. Only
+        what venues fill is quoted: orders that move money from place to place are refused.
         """
         books = self._books
         if type(order) in self._own:
             raise OrderRefused(f"{order} has no quote; expected an order that a venue fills, such as Open or Resize")
         standing, executed = self.standing(order.venue), books.order
         try:
-            filled = self._filled(standing, order)
-            books.check_floors()
+            return self._filled(standing, order)
         except Rejection as why:
             raise OrderRefused(f"{standing.name} would reject {order}: {why}") from None
         except LedgerError as error:
             raise self._refused(order, error) from None
-        else:
-            return filled
         finally:
             books.rollback()
             books.order = executed

@@ -74,9 +74,10 @@ class View(Protocol):
         """The position at a venue; of one coin, where it holds several."""
 
     def quote(self, order: Order) -> OrderFilled:
-        """What an order would do now, with its fee, without doing it; raises `OrderRefused`, also if it were rejected.
+        """What an order would do now, with its fee, without doing it; raises `OrderRefused`.
 
-        Orders that venues do not fill, which are those that move money or tokens from place to place, are refused.
+        It asks the venue alone: fees can be quoted before the money or the tokens are there, and an order that takes
+        more than there is has a quote and is rejected. What moves money or tokens from place to place has none.
         """
 
     def history(self, column: str, rows: int) -> Floats:

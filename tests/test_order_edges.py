@@ -232,15 +232,15 @@ class Asks(Strategy):
         return ()
 
 
-def test_a_quote_is_refused_where_the_order_would_break_a_floor():
-    """1,000,000 USD are not in the wallet; 1,000 are, and a position can be quoted without any funds."""
-    orders = (Swap("spot", "USDC", "SOL", 1e6), Swap("spot", "USDC", "SOL", 1e3), Open("asgard", Side.LONG, 1.0, 0.0))
-    strategy = Asks(orders=orders)
-    run = play(flat(2), [Spot(swap_fee_bps=0.0), asgard()], strategy)
-    refused, swapped, opened = strategy.answers
-    assert refused.startswith("spot would reject a swap of 1000000 USDC")
-    assert "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -990000.000000 USDC" in refused
-    assert (swapped.amount, opened.size) == (1_000_000_000, 1_000_000_000)
+def test_a_quote_does_not_ask_whether_there_is_enough():
+    """Fees are known before the money is there; the order itself is rejected without it."""
+    much = Swap("spot", "USDC", "SOL", 1e6)
+    strategy = Asks(orders=(much, Open("asgard", Side.LONG, 1.0, 0.0)), start=(much,))
+    run = play(flat(2), [Spot(swap_fee_bps=10.0), asgard()], strategy)
+    swapped, opened = strategy.answers
+    assert (swapped.fee, opened.size) == (1_000_000_000, 1_000_000_000)
+    (rejected,) = happened(run, Rejected)
+    assert "Assets:Wallet:Cash holds 10000.000000 USDC and would fall to -990" in rejected.reason
     assert balance(run, WALLET) == 10_000_000_000
 
 
