@@ -748,15 +748,25 @@ class Books:
         self._writing = []
         self.stamp += 1
 
+    def _check_floors(self) -> None:
+        """Take back what was written, and raise `Rejection`, where it would take an account below its floor."""
+        balances = self.balances
+        for debit, credit, _, _ in self._writing:
+            if debit.floor and balances[debit] * debit.sign < 0:
+                self._reject_below(debit)
+            if credit.floor and balances[credit] * credit.sign < 0:
+                self._reject_below(credit)
+
     def commit(self, event: Event, cause: Entry | None, first: int | None = None) -> Entry:
         """Enter an event with what was written, or the first so many transfers of it; raises `Rejection` instead.
 
-        What is rejected is taken back, with all that was written after it.
+        Floors are checked of all that was written: what is rejected is taken back whole, and nothing of it is entered.
         """
+        if self._writing:
+            self._check_floors()
         transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
         entry = Entry(event, cause, self.at_ns, self.rows, transfers, self.order)
         if transfers:
-            self._check_floors(transfers)
             self._rebase(transfers)
         self.journal.append(entry)
         return entry
@@ -785,18 +795,9 @@ class Books:
                     stream.rebase(self.holding(each.asset), rows)
                     standing.version += 1
 
-    def _check_floors(self, transfers: Sequence[Transfer]) -> None:
-        balances = self.balances
-        for debit, credit, _, _ in transfers:
-            if debit.floor and balances[debit] * debit.sign < 0:
-                self._reject_below(debit, transfers)
-            if credit.floor and balances[credit] * credit.sign < 0:
-                self._reject_below(credit, transfers)
-
-    def _reject_below(self, account: Account, transfers: Sequence[Transfer]) -> NoReturn:
-        """Take back an entry that would take an account below its floor."""
+    def _reject_below(self, account: Account) -> NoReturn:
+        """Take back what would take an account below its floor."""
         left = self.balances[account] * account.sign
-        self._writing = [*transfers, *self._writing]
         self.rollback()
         held = self.balances[account] * account.sign
         before, after = (f"{account.asset.decimal(one):f} {account.asset.code}" for one in (held, left))

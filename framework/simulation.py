@@ -57,6 +57,8 @@ SHORT_GAP = 2
 """Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
 FINISH = "finish"
 """What an act is called that a venue does once the run is over."""
+DELIVER = "deliver"
+"""What a venue does when that which an order left outstanding is due."""
 NO_ROWS = np.zeros(0, dtype=np.intp)
 
 
@@ -156,13 +158,13 @@ class Simulation:
         if acts:
             yield clock.until(at_ns, Phase.LIQUIDATION)
             entries = [
-                execution.act(standing, act)
+                (execution.act(standing, act), len(self._books.journal) - 1)
                 for place, (standing, act) in enumerate(acts)
                 if all(other is not standing for other, _ in acts[:place]) or standing.acts_now(act)
             ]
             yield clock.until(at_ns, Phase.DECISION)
-            for entry in entries:
-                if not execution.acted_since(entry):
+            for entry, number in entries:
+                if not execution.acted_since(entry.event.venue, number):
                     self._told(entry)
             acted = True
             if any(act.liquidation for _, act in acts):
@@ -384,9 +386,9 @@ class Execution:
             some = ", ".join(self._books.standings)
             raise ScenarioError(f"unknown venue {name!r}; expected one of {some}") from None
 
-    def acted_since(self, entry: Entry) -> bool:
-        """Whether an order was executed at the venue of an entry after it."""
-        return self._last_order.get(entry.event.venue, -1) > self._books.journal.index(entry)
+    def acted_since(self, venue: str, number: int) -> bool:
+        """Whether an order was executed at a venue after the entry of this number in the journal."""
+        return self._last_order.get(venue, -1) > number
 
     def execute(self, order: Order, cause: Entry | None) -> Event | None:
         """One order, whole; returns what became of it. Raises `OrderRefused`, and then nothing of it has happened."""
@@ -407,9 +409,15 @@ class Execution:
             raise
 
     def quote(self, order: Order) -> OrderFilled:
-        """What an order would do now, without doing it; raises `OrderRefused`, also where it would be rejected."""
+        """What an order would do now, without doing it; raises `OrderRefused`, also where its venue would reject it.
+
+        Whether there is enough of what it takes is not asked, so that fees are known before the money is there. Only
+        what venues fill is quoted: orders that move money from place to place are refused.
+        """
         books = self._books
-        standing = self.standing(order.venue)
+        if type(order) in self._own:
+            raise OrderRefused(f"{order} has no quote; expected an order that a venue fills, such as Open or Resize")
+        standing, executed = self.standing(order.venue), books.order
         try:
             return self._filled(standing, order)
         except Rejection as why:
@@ -418,6 +426,7 @@ class Execution:
             raise self._refused(order, error) from None
         finally:
             books.rollback()
+            books.order = executed
 
     def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
         """What is told of an order that the ledger cannot take."""
@@ -429,28 +438,46 @@ class Execution:
         books, venue = self._books, standing.venue
         before = standing.leg()
         figures = books.begin(venue, act.then)
-        told = venue.act(act.then, books)
-        written = self._figures(standing)
-        price = figures.get("price", books.price_of(venue.coins[0] if venue.coins else ""))
-        if told is not None:
-            event = told
-        elif act.liquidation:
-            event = self._liquidated(standing, act, before, written, price)
-        else:
-            event = Acted(
-                venue=venue.name, act=act.when, price=price, size=written.size, amount=written.amount, fee=written.fee
-            )
-        return self._commit(event, None)
+        try:
+            told = venue.act(act.then, books)
+            written = self._figures(standing)
+            price = figures.get("price", books.price_of(venue.coins[0] if venue.coins else ""))
+            if told is not None:
+                event = told
+            elif act.liquidation:
+                event = self._liquidated(standing, act, before, written, price)
+            else:
+                event = Acted(
+                    venue=venue.name,
+                    act=act.when,
+                    price=price,
+                    size=written.size,
+                    amount=written.amount,
+                    fee=written.fee,
+                )
+            return self._commit(event, None)
+        except Rejection as why:
+            raise self._broken(standing, act.then, why) from None
 
     def finish(self, standing: Standing, ended: Entry | None) -> Entry | None:
         """What a venue books once the run is over, if anything."""
         books, venue = self._books, standing.venue
         books.begin(venue, None)
-        venue.finish(books)
-        if not books.written:
-            return None
-        price = books.price_of(venue.coins[0] if venue.coins else "")
-        return self._commit(Acted(venue=standing.name, act=FINISH, price=price), ended)
+        try:
+            venue.finish(books)
+            if not books.written:
+                return None
+            price = books.price_of(venue.coins[0] if venue.coins else "")
+            return self._commit(Acted(venue=standing.name, act=FINISH, price=price), ended)
+        except Rejection as why:
+            raise self._broken(standing, FINISH, why) from None
+
+    def _broken(self, standing: Standing, method: str, why: Rejection) -> LedgerError:
+        """What is told of something that a venue does of itself and that cannot be: there is no order to reject."""
+        books, row = self._books, self._books.row
+        books.rollback()
+        words = f"{method} of {standing.name} cannot be booked in row {row + 1} ({books.market.when(row)}): {why}"
+        return LedgerError(words).with_traceback(why.__traceback__)
 
     def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
         books, coins = self._books, standing.venue.coins
@@ -545,10 +572,14 @@ class Execution:
         def arrive() -> None:
             books = self._now()
             books.begin(standing.venue, order)
-            standing.venue.deliver(order, amount, books)
-            price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
-            event = Unstaked(at_ns=books.at_ns, venue=standing.name, amount=amount, price=price)
-            self._on_arrival(self._commit(event, entry))
+            try:
+                standing.venue.deliver(order, amount, books)
+                price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
+                event = Unstaked(at_ns=books.at_ns, venue=standing.name, amount=amount, price=price)
+                delivered = self._commit(event, entry)
+            except Rejection as why:
+                raise self._broken(standing, DELIVER, why) from None
+            self._on_arrival(delivered)
 
         self._clock.call(due_ns, Phase.ARRIVAL, arrive)
 
@@ -569,24 +600,25 @@ class Execution:
 
     def _withdraw(self, order: Withdraw, cause: Entry | None) -> Event:
         source = self.standing(order.venue)
-        amount = self._payable(order, source)
+        amount = self._payable(order, source, None)
         return self._carry(order, cause, source, None, amount, "withdrawal")
 
     def _move(self, order: Move, cause: Entry | None) -> Event:
         source, target = self.standing(order.source), self.standing(order.target)
-        amount = self._payable(order, source)
+        amount = self._payable(order, source, target)
         if source is target:
             self._books.refuse(f"target is {said(order.target)}; expected another venue than the source")
         return self._carry(order, cause, source, target, amount, "transfer")
 
-    def _payable(self, order: Withdraw | Move, source: Standing) -> int:
+    def _payable(self, order: Withdraw | Move, source: Standing, target: Standing | None) -> int:
+        """What is to leave a venue; rejects what its equity does not pay, with the fee on leaving."""
         books = self._books
         books.begin(source.venue, order)
         amount = positive(books, order, "amount_usd", USDC)
-        equity_usd = source.leg().equity_usd
-        if USDC.units(amount) > equity_usd:
-            asked = said(order.amount_usd)
-            books.reject(f"amount_usd is {asked}; expected at most the equity of {equity_usd:.6f} USD there")
+        equity_usd, fee = source.leg().equity_usd, self._passage(source, target).leaving
+        if USDC.units(amount + fee) > equity_usd:
+            asked, less = said(order.amount_usd), f", less a fee of {USDC.decimal(fee)} USD" if fee else ""
+            books.reject(f"amount_usd is {asked}; expected at most the equity of {equity_usd:.6f} USD there{less}")
         return amount
 
     def _carry(
@@ -682,19 +714,27 @@ class Execution:
         return entry
 
     def _returned(self, sent: Entry, order: Order, source: Standing | None, amount: int) -> Entry:
-        """Money that could not get through, or that its target does not take: it goes back, or to the wallet."""
+        """Money that could not get through, or that its target does not take: it goes back, or to the wallet.
+
+        It goes to the wallet also where its source no longer takes it.
+        """
         books, event = self._books, sent.event
         assert isinstance(event, TransferSent)
         books.rollback()
         books.begin(source.venue if source else None, order)
-        self._into(source, IN_TRANSIT, amount, "transfer", wallet=True)
-        failed = TransferFailed(
-            venue=event.counterparty,
-            counterparty=source.name if source else "wallet",
-            amount=amount,
-            price=books.price_of(""),
-        )
-        return self._commit(failed, sent)
+        try:
+            self._into(source, IN_TRANSIT, amount, "transfer", wallet=True)
+            failed = TransferFailed(
+                venue=event.counterparty,
+                counterparty=source.name if source else "wallet",
+                amount=amount,
+                price=books.price_of(""),
+            )
+            return self._commit(failed, sent)
+        except (Rejection, OrderRefused):
+            if source is None:
+                raise
+            return self._returned(sent, order, None, amount)
 
     def _into(
         self, standing: Standing | None, source: Account, amount: int, kind: str, *, wallet: bool = False
@@ -729,9 +769,13 @@ class Execution:
         size = positive(books, order, "size", source.asset)
         if source is target:
             books.refuse(f"target is {said(order.target)}; expected another venue than the source")
-        safe = _safe(self.standing(order.source))
+        standing = self.standing(order.source)
+        safe, before_usd = _safe(standing), standing.leg().margin_usd
         books.transfer(target, source, size, "transfer")
         _keep(safe, books)
+        left_usd = standing.leg().margin_usd
+        if left_usd < before_usd and USDC.nearest(left_usd) < 0:
+            books.reject(f"{standing.name} would be left with {left_usd:.6f} USD of margin; expected 0 or more")
         event = OrderFilled(venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size)
         self._commit(event, cause)
         self._last_order[order.source] = len(books.journal) - 1
@@ -854,9 +898,12 @@ class Present:
         return slice(max(0, known - rows), known)
 
 
-def _safe(*standings: Standing | None) -> list[Standing]:
-    """The venues of a transfer that would not liquidate now."""
-    return [each for each in standings if each is not None and not each.in_danger()]
+def _safe(source: Standing | None, target: Standing | None = None) -> list[Standing]:
+    """The venues that a transfer must not leave in danger: its source, and a target that is in none now."""
+    safe = [] if source is None else [source]
+    if target is not None and not target.in_danger():
+        safe.append(target)
+    return safe
 
 
 def _keep(safe: Iterable[Standing], books: Books) -> None:

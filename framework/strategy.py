@@ -50,7 +50,10 @@ class View(Protocol):
 
     @property
     def price(self) -> Price:
-        """The row's close in USD, at which orders are executed; `view.price("BTC")` is that of another coin."""
+        """The row's close in USD, at which orders are executed; `view.price("BTC")` is that of another coin.
+
+        At the start of a run with `entry = "first_open"` it is the open of the first row.
+        """
 
     def price_of(self, token: str) -> float:
         """The price of a coin or token by its code in USD; raises `ScenarioError` for another."""
@@ -61,7 +64,7 @@ class View(Protocol):
 
     @property
     def equity_usd(self) -> float:
-        """Everything owned less everything owed at the row's close: wallet, transit and all venues."""
+        """Everything owned less everything owed, at the prices of `price`: wallet, transit and all venues."""
 
     @property
     def outcome(self) -> Event | None:
@@ -71,7 +74,11 @@ class View(Protocol):
         """The position at a venue; of one coin, where it holds several."""
 
     def quote(self, order: Order) -> OrderFilled:
-        """What an order would do now, with its fee, without doing it; raises `OrderRefused`."""
+        """What an order would do now, with its fee, without doing it; raises `OrderRefused`.
+
+        It asks the venue alone: fees can be quoted before the money or the tokens are there, and an order that takes
+        more than there is has a quote and is rejected. What moves money or tokens from place to place has none.
+        """
 
     def history(self, column: str, rows: int) -> Floats:
         """The last `rows` values of a market column up to the present row; shorter at first, empty as that opens."""

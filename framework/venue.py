@@ -196,7 +196,8 @@ class Bridge:
     `fee_usd`, `latency_s` and `fails` hold in both directions, unless `inbound` or `outbound` say otherwise. A move
     from one venue to another takes the way out of the one and the way into the other, so two orders by way of the
     wallet never cost less than one. Of every fee `sender_share` is paid on leaving and the rest on arriving. What
-    cannot get through returns to where it came from, and its fee on leaving is lost.
+    cannot get through returns to where it came from, or to the wallet where its source no longer takes it; what its
+    target does not take on arriving goes to the wallet. Its fee on leaving is lost either way.
     """
 
     fee_usd: float = field(default=0.0, validator=not_negative)

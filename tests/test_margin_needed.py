@@ -95,10 +95,11 @@ def test_a_venue_that_judges_by_distance_judges_a_withdrawal_by_distance():
     assert happened(run, Rejected) == []
 
 
-def test_a_position_that_is_in_danger_already_can_be_left():
-    """Only what an order itself brings about is its fault: the lows are past, and money that is left may go."""
+def test_a_position_that_is_in_danger_already_pays_nothing_out():
+    """The lows are past, and it is not liquidated for that; but what is left of its margin is not free money."""
     table = flat(3)
     venue = hyperliquid(maintenance_margin=0.3)
     run = play(table, [venue], Script(start=[SHORT, Withdraw("hyperliquid", 10.0)]))
-    assert happened(run, Rejected) == []
+    (rejected,) = happened(run, Rejected)
+    assert NEEDS in rejected.reason
     assert np.isfinite(run.curve.equity_usd).all()
