@@ -68,7 +68,7 @@ class View(Protocol):
         """What became of the last order: its fill, or a `Rejected` event; None before the first."""
 
     def leg(self, venue: str, coin: str | None = None) -> Leg:
-        """The position at a venue; of one coin, where it holds several."""
+        """The position at a venue; of one coin, where it holds several, or of the whole account: see `Leg`."""
 
     def quote(self, order: Order) -> OrderFilled:
         """What an order would do now, with its fee, without doing it; raises `OrderRefused`."""

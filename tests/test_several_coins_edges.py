@@ -1,10 +1,13 @@
 """Several coins on one account where they could be mixed up: columns, conditions, legs, collateral and summaries."""
 
+import numpy as np
 import pytest
+from attrs import field, frozen
 
+from framework import Market, MoveTokens, Open, Side, Strategy, Swap
 from framework.books import check_columns
 from framework.errors import MarketError
-from tests.markets import Script, play
+from tests.markets import Script, collateral, dollar_market, jito, play
 from tests.test_coins import FLAT, FUNDING, SHORTS, both, coins_market
 
 # Columns
@@ -24,3 +27,76 @@ def test_a_coin_of_several_is_paid_funding_on_its_own_oracle():
     columns = FLAT | FUNDING | {"SOL.oracle": [100.0] * 4, "oracle": [100.0] * 4}
     with pytest.raises(MarketError, match=r"reads 'BTC.oracle', which no source gives"):
         check_columns([both(funding_price="oracle")], coins_market(columns))
+
+
+# Legs
+
+
+@frozen
+class Looks(Strategy):
+    """Gives its orders, and keeps the legs of a venue that it then sees."""
+
+    orders: tuple
+    venue: str = "hyperliquid"
+    legs: dict = field(factory=dict)
+
+    def on_start(self, view):
+        yield from self.orders
+        self.legs.update({coin: view.leg(self.venue, coin) for coin in (None, "SOL", "BTC")})
+
+    def on_event(self, event, view):
+        return ()
+
+
+def test_the_leg_of_the_whole_account_mixes_no_coins():
+    """Short of 100 SOL and 0.5 BTC: as 300 SOL, and there is no one price that was paid or would liquidate it."""
+    looks = Looks(SHORTS)
+    play(coins_market(FLAT | FUNDING), [both()], looks)
+    whole = looks.legs[None]
+    assert (whole.size, whole.delta, whole.notional_usd, whole.equity_usd) == (-300.0, -300.0, 30_000.0, 10_000.0)
+    assert np.isnan(whole.entry_price)
+    assert np.isnan(whole.liquidation_price)
+    assert [(looks.legs[coin].delta, looks.legs[coin].entry_price) for coin in ("SOL", "BTC")] == [
+        (-100.0, 100.0), (-0.5, 40_000.0)
+    ]  # fmt: skip
+
+
+def test_the_leg_of_a_coin_is_liquidated_where_that_coin_alone_moves():
+    """$10,000 carry 100 SOL and 0.5 BTC; each price is where equity is 5 % of the notional of both."""
+    looks = Looks(SHORTS)
+    play(coins_market(FLAT | FUNDING), [both(maintenance_margin=0.05)], looks)
+    sol, btc = (looks.legs[coin].liquidation_price for coin in ("SOL", "BTC"))
+    assert 10_000 - 100 * (sol - 100) == pytest.approx(0.05 * (100 * sol + 20_000))
+    assert 10_000 - 0.5 * (btc - 40_000) == pytest.approx(0.05 * (10_000 + 0.5 * btc))
+
+
+# Collateral
+
+
+def tokens_and_coins(rows: int = 4) -> Market:
+    """Days with jitoSOL beside SOL, and BTC."""
+    plain = dollar_market([100.0] * rows)
+    columns = dict(plain.columns)
+    for name in ("open", "high", "low", "close"):
+        columns[f"SOL.{name}"], columns[f"BTC.{name}"] = columns.pop(name), np.full(rows, 40_000.0)
+    columns |= {f"drift.{coin}.funding": np.zeros(rows) for coin in ("SOL", "BTC")}
+    return Market(open_ns=plain.open_ns, at_ns=plain.at_ns, columns=columns)
+
+
+COLLATERAL = (
+    Swap("jito", "USDC", "JITOSOL", 5_000.0),
+    MoveTokens("jito", "drift", "JITOSOL", 50.0),
+    Open("drift", Side.SHORT, 50.0, 1_000.0, coin="SOL"),
+    Open("drift", Side.LONG, 0.1, 0.0, coin="BTC"),
+)
+
+
+def test_collateral_is_delta_of_the_market_s_coin():
+    """50 jitoSOL hedge 50 SOL; what is left is the long of BTC, worth 40 SOL."""
+    looks = Looks(COLLATERAL, "drift")
+    run = play(tokens_and_coins(), [jito(), collateral(coin=("SOL", "BTC"))], looks)
+    assert {coin: leg.delta for coin, leg in looks.legs.items()} == pytest.approx({None: 40.0, "SOL": 0.0, "BTC": 0.1})
+    assert looks.legs["SOL"].tokens == 50.0
+    assert run.curve.delta_by_coin["SOL"] == pytest.approx(0.0)
+    assert run.curve.delta_by_coin["BTC"] == pytest.approx(0.1)
+    assert run.curve.net_size == pytest.approx(40.0)
