@@ -493,11 +493,12 @@ class Standing:
 class Projection:
     """A venue over a stretch of rows in which nobody acts; arrays have shape (rows,), money is USD at the close.
 
-    Each is worked out when it is first asked for.
+    Each is worked out when it is first asked for. With several coins the figures are those of a `Leg`: of one coin
+    where it is named, else of the whole account.
     """
 
-    def __init__(self, standing: Standing, start: int, stop: int) -> None:
-        self._standing = standing
+    def __init__(self, standing: Standing, start: int, stop: int, coin: str | None = None) -> None:
+        self._standing, self._coin = standing, coin
         self._start, self._stop = start, stop
         self._held: list[Any] = standing.held(start, stop)
         self._found: dict[str, Any] = {}
@@ -512,7 +513,7 @@ class Projection:
             standing = self._standing
             inputs = standing.arrays(self._held, self._start, self._stop)
             if name in STATE:
-                self._found.update(zip(STATE, standing.stand(inputs, self._price), strict=True))
+                self._found.update(zip(STATE, standing.stand(inputs, self._price, self._coin), strict=True))
             else:
                 self._found[name] = standing.one(name)(*inputs)[0]
             found = self._by_row(self._found[name])
@@ -559,7 +560,7 @@ class Projection:
         found = self._found.get("liquidation price")
         if found is None:
             inputs = self._standing.arrays(self._held, self._start, self._stop)
-            found = self._found["liquidation price"] = self._by_row(self._standing.trigger_prices(inputs))
+            found = self._found["liquidation price"] = self._by_row(self._standing.trigger_prices(inputs, self._coin))
         return found  # type: ignore[no-any-return]
 
     def acting(self, act: Act) -> NDArray[np.bool_]:
@@ -685,6 +686,10 @@ class Books:
     def leg(self, venue: str, coin: str | None = None) -> Leg:
         """The position at a venue now, with what is being written."""
         return self.standings[venue].leg(coin)
+
+    def coin_of(self, venue: str) -> str:
+        """The coin of a venue, the first of several; an empty text without any."""
+        return next(iter(self.standings[venue].venue.coins), "")
 
     def fee(self, notional_usd: float, bps: float) -> int:
         """A fee in basis points of a notional, atomic units of USDC."""
@@ -903,11 +908,22 @@ class Stretch:
     """
 
     def __init__(self, books: Books, start: int, stop: int) -> None:
-        self.market, self.start, self.stop = books.market, start, stop
+        self.market, self.start, self.stop, self._books = books.market, start, stop, books
         self.projections: Mapping[str, Projection] = _Projections(books, start, stop)
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    def position(self, venue: str, coin: str = "") -> Projection | None:
+        """How a venue will stand, or its position in one coin; None where nothing is held."""
+        whole = self.projections.get(venue)
+        if whole is None or not coin:
+            return whole
+        return Projection(self._books.standings[venue], self.start, self.stop, coin)
+
+    def coin_of(self, venue: str) -> str:
+        """The coin of a venue, the first of several; an empty text without any."""
+        return self._books.coin_of(venue)
 
     def column(self, name: str) -> Floats:
         """A market column on these rows."""
@@ -940,6 +956,14 @@ class RowStretch:
             return None
         leg = standing.leg()
         return leg if standing.holds else None
+
+    def position(self, venue: str, coin: str = "") -> Leg | None:
+        """The position at a venue, or that in one coin; None where nothing is held."""
+        return self.get(venue) if not coin or self.get(venue) is None else self._books.leg(venue, coin)
+
+    def coin_of(self, venue: str) -> str:
+        """The coin of a venue, the first of several; an empty text without any."""
+        return self._books.coin_of(venue)
 
     def column(self, name: str) -> float:
         """The value of a market column."""

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from attrs import field, frozen
 
-from framework import Market, MoveTokens, Open, Side, Strategy, Swap
+from framework import ConditionMet, Deposit, Market, MoveTokens, Open, Side, Strategy, Swap
 from framework.books import check_columns
-from framework.errors import MarketError
-from tests.markets import Script, collateral, dollar_market, jito, play
+from framework.errors import MarketError, ScenarioError
+from framework.strategy import DeltaBeyond, LiquidationNear
+from tests.markets import Script, collateral, dollar_market, hyperliquid, jito, play
 from tests.test_coins import FLAT, FUNDING, SHORTS, both, coins_market
 
 # Columns
@@ -100,3 +101,76 @@ def test_collateral_is_delta_of_the_market_s_coin():
     assert run.curve.delta_by_coin["SOL"] == pytest.approx(0.0)
     assert run.curve.delta_by_coin["BTC"] == pytest.approx(0.1)
     assert run.curve.net_size == pytest.approx(40.0)
+
+
+# Conditions
+
+
+@frozen
+class Woken(Strategy):
+    """Notes the rows after which one condition holds."""
+
+    condition: object
+    orders: tuple
+    rows: list = field(factory=list)
+
+    def conditions(self):
+        return (self.condition,)
+
+    def on_start(self, view):
+        return self.orders
+
+    def on_event(self, event, view):
+        if isinstance(event, ConditionMet):
+            self.rows.append(len(view.history("SOL.close", 99)) - 1)
+        return ()
+
+
+def woken(condition, market, venues, orders):
+    """Those rows, the same whether rows are watched one at a time or together."""
+    found = []
+    for at_once in (1, None):
+        strategy = Woken(condition, orders)
+        play(market, venues, strategy, rows_at_once=at_once)
+        found.append(strategy.rows)
+    assert found[0] == found[1]
+    return found[0]
+
+
+@pytest.mark.parametrize(("coin", "rows"), [("BTC", [1]), ("SOL", [2])])
+def test_a_coin_is_near_its_own_liquidation_price(coin, rows):
+    """Short of 100 SOL and 0.5 BTC with $10,000: liquidation at 181 and 57,000, alone; highs come within 10 % of it."""
+    highs = {"BTC.high": [40_000.0, 53_000.0, 40_000.0, 40_000.0], "SOL.high": [100.0, 100.0, 170.0, 100.0]}
+    market = coins_market(FLAT | dict.fromkeys(FUNDING, [0.0] * 4) | highs)
+    near = LiquidationNear("hyperliquid", 0.1, coin=coin)
+    assert woken(near, market, [both(maintenance_margin=0.05)], SHORTS) == rows
+
+
+@pytest.mark.parametrize(("coin", "rows"), [("BTC", [0, 1, 2, 3]), ("SOL", [])])
+def test_a_hedge_is_judged_coin_by_coin(coin, rows):
+    """50 jitoSOL hedge the short of 50 SOL, and nothing hedges the long of BTC."""
+    venues = [jito(), collateral(coin=("SOL", "BTC"))]
+    assert woken(DeltaBeyond("drift", 0.5, coin=coin), tokens_and_coins(), venues, COLLATERAL) == rows
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (LiquidationNear("hyperliquid", 0.1), "it names no coin; expected one of SOL, BTC"),
+        (DeltaBeyond("hyperliquid", 0.1), "it names no coin; expected one of SOL, BTC"),
+        (LiquidationNear("hyperliquid", 0.1, coin="ETH"), "unknown coin 'ETH'; expected one of SOL, BTC"),
+    ],
+)
+def test_a_condition_names_its_coin_where_there_is_a_choice(condition, words):
+    """Without one it would compare what is not alike."""
+    with pytest.raises(ScenarioError, match=words):
+        play(coins_market(FLAT | FUNDING), [both()], Woken(condition, SHORTS))
+
+
+def test_a_condition_on_a_venue_of_one_coin_looks_at_that_coin():
+    """The account is in BTC alone, and BTC is not the first coin of the market."""
+    highs = {"BTC.high": [40_000.0, 40_000.0, 50_000.0, 40_000.0], "SOL.high": [100.0, 999.0, 100.0, 100.0]}
+    market = coins_market(FLAT | dict.fromkeys(FUNDING, [0.0] * 4) | highs)
+    venues = [hyperliquid(coin="BTC", maintenance_margin=0.05)]
+    orders = (Deposit("hyperliquid", 10_000.0), Open("hyperliquid", Side.SHORT, 0.5, 0.0))
+    assert woken(LiquidationNear("hyperliquid", 0.2), market, venues, orders) == [2]
