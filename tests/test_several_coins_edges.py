@@ -8,8 +8,11 @@ from framework import ConditionMet, Deposit, Market, MoveTokens, Open, Side, Str
 from framework.books import check_columns
 from framework.errors import MarketError, ScenarioError
 from framework.strategy import DeltaBeyond, LiquidationNear
+from framework.valuation import metrics
+from framework.venue import USDC, account
 from tests.markets import Script, collateral, dollar_market, hyperliquid, jito, play
 from tests.test_coins import FLAT, FUNDING, SHORTS, both, coins_market
+from venues.issuer import Issuer
 
 # Columns
 
@@ -174,3 +177,26 @@ def test_a_condition_on_a_venue_of_one_coin_looks_at_that_coin():
     venues = [hyperliquid(coin="BTC", maintenance_margin=0.05)]
     orders = (Deposit("hyperliquid", 10_000.0), Open("hyperliquid", Side.SHORT, 0.5, 0.0))
     assert woken(LiquidationNear("hyperliquid", 0.2), market, venues, orders) == [2]
+
+
+# Summaries
+
+
+def test_what_is_sold_short_is_counted_in_every_coin():
+    """100 SOL and 0.5 BTC, worth 200 SOL."""
+    run = play(coins_market(FLAT | FUNDING), [both()], Script(start=SHORTS))
+    assert metrics(run)["short_units"] == 300.0
+
+
+def test_the_fees_that_run_with_time_are_those_that_venues_declare():
+    """An issuer whose account has another name."""
+
+    @frozen(kw_only=True)
+    class Manager(Issuer):
+        maintenance_fee = account("Expenses:{venue}:Management", USDC)
+
+    charged = []
+    for kind in (Issuer, Manager):
+        run = play(coins_market(FLAT | FUNDING), [both(), kind(maintenance_per_year=0.5)], Script(start=SHORTS))
+        charged.append(metrics(run)["maintenance_fee_usd"])
+    assert charged[0] == charged[1] > 0
