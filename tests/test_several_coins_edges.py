@@ -7,10 +7,12 @@ from attrs import field, frozen
 from framework import ConditionMet, Deposit, Market, MoveTokens, Open, Side, Strategy, Swap
 from framework.books import check_columns
 from framework.errors import MarketError, ScenarioError
+from framework.events import Liquidated
+from framework.money import perpetual
 from framework.strategy import DeltaBeyond, LiquidationNear
 from framework.valuation import metrics
 from framework.venue import USDC, account
-from tests.markets import Script, collateral, dollar_market, hyperliquid, jito, play
+from tests.markets import Script, collateral, dollar_market, happened, hyperliquid, jito, play
 from tests.test_coins import FLAT, FUNDING, SHORTS, both, coins_market
 from venues.issuer import Issuer
 
@@ -177,6 +179,19 @@ def test_a_condition_on_a_venue_of_one_coin_looks_at_that_coin():
     venues = [hyperliquid(coin="BTC", maintenance_margin=0.05)]
     orders = (Deposit("hyperliquid", 10_000.0), Open("hyperliquid", Side.SHORT, 0.5, 0.0))
     assert woken(LiquidationNear("hyperliquid", 0.2), market, venues, orders) == [2]
+
+
+# Liquidations
+
+
+def test_a_liquidation_tells_of_the_coin_of_which_most_was_held():
+    """Long of 10 SOL and short of 0.5 BTC, which rises beyond what $5,000 bear; no sum of contracts of both."""
+    highs = {"BTC.high": [40_000.0, 50_000.0, 40_000.0, 40_000.0]}
+    market = coins_market(FLAT | dict.fromkeys(FUNDING, [0.0] * 4) | highs)
+    orders = (Deposit("hyperliquid", 5_000.0), Open("hyperliquid", Side.LONG, 10.0, 0.0, coin="SOL"), SHORTS[2])
+    (event,) = happened(play(market, [both(maintenance_margin=0.05)], Script(start=orders)), Liquidated)
+    assert (event.side, event.size, event.closed) == (Side.SHORT, -perpetual("BTC").nearest(0.5), True)
+    assert (event.trigger_price, event.price) == (50_000.0, 40_000.0)
 
 
 # Summaries
