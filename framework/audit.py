@@ -1274,6 +1274,12 @@ class Reading:
             total = total + balance(code) / account.asset.scale * ratio
         return total
 
+    def tokens_in_the_coin_of_the_market(self, balance: Balance) -> Floats:
+        """What tokens beside the positions of such a venue move like."""
+        if "tokens_worth" not in self.formulas:
+            return np.zeros(len(self.market))
+        return self.arrays(("tokens_worth",), balance)[0] / self.market[self.market.price_column("")]
+
     def fractions(
         self, names: tuple[str, ...], balance: Balance, row: int, *, adverse: bool = False
     ) -> list[Any] | None:
@@ -1317,7 +1323,8 @@ def states(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001  (
     for venue, reading in history.readings.items():
         equity, size, delta = reading.arrays(names, history.after)
         if len(reading.venue.coins) > 1:
-            size = delta = reading.in_the_coin_of_the_market(history.after)
+            size = reading.in_the_coin_of_the_market(history.after)
+            delta = size + reading.tokens_in_the_coin_of_the_market(history.after)
         made[f"{venue}_equity_usd"], made[f"{venue}_size"] = equity, size
         net = net + delta
     money = [values for name, values in made.items() if name in wallet or name.endswith("_equity_usd")]

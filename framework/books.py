@@ -130,6 +130,8 @@ class Standing:
         self._inputs, self._zeroed, self._coins = plan.inputs, plan.prices, plan.coins
         self._priced = plan.priced
         self._formulas = plan.formulas
+        main = market.price_column("")
+        self._main = next((coin for coin in plan.coins if market.price_column(coin) == main), market.coin)
         self.streams: list[Stream] = []
         self.computed: list[ComputedStream] = []
         self.rows = 0
@@ -305,17 +307,7 @@ class Standing:
                 self.refresh()
             at = books.at
             arguments = self.arguments(books.row, at)
-            size, equity, notional, collateral, tokens, delta = self.state(*arguments)
-            self._leg = Leg(
-                size,
-                equity,
-                notional,
-                (lambda: self._entry(arguments)) if size else NAN,
-                lambda: self._trigger(arguments),
-                collateral,
-                tokens,
-                delta,
-            )
+            self._leg = self._made(arguments, None)
             self._stamp = books.stamp
         return self._leg
 
@@ -323,23 +315,54 @@ class Standing:
         """The formulas of `STATE` at the close of every row, from the balance of each account by row in whole units.
 
         With them the delta by coin. In the state itself sizes of several coins are added up as so many of the market's
-        coin as are worth the same.
+        coin as are worth the same; tokens beside them are such coins.
         """
         inputs = [*[units(each) for each, _ in self._accounts], *self.columns("close"), *self._rules]
         rows = (len(self.market),)
-        found = dict(zip(STATE, self.state(*inputs), strict=True))
+
+        def price(coin: str) -> Floats:
+            return self.market[self.market.price_column(coin)]
+
+        found = dict(zip(STATE, self.stand(inputs, price), strict=True))
         deltas = dict.fromkeys(self._coins[:1], found["delta"])
         if len(self._coins) > 1:
-            each = self.cached("coins", lambda: [self.program(("size",), k) for k in range(len(self._coins))])
-            main = self.market[self.market.price_column("")]
-            deltas = {coin: run(*inputs)[0] for coin, run in zip(self._coins, each, strict=True)}
-            parts = (delta * self.market[self.market.price_column(coin)] / main for coin, delta in deltas.items())
-            found["size"] = found["delta"] = sum(parts)
+            _, _, deltas = self._by_coin(inputs, price)
         state, by_coin = (
             {name: np.broadcast_to(np.asarray(value, dtype=float), rows) for name, value in each.items()}
             for each in (found, deltas)
         )
         return state, by_coin
+
+    def stand(
+        self, inputs: Sequence[Any], price: Callable[[str], Any], coin: str | None = None
+    ) -> tuple[Any, Any, Any, Any, Any, Any]:
+        """The formulas of `STATE` on their inputs, at the prices of coins; of one of several coins if it is named.
+
+        Size and delta of all of several coins are so many of the market's coin as are worth the same.
+        """
+        state: tuple[Any, Any, Any, Any, Any, Any] = self.state(*inputs)
+        if len(self._coins) < 2:
+            return state
+        _, equity, notional, collateral, tokens, _ = state
+        sizes, notionals, deltas = self._by_coin(inputs, price)
+        if coin is not None:
+            own = tokens if coin == self._main else 0.0
+            return sizes[coin], equity, notionals[coin], collateral, own, deltas[coin]
+        size, delta = (sum(each * price(name) / price("") for name, each in of.items()) for of in (sizes, deltas))
+        return size, equity, notional, collateral, tokens, delta
+
+    def _by_coin(self, inputs: Sequence[Any], price: Callable[[str], Any]) -> tuple[dict[str, Any], ...]:
+        """Size, notional and delta by coin; tokens beside the positions, `tokens_worth`, move as the market's coin."""
+        coins, own = self._coins, self._formulas["delta"].per_coin
+        names = ("size", "notional", "delta" if own else "size")
+        each = self.cached("coins", lambda: [self.program(names, place) for place in range(len(coins))])
+        values = zip(*(run(*inputs) for run in each), strict=True)
+        sizes, notionals, deltas = (dict(zip(coins, value, strict=True)) for value in values)
+        if not own and self.has("tokens_worth"):
+            worth = self.one("tokens_worth")(*inputs)[0]
+            if self._main in deltas or np.any(worth):
+                deltas[self._main] = deltas.get(self._main, 0.0) + worth / price("")
+        return sizes, notionals, deltas
 
     def evaluate(
         self,
@@ -396,21 +419,22 @@ class Standing:
         if coin not in self._coins:
             some = ", ".join(self._coins) or "no coin"
             raise ScenarioError(f"{self.name} has no position in {coin!r}; expected one of {some}")
-        index = self._coins.index(coin)
         whole = self.leg()
-        if len(self._coins) == 1:
-            return whole
-        arguments = self.arguments(self.books.row, self.books.at)
-        run = self.cached(("leg", index), lambda: self.program(("size", "notional", "delta"), index))
-        size, notional, delta = run(*arguments)
+        return whole if len(self._coins) == 1 else self._made(self.arguments(self.books.row, self.books.at), coin)
+
+    def _made(self, arguments: Sequence[Any], coin: str | None) -> Leg:
+        """The leg that some inputs make; all of several coins together have no price at which they were entered."""
+        size, equity, notional, collateral, tokens, delta = self.stand(arguments, self.books.price_of, coin)
+        index = None if coin is None else self._coins.index(coin)
+        one = coin is not None or len(self._coins) < 2
         return Leg(
             size,
-            whole.equity_usd,
+            equity,
             notional,
-            (lambda: self._entry(arguments, index)) if size else NAN,
-            NAN,
-            whole.margin_usd,
-            0.0,
+            (lambda: self._entry(arguments, index)) if one and size else NAN,
+            (lambda: float(self.trigger_prices(arguments, coin))) if one else NAN,
+            collateral,
+            tokens,
             delta,
         )
 
@@ -440,28 +464,37 @@ class Standing:
         run = self.cached(("entry", coin), lambda: self.program(("entry_price",), coin))
         return float(run(*arguments)[0])
 
-    def _trigger(self, arguments: Sequence[Any]) -> float:
-        found = self.trigger_prices(arguments)
-        return float(found)
-
-    def trigger_prices(self, arguments: Sequence[Any]) -> Any:  # noqa: ANN401  (a float or an array)
+    def trigger_prices(self, arguments: Sequence[Any], coin: str | None = None) -> Any:  # noqa: ANN401  (a float or an array)
         """The price at which the position would be liquidated, one number or one for each row; NaN where there is none.
 
         Worked out from `total_collateral` less `maintenance` at the present prices and at none, for it is a straight
-        line between them, unless the venue has a formula of its own.
+        line between them, unless the venue has a formula of its own. With several coins it is that of the one that is
+        named while the others keep their prices; tokens go with the market's coin.
         """
+        several = len(self._coins) > 1
+        if several and coin is None:
+            return NAN
+        index = None if coin is None else self._coins.index(coin)
         if self.has("liquidation_price"):
-            return self.cached("trigger", lambda: self.program(("size", "liquidation_price")))(*arguments)[1]
+            names = ("size", "liquidation_price")
+            return self.cached(("trigger", coin), lambda: self.program(names, index))(*arguments)[1]
         if not self.has("maintenance") or self._priced is None:
             return NAN
-        run = self.cached("line", lambda: self.program(("size", "total_collateral", "maintenance")))
+        targets = ("size", index), ("total_collateral", None), ("maintenance", None)
+        run = self.cached(
+            ("line", coin), lambda: program(self._formulas, targets, self._inputs, len(self._coins), self._place)
+        )
         at_nothing = list(arguments)
         prices = [(place, value) for place, value in enumerate(arguments[self._zeroed], self._zeroed.start)]
-        for (place, value), (_, _, coin) in zip(prices, self._columns, strict=True):
-            at_nothing[place] = 0.0 * value if coin else value
+        of_coin = []
+        for (place, value), (_, which, of) in zip(prices, self._columns, strict=True):
+            if of and (not several or which == index or (which is None and coin == self._main)):
+                at_nothing[place] = 0.0 * value
+                of_coin.append(value)
         size, above, needed = run(*arguments)
-        _, money, _ = run(*at_nothing)
-        price = arguments[self._zeroed.start + self._priced]
+        _, money, least = run(*at_nothing)
+        money = money - least
+        price = of_coin[0] if several else arguments[self._zeroed.start + self._priced]
         slope = (above - needed - money) / price
         if isinstance(slope, np.ndarray) or isinstance(money, np.ndarray):
             shape = np.broadcast_shapes(np.shape(slope), np.shape(money))
@@ -473,11 +506,12 @@ class Standing:
 class Projection:
     """A venue over a stretch of rows in which nobody acts; arrays have shape (rows,), money is USD at the close.
 
-    Each is worked out when it is first asked for.
+    Each is worked out when it is first asked for. With several coins the figures are those of a `Leg`: of one coin
+    where it is named, else of the whole account.
     """
 
-    def __init__(self, standing: Standing, start: int, stop: int) -> None:
-        self._standing = standing
+    def __init__(self, standing: Standing, start: int, stop: int, coin: str | None = None) -> None:
+        self._standing, self._coin = standing, coin
         self._start, self._stop = start, stop
         self._held: list[Any] = standing.held(start, stop)
         self._found: dict[str, Any] = {}
@@ -492,7 +526,7 @@ class Projection:
             standing = self._standing
             inputs = standing.arrays(self._held, self._start, self._stop)
             if name in STATE:
-                self._found.update(zip(STATE, standing.state(*inputs), strict=True))
+                self._found.update(zip(STATE, standing.stand(inputs, self._price, self._coin), strict=True))
             else:
                 self._found[name] = standing.one(name)(*inputs)[0]
             found = self._by_row(self._found[name])
@@ -500,6 +534,10 @@ class Projection:
             found = self._by_row(found)
         self._found[name] = found
         return found
+
+    def _price(self, coin: str) -> Floats:
+        market = self._standing.market
+        return market[market.price_column(coin)][self._start : self._stop]
 
     def _by_row(self, value: Any) -> Any:  # noqa: ANN401  (a number or an array)
         return value if isinstance(value, np.ndarray) and value.ndim else np.full(len(self), value)
@@ -535,7 +573,7 @@ class Projection:
         found = self._found.get("liquidation price")
         if found is None:
             inputs = self._standing.arrays(self._held, self._start, self._stop)
-            found = self._found["liquidation price"] = self._by_row(self._standing.trigger_prices(inputs))
+            found = self._found["liquidation price"] = self._by_row(self._standing.trigger_prices(inputs, self._coin))
         return found  # type: ignore[no-any-return]
 
     def acting(self, act: Act) -> NDArray[np.bool_]:
@@ -671,6 +709,10 @@ class Books:
     def leg(self, venue: str, coin: str | None = None) -> Leg:
         """The position at a venue now, with what is being written."""
         return self.standings[venue].leg(coin)
+
+    def coin_of(self, venue: str) -> str:
+        """The coin of a venue, the first of several; an empty text without any."""
+        return next(iter(self.standings[venue].venue.coins), "")
 
     def fee(self, notional_usd: float, bps: float) -> int:
         """A fee in basis points of a notional, atomic units of USDC."""
@@ -900,11 +942,22 @@ class Stretch:
     """
 
     def __init__(self, books: Books, start: int, stop: int) -> None:
-        self.market, self.start, self.stop = books.market, start, stop
+        self.market, self.start, self.stop, self._books = books.market, start, stop, books
         self.projections: Mapping[str, Projection] = _Projections(books, start, stop)
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    def position(self, venue: str, coin: str = "") -> Projection | None:
+        """How a venue will stand, or its position in one coin; None where nothing is held."""
+        whole = self.projections.get(venue)
+        if whole is None or not coin:
+            return whole
+        return Projection(self._books.standings[venue], self.start, self.stop, coin)
+
+    def coin_of(self, venue: str) -> str:
+        """The coin of a venue, the first of several; an empty text without any."""
+        return self._books.coin_of(venue)
 
     def column(self, name: str) -> Floats:
         """A market column on these rows."""
@@ -988,6 +1041,15 @@ class RowStretch:
     def stop(self) -> int:
         """The row after it."""
         return self._books.row + 1
+
+    def position(self, venue: str, coin: str = "") -> RowProjection | Leg | None:
+        """How a venue stands, or its position in one coin; None where nothing is held."""
+        whole = self.projections.get(venue)
+        return whole if whole is None or not coin else self._books.leg(venue, coin)
+
+    def coin_of(self, venue: str) -> str:
+        """The coin of a venue, the first of several; an empty text without any."""
+        return self._books.coin_of(venue)
 
     def column(self, name: str) -> float:
         """The value of a market column."""

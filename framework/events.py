@@ -109,7 +109,8 @@ class Liquidated(Event):
 
     `trigger_price` is the price at which it was found, `price` the one at which it was settled. `equity` is the
     position's before the penalty, `bad_debt` what was missing and nobody paid. `closed` tells whether the venue closed
-    the position, for a `fee` as for any trade; if not, the strategy has to.
+    the position, for a `fee` as for any trade; if not, the strategy has to. Of an account with several coins `side`,
+    `size` and the prices are those of the coin with the largest notional, and the rest is the whole account's.
     """
 
     side: Side

@@ -13,7 +13,7 @@ from framework.ledger import EventLog, Ledger, Written
 from framework.market import At, Floats, Market
 from framework.mistakes import mistakes_told
 from framework.money import Account
-from framework.venue import CASH, IN_TRANSIT
+from framework.venue import CASH, IN_TRANSIT, Venue
 
 
 @frozen(eq=False, kw_only=True)
@@ -99,6 +99,11 @@ class Run:
     def events(self) -> EventLog:
         """Every event, numbered and in order."""
         return self._written.events
+
+    @property
+    def venues(self) -> tuple[Venue, ...]:
+        """The venues that were dealt with, as they were declared."""
+        return tuple(each.venue for each in self._standings)
 
     @property
     def owners(self) -> tuple[str, ...]:

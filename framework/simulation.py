@@ -436,16 +436,17 @@ class Execution:
     def act(self, standing: Standing, act: Act) -> Entry:
         """An act of a venue, such as a liquidation, with the event that says what it did."""
         books, venue = self._books, standing.venue
-        before = standing.leg()
+        coin = _largest(standing)
+        before = standing.leg(coin or None)
         figures = books.begin(venue, act.then)
         try:
             told = venue.act(act.then, books)
             written = self._figures(standing)
-            price = figures.get("price", books.price_of(venue.coins[0] if venue.coins else ""))
+            price = figures.get("price", books.price_of(coin))
             if told is not None:
                 event = told
             elif act.liquidation:
-                event = self._liquidated(standing, act, before, written, price)
+                event = self._liquidated(standing, act, coin, before, written, price)
             else:
                 event = Acted(
                     venue=venue.name,
@@ -479,22 +480,26 @@ class Execution:
         words = f"{method} of {standing.name} cannot be booked in row {row + 1} ({books.market.when(row)}): {why}"
         return LedgerError(words).with_traceback(why.__traceback__)
 
-    def _liquidated(self, standing: Standing, act: Act, before: Leg, written: "Figures", price: float) -> Liquidated:
-        books, coins = self._books, standing.venue.coins
-        coin = coins[0] if coins else ""
+    def _liquidated(
+        self, standing: Standing, act: Act, coin: str, before: Leg, written: "Figures", price: float
+    ) -> Liquidated:
+        """What is told of a liquidation; of several coins, side, size and prices are those of `coin`."""
+        books, every, coins = self._books, standing.positions, standing.venue.coins
         long = before.size >= 0
         extreme = books.market.price_column(coin, ("low" if long else "high") if act.prices == "adverse" else "close")
-        position = sum(books[each] for each in standing.venue.position_accounts())
+        several = len(coins) > 1 and len(every) == len(coins)
+        accounts = (every[coins.index(coin)],) if several else every
+        moved = sum(amount * ((debit in accounts) - (credit in accounts)) for debit, credit, amount, _ in books.written)
         return Liquidated(
             venue=standing.name,
             side=Side.LONG if long else Side.SHORT,
             trigger_price=books.market.floats(extreme)[books.row],
             price=price,
-            size=position - written.size,
+            size=sum(books[each] for each in accounts) - moved,
             equity=USDC.nearest(before.equity_usd) - written.fee,
             penalty=written.penalty,
             bad_debt=written.bad_debt,
-            closed=bool(written.size) and not position,
+            closed=bool(moved) and not any(books[each] for each in every),
             fee=written.fee,
         )
 
@@ -804,6 +809,14 @@ class Figures:
     fee: int = 0
     penalty: int = 0
     bad_debt: int = 0
+
+
+def _largest(standing: Standing) -> str:
+    """The coin of a venue, of several the one of which most is held in USD; an empty text without any."""
+    coins = standing.venue.coins
+    return (
+        max(coins, key=lambda coin: standing.leg(coin).notional_usd, default="") if len(coins) > 1 else "".join(coins)
+    )
 
 
 @frozen

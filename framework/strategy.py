@@ -4,7 +4,7 @@ With it stand the view of a run that a strategy gets, and the conditions that wa
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from framework.grid import Grid
 from framework.market import Floats
 from framework.money import USDC
 from framework.orders import Order, method_of
-from framework.venue import Leg, fraction, not_negative
+from framework.venue import Leg, Venue, fraction, not_negative
 
 if TYPE_CHECKING:
     from framework.books import Stretch
@@ -71,7 +71,7 @@ class View(Protocol):
         """What became of the last order: its fill, or a `Rejected` event; None before the first."""
 
     def leg(self, venue: str, coin: str | None = None) -> Leg:
-        """The position at a venue; of one coin, where it holds several."""
+        """The position at a venue; of one coin, where it holds several, or of the whole account: see `Leg`."""
 
     def quote(self, order: Order) -> OrderFilled:
         """What an order would do now, with its fee, without doing it; raises `OrderRefused`.
@@ -217,20 +217,28 @@ class MarginBelow:
 
 @frozen
 class DeltaBeyond:
-    """A position and the tokens beside it move together by more than `share` of the position, up or down."""
+    """A position and the tokens beside it move together by more than `share` of the position, up or down.
+
+    `coin` names the coin of the position, where the venue has several.
+    """
 
     by_row: ClassVar[bool] = True
     of_venue: ClassVar[bool] = True
     venue: str
     share: float = field(validator=not_negative)
+    coin: str = field(default="", repr=False)
 
     def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
         """Never without a position."""
-        projection = stretch.projections.get(self.venue)
-        if projection is None:
+        position = stretch.position(self.venue, self.coin)
+        if position is None:
             return stretch.all_rows(False)
-        size = abs(projection.size)
-        return (abs(projection.delta) > self.share * size) & (size > 0)
+        size = abs(position.size)
+        return (abs(position.delta) > self.share * size) & (size > 0)
+
+    def __str__(self) -> str:
+        of = f", coin={self.coin!r}" if self.coin else ""
+        return f"{type(self).__name__}(venue={self.venue!r}, share={self.share!r}{of})"
 
 
 @frozen
@@ -270,7 +278,8 @@ class LiquidationNear:
     """The row's low, for a long, or high, for a short, is within `buffer` of the liquidation price, or beyond it.
 
     `buffer` is a share of that low or high: at 0.1 a tenth of it, at 0 only the liquidation price itself counts. `coin`
-    names the coin of the market whose low and high those are, where it is not the only one.
+    names the coin of the position, where the venue has several: the price is that at which the account would be
+    liquidated if this coin alone moved.
     """
 
     by_row: ClassVar[bool] = True
@@ -281,13 +290,13 @@ class LiquidationNear:
 
     def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
         """Never without a position or a liquidation price."""
-        projection = stretch.projections.get(self.venue)
-        if projection is None:
+        position = stretch.position(self.venue, self.coin)
+        if position is None:
             return stretch.all_rows(False)
-        size = projection.size
-        low, high = stretch.price(self.coin, "low"), stretch.price(self.coin, "high")
+        size, coin = position.size, self.coin or stretch.coin_of(self.venue)
+        low, high = stretch.price(coin, "low"), stretch.price(coin, "high")
         extreme = choose(size > 0, low, high)
-        distance = choose(size > 0, 1.0, -1.0) * (extreme - projection.liquidation_price)
+        distance = choose(size > 0, 1.0, -1.0) * (extreme - position.liquidation_price)
         near: NDArray[np.bool_] = ((distance <= 0) | (distance / extreme < self.buffer)) & (size != 0)
         return near
 
@@ -334,8 +343,11 @@ class Strategy(ABC):
         """The orders that an event provokes; return an empty tuple for none."""
 
 
-def checked_conditions(strategy: Strategy, venues: Iterable[str]) -> tuple[Condition, ...]:
-    """A strategy's conditions, which can be asked; one on a venue that is not there would never hold."""
+def checked_conditions(strategy: Strategy, venues: Mapping[str, Venue] | Iterable[str]) -> tuple[Condition, ...]:
+    """A strategy's conditions, which can be asked; one on a venue that is not there would never hold.
+
+    Where the venues themselves are given, one on a coin names one of its venue's coins if there are several.
+    """
     conditions: Any = strategy.conditions()
     if not isinstance(conditions, tuple | list):
         raise ScenarioError(f"the strategy's conditions are {conditions!r}; expected a tuple, an empty one for none")
@@ -346,4 +358,15 @@ def checked_conditions(strategy: Strategy, venues: Iterable[str]) -> tuple[Condi
         venue = getattr(condition, "venue", None)
         if venue is not None and venue not in known:
             raise ScenarioError(f"{condition!r}: unknown venue {venue!r}; expected one of {', '.join(known)}")
+        if venue is not None and isinstance(venues, Mapping):
+            _check_coin(condition, venues[venue].coins)
     return tuple(conditions)
+
+
+def _check_coin(condition: object, coins: Sequence[str]) -> None:
+    """Refuse a condition on a coin that is not one of its venue's, or on none of several."""
+    coin = getattr(condition, "coin", None)
+    if coin is None or not coins or coin in coins or (not coin and len(coins) == 1):
+        return
+    wrong = f"unknown coin {coin!r}" if coin else "it names no coin"
+    raise ScenarioError(f"{condition}: {wrong}; expected {'one of ' * (len(coins) > 1)}{', '.join(coins)}")

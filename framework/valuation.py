@@ -21,6 +21,7 @@ from framework.events import (
     ConditionMet,
     Ended,
     Event,
+    FeeAccrued,
     Liquidated,
     MarginCalled,
     OrderFilled,
@@ -393,7 +394,7 @@ def metrics(run: Run) -> dict[str, float | int | str]:
         "bad_debt_usd": float(falls.bad_debt),
         "other_income_usd": float(falls.other_income),
         "unexplained_usd": float(falls.unexplained),
-        "maintenance_fee_usd": float(sum(paid for name, paid in fees.items() if name.endswith(":MaintenanceFee"))),
+        "maintenance_fee_usd": float(sum(fees.get(name, 0) for name in _running_with_time(run))),
         "min_value_usd": float(value_usd.min()),
         "max_value_usd": float(value_usd.max()),
         "max_drawdown_pct": max_drawdown_pct(run),
@@ -422,13 +423,20 @@ def _tokens(run: Run) -> list[Asset]:
     return [asset for asset in run.ledger.assets if asset != USDC and not asset.code.endswith(PERPETUAL)]
 
 
+def _running_with_time(run: Run) -> set[str]:
+    """The accounts of fees in dollars that venues declare to accrue, such as an issuer's maintenance fee."""
+    declared = (accrual for venue in run.venues for accrual in venue.accruals())
+    return {each.debit.name for each in declared if each.event is FeeAccrued and each.debit.asset == USDC}
+
+
 def _short_units(run: Run) -> float:
-    """Coins that are sold short at the end of all venues' positions."""
-    held = run.ledger.balances().items()
-    shorts = (
-        account.asset.units(-atoms) for account, atoms in held if account.name.endswith(":Position") and atoms < 0
-    )
-    return float(sum(shorts))
+    """Coins that are sold short at the end of all venues' positions; of several, in the market's coin at the close."""
+    balances, market, total = run.ledger.balances(), run.market, 0.0
+    for account in (each for venue in run.venues for each in venue.position_accounts()):
+        own, main = market.price_column(account.asset), market.price_column("")
+        coins = account.asset.units(max(0, -balances.get(account, 0)))
+        total += float(coins) * (float(market[own][-1] / market[main][-1]) if coins and own != main else 1.0)
+    return total
 
 
 CONTRACT_SCALE = perpetual("").scale

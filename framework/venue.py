@@ -220,7 +220,12 @@ class Bridge:
 
 @frozen
 class Leg:
-    """A position as it stands: `size` in coins (> 0 long, < 0 short), equity and notional in USD at the mark."""
+    """A position as it stands: `size` in coins (> 0 long, < 0 short), equity and notional in USD at the mark.
+
+    Of a venue with several coins, the leg of one coin has the size, notional, prices and delta of that coin, and equity
+    and margin of the whole account. The leg of no coin in particular has the sums in USD; its size and delta are so
+    many of the market's coin as are worth the same, and its entry and liquidation price are not numbers.
+    """
 
     size: float = 0.0
     equity_usd: float = 0.0

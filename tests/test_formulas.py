@@ -356,7 +356,7 @@ def test_several_coins_share_one_margin():
     table = with_columns(
         market([100.0, 110.0, 100.0]),
         BTC_open=[1_000.0, 1_000.0, 900.0], BTC_high=[1_000.0, 1_000.0, 900.0], BTC_low=[1_000.0, 900.0, 900.0],
-        BTC_close=[1_000.0, 900.0, 900.0], hyperliquid_BTC_funding=[0.0, 0.0, 0.01],
+        BTC_close=[1_000.0, 900.0, 900.0], hyperliquid_BTC_funding=[0.0, 0.0, 0.01], hyperliquid_SOL_funding=[0.0] * 3,
     )  # fmt: skip
     table = Market(
         open_ns=table.open_ns, at_ns=table.at_ns,

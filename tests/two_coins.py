@@ -88,6 +88,7 @@ def two_coins(rows: int = 700) -> Market:
         "BTC.oracle": btc * 0.9995,
         "SOL.oracle": sol * 1.001,
         "oracle": sol * 1.001,
+        "hyperliquid.SOL.funding": plain["hyperliquid_funding_rate"],
         "hyperliquid.BTC.funding": generator.normal(0, 1e-4, rows),
     }
     return Market(open_ns=plain.open_ns, at_ns=plain.at_ns, columns={**plain.columns, **columns}, coin="SOL")

@@ -12,7 +12,15 @@ from framework.formulas import formula, per_coin, ratio
 from framework.money import USDC, Account, perpetual, token
 from framework.orders import Close, Open, Resize
 from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, price_of, share
-from venues.perpetual import close_position, liquidate_account, open_position, pay_out, resize_position
+from venues.perpetual import (
+    close_position,
+    funding_columns,
+    funding_prices,
+    liquidate_account,
+    open_position,
+    pay_out,
+    resize_position,
+)
 
 
 @frozen(kw_only=True)
@@ -20,11 +28,11 @@ class Drift(Venue):
     """Perpetuals under given rules. Rates are fractions; the fee is basis points of the traded notional.
 
     Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate, for which a
-    column such as `drift.BTC.funding` goes first; `funding_price` is the price that it is paid on. `collateral` is a
-    token that is taken as margin at `collateral_weight` of its price. The account is judged as a whole, positions,
-    margin and tokens at one instant, with the premium or discount that the token has in that row. With `funding_apart`
-    funding lies beside the margin: it counts for the equity and backs nothing. What closed positions leave owing is
-    paid by selling collateral.
+    column such as `drift.BTC.funding` goes first and, with several coins, has to be there for each; `funding_price` is
+    the price that it is paid on. `collateral` is a token that is taken as margin at `collateral_weight` of its price.
+    The account is judged as a whole, positions, margin and tokens at one instant, with the premium or discount that the
+    token has in that row. With `funding_apart` funding lies beside the margin: it counts for the equity and backs
+    nothing. What closed positions leave owing is paid by selling collateral.
     """
 
     name: str = "drift"
@@ -110,8 +118,8 @@ class Drift(Venue):
                 on=self.position[coin],
                 basis="payment",
                 share=-1.0,
-                rate=(f"{self.name}.{coin}.funding", self.funding_rate),
-                price=(f"{coin}.{self.funding_price}", self.funding_price),
+                rate=funding_columns(self, coin),
+                price=funding_prices(self, coin),
             )
 
     def token_account(self, code: str) -> Account | None:

@@ -12,7 +12,15 @@ from framework.formulas import formula, per_coin, ratio
 from framework.money import USDC, Account, perpetual
 from framework.orders import Close, Open, Resize
 from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction
-from venues.perpetual import close_position, liquidate_account, open_position, pay_out, resize_position
+from venues.perpetual import (
+    close_position,
+    funding_columns,
+    funding_prices,
+    liquidate_account,
+    open_position,
+    pay_out,
+    resize_position,
+)
 
 
 @frozen(kw_only=True)
@@ -20,8 +28,9 @@ class Hyperliquid(Venue):
     """Cross-margined perpetuals under given rules. Rates are fractions; the fee is basis points of the traded notional.
 
     Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate, for which a
-    column such as `hyperliquid.BTC.funding` goes first; `funding_price` is the price that it is paid on. The account is
-    liquidated where its equity at the rows' adverse extremes of all coins is at most the maintenance margin.
+    column such as `hyperliquid.BTC.funding` goes first and, with several coins, has to be there for each;
+    `funding_price` is the price that it is paid on. The account is liquidated where its equity at the rows' adverse
+    extremes of all coins is at most the maintenance margin.
     """
 
     name: str = "hyperliquid"
@@ -84,8 +93,8 @@ class Hyperliquid(Venue):
                 on=self.position[coin],
                 basis="payment",
                 share=-1.0,
-                rate=(f"{self.name}.{coin}.funding", self.funding_rate),
-                price=(f"{coin}.{self.funding_price}", self.funding_price),
+                rate=funding_columns(self, coin),
+                price=funding_prices(self, coin),
             )
 
     def open(self, order: Open, book: Books) -> None:

@@ -113,3 +113,17 @@ def taker_fee(venue: Traded, notional_usd: float, book: Books) -> int:
 def coin_of(venue: Traded, order: Open | Close | Resize) -> str:
     """The coin that an order is about."""
     return order.coin or str(venue.coins[0])
+
+
+def funding_columns(venue: Traded, coin: str) -> tuple[str, ...]:
+    """The columns of a coin's funding rate: its own and, where the venue has no other coin, that of `funding_rate`."""
+    own = f"{venue.name}.{coin}.funding"
+    return (own, venue.funding_rate) if len(venue.coins) == 1 else (own,)
+
+
+def funding_prices(venue: Traded, coin: str) -> tuple[str, ...]:
+    """The columns of the price that funding is paid on; of several coins none is paid on an oracle of no coin."""
+    own, plain = f"{coin}.{venue.funding_price}", venue.funding_price
+    if plain == "oracle":
+        return (own, plain) if len(venue.coins) == 1 else (own,)
+    return own, f"{coin.lower()}_{plain}", plain
