@@ -1,8 +1,12 @@
 """What a newcomer stumbles over: nothing is lost without a word, and each mistake is one line."""
 
+import json
+
+import numpy as np
 import pytest
 
-from framework import Scenario, assemble
+from framework import DeltaBeyond, LeverageAbove, LiquidationNear, MarginBelow, Scenario, StillView, assemble
+from framework.command_line.cli import main
 from framework.errors import CarrybookError
 
 SCENARIO = """
@@ -64,3 +68,46 @@ def test_a_hook_that_yields_may_end_without_orders(tmp_path, monkeypatch, answer
     done = run(tmp_path, monkeypatch, f"newcomer_{len(answer)}", f"if False:\n            yield\n        {answer}")
     closed = [event for event in done.events.single() if getattr(event, "order", None) == "close"]
     assert bool(closed) == ("close_pair" in answer)
+
+
+@pytest.mark.parametrize("rows", [0, -3])
+def test_a_view_takes_one_row_or_more(rows):
+    """A slice of no rows has a mean that is no number."""
+    view = StillView(price=1.0, columns={"close": np.ones(3)}, past_sizes={"asgard": np.ones(3)})
+    asked = {"history": ("close", rows), "sizes": ("asgard", rows), "years": (rows,)}
+    for method, arguments in asked.items():
+        with pytest.raises(CarrybookError, match=f"{method} takes 1 row or more; got {rows}"):
+            getattr(view, method)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("condition", "name"),
+    [(LeverageAbove, "limit"), (MarginBelow, "requirement"), (DeltaBeyond, "share"), (LiquidationNear, "buffer")],
+)
+@pytest.mark.parametrize("value", ["3", True, None])
+def test_a_threshold_is_a_number(condition, name, value):
+    """Text is told as such, by the name of the field."""
+    with pytest.raises(TypeError, match=f"{name} is {value!r}; expected a number"):
+        condition("hyperliquid", value)
+
+
+def test_and_between_arrays_is_told_how_to_write_it(tmp_path, monkeypatch):
+    """The words of numpy name no operator."""
+    hook = "return () if np.ones(2) > 0 and np.ones(2) > 0 else ()".replace("np.", "__import__('numpy').")
+    with pytest.raises(CarrybookError, match=r"is ambiguous.*; use & and \|, not `and` and `or`$"):
+        run(tmp_path, monkeypatch, "newcomer_and", hook)
+
+
+def test_explain_as_json_has_what_made_the_amount(saved, capsys):
+    """Rate, price and size of an entry, with the rows of the files that they came from; their product is the entry."""
+    _, folder = saved("capital_rebalance")
+    with pytest.raises(SystemExit):
+        main(["explain", str(folder), "funding", "--from", "2025-01-15", "--to", "2025-01-15", "--json"])
+    node = json.loads(capsys.readouterr().out)
+    while "children" in node:
+        (node,) = node["children"]
+    assert node["kind"] == "FundingSettled"
+    assert node["rate_source"] == node["price_source"]
+    assert node["rate_source_row"] == node["price_source_row"] > 1
+    assert node["asset"] == "SOL-PERP"
+    assert float(node["usd"]) == pytest.approx(-node["rate"] * node["price"] * float(node["size"]), abs=1e-6)
