@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from framework import DeltaBeyond, LeverageAbove, LiquidationNear, MarginBelow, Scenario, StillView, assemble
+from framework import DeltaBeyond, LeverageAbove, LiquidationNear, MarginBelow, Rejected, Scenario, StillView, assemble
 from framework.command_line.cli import main
 from framework.errors import CarrybookError
 
@@ -111,3 +111,16 @@ def test_explain_as_json_has_what_made_the_amount(saved, capsys):
     assert node["rate_source_row"] == node["price_source_row"] > 1
     assert node["asset"] == "SOL-PERP"
     assert float(node["usd"]) == pytest.approx(-node["rate"] * node["price"] * float(node["size"]), abs=1e-6)
+
+
+def test_the_printed_log_says_why_an_order_was_rejected(tmp_path, monkeypatch, capsys):
+    """In the line of the order, whatever the reason takes of room."""
+    hook = "yield Deposit('hyperliquid', 1e6)"
+    done = run(tmp_path, monkeypatch, "newcomer_rejected", hook)
+    rejected, *_ = [event for event in done.events.single() if isinstance(event, Rejected)]
+    with pytest.raises(SystemExit):
+        main(["run", str(tmp_path / "newcomer_rejected.toml"), "--out", str(tmp_path / "runs")])
+    log = capsys.readouterr().out.partition("Event log")[2].partition("Delta neutrality")[0]
+    assert "why rejected" in log
+    words = log.split()
+    assert all(word in words for word in rejected.reason.split())

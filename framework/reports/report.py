@@ -133,6 +133,7 @@ def _log(run: Run) -> Grid:
     grid = _grid(
         "Event log",
         "date", "<what", "<where", "price", "transfer", "margin called", "penalty", "bad debt", "fees", "event",
+        "~why rejected",
     )  # fmt: skip
     for line in chronicle(run):
         grid.add(
@@ -142,6 +143,7 @@ def _log(run: Run) -> Grid:
             "" if line.price is None else f"{line.price:,.2f}",
             *map(_money, (line.transfer_usd, line.margin_usd, line.penalty_usd, line.bad_debt_usd, line.fees_usd)),
             str(line.event),
+            line.reason,
         )
     running = ", ".join(running_fees_usd(run))
     grid.note = f"fees of acts; those that run with time are in the table of fees alone: {running}" if running else ""
