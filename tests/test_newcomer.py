@@ -5,8 +5,20 @@ import json
 import numpy as np
 import pytest
 
-from framework import DeltaBeyond, LeverageAbove, LiquidationNear, MarginBelow, Rejected, Scenario, StillView, assemble
+from framework import (
+    DeltaBeyond,
+    LeverageAbove,
+    Liquidated,
+    LiquidationNear,
+    MarginBelow,
+    Rejected,
+    Scenario,
+    StillView,
+    assemble,
+    waterfall,
+)
 from framework.command_line.cli import main
+from framework.command_line.templates import new_venue, write
 from framework.errors import CarrybookError
 
 SCENARIO = """
@@ -124,3 +136,17 @@ def test_the_printed_log_says_why_an_order_was_rejected(tmp_path, monkeypatch, c
     assert "why rejected" in log
     words = log.split()
     assert all(word in words for word in rejected.reason.split())
+
+
+def test_the_written_venue_takes_a_dated_fee_and_books_its_penalty(tmp_path, monkeypatch):
+    """A rule that changes is allowed in its scenario, and a liquidation costs what the account of penalties shows."""
+    monkeypatch.syspath_prepend(tmp_path)
+    write(new_venue("newcomer_venue"), tmp_path)
+    fee = "venues.newcomer_venue.fee_bps=[{since = 2024-01-01, value = 5}, {since = 2025-06-01, value = 8}]"
+    scenario = Scenario.load(tmp_path / "newcomer_venue.toml", [fee, "strategy.leverage=5", "strategy.trigger=never"])
+    done = assemble(scenario).simulation().run()
+    hit = [each for each in done.events.single() if isinstance(each, Liquidated) and each.venue == "newcomer_venue"]
+    assert hit
+    assert all(each.penalty > 0 for each in hit)
+    assert waterfall(done).liquidation_penalty < 0
+    assert waterfall(done).unexplained == 0
