@@ -20,6 +20,7 @@ from framework import (
 from framework.command_line.cli import main
 from framework.command_line.templates import new_venue, write
 from framework.errors import CarrybookError
+from tests.runs import ROOT
 
 SCENARIO = """
 name = "own"
@@ -150,3 +151,19 @@ def test_the_written_venue_takes_a_dated_fee_and_books_its_penalty(tmp_path, mon
     assert all(each.penalty > 0 for each in hit)
     assert waterfall(done).liquidation_penalty < 0
     assert waterfall(done).unexplained == 0
+
+
+@pytest.mark.parametrize(("rulebook", "shown"), [("study", True), ("newcomer_rules:Own", False)])
+def test_the_plug_of_the_study_is_told_under_its_own_rulebook_alone(tmp_path, monkeypatch, capsys, rulebook, shown):
+    """Under a rulebook of one's own it is a figure of nobody's."""
+    (tmp_path / "newcomer_rules.py").write_text(
+        "from attrs import frozen\nfrom venues.study import Study\n\n\n@frozen\nclass Own(Study):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(ROOT)
+    scenario = str(ROOT / "examples" / "capital_rebalance" / "scenario.toml")
+    with pytest.raises(SystemExit):
+        main(["run", scenario, "--set", f"rulebook.class={rulebook}", "--out", str(tmp_path / "runs")])
+    printed = capsys.readouterr().out
+    assert "Price P&L" in printed
+    assert ("MTM drag" in printed) == shown

@@ -7,6 +7,7 @@ import numpy as np
 
 from framework.assembly import Assembly
 from framework.grid import Grid
+from framework.mistakes import is_ours
 from framework.money import USDC
 from framework.reports.comparisons import Cell, Comparison
 from framework.run import Run
@@ -164,7 +165,7 @@ def _waterfall(assembly: Assembly, run: Run) -> Grid:
     grid = _grid("P&L waterfall", "bucket", "USD")
     steps = waterfall(run)
     amounts = {WATERFALL_WORDS[name]: amount for name, amount in steps.steps()}
-    if assembly.scenario.rulebook:
+    if assembly.rulebook is not None and is_ours(assembly.rulebook):
         amounts["The study's MTM drag (its plug)"] = steps.study_drag
     for words, amount in amounts.items():
         _add_step(grid, words, [amount])
