@@ -267,8 +267,9 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
     try:
         venue = _build(merged, key, Venue, "venues", {"name": name})
     except ScenarioError as error:
-        why = rulebook.leaves_open(str(kind), strategy) if rulebook and "missing; expected" in str(error) else ""
-        raise ScenarioError("; ".join(filter(None, (str(error), why)))) from None
+        below, missing, _ = str(error).partition(": missing; expected")
+        why = rulebook.leaves_open(str(kind), strategy) if rulebook and missing else ""
+        raise ScenarioError(f"{below}: {why}" if why else str(error)) from None
     if accounting is None:
         return venue
     if not isinstance(accounting, dict):

@@ -123,7 +123,9 @@ def _signature(error: Exception, parts: Iterable[object]) -> str | None:
 
 
 def _hint(error: Exception) -> str:
-    """The name that was probably meant where an object has none of the name that was asked for."""
+    """What was probably meant: the name that an object has in place of another, or the operators of arrays."""
+    if isinstance(error, ValueError) and "truth value of an array" in str(error):
+        return "; use & and |, not `and` and `or`"
     if not isinstance(error, AttributeError) or not error.name:
         return ""
     close = get_close_matches(error.name, [each for each in dir(error.obj) if not each.startswith("_")], n=1)

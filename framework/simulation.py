@@ -205,11 +205,19 @@ class Simulation:
         `met` is an event that is entered before the first of them, as their cause.
         """
         orders = hook(*told)
+        name = getattr(hook, "__qualname__", "a hook of the strategy")
         if not isinstance(orders, Iterable):
-            name = getattr(hook, "__qualname__", "a hook of the strategy")
             raise ScenarioError(f"{name} returned {orders!r}; expected it to yield orders, or an empty tuple for none")
-        acted = False
-        for order in orders:
+        acted, waiting = False, iter(orders)
+        while True:
+            try:
+                order = next(waiting)
+            except StopIteration as stop:
+                if stop.value is not None and stop.value != ():
+                    raise ScenarioError(
+                        f"{name} returns orders after a yield, where they would be lost; expected `yield from ...`"
+                    ) from None
+                return acted
             if cause is None and met is not None:
                 cause = self._enter(met, None)
             acted = True
@@ -217,7 +225,6 @@ class Simulation:
                 self._view.outcome = self._execution.execute(order, cause)
             except CarrybookError as error:
                 raise located(error, (self._strategy,), orders) from error.__cause__
-        return acted
 
 
 class Watchers:

@@ -5,10 +5,11 @@ With it stand the view of a run that a strategy gets, and the conditions that wa
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from numpy.typing import NDArray
 
 from framework.errors import ScenarioError
@@ -141,20 +142,33 @@ class StillView:
 
     def history(self, column: str, rows: int) -> Floats:
         """The last values of a column that was given."""
-        return _last(self.columns[column], rows)
+        return _last(self.columns[column], checked_rows("history", rows))
 
     def years(self, rows: int) -> Floats:
         """Rows as long as the present one, as many as are asked for."""
-        return np.full(rows, self.row_years)
+        return np.full(checked_rows("years", rows), self.row_years)
 
     def sizes(self, venue: str, rows: int) -> Floats:
         """The last of the sizes that were given."""
-        return _last(self.past_sizes[venue], rows)
+        return _last(self.past_sizes[venue], checked_rows("sizes", rows))
+
+
+def checked_rows(method: str, rows: int) -> int:
+    """How many rows a method of the view is asked for; raises `ScenarioError` for less than one."""
+    if rows < 1:
+        raise ScenarioError(f"{method} takes 1 row or more; got {rows}")
+    return rows
 
 
 def _last(values: Floats, rows: int) -> Floats:
-    """The last values, none for no rows."""
+    """The last values, all of them where there are fewer."""
     return values[max(0, len(values) - rows) :]
+
+
+def _number(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    """The validator of a condition's threshold: a scenario checks its own keys, Python checks nothing."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{attribute.name} is {value!r}; expected a number")
 
 
 class Condition(Protocol):
@@ -192,7 +206,7 @@ class MarginBelow:
     by_row: ClassVar[bool] = True
     of_venue: ClassVar[bool] = True
     venue: str
-    requirement: float = field(validator=not_negative)
+    requirement: float = field(validator=[_number, not_negative])
 
     def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
         """Never without a position."""
@@ -225,7 +239,7 @@ class DeltaBeyond:
     by_row: ClassVar[bool] = True
     of_venue: ClassVar[bool] = True
     venue: str
-    share: float = field(validator=not_negative)
+    share: float = field(validator=[_number, not_negative])
     coin: str = field(default="", repr=False)
 
     def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
@@ -248,7 +262,7 @@ class LeverageAbove:
     by_row: ClassVar[bool] = True
     of_venue: ClassVar[bool] = True
     venue: str
-    limit: float = field(validator=not_negative)
+    limit: float = field(validator=[_number, not_negative])
 
     def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:
         """Also true where notional is left and equity is not."""
@@ -285,7 +299,7 @@ class LiquidationNear:
     by_row: ClassVar[bool] = True
     of_venue: ClassVar[bool] = True
     venue: str
-    buffer: float = field(validator=fraction)
+    buffer: float = field(validator=[_number, fraction])
     coin: str = ""
 
     def holds(self, stretch: "Stretch") -> NDArray[np.bool_]:

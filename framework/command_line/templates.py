@@ -131,7 +131,10 @@ class $Class(Strategy):
 
 STRATEGY_TEST = Template(
     '''\
-"""$Title: one event and one view for its hooks, and its scenario for the books."""
+"""$Title: one event and one view for its hooks, and its scenario for the books.
+
+Change these values along with the fields.
+"""
 
 from pathlib import Path
 
@@ -207,6 +210,7 @@ from framework.venue import (
     CASH,
     USDC,
     Accrual,
+    Dated,
     Venue,
     account,
     basis_points,
@@ -222,13 +226,15 @@ from framework.venue import (
 class $Class(Venue):
     """A leveraged long of `coin`. The fee is basis points of what is traded, the loan grows at `borrowing_rate`.
 
+    A liquidation costs `liquidation_fee` besides, a share of what is sold. A `Dated` rule may change with time.
     The fields are the keys of `[venues.$name]` in a scenario.
     """
 
     name: str
     coin: str = "SOL"
-    fee_bps: float = field(default=10.0, validator=basis_points)
+    fee_bps: float | Dated = field(default=10.0, validator=basis_points)
     maintenance_margin: float = field(default=0.1, validator=fraction)
+    liquidation_fee: float = field(default=0.01, validator=fraction)
     borrowing_rate: str = "usdc_borrowing_apy"
 
     held = account("Assets:{venue}:Coins", token, floor=True, position=True)
@@ -237,6 +243,7 @@ class $Class(Venue):
     traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
     interest = account("Expenses:{venue}:Interest", USDC, bucket="carry")
     fees = account("Expenses:{venue}:Fee", USDC, bucket="fees")
+    penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
 
     @formula
     def size(held):
@@ -274,20 +281,23 @@ class $Class(Venue):
         book.transfer(self.held, self.traded, coins, "trade")
         book.transfer(self.traded_usdc, CASH, own, "trade")
         book.transfer(self.traded_usdc, self.loan, cost - own, "trade")
-        book.transfer(self.fees, self.loan, book.fee(USDC.units(cost), self.fee_bps), "fee")
+        book.transfer(self.fees, self.loan, book.fee(USDC.units(cost), book.rule(self.fee_bps)), "fee")
 
     def close(self, order, book):
         """Sell all coins; what is not owed goes to the wallet."""
         self._sell(book[self.held], book)
 
     def liquidate(self, book):
-        """Sell half of the coins, and the last one whole."""
-        self._sell((book[self.held] + 1) // 2, book)
+        """Sell half of the coins, and the last one whole; the penalty is added to the loan."""
+        coins = (book[self.held] + 1) // 2
+        sold_usd = self.held.asset.units(coins) * book.price(self.coin)
+        book.transfer(self.penalties, self.loan, USDC.nearest(sold_usd * self.liquidation_fee), "liquidation_penalty")
+        self._sell(coins, book)
 
     def _sell(self, coins, book):
         """Repay the loan with what coins bring; the rest goes to the wallet."""
         proceeds = USDC.nearest(self.held.asset.units(coins) * book.price(self.coin))
-        book.transfer(self.fees, self.loan, book.fee(USDC.units(proceeds), self.fee_bps), "fee")
+        book.transfer(self.fees, self.loan, book.fee(USDC.units(proceeds), book.rule(self.fee_bps)), "fee")
         repaid = min(proceeds, -book[self.loan])
         book.transfer(self.traded, self.held, coins, "trade")
         book.transfer(self.loan, self.traded_usdc, repaid, "trade")
@@ -341,6 +351,7 @@ $market
 [rulebook]
 class = "study"                   # simplified fees, margins and penalties of the venues that come with the project
 
+# capital_rebalance closes both legs after a liquidation; a strategy that ignores `Liquidated` shows the halves.
 [strategy]
 class = "capital_rebalance"
 long = "$name"

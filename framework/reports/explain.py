@@ -288,13 +288,27 @@ def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
 
 def sources(folder: Folder, events: Sequence[int]) -> Mapping[int, str]:
     """What each of these events came from, in words: rate, price and size, and the rows of the files behind them."""
-    wanted, found = np.array(sorted(set(events)), dtype=np.int64), {}
     assets = {asset.code: asset for asset in folder.assets}
+    return {row["event"]: _source(row, assets) for row in _rows_of(folder, events)}
+
+
+def origins(folder: Folder, events: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
+    """The same as values, without what an event does not have: `size` is in whole units, as text that is exact."""
+    assets, found = {asset.code: asset for asset in folder.assets}, {}
+    for row in _rows_of(folder, events):
+        asset = assets.get(row["asset"])
+        size = f"{asset.decimal(row['size']):f}" if asset and row["size"] is not None else None
+        values = row | {"size": size, "asset": asset.code if asset and size else None}
+        found[row["event"]] = {name: value for name, value in values.items() if value not in (None, "")}
+    return found
+
+
+def _rows_of(folder: Folder, events: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """What the table of events has on some of them."""
+    wanted = np.array(sorted(set(events)), dtype=np.int64)
     for batch in folder.batches("events", SOURCES):
         for index in np.flatnonzero(np.isin(batch["event"].to_numpy(), wanted)).tolist():
-            row = {name: batch[name][index].as_py() for name in SOURCES}
-            found[row["event"]] = _source(row, assets)
-    return found
+            yield {name: batch[name][index].as_py() for name in SOURCES}
 
 
 def _source(row: Mapping[str, Any], assets: Mapping[str, Asset]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from framework.assembly import Assembly
 from framework.grid import Grid
+from framework.mistakes import is_ours
 from framework.money import USDC
 from framework.reports.comparisons import Cell, Comparison
 from framework.run import Run
@@ -133,6 +134,7 @@ def _log(run: Run) -> Grid:
     grid = _grid(
         "Event log",
         "date", "<what", "<where", "price", "transfer", "margin called", "penalty", "bad debt", "fees", "event",
+        "~why rejected",
     )  # fmt: skip
     for line in chronicle(run):
         grid.add(
@@ -142,6 +144,7 @@ def _log(run: Run) -> Grid:
             "" if line.price is None else f"{line.price:,.2f}",
             *map(_money, (line.transfer_usd, line.margin_usd, line.penalty_usd, line.bad_debt_usd, line.fees_usd)),
             str(line.event),
+            line.reason,
         )
     running = ", ".join(running_fees_usd(run))
     grid.note = f"fees of acts; those that run with time are in the table of fees alone: {running}" if running else ""
@@ -162,7 +165,7 @@ def _waterfall(assembly: Assembly, run: Run) -> Grid:
     grid = _grid("P&L waterfall", "bucket", "USD")
     steps = waterfall(run)
     amounts = {WATERFALL_WORDS[name]: amount for name, amount in steps.steps()}
-    if assembly.scenario.rulebook:
+    if assembly.rulebook is not None and is_ours(assembly.rulebook):
         amounts["The study's MTM drag (its plug)"] = steps.study_drag
     for words, amount in amounts.items():
         _add_step(grid, words, [amount])
