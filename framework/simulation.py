@@ -213,7 +213,7 @@ class Simulation:
             try:
                 order = next(waiting)
             except StopIteration as stop:
-                if stop.value is not None and stop.value != ():
+                if stop.value is not None and stop.value not in ((), []):
                     raise ScenarioError(
                         f"{name} returns orders after a yield, where they would be lost; expected `yield from ...`"
                     ) from None

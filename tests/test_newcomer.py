@@ -75,9 +75,11 @@ def test_orders_returned_after_a_yield_are_an_error(tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("answer", ["return ()", "return", "yield from close_pair('asgard', 'hyperliquid')"])
+@pytest.mark.parametrize(
+    "answer", ["return ()", "return []  # none", "return", "yield from close_pair('asgard', 'hyperliquid')"]
+)
 def test_a_hook_that_yields_may_end_without_orders(tmp_path, monkeypatch, answer):
-    """An empty tuple loses nothing, and neither does `yield from`."""
+    """An empty tuple or list loses nothing, and neither does `yield from`."""
     done = run(tmp_path, monkeypatch, f"newcomer_{len(answer)}", f"if False:\n            yield\n        {answer}")
     closed = [event for event in done.events.single() if getattr(event, "order", None) == "close"]
     assert bool(closed) == ("close_pair" in answer)
