@@ -46,7 +46,7 @@ from framework.orders import (
     said,
 )
 from framework.run import Run
-from framework.strategy import Condition, Price, Strategy, checked_conditions, event_of
+from framework.strategy import Condition, Price, Strategy, checked_conditions, checked_rows, event_of
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
 
 FIRST_WINDOW = 512
@@ -898,15 +898,15 @@ class Present:
         return self._execution.quote(order)
 
     def history(self, column: str, rows: int) -> Floats:
-        return self._books.market[column][self._last(rows)]
+        return self._books.market[column][self._last(checked_rows("history", rows))]
 
     def years(self, rows: int) -> Floats:
-        return self._books.market.years[self._last(rows)]
+        return self._books.market.years[self._last(checked_rows("years", rows))]
 
     def sizes(self, venue: str, rows: int) -> Floats:
         books = self._books
         self._execution.standing(venue)
-        first = max(0, books.row - rows)
+        first = max(0, books.row - checked_rows("sizes", rows))
         known = books.standings[venue].sizes(first, books.row)
         if venue in self.opened and rows > books.row:
             known = np.concatenate(([self.opened[venue]], known))
