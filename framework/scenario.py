@@ -14,10 +14,10 @@ import tomllib
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -481,8 +481,21 @@ def _is_number_or_choice(kind: Any) -> bool:
     return union and float in parts and any(typing.get_origin(part) is Literal for part in parts)
 
 
+def _from_table(converter: cattrs.Converter, kind: Any) -> Callable[[object, Any], object]:
+    """What makes an instance of a class with fields of a table with their keys."""
+    made = converter.gen_structure_attrs_fromdict(kind)
+
+    def structured(value: object, kind: Any) -> object:
+        if not isinstance(value, dict):
+            raise ValueError(f"{value!r}; expected a table with the keys {', '.join(fields_dict(kind))}")
+        return made(value, kind)
+
+    return structured
+
+
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    converter.register_structure_hook_factory(has, partial(_from_table, converter))
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(int, _integer)
     converter.register_structure_hook(bool, _truth)

@@ -169,3 +169,11 @@ def test_the_plug_of_the_study_is_told_under_its_own_rulebook_alone(tmp_path, mo
     printed = capsys.readouterr().out
     assert "Price P&L" in printed
     assert ("MTM drag" in printed) == shown
+
+
+def test_a_number_where_a_table_belongs_is_told_with_the_keys():
+    """A penalty is a table: what of, and which fraction."""
+    path = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
+    words = r"venues.hyperliquid.liquidation_penalty: 0.01; expected a table with the keys of, fraction"
+    with pytest.raises(CarrybookError, match=words):
+        assemble(Scenario.load(path, ("venues.hyperliquid.liquidation_penalty=0.01",)))
