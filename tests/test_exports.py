@@ -339,6 +339,8 @@ def test_what_nobody_held_has_no_price(hledger, copied, tmp_path):
     manifest = json.loads((copied / "manifest.json").read_text())
     manifest["ledger"]["chart"]["assets"].append(["JITOSOL", 9])
     manifest["ledger"]["chart"]["accounts"].append(["Assets:Jito:Tokens", "JITOSOL"])
+    manifest["ledger"]["chart"]["buckets"].append([None])
+    manifest["owners"].append("jito")
     (copied / "manifest.json").write_text(json.dumps(manifest))
     (journal,) = export(Folder(copied), "hledger", tmp_path / "out")
     text = journal.read_text()
