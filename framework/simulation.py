@@ -645,14 +645,14 @@ class Execution:
         """Send money from a venue, or the wallet where there is none, to another; it counts for neither on the way."""
         books = self._books
         passage = self._passage(source, target)
-        safe = _safe(source, target)
+        kept = (source, target) if passage.arriving > amount else (source,)
         books.begin((target or source).venue, order)  # type: ignore[union-attr]
         if kind != "transfer" and not passage.latency_ns and not passage.fails:
             self._into(target, CASH, amount, kind)
             self._out_of(source, CASH, amount, kind)
             for standing, fee in ((source, passage.leaving), (target, passage.arriving)):
                 self._out_of(standing, BRIDGE_FEE, fee, "bridge_fee", wallet=True)
-            _keep(safe, books)
+            _keep(kept, books)
             fee = passage.leaving + passage.arriving
             name = (target or source).name  # type: ignore[union-attr]
             price = books.price_of("")
@@ -671,7 +671,7 @@ class Execution:
         if at_once:
             self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)
             self._out_of(target, BRIDGE_FEE, passage.arriving, "bridge_fee", wallet=True)
-        _keep(safe, books)
+        _keep(kept, books)
         near, far = (each.name if each else "wallet" for each in (source, target))
         price = books.price_of("")
         sent = self._commit(
@@ -782,9 +782,9 @@ class Execution:
         if source is target:
             books.refuse(f"target is {said(order.target)}; expected another venue than the source")
         standing = self.standing(order.source)
-        safe, before_usd = _safe(standing), standing.leg().margin_usd
+        before_usd = standing.leg().margin_usd
         books.transfer(target, source, size, "transfer")
-        _keep(safe, books)
+        _keep((standing,), books)
         left_usd = standing.leg().margin_usd
         if left_usd < before_usd and USDC.nearest(left_usd) < 0:
             books.reject(f"{standing.name} would be left with {left_usd:.6f} USD of margin; expected 0 or more")
@@ -918,18 +918,10 @@ class Present:
         return slice(max(0, known - rows), known)
 
 
-def _safe(source: Standing | None, target: Standing | None = None) -> list[Standing]:
-    """The venues that a transfer must not leave in danger: its source, and a target that is in none now."""
-    safe = [] if source is None else [source]
-    if target is not None and not target.in_danger():
-        safe.append(target)
-    return safe
-
-
-def _keep(safe: Iterable[Standing], books: Books) -> None:
+def _keep(kept: Iterable[Standing | None], books: Books) -> None:
     """Reject a transfer that takes from a venue what its position needs."""
-    for each in safe:
-        if each.in_danger():
+    for each in kept:
+        if each is not None and each.in_danger():
             left = f"{each.leg().margin_usd:.6f} USD of margin"
             books.reject(f"{each.name} would be left with {left}, at which it liquidates; expected to leave more")
 
