@@ -820,9 +820,9 @@ class History:
         return f"{entry(int(low + mine.argmax()) + 1)}, {words}" if mine.any() else words
 
     def anew(self, accrual: Accrual) -> Flags:
-        """The rows before which an entry that settles nothing touched what an accrual is on: its path begins anew.
+        """The rows before which an entry that settles nothing changed what an accrual is on: it restarts there.
 
-        What is on an asset begins anew where such an entry moves it between our assets and elsewhere.
+        What is on an asset restarts where such an entry moves it between our assets and elsewhere.
         """
         touched = np.zeros(len(self.market) + 1, dtype=bool)
         on = accrual.on

@@ -284,7 +284,9 @@ print(length, int(most_kb) * 1024)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, which says how large a process was since it began")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="reads the peak memory of a process from /proc, which only Linux has"
+)
 def test_what_does_not_fit_into_memory_is_spilled_and_removed(static, tmp_path):
     """Ten million distinct texts of 55 letters: the process is never larger than it may be, and no file is left."""
     select = "SELECT sum(length(t)) FROM (SELECT DISTINCT repeat(CAST(i AS VARCHAR), 8) AS t FROM range(10000000) r(i))"

@@ -25,7 +25,6 @@ from framework import (
     Withdraw,
 )
 from framework.accrual import Accrual, Computed
-from framework.errors import ScenarioError
 from framework.money import perpetual
 from framework.orders import check_open, positive
 from framework.testing import CHECKS, Setup, conforms, findings
@@ -424,7 +423,4 @@ def test_examples_conform(name):
 def test_examples_whose_data_are_elsewhere_conform(name):
     data = data_of(name)
     settings = {"hourly": ["market.end=2025-03-31"], "basis": ["market.end=2024-01-10"]}[name]
-    try:
-        conforms(Scenario.load(ROOT / "examples" / name / "scenario.toml", settings), data=data)
-    except ScenarioError as error:
-        pytest.skip(str(error))
+    conforms(Scenario.load(ROOT / "examples" / name / "scenario.toml", settings), data=data)
