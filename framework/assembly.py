@@ -24,6 +24,7 @@ from framework.data.store import EXAMPLE_SERIES, Store
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
 from framework.mistakes import is_ours, mistakes_told
+from framework.rules import Rule
 from framework.scenario import (
     Entry,
     MarketSpec,
@@ -34,6 +35,7 @@ from framework.scenario import (
     check_beside,
     find_class,
     import_from,
+    place,
     structure,
 )
 from framework.simulation import Simulation
@@ -261,7 +263,9 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
     if not isinstance(table, dict) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ScenarioError(f"{key}: expected a table under a name of lower-case letters")
     kind = table.get("class", name)
-    terms = rulebook.terms(str(kind), strategy) if rulebook else {}
+    terms = (
+        _merged(_settings(rulebook.rules(str(kind), table)), rulebook.terms(str(kind), strategy)) if rulebook else {}
+    )
     merged = {"class": name} | _merged(terms, importlib.import_module("venues").renamed(key, table))
     accounting = merged.pop("accounting", None)
     try:
@@ -275,6 +279,14 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
     if not isinstance(accounting, dict):
         raise ScenarioError(f"{key}.accounting: {accounting!r}; expected a table with a class")
     return _build(accounting, f"{key}.accounting", Venue, "venues", {"of": venue})
+
+
+def _settings(rules: Mapping[str, Rule]) -> dict[str, object]:
+    """Dated rules as keys of a venue's table; `bridge.fee_usd` is a key of the table `bridge`."""
+    found: dict[str, object] = {}
+    for key, rule in rules.items():
+        place(found, key, rule.setting())
+    return found
 
 
 def _build(
@@ -294,12 +306,13 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
 
 
 def _check_dates(venue: Venue, market: Market) -> None:
-    """Refuse a rule whose first date is later than the market's beginning."""
+    """Refuse a rule whose first date is later than the market's beginning, or whose end is before the market's."""
     for name in fields_dict(cast("type[AttrsInstance]", type(venue))):
         rule = getattr(venue, name)
         if isinstance(rule, Dated):
             try:
                 rule.at(int(market.open_ns[0]))
+                rule.at(int(market.at_ns[-1]))
             except ScenarioError as error:
                 raise ScenarioError(f"venues.{venue.name}.{name}: {error}") from None
 

@@ -32,6 +32,8 @@ from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, Iterabl
 
 from framework.errors import ScenarioError
 from framework.money import USD_LIMIT
+from framework.row_path import RowPath
+from framework.rules import Rule
 from framework.strategy import Strategy
 from framework.venue import Dated, Venue
 
@@ -283,10 +285,19 @@ class Rulebook(ABC):
     """Rules as values. Subclasses are frozen; their fields are the keys of `[rulebook]` in a scenario."""
 
     look_ahead_at_entry: bool
+    path: RowPath = "close"
+    """The order in which a row's prices are taken to come."""
 
     @abstractmethod
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:
         """Keys of `[venues.NAME]` for a venue of the class with this short name; the scenario's own keys go first."""
+
+    def rules(self, venue: str, table: Mapping[str, object]) -> Mapping[str, Rule]:  # noqa: ARG002  (for rulebooks that do)
+        """Dated rules of such a venue by the keys that they give values to, beside its terms, which go first.
+
+        `table` is the scenario's own table of the venue, by which a rulebook may choose, such as a lender.
+        """
+        return {}
 
     def leaves_open(self, venue: str, strategy: Strategy) -> str:  # noqa: ARG002  (for rulebooks that do)
         """Why it leaves rules of such a venue open, for the complaint about one that is missing; nothing by default."""

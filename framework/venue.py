@@ -6,12 +6,9 @@ rows in which the venue acts, what is settled, the equity curve and the audit. I
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import numpy as np
 from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, frozen, validators
-from numpy.typing import NDArray
 
 from framework.accrual import Accrual, Computed
 from framework.errors import ScenarioError
@@ -30,6 +27,7 @@ from framework.formulas import (
 from framework.market import Floats, Market
 from framework.money import USDC, Account, Asset, perpetual, token
 from framework.orders import check_open, check_swap, positive
+from framework.rules import Dated
 
 if TYPE_CHECKING:
     from framework.books import Books
@@ -121,63 +119,6 @@ class Penalty:
         """The penalty in atomic units; nothing where there is no equity left."""
         base = equity if self.of == "equity" else notional
         return max(0, min(round(base * self.fraction), equity))
-
-
-def _instants(values: Iterable[object]) -> tuple[int, ...]:
-    return tuple(_instant(each) for each in values)
-
-
-def _instant(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    text = value if isinstance(value, str) else str(value)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{value!r}; expected a date such as 2025-01-31 or an instant in UTC") from None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return int(at.timestamp()) * 1_000_000_000
-
-
-@frozen
-class Dated:
-    """A rule that changed with time: `values[k]` holds from `since_ns[k]` on, an instant in UTC.
-
-    A scenario writes it as a list of tables, `[{since = 2024-01-01, value = 3.5}, ...]`, and a plain value where the
-    rule never changed. What happened before the first instant has no rule, and a market that begins there is refused.
-    """
-
-    since_ns: tuple[int, ...] = field(converter=_instants)
-    values: tuple[Any, ...] = field(converter=tuple)
-
-    def __attrs_post_init__(self) -> None:
-        if len(self.values) == 0 or len(self.values) != len(self.since_ns):
-            raise ValueError("expected a list of tables with `since` and `value`, at least one")
-        if any(later <= earlier for earlier, later in zip(self.since_ns, self.since_ns[1:], strict=False)):
-            raise ValueError("expected the dates of a rule in their order, each once")
-
-    @classmethod
-    def of(cls, table: Iterable[object]) -> "Dated":
-        """A rule from a scenario's list of tables; raises `ValueError`."""
-        rows = []
-        for row in table:
-            if not isinstance(row, dict) or set(row) != {"since", "value"}:
-                raise ValueError(f"{row!r}; expected a table with `since` and `value`")
-            rows.append(row)
-        return cls([row["since"] for row in rows], [row["value"] for row in rows])
-
-    def at(self, at_ns: int) -> Any:  # noqa: ANN401  (a rule of any type)
-        """The value in force at an instant; raises `ScenarioError` before the first."""
-        place = int(np.searchsorted(self.since_ns, at_ns, side="right")) - 1
-        if place < 0:
-            first = datetime.fromtimestamp(self.since_ns[0] // 1_000_000_000, UTC)
-            raise ScenarioError(f"the rule begins at {first:%Y-%m-%d}; expected a market that begins no earlier")
-        return self.values[place]
-
-    def by_row(self, at_ns: NDArray[np.int64]) -> NDArray[Any]:
-        """The value in force at each of some instants, in their order; raises `ScenarioError` as `at` does."""
-        self.at(int(at_ns[0]))
-        return np.asarray(self.values)[np.searchsorted(self.since_ns, at_ns, side="right") - 1]
 
 
 @frozen

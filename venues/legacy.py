@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from framework.row_path import RowPath
 from framework.scenario import Rulebook
 from framework.strategy import Strategy
 from venues.study import PERPETUALS
@@ -23,6 +24,7 @@ class Legacy(Rulebook):
     """
 
     look_ahead_at_entry: bool = False
+    path: RowPath = "close"
     liquidation_from_entry: bool = False
 
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:

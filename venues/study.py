@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from framework.row_path import RowPath
 from framework.scenario import Rulebook
 from framework.strategy import Strategy
 
@@ -36,6 +37,7 @@ class Study(Rulebook):
     """
 
     look_ahead_at_entry: bool = False
+    path: RowPath = "close"
     forgive_negative_equity: bool = False
 
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:
