@@ -436,6 +436,7 @@ class Standing:
             collateral,
             tokens,
             delta,
+            (lambda: float(self.one("free")(*arguments)[0])) if self.has("free") else equity,
         )
 
     def acts_now(self, act: Act) -> bool:

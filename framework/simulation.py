@@ -623,14 +623,16 @@ class Execution:
         return self._carry(order, cause, source, target, amount, "transfer")
 
     def _payable(self, order: Withdraw | Move, source: Standing, target: Standing | None) -> int:
-        """What is to leave a venue; rejects what its equity does not pay, with the fee on leaving."""
+        """What is to leave a venue; rejects what is not free there, with the fee on leaving."""
         books = self._books
         books.begin(source.venue, order)
         amount = positive(books, order, "amount_usd", USDC)
-        equity_usd, fee = source.leg().equity_usd, self._passage(source, target).leaving
-        if USDC.units(amount + fee) > equity_usd:
+        free_usd, fee = source.leg().free_usd, self._passage(source, target).leaving
+        if USDC.units(amount + fee) > free_usd:
             asked, less = said(order.amount_usd), f", less a fee of {USDC.decimal(fee)} USD" if fee else ""
-            books.reject(f"amount_usd is {asked}; expected at most the equity of {equity_usd:.6f} USD there{less}")
+            known = f"{free_usd:.6f} USD"
+            most = f"the {known} that are free" if source.has("free") else f"the equity of {known}"
+            books.reject(f"amount_usd is {asked}; expected at most {most} there{less}")
         return amount
 
     def _carry(
@@ -883,10 +885,13 @@ class Present:
         return USDC.units(self._books.balances[CASH])
 
     @property
+    def transit_usd(self) -> float:
+        return USDC.units(self._books.balances[IN_TRANSIT])
+
+    @property
     def equity_usd(self) -> float:
-        books = self._books
-        transit_usd = USDC.units(books.balances[IN_TRANSIT])
-        return self.cash_usd + transit_usd + sum(each.leg().equity_usd for each in books.standings.values())
+        held_usd = sum(each.leg().equity_usd for each in self._books.standings.values())
+        return self.cash_usd + self.transit_usd + held_usd
 
     def leg(self, venue: str, coin: str | None = None) -> Leg:
         standing = self._books.standings.get(venue)

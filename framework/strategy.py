@@ -64,6 +64,10 @@ class View(Protocol):
         """Money in the wallet."""
 
     @property
+    def transit_usd(self) -> float:
+        """Money on its way between places: it counts for none of them until it arrives."""
+
+    @property
     def equity_usd(self) -> float:
         """Everything owned less everything owed, at the prices of `price`: wallet, transit and all venues."""
 
@@ -110,6 +114,7 @@ class StillView:
     price: Price = field(converter=_price)
     row_years: float = 1 / 365
     cash_usd: float = 0.0
+    transit_usd: float = 0.0
     legs: Mapping[str, Leg] = field(factory=dict)
     quotes: Callable[[Order], OrderFilled] | None = None
     columns: Mapping[str, Floats] = field(factory=dict)
@@ -123,8 +128,8 @@ class StillView:
 
     @property
     def equity_usd(self) -> float:
-        """Wallet and legs."""
-        return self.cash_usd + sum(leg.equity_usd for leg in self.legs.values())
+        """Wallet, transit and legs."""
+        return self.cash_usd + self.transit_usd + sum(leg.equity_usd for leg in self.legs.values())
 
     def price_of(self, token: str) -> float:
         """A price that was given, else the coin's."""

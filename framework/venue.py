@@ -179,6 +179,14 @@ class Leg:
     """Tokens held beside the position, such as collateral; whole tokens."""
     delta: float = field(default=Factory(lambda self: self.size, takes_self=True))
     """Coins as which position and tokens together move."""
+    _free_usd: "float | Callable[[], float]" = field(
+        default=Factory(lambda self: self.equity_usd, takes_self=True), eq=False, repr=False
+    )
+
+    @property
+    def free_usd(self) -> float:
+        """What may leave, USD, with the fee on leaving: the equity, unless the venue keeps some of it."""
+        return self._free_usd() if callable(self._free_usd) else self._free_usd
 
     @property
     def entry_price(self) -> float:
@@ -321,6 +329,7 @@ class Venue:
     - `size` coins (> 0 long), `notional` USD, `equity` USD, `entry_price` USD per coin
     - `total_collateral` what counts as margin, USD; the equity unless stated
     - `maintenance` the margin below which a position is liquidated, USD; `liquidated` whether it is
+    - `free` what may be paid out, USD: the equity unless stated, for venues that keep an initial margin of it
     - `tokens` held beside a position, `delta` coins as which all of it moves; the size unless stated
     - `liquidation_price`, worked out from `total_collateral` and `maintenance` unless stated
     """

@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
+from attrs import frozen
 
 from framework import (
     Bridge,
     Deposit,
+    Leg,
     Liquidated,
     Move,
     MoveTokens,
     Open,
     OrderFilled,
+    Penalty,
     Rejected,
     Side,
     Swap,
@@ -18,6 +21,7 @@ from framework import (
     Withdraw,
     waterfall,
 )
+from framework.venue import formula
 from tests.markets import (
     Script,
     asgard,
@@ -31,6 +35,19 @@ from tests.markets import (
     jito,
     play,
 )
+from venues.hyperliquid import Hyperliquid
+
+
+@frozen(kw_only=True)
+class Keeping(Hyperliquid):
+    """A perpetual that keeps a third of the notional as initial margin."""
+
+    initial: float = 1 / 3
+
+    @formula
+    def free(equity, notional, initial):
+        return equity - notional * initial
+
 
 SHORT = Open("hyperliquid", Side.SHORT, 10.0, 200.0)
 NEEDS = "at which it liquidates; expected to leave more"
@@ -103,3 +120,43 @@ def test_a_position_that_is_in_danger_already_pays_nothing_out():
     (rejected,) = happened(run, Rejected)
     assert NEEDS in rejected.reason
     assert np.isfinite(run.curve.equity_usd).all()
+
+
+@pytest.mark.parametrize(("fee_usd", "most_usd"), [(0.0, 166.66), (3.0, 165.16)])
+@pytest.mark.parametrize("order", [Withdraw, lambda venue, usd: Move(venue, "drift", usd)], ids=["withdraw", "move"])
+def test_only_what_is_free_is_paid_out(order, fee_usd, most_usd):
+    """Of 500 USD behind 1,000 USD of notional a third of these stays, and half of the fee is paid on leaving."""
+    keeping = Keeping(
+        taker_fee_bps=0.0,
+        maintenance_margin=0.05,
+        liquidation_penalty=Penalty("equity", 0.5),
+        bridge=Bridge(fee_usd=fee_usd),
+    )
+    open_short, more = Open("hyperliquid", Side.SHORT, 10.0, 500.0), order("hyperliquid", most_usd + 0.01)
+    script = Script(start=[open_short], after={0: [more], 1: [order("hyperliquid", most_usd)]})
+    run = play(flat(3), [keeping, drift()], script)
+    (rejected,) = happened(run, Rejected)
+    assert "expected at most the 166.666667 USD that are free there" in rejected.reason
+    assert run.curve.equity_usd_by_venue["hyperliquid"][-1] == pytest.approx(500.0 - most_usd - fee_usd / 2, abs=0.02)
+
+
+def test_a_leg_says_what_is_free():
+    """The formula where there is one, else the equity."""
+    assert Leg(equity_usd=80.0).free_usd == 80.0
+    assert Leg(equity_usd=80.0, free_usd=lambda: 30.0).free_usd == 30.0
+
+
+def test_a_view_says_what_is_on_its_way():
+    """Money on a slow bridge is neither in the wallet nor at a venue, and is no loss."""
+    seen = []
+
+    @frozen
+    class Looks(Script):
+        def on_event(self, event, view):
+            seen.append((view.cash_usd, view.transit_usd, view.equity_usd))
+            return super().on_event(event, view)
+
+    slow = hyperliquid(bridge=Bridge(latency_s=36 * 3_600.0))
+    play(flat(3), [slow, drift()], Looks(start=[Deposit("hyperliquid", 4_000.0)], after={0: [], 2: []}))
+    assert seen[0] == (6_000.0, 4_000.0, 10_000.0)
+    assert seen[-1] == (6_000.0, 0.0, 10_000.0)
