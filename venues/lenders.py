@@ -1,0 +1,192 @@
+"""Lenders: who is liquidated, how much of the debt is repaid at once, and what the collateral for it costs.
+
+Everything here is arithmetic in exact fractions on two sums, what the collateral is worth and what is owed, both in one
+unit. There are two procedures. `Rounds` repays a share of the debt at a time until the position is healthy; `ToHealth`
+repays as much as makes it healthy at once. Each answers with a `Round`; `until_healthy` repeats it at one price.
+
+Sources: Kamino-Finance/klend at edd5ff50 (`state/liquidation_operations.rs`), solendprotocol/solana-program-library at
+9ffd16dd (`token-lending`), mrgnlabs/marginfi-v2 at 3031ba3b, drift-labs/protocol-v2 at 0ae3e3b1
+(`math/liquidation.rs`).
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
+from typing import Literal
+
+from attrs import field, frozen
+
+Amount = int | Fraction
+"""A sum of money, or a share, exactly."""
+BonusBy = Literal["minimum", "depth", "maximum", "what is left", "bad debt"]
+"""Which rule decided the bonus."""
+SizeBy = Literal["healthy", "close factor", "cap", "insolvency", "small debt", "buffer"]
+"""Which rule decided the size of a round."""
+
+
+def exactly(number: float | str | Amount) -> Fraction:
+    """A rule as the decimal number that it was written as: 0.8 is 4/5, not the nearest float."""
+    return number if isinstance(number, Fraction) else Fraction(Decimal(str(number)))
+
+
+def _or_none(number: float | str | Amount | None) -> Fraction | None:
+    return None if number is None else exactly(number)
+
+
+@frozen
+class Round:
+    """One repayment by a liquidator: `repaid` of the debt for collateral worth `seized`."""
+
+    repaid: Fraction
+    seized: Fraction
+    bonus: Fraction = Fraction(0)
+    bonus_by: BonusBy = "minimum"
+    size_by: SizeBy = "healthy"
+
+    @property
+    def penalty(self) -> Fraction:
+        """What the borrower loses by it."""
+        return self.seized - self.repaid
+
+
+@frozen(kw_only=True)
+class Rounds:
+    """A share of the debt for each call, at a bonus that grows with the depth: Kamino, and Save, its ancestor.
+
+    Rates are fractions. `liquidation_ltv` is the loan-to-value at which a position is liquidated, the debt weighted by
+    `borrow_factor`. The bonus is the depth beyond that line, at least `min_bonus` and at most `max_bonus`; with
+    `max_bonus_ltv` it rises in a straight line instead, to its maximum at that loan-to-value. With `solvent` it is at
+    most the equity that is left, as a fraction of the collateral; `bad_debt_bonus` holds from `BAD_DEBT_LTV` on. Beyond
+    `insolvency_ltv` the whole debt may be repaid at once; below the sum `small_debt` it has to be, and at it as well
+    with `small_debt_included`. `most_per_call` is the largest sum that one call repays.
+    """
+
+    liquidation_ltv: Fraction = field(converter=exactly)
+    close_factor: Fraction = field(converter=exactly)
+    min_bonus: Fraction = field(converter=exactly)
+    max_bonus: Fraction = field(converter=exactly)
+    max_bonus_ltv: Fraction | None = field(default=None, converter=_or_none)
+    solvent: bool = True
+    bad_debt_bonus: Fraction | None = field(default=None, converter=_or_none)
+    insolvency_ltv: Fraction | None = field(default=None, converter=_or_none)
+    small_debt: Fraction = field(default=Fraction(0), converter=exactly)
+    small_debt_included: bool = False
+    most_per_call: Fraction | None = field(default=None, converter=_or_none)
+    borrow_factor: Fraction = field(default=Fraction(1), converter=exactly)
+
+    def unhealthy(self, collateral: Amount, debt: Amount) -> bool:
+        """Whether the position may be liquidated: at the line as well."""
+        return debt > 0 and debt * self.borrow_factor >= self.liquidation_ltv * collateral
+
+    def bonus(self, collateral: Amount, debt: Amount) -> tuple[Fraction, BonusBy]:
+        """What the liquidator gets beside the repaid debt, as a fraction of it, and by which rule."""
+        raw_ltv = Fraction(debt) / collateral
+        if self.bad_debt_bonus is not None and raw_ltv >= BAD_DEBT_LTV:
+            return max(self.bad_debt_bonus, 1 - raw_ltv), "bad debt"
+        depth = raw_ltv * self.borrow_factor - self.liquidation_ltv
+        if self.max_bonus_ltv is not None:
+            way = self.max_bonus_ltv - self.liquidation_ltv
+            depth = self.min_bonus + depth * (self.max_bonus - self.min_bonus) / way
+        found: tuple[Fraction, BonusBy] = (depth, "depth") if depth > self.min_bonus else (self.min_bonus, "minimum")
+        found = min(found, (self.max_bonus, "maximum"), key=_rate)
+        return min(found, (1 - raw_ltv, "what is left"), key=_rate) if self.solvent else found
+
+    def round(self, collateral: Amount, debt: Amount, repaying: Amount | None = None) -> Round:
+        """What one call repays and seizes; of several debts `repaying` is the one that is repaid, `debt` their sum."""
+        due = Fraction(debt if repaying is None else repaying)
+        if collateral <= 0 or due <= 0:
+            return Round(Fraction(0), Fraction(0))
+        bonus, bonus_by = self.bonus(collateral, debt)
+        if due < self.small_debt or (self.small_debt_included and due == self.small_debt):
+            return Round(due, min(due * (1 + bonus), Fraction(collateral)), bonus, bonus_by, "small debt")
+        size, size_by = self._size(collateral, debt, due)
+        return _affordable(size, bonus, bonus_by, size_by, collateral)
+
+    def _size(self, collateral: Amount, debt: Amount, due: Fraction) -> tuple[Fraction, SizeBy]:
+        """The most that may be repaid at once, and by which rule."""
+        insolvent = self.insolvency_ltv is not None and debt * self.borrow_factor > self.insolvency_ltv * collateral
+        share, size_by = (Fraction(1), "insolvency") if insolvent else (self.close_factor, "close factor")
+        size = min(share * debt, due)
+        if self.most_per_call is not None and self.most_per_call < size:
+            return self.most_per_call, "cap"
+        return size, size_by  # type: ignore[return-value]
+
+
+@frozen(kw_only=True)
+class ToHealth:
+    """As much as brings the health back, with a buffer, at once: Marginfi (without one) and Drift's spot market.
+
+    Rates are fractions. `liquidation_ltv` is the maintenance weight of the collateral over that of the debt. A
+    liquidator sells the collateral for `liquidator_fee` more than the debt that is repaid; `insurance_fee` of the debt
+    goes to the insurance fund instead of being repaid. With `of_collateral` both are parts of the seized value, as on
+    Marginfi. `buffer` is by how much the debt has to fall below the line.
+    """
+
+    liquidation_ltv: Fraction = field(converter=exactly)
+    liquidator_fee: Fraction = field(converter=exactly)
+    insurance_fee: Fraction = field(converter=exactly)
+    buffer: Fraction = field(default=Fraction(0), converter=exactly)
+    of_collateral: bool = False
+
+    @property
+    def rate(self) -> Fraction:
+        """The bonus: what is seized beside the repaid debt, as a fraction of it."""
+        if self.of_collateral:
+            return 1 / (1 - self.liquidator_fee - self.insurance_fee) - 1
+        return (1 + self.liquidator_fee) / (1 - self.insurance_fee) - 1
+
+    def unhealthy(self, collateral: Amount, debt: Amount) -> bool:
+        """Whether the position may be liquidated: beyond the line."""
+        return debt > self.liquidation_ltv * collateral
+
+    def round(self, collateral: Amount, debt: Amount) -> Round:
+        """What one liquidation repays and seizes: all where that cannot make the position healthy."""
+        shortage = (1 + self.buffer) * debt - self.liquidation_ltv * collateral
+        if collateral <= 0 or debt <= 0 or shortage <= 0:
+            return Round(Fraction(0), Fraction(0), self.rate)
+        gained = 1 + self.buffer - self.liquidation_ltv * (1 + self.rate)
+        size = min(shortage / gained, Fraction(debt)) if gained > 0 else Fraction(debt)
+        return _affordable(size, self.rate, "minimum", "buffer", collateral)
+
+
+Procedure = Rounds | ToHealth
+"""How a lender liquidates."""
+BAD_DEBT_LTV = Fraction(99, 100)
+"""Loan-to-value from which Kamino's liquidators are paid the bonus for bad debt."""
+
+
+def _rate(bonus: tuple[Fraction, BonusBy]) -> Fraction:
+    return bonus[0]
+
+
+def _affordable(size: Fraction, bonus: Fraction, bonus_by: BonusBy, size_by: SizeBy, collateral: Amount) -> Round:
+    """A round of this size, scaled down to what the collateral pays for."""
+    seized = size * (1 + bonus)
+    if seized > collateral:
+        return Round(collateral / (1 + bonus), Fraction(collateral), bonus, bonus_by, size_by)
+    return Round(size, seized, bonus, bonus_by, size_by)
+
+
+@frozen
+class Seizure:
+    """A round in whole atomic units: `repaid` of the debt's asset for `seized` of the collateral's."""
+
+    repaid: int
+    seized: int
+    round: Round
+
+
+def until_healthy(procedure: Procedure, coins: int, debt: int, price: Fraction) -> Iterator[Seizure]:
+    """Round after round at one price, until the position is healthy or nothing is left to seize or to repay.
+
+    `price` is what an atomic unit of the coins is worth in those of the debt. A repayment is rounded up, so that there
+    always is one, and what is seized for it down.
+    """
+    while coins > 0 and procedure.unhealthy(coins * price, debt):
+        made = procedure.round(coins * price, debt)
+        seizure = Seizure(min(ceil(made.repaid), debt), min(floor(made.seized / price), coins), made)
+        if not seizure.repaid:
+            return
+        yield seizure
+        coins, debt = coins - seizure.seized, debt - seizure.repaid
