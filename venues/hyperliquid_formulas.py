@@ -1,0 +1,108 @@
+"""Hyperliquid's rules as functions of numbers: margin tiers, liquidation price, withdrawable money, fees, funding.
+
+They take floats, arrays, fractions or decimals alike. Money is USD, sizes are coins (> 0 long), rates are fractions.
+Sources: Hyperliquid's documentation of margining, margin tiers, liquidations, fees and funding, and states of accounts.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import field, frozen, validators
+
+from framework.formulas import greater, lesser
+from framework.venue import basis_points
+
+BACKSTOP = 2 / 3
+"""Share of the maintenance margin below which the liquidator vault takes over."""
+PARTIAL_FROM_USD = 100_000
+"""Notional above which the first order of a liquidation is for `PARTIAL` of the position."""
+PARTIAL = 0.2
+FUNDING_CAP = 0.04
+"""The most of a payment, as a fraction of the notional per hour."""
+INTEREST = 0.0001
+"""The interest of eight hours, which a small premium gives way to."""
+
+
+@frozen
+class Tier:
+    """Positions above `above_usd` of notional may have so much leverage."""
+
+    max_leverage: float = field(validator=validators.ge(1))
+    above_usd: float = field(default=0.0, validator=validators.ge(0))
+
+
+@frozen
+class FeeTier:
+    """The taker fee of accounts that traded more than `above_usd` in the last 14 days."""
+
+    taker_fee_bps: float = field(validator=basis_points)
+    above_usd: float = field(default=0.0, validator=validators.ge(0))
+
+
+@frozen
+class Line:
+    """The maintenance margin within a tier: `rate` of the notional less `deduction`, USD.
+
+    `initial` is the share of the notional that opens a position there, above `above_usd`.
+    """
+
+    rate: Any
+    deduction: Any
+    initial: Any
+    above_usd: Any
+
+
+def lines(tiers: Sequence[Tier], leverage: float | None = None, number: Any = float) -> tuple[Line, ...]:  # noqa: ANN401
+    """The lines of tiers in their order, of which the greatest is the maintenance margin of any notional.
+
+    A tier's rate is half of the initial margin at its maximum leverage. Its deduction makes it meet the tier below.
+    `leverage` is the one that is set, if it is lower. `number` makes the numbers, such as fractions.
+    """
+    found: list[Line] = []
+    for tier in tiers:
+        most, above = number(tier.max_leverage), number(tier.above_usd)
+        rate = 1 / (2 * most)
+        deduction = found[-1].deduction + above * (rate - found[-1].rate) if found else number(0)
+        initial = 1 / (most if leverage is None else min(most, number(leverage)))
+        found.append(Line(rate, deduction, initial, above))
+    return tuple(found)
+
+
+def maintenance_margin(notional: Any, of: Sequence[Line]) -> Any:  # noqa: ANN401
+    """The maintenance margin of a position, USD."""
+    found = notional * of[0].rate
+    for line in of[1:]:
+        found = greater(found, notional * line.rate - line.deduction)
+    return found
+
+
+def liquidation_price(mark: Any, size: Any, available: Any, rate: Any) -> Any:  # noqa: ANN401
+    """Where a position is liquidated: `available` is the equity less the maintenance margin at the `mark`.
+
+    At or below 0 there is no such price. Until 2023 the price that was shown had a `rate` of 0.
+    """
+    side = 1 if size > 0 else -1
+    return mark - side * available / abs(size) / (1 - rate * side)
+
+
+def withdrawable(equity: Any, initial: Any, notional: Any, floor: Any) -> Any:  # noqa: ANN401
+    """What may leave an account: its equity above the initial margin, and above the share `floor` of its notional."""
+    return greater(equity - greater(initial, floor * notional), 0)
+
+
+def taker_fee_bps(tiers: Sequence[FeeTier], volume_usd: float) -> float:
+    """The taker fee of an account that traded so much in the last 14 days."""
+    return [each.taker_fee_bps for each in tiers if volume_usd > each.above_usd or not each.above_usd][-1]
+
+
+def funding_rate(premium: Any, clamp: float | None = 0.0005, hours: int = 8, number: Any = float) -> Any:  # noqa: ANN401
+    """The rate of an hour from the mean premium P: F = P + clamp(0.0001 - P, +-clamp), of which an hour pays F/8.
+
+    Without a clamp there is no interest. Before 2023-06-08 the whole was paid every eight hours: `hours` is 1 then.
+    `number` is of what the premium is made, such as decimals.
+    """
+    interest, most, whole = number(str(INTEREST)), number(str(FUNDING_CAP)), premium
+    if clamp is not None:
+        width = number(str(clamp))
+        whole = premium + lesser(greater(interest - premium, -width), width)
+    return lesser(greater(whole / hours, -most), most)
