@@ -517,6 +517,7 @@ class Execution:
         event = self._filled(standing, order)
         if not self._books.written:
             return event
+        standing.venue.accept(order, self._books)
         entry = self._commit(event, cause)
         self._last_order[standing.name] = len(self._books.journal) - 1
         due_ns = standing.venue.due_ns(order, entry.at_ns)

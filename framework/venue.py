@@ -406,6 +406,12 @@ class Venue:
         """Fill an order by the method of its name."""
         getattr(self, method)(order, book)
 
+    def accept(self, order: object, book: "Books") -> None:
+        """Reject an order that has been filled where the venue does not allow what it leaves, such as a loan too large.
+
+        It sees the books with the fill in them. A quote, which asks what an order would cost, is not checked.
+        """
+
     def act(self, method: str, book: "Books") -> Event | None:
         """Do what an act of the venue does; an event that it answers with is told instead of the framework's own."""
         then = getattr(self, method, None)
@@ -443,7 +449,7 @@ class Venue:
         """Write the arrival of the `amount` that an order left outstanding."""
 
 
-NOT_ORDERS = frozenset(("execute", "act", "receive", "pay", "deliver"))
+NOT_ORDERS = frozenset(("execute", "accept", "act", "receive", "pay", "deliver"))
 
 
 @cached_by_class

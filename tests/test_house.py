@@ -17,7 +17,7 @@ import venues
 from framework.venue import Venue, basis_points
 
 ROOT = Path(__file__).parent.parent
-NOUNS = ("study", "protocol", "legacy", "static", "spot", "issuer", "pair", "perpetual", "at_cost")
+NOUNS = ("study", "lenders", "protocol", "legacy", "static", "spot", "issuer", "pair", "perpetual", "at_cost")
 """Names of modules that are words of the trade as well."""
 BIN = Path(sys.executable).parent
 SOURCES = sorted(path for package in ("framework", "venues", "strategies") for path in (ROOT / package).rglob("*.py"))

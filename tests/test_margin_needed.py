@@ -160,3 +160,29 @@ def test_a_view_says_what_is_on_its_way():
     play(flat(3), [slow, drift()], Looks(start=[Deposit("hyperliquid", 4_000.0)], after={0: [], 2: []}))
     assert seen[0] == (6_000.0, 4_000.0, 10_000.0)
     assert seen[-1] == (6_000.0, 0.0, 10_000.0)
+
+
+def test_a_venue_may_refuse_what_a_filled_order_leaves():
+    """It sees the books with the fill in them, takes the whole of it back, and is not asked of a quote."""
+    fees = []
+
+    @frozen(kw_only=True)
+    class Strict(Keeping):
+        def accept(self, order, book):
+            if book.leg(self.name).free_usd < 0:
+                book.reject("less than the initial margin")
+
+    @frozen
+    class Quotes(Script):
+        def on_start(self, view):
+            fees.append(view.quote(Open("hyperliquid", Side.SHORT, 10.0, 0.0)).fee_usd)
+            return super().on_start(view)
+
+    venue = Strict(taker_fee_bps=10.0, maintenance_margin=0.05, liquidation_penalty=Penalty("equity", 0.5))
+    script = Quotes(start=[Open("hyperliquid", Side.SHORT, 10.0, 330.0), Open("hyperliquid", Side.SHORT, 10.0, 340.0)])
+    run = play(flat(2), [venue], script)
+    assert fees == [1.0]
+    assert [each.reason for each in happened(run, Rejected)] == ["less than the initial margin"]
+    (filled,) = happened(run, OrderFilled)
+    assert filled.fee_usd == 1.0
+    assert run.curve.equity_usd_by_venue["hyperliquid"][-1] == pytest.approx(339.0)

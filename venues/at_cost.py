@@ -132,6 +132,9 @@ class AtCost(Venue):
         with book.at_cost(cost, times):
             self.of.execute(method, order, book)
 
+    def accept(self, order: object, book: Books) -> None:
+        self.of.accept(order, book)
+
     def act(self, method: str, book: Books) -> Event | None:
         cost = self._cost(book)
         if cost is not None:
