@@ -407,7 +407,7 @@ def _files(sources: Sequence[Source | None], rows: Ints, columns: Ints) -> pa.Ar
         codes[columns == column] = len(names)
         names.append(source.file if source else None)
         if source and source.earlier:
-            codes[(columns == column) & (rows < source.since)] = len(names)
+            codes[(columns == column) & source.of_earlier(rows)] = len(names)
             names.append(source.earlier[0])
     return pa.array(names, type=pa.string()).take(pa.array(codes))
 

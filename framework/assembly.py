@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import numpy as np
 from attrs import AttrsInstance, evolve, fields_dict, frozen
 
+from framework import paths
 from framework.books import check_columns
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND, midnight_ns
 from framework.data.alignment import FUNDING_RATE, align
@@ -32,6 +33,7 @@ from framework.scenario import (
     Scenario,
     SourceSpec,
     StoredSpec,
+    Table,
     check_beside,
     find_class,
     import_from,
@@ -45,7 +47,24 @@ from framework.venue import Dated, Venue
 
 
 def load_market(spec: MarketSpec, data: Path | None) -> Market:
-    """The market of a scenario: the series that it names in the store and the sources in a directory, or the embedded.
+    """The market of a scenario: its history, or the path that is drawn from it."""
+    history = load_history(spec, data)
+    return path_of(spec.path).of(history) if spec.path is not None else history
+
+
+def path_of(table: Table) -> paths.Path:
+    """The path that `[market.path]` describes; raises `ScenarioError`."""
+    options = dict(table)
+    method = options.pop("method", None)
+    if method not in paths.METHODS:
+        raise ScenarioError(f"market.path.method: {method!r}; expected one of {', '.join(paths.METHODS)}")
+    general = {name: options.pop(name) for name in ("seed", "number", "rows") if name in options}
+    drawn_by = structure(options, paths.METHODS[str(method)], "market.path")
+    return paths.Path(method=drawn_by, which=structure(general, paths.Which, "market.path"))
+
+
+def load_history(spec: MarketSpec, data: Path | None) -> Market:
+    """The data of a scenario: the series that it names in the store and the sources in a directory, or the embedded.
 
     The embedded data set is read where there is neither.
     """

@@ -1131,7 +1131,7 @@ def _files(source: Source, row: Ints) -> NDArray[np.object_]:
     """The file behind a column in these rows."""
     if not source.earlier:
         return np.full(len(row), source.file, dtype=object)
-    return np.where(row < source.since, source.earlier[0], source.file).astype(object)
+    return np.where(source.of_earlier(row), source.earlier[0], source.file).astype(object)
 
 
 def _expected(place: int, accrual: Accrual, market: Market, history: History) -> Expected:

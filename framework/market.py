@@ -46,12 +46,18 @@ class Source:
     first_row: Ints
     rows: Ints
     earlier: tuple[str, str] | None = None
-    """Name and digest of the file of the first `since` rows of the table, if it is another."""
-    since: int = 0
+    """Name and digest of the file of the rows `from_earlier`, if it is another."""
+    from_earlier: Flags | None = None
 
     def file_of(self, index: int) -> str:
         """The file behind one cell."""
-        return self.earlier[0] if self.earlier and index < self.since else self.file
+        return self.earlier[0] if self.earlier and self.of_earlier(index) else self.file
+
+    def of_earlier(self, rows: Ints | int) -> Flags:
+        """Which of some rows of the table are from the file `earlier`."""
+        if self.from_earlier is None:
+            return np.zeros(np.shape(rows), dtype=bool)
+        return self.from_earlier[rows]
 
     def digests(self) -> dict[str, str]:
         """File -> SHA-256 of each file behind the column."""

@@ -115,7 +115,8 @@ class MarketSpec:
     `prices` names a series of the store, `series` further ones by the market column that they become. `funding` is a
     table of them by venue, for columns `VENUE_funding_rate`; or the name of one of `funding_sources`, or
     `none`, for the column `funding_rate`. `sources` are files in the data directory of the run. Without either, the
-    `embedded` data set is read.
+    `embedded` data set is read. `path` draws a path from all of that: its method, with the method's own keys, `seed`,
+    `number` and `rows`.
     """
 
     start: date
@@ -126,6 +127,7 @@ class MarketSpec:
     sources: dict[str, SourceSpec] = field(factory=dict)
     prices: StoredSpec | None = None
     series: dict[str, StoredSpec] = field(factory=dict)
+    path: dict[str, object] | None = None
 
     @end.validator
     def _after_start(self, _: object, end: date) -> None:

@@ -177,13 +177,13 @@ def _source(fit: _Fit, keep: NDArray[np.bool_]) -> Source:
         rows = np.bincount(fit.slot[given], minlength=len(fit.count))
         if fit.series.fill is Fill.PREVIOUS:
             rows[fit.slot[made]] = np.maximum(rows[fit.slot[made]], 1)
-    earlier, since = fit.series.earlier, 0
+    earlier, from_earlier = fit.series.earlier, None
     if earlier:
         at_ns = np.full(len(fit.count), earlier.until_ns)
         at_ns[fit.slot[order]] = fit.series.time_ns[order]
-        since = int((at_ns[keep] < earlier.until_ns).sum())
+        from_earlier = at_ns[keep] < earlier.until_ns
     other = (earlier.file, earlier.digest) if earlier else None
-    return Source(fit.series.file, fit.series.digest, picked[keep], rows[keep], other, since)
+    return Source(fit.series.file, fit.series.digest, picked[keep], rows[keep], other, from_earlier)
 
 
 def _coverage(fit: _Fit, inside: NDArray[np.bool_], keep: NDArray[np.bool_]) -> Iterator[Coverage]:
