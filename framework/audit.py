@@ -1201,17 +1201,22 @@ class Reading:
             value = self.venue.input(name)
         except AttributeError:
             return  # no formula that is asked for needs it, or its program says so
-        if isinstance(value, Account):
-            self._accounts.append(((name, None), self.history.code(value), value.asset.scale))
-        elif isinstance(value, dict):
+        if isinstance(value, dict):
             for place, coin in enumerate(coins):
-                self._accounts.append(((name, place), self.history.code(value[coin]), value[coin].asset.scale))
+                self._sort_of(name, place, value[coin])
         elif isinstance(value, PriceOf):
             self._prices.append(((name, None), "", value.of))
-        elif isinstance(value, Dated):
-            self._dated.append(((name, None), value))
         else:
-            self._rules.append(((name, None), 0.0 if value is None else value))
+            self._sort_of(name, None, value)
+
+    def _sort_of(self, name: str, place: int | None, value: Any) -> None:  # noqa: ANN401  (an account or a rule)
+        """The same for an account or a rule, of all coins or of one."""
+        if isinstance(value, Account):
+            self._accounts.append(((name, place), self.history.code(value), value.asset.scale))
+        elif isinstance(value, Dated):
+            self._dated.append(((name, place), value))
+        else:
+            self._rules.append(((name, place), 0.0 if value is None else value))
 
     def _program(self, names: tuple[str, ...]) -> Callable[..., tuple[Any, ...]]:
         if names not in self._programs:

@@ -89,23 +89,25 @@ class Plan:
                 value = venue.input(name)
             except AttributeError:
                 continue  # the program that needs it says so
-            if isinstance(value, Account):
-                accounts.append(((name, None), value))
-            elif isinstance(value, dict):
-                accounts += [((name, index), value[coin]) for index, coin in enumerate(self.coins)]
-            elif isinstance(value, PriceOf):
+            if isinstance(value, PriceOf):
                 columns.append((name, None))
                 self.columns.append(("in step", None, value.of))
-            elif isinstance(value, Dated):
-                columns.append((name, None))
-                self.columns.append((name, None, ""))
-            else:
-                rules.append(((name, None), 0.0 if value is None else value))
+                continue
+            places: Sequence[int | None] = range(len(self.coins)) if isinstance(value, dict) else (None,)
+            for place in places:
+                each = value if place is None else value[self.coins[place]]
+                if isinstance(each, Account):
+                    accounts.append(((name, place), each))
+                elif isinstance(each, Dated):
+                    columns.append((name, place))
+                    self.columns.append((name, place, ""))
+                else:
+                    rules.append(((name, place), 0.0 if each is None else each))
         self.inputs = (*(key for key, _ in accounts), *columns, *(key for key, _ in rules))
         self.held = [(each, float(each.asset.scale)) for _, each in accounts]
         self.rules = [value for _, value in rules]
         self.prices = slice(len(accounts), len(accounts) + len(columns))
-        of_coins = [place for place, (_, index, _) in enumerate(self.columns) if index is not None]
+        of_coins = [place for place, (_, index, coin) in enumerate(self.columns) if index is not None and coin]
         in_step = [place for place, (_, _, coin) in enumerate(self.columns) if coin]
         self.priced = next(iter(of_coins + in_step), None)
         """Which of the columns is the first price of a coin; a rule with dates is a column as well."""
@@ -190,14 +192,16 @@ class Standing:
             found = self._columns_at[at, signs] = []
             for name, index, coin in self._columns:
                 if not coin:
-                    found.append(self._dated(self.venue.input(name)))
+                    found.append(self._dated(name, index))
                     continue
                 own, extreme = self._column(name, index, coin, at, signs)
                 found.append(self._in_step(own, extreme) if extreme else self.market[own])
         return found
 
-    def _dated(self, rule: Dated) -> Floats:
-        """A rule that changed with time, by row."""
+    def _dated(self, name: str, index: int | None) -> Floats:
+        """A rule that changed with time, by row; that of a coin if one has its place."""
+        value = self.venue.input(name)
+        rule: Dated = value if index is None else value[self._coins[index]]
         return self.market.cached(("dated", rule), lambda: rule.by_row(self.market.at_ns))
 
     def _in_step(self, own: str, extreme: str) -> Floats:

@@ -6,7 +6,7 @@ The inputs of a formula are names: accounts of the venue in whole units, prices 
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from types import CodeType
 from typing import Any, TypeVar
 
@@ -24,11 +24,13 @@ Key = tuple[str, int | None]
 class Formula:
     """A rule: `function` of the values that its parameters name; `per_coin` ones are worked out for each coin.
 
-    To a formula of the account a value per coin arrives as the sum over the coins.
+    To a formula of the account a value per coin arrives as the sum over the coins. One with `when` is a rule of the
+    venues alone on which that field is set.
     """
 
     function: Callable[..., Any]
     per_coin: bool
+    when: str = ""
     inputs: tuple[str, ...] = field(init=False)
 
     @inputs.default
@@ -36,14 +38,20 @@ class Formula:
         return tuple(inspect.signature(self.function).parameters)
 
 
-def formula(function: Callable[..., Any]) -> Formula:
-    """A rule of the account as a whole."""
-    return Formula(function, per_coin=False)
+def formula(function: Callable[..., Any] | None = None, *, when: str = "") -> Any:  # noqa: ANN401  (or its decorator)
+    """A rule of the account as a whole; with `when`, only where that field of the venue is set."""
+    return _declared(function, per_coin=False, when=when)
 
 
-def per_coin(function: Callable[..., Any]) -> Formula:
-    """A rule for each coin in which the venue may hold a position."""
-    return Formula(function, per_coin=True)
+def per_coin(function: Callable[..., Any] | None = None, *, when: str = "") -> Any:  # noqa: ANN401  (or its decorator)
+    """A rule for each coin in which the venue may hold a position; with `when`, only where that field is set."""
+    return _declared(function, per_coin=True, when=when)
+
+
+def _declared(function: Callable[..., Any] | None, *, per_coin: bool, when: str) -> Any:  # noqa: ANN401  (the same)
+    if function is None:
+        return partial(Formula, per_coin=per_coin, when=when)
+    return Formula(function, per_coin=per_coin, when=when)
 
 
 def cached_by_class(function: Callable[[type], Made]) -> Callable[[type], Made]:
@@ -58,6 +66,12 @@ def formulas_of(cls: type) -> Mapping[str, Formula]:
     for each in reversed(cls.__mro__):
         found |= {name: value for name, value in vars(each).items() if isinstance(value, Formula)}
     return found
+
+
+@cache
+def formulas_where(cls: type, fields: frozenset[str]) -> Mapping[str, Formula]:
+    """Of the formulas of a class those that hold where these of its fields are set."""
+    return {name: each for name, each in formulas_of(cls).items() if not each.when or each.when in fields}
 
 
 def ratio(numerator: Any, denominator: Any) -> Any:  # noqa: ANN401  (floats, arrays or fractions)

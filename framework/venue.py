@@ -19,6 +19,7 @@ from framework.formulas import (
     choose,
     formula,
     formulas_of,
+    formulas_where,
     greater,
     lesser,
     per_coin,
@@ -373,7 +374,13 @@ class Venue:
 
     def formulas(self) -> Mapping[str, Formula]:
         """The venue's rules by name."""
-        return formulas_of(self._class)
+        return formulas_where(self._class, self.chosen)
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """The fields that are set, of those on which formulas depend."""
+        named = {each.when for each in formulas_of(self._class).values() if each.when}
+        return frozenset(name for name in named if getattr(self, name))
 
     def input(self, name: str) -> Any:  # noqa: ANN401  (an account, several by coin, a price or a rule)
         """What a formula means by a name: an account, one for each coin, a price or a rule; raises `AttributeError`."""

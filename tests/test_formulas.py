@@ -10,12 +10,25 @@ from hypothesis import strategies as st
 
 from framework import USDC, Close, Liquidated, Open, Scenario, Side, Swap, assemble
 from framework.books import Books, Projection
+from framework.clock import NS_PER_DAY
 from framework.errors import ScenarioError
 from framework.formulas import choose, formula, formulas_of, greater, leaves, lesser, per_coin, program, ratio
-from framework.market import Market
+from framework.market import PRICES, Market
 from framework.money import token
 from framework.venue import CASH, Dated, Venue, account, price_of
-from tests.markets import Script, asgard, collateral, dollar_market, drift, flat, happened, hyperliquid, market, play
+from tests.markets import (
+    START_NS,
+    Script,
+    asgard,
+    collateral,
+    dollar_market,
+    drift,
+    flat,
+    happened,
+    hyperliquid,
+    market,
+    play,
+)
 from venues.spot import Spot
 
 NUMBERS = st.sampled_from([0.0, -0.0, 0.5, -2.0, 3.0, 1e-9, 7e12])
@@ -159,6 +172,49 @@ def test_a_subclass_restates_a_formula_in_place():
     assert list(formulas_of(Below)) == ["equity", "size"]
     assert formulas_of(Below)["equity"].inputs == ("size",)
     assert formulas_of(Above)["equity"].inputs == ("margin",)
+
+
+@frozen(kw_only=True)
+class Keeps(Venue):
+    """A venue that keeps a share of each coin's notional, where it has a rule for that."""
+
+    name: str = "keeps"
+    coin: tuple[str, ...] = ("SOL", "BTC")
+    kept: dict | None = None
+
+    held = account("Assets:{venue}:Coins", token, per_coin=True, position=True)
+
+    @per_coin
+    def notional(held, price):
+        return held * price
+
+    @formula
+    def equity(notional):
+        return notional
+
+    @per_coin(when="kept")
+    def stays(notional, kept):
+        return notional * kept
+
+    @formula(when="kept")
+    def free(equity, stays):
+        return equity - stays
+
+
+def test_a_rule_by_coin_has_its_value_for_each_and_a_formula_may_need_it():
+    """A tenth of SOL stays, and of BTC first a half and then nothing; without the rule there is no such formula."""
+    half = Dated([START_NS, START_NS + NS_PER_DAY], [0.5, 0.0])
+    market = Market(
+        open_ns=(days := START_NS + np.arange(2) * NS_PER_DAY),
+        at_ns=days + NS_PER_DAY - 1,
+        columns={f"{coin}.{at}": [price] * 2 for coin, price in (("SOL", 10.0), ("BTC", 100.0)) for at in PRICES},
+    )
+    venue = Keeps(kept={"SOL": 0.1, "BTC": half})
+    standing = Books(market, [venue]).standings["keeps"]
+    assert standing.evaluate(("free",), lambda _: 1.0, row=0) == (110.0 - 1.0 - 50.0,)
+    assert standing.evaluate(("free",), lambda _: 1.0)[0].tolist() == [59.0, 109.0]
+    assert Keeps().formulas().keys() == {"notional", "equity"}
+    assert not Books(market, [Keeps()]).standings["keeps"].has("free")
 
 
 OURS = [asgard(), hyperliquid(coin=("SOL", "BTC")), drift(coin=("SOL", "BTC"), funding_apart=True), collateral()]

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen, validators
 from framework.accrual import Accrual
 from framework.books import Books
 from framework.events import Event
-from framework.formulas import Formula, formula, formulas_of
+from framework.formulas import Formula, formula, formulas_of, formulas_where
 from framework.market import Market
 from framework.money import USDC, Account
 from framework.venue import Act, Bridge, Venue, account_part
@@ -93,7 +93,7 @@ class AtCost(Venue):
 
     def formulas(self) -> Mapping[str, Formula]:
         inner: type = type(self.of)
-        return _formulas(inner, at_a_distance=self.liquidation_distance is not None)
+        return _formulas(inner, self.of.chosen, at_a_distance=self.liquidation_distance is not None)
 
     def rules(self) -> Mapping[str, object]:
         own = {"fees_at_entry": self.fees_at_entry, "liquidation_distance": self.liquidation_distance}
@@ -176,9 +176,9 @@ class AtCost(Venue):
 
 
 @cache
-def _formulas(of: type, *, at_a_distance: bool) -> Mapping[str, Formula]:
+def _formulas(of: type, chosen: frozenset[str], *, at_a_distance: bool) -> Mapping[str, Formula]:
     """The formulas of a class of venues with the mark at cost, and a liquidation price at a distance or none."""
     own = dict(formulas_of(AtCost))
     if not at_a_distance:
         own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
-    return {**formulas_of(of), **own}
+    return {**formulas_where(of, chosen), **own}
