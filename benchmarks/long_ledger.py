@@ -21,10 +21,10 @@ from framework.archive import Folder, save
 from framework.assembly import assemble
 from framework.audit import CHECKS, audit
 from framework.market import TICK_NS, Market
+from framework.performance import summarize
 from framework.reports.exports import export
 from framework.reports.sql import ask
 from framework.scenario import Scenario
-from framework.valuation import summarize
 
 ROOT = Path(__file__).parent.parent
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

@@ -9,8 +9,8 @@ from benchmarks.plain_loop import capital_rebalance
 from framework.assembly import Assembly
 from framework.market import Market
 from framework.money import USDC
+from framework.performance import metrics
 from framework.run import Run
-from framework.valuation import metrics
 from framework.venue import CASH
 
 VECTORBT_MS = 6.4

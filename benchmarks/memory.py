@@ -11,8 +11,8 @@ from benchmarks import inputs
 from benchmarks.figures import Figure, medians
 from framework.archive import save
 from framework.assembly import assemble
+from framework.performance import summarize
 from framework.scenario import Scenario
-from framework.valuation import summarize
 
 
 def memory(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:

@@ -31,10 +31,11 @@ from framework.events import Event
 from framework.ledger import RECORD, EventLog, Records, Settlements
 from framework.market import At, Flags, Floats, Ints, Market, Source, price_column
 from framework.money import USDC, Account, Asset
+from framework.performance import Summary
 from framework.run import Run
 from framework.scenario import Scenario, read_table
 from framework.source_code import project_digest
-from framework.valuation import PricedBook, Prices, Summary, Worth, decimal, priced
+from framework.valuation import PricedBook, Prices, Worth, decimal, priced
 from framework.venue import IN_TRANSIT
 
 FORMAT = 4

@@ -273,6 +273,11 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
         for venue in venues:
             _check_dates(venue, market)
             venue.check(market)
+    if scenario.benchmarks and scenario.benchmarks.lending and scenario.benchmarks.lending not in market.columns:
+        known = ", ".join(name for name in market.columns if name.endswith("_apy")) or "none: the market has no rate"
+        raise ScenarioError(
+            f"benchmarks.lending: the market has no column {scenario.benchmarks.lending!r}; expected one of {known}"
+        )
     _check_leverage(strategy, {venue.name: venue for venue in venues}, market)
     return Assembly(scenario, market, strategy, venues, rulebook, data)
 

@@ -52,9 +52,10 @@ from framework.ledger import BLOCK, RECORD, Records, links
 from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source, utc
 from framework.money import USDC, Account, Asset
 from framework.orders import Order
+from framework.performance import COSTS, FIGURES, summarize
 from framework.run import Run
 from framework.simulation import FINISH, Execution
-from framework.valuation import COSTS, FIGURES, Waterfall, Worth, decimal, fees_of, summarize, waterfall_of
+from framework.valuation import Waterfall, Worth, decimal, fees_of, waterfall_of
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, WALLET, Act, Dated, PriceOf, Segment, Venue
 
 

@@ -337,6 +337,25 @@ class Standing:
         )
         return state, by_coin
 
+    def liquidation_by_row(self, units: Callable[[Account], Floats]) -> dict[str, tuple[Floats, Floats]]:
+        """By coin the liquidation price at the close of every row, USD, and its distance as a fraction of the mark.
+
+        The distance is the move of the price that would liquidate, above 0 while it has not happened; NaN without one.
+        """
+        inputs = [*[units(each) for each, _ in self._accounts], *self.columns("close"), *self._rules]
+        market, found = self.market, {}
+
+        def price(coin: str) -> Floats:
+            return market[market.price_column(coin)]
+
+        for coin in self._coins:
+            size = self.stand(inputs, price, coin if len(self._coins) > 1 else None)[0]
+            mark = market[market.price_column(coin, "close", "mark")]
+            trigger = np.broadcast_to(self.trigger_prices(inputs, coin), (len(market),))
+            held = (size != 0) & np.isfinite(trigger)
+            found[coin] = np.where(held, trigger, NAN), np.where(held, np.sign(size) * (mark - trigger) / mark, NAN)
+        return found
+
     def stand(
         self, inputs: Sequence[Any], price: Callable[[str], Any], coin: str | None = None
     ) -> tuple[Any, Any, Any, Any, Any, Any]:

@@ -1,6 +1,6 @@
 """`Run`: what came out of a simulation: the ledger, the events, and the equity curve over one market."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ class Curve:
     cash_usd: Floats
     transit_usd: Floats
     equity_usd_by_venue: dict[str, Floats]
+    notional_usd_by_venue: dict[str, Floats]
     size_by_venue: dict[str, Floats]
     delta_by_venue: dict[str, Floats]
     """Coins as which position and tokens together move; of a venue with several coins in those of the market's coin."""
@@ -35,12 +36,7 @@ class Curve:
     @classmethod
     def of(cls, market: Market, written: Written, standings: Sequence[Standing]) -> "Curve":
         """The curve of books that are written out: the formulas of each venue on its balances of every row."""
-        moved = written.moved(market)
-
-        def units(account: Account) -> Floats:
-            path: Floats = written.path(account, market, moved) / account.asset.scale
-            return path
-
+        units = _units(market, written)
         states, deltas = {}, dict[str, Floats]()
         for standing in standings:
             states[standing.name], by_coin = standing.by_row(units)
@@ -53,6 +49,7 @@ class Curve:
             cash_usd=units(CASH),
             transit_usd=units(IN_TRANSIT),
             equity_usd_by_venue={name: state["equity"] for name, state in states.items()},
+            notional_usd_by_venue={name: state["notional"] for name, state in states.items()},
             size_by_venue={name: state["size"] for name, state in states.items()},
             delta_by_venue={name: state["delta"] for name, state in states.items()},
             delta_by_coin=deltas,
@@ -62,6 +59,16 @@ class Curve:
     def equity_usd(self) -> Floats:
         """All of it, shape (rows,)."""
         return sum(self.equity_usd_by_venue.values(), self.cash_usd + self.transit_usd)
+
+    @cached_property
+    def leverage_by_venue(self) -> dict[str, Floats]:
+        """Notional over equity of each venue, shape (rows,): 0 without a position, infinite for one without equity."""
+        found = {}
+        for venue, notional in self.notional_usd_by_venue.items():
+            equity = self.equity_usd_by_venue[venue]
+            none = np.where(notional == 0, 0.0, np.inf)
+            found[venue] = np.divide(notional, equity, out=none, where=(equity > 0) & (notional != 0))
+        return found
 
     @property
     def net_size(self) -> Floats:
@@ -75,6 +82,17 @@ class Curve:
         for venue, size in self.size_by_venue.items():
             gross += np.abs(size) + np.abs(self.delta_by_venue[venue] - size)
         return gross
+
+
+def _units(market: Market, written: Written) -> Callable[[Account], Floats]:
+    """What gives the balance of an account at the close of every row, whole units, shape (rows,)."""
+    moved = written.moved(market)
+
+    def units(account: Account) -> Floats:
+        path: Floats = written.path(account, market, moved) / account.asset.scale
+        return path
+
+    return units
 
 
 @frozen(eq=False, kw_only=True, slots=False)
@@ -132,6 +150,32 @@ class Run:
         """What everything was worth after every row."""
         with mistakes_told([each.venue for each in self._standings], self.market, lambda: len(self.market) - 1):
             return Curve.of(self.market, self._written, self._standings)
+
+    @cached_property
+    def _liquidation(self) -> dict[tuple[str, str], tuple[Floats, Floats]]:
+        with mistakes_told([each.venue for each in self._standings], self.market, lambda: len(self.market) - 1):
+            units = _units(self.market, self._written)
+            return {
+                (each.name, coin): found
+                for each in self._standings
+                for coin, found in each.liquidation_by_row(units).items()
+            }
+
+    @property
+    def liquidation_prices(self) -> dict[tuple[str, str], Floats]:
+        """By venue and coin: the price at which the position would be liquidated, at the close of every row.
+
+        USD, shape (rows,); NaN without a position or without such a price.
+        """
+        return {key: price for key, (price, _) in self._liquidation.items()}
+
+    @property
+    def liquidation_distances(self) -> dict[tuple[str, str], Floats]:
+        """By venue and coin: the move of the mark that would liquidate, at the close of every row.
+
+        A fraction of the mark, above 0 while it has not happened; shape (rows,), NaN where there is no such price.
+        """
+        return {key: distance for key, (_, distance) in self._liquidation.items()}
 
     def row(self, at_ns: int) -> int:
         """The row whose prices held at an instant: the last that had closed, or the first."""

@@ -165,13 +165,32 @@ class Coarser:
     grid: dict[str, list[object]]
 
 
+def _fraction_per_year(_: object, attribute: Any, rate: float) -> None:
+    if not -1 < rate <= 1:
+        raise ValueError(f"'{attribute.name}' must be a fraction per year, such as 0.043 for 4.3 %: {rate}")
+
+
+@frozen(kw_only=True)
+class Benchmarks:
+    """What a result is compared with, besides holding the coin.
+
+    `rate` is a constant rate such as that of Treasury bills, a fraction per year with compounding; Sharpe and Sortino
+    ratios are of the returns above it. `lending` is the market column of a lending rate, where the benchmark is not to
+    be what the run's own lender pays on the coin.
+    """
+
+    rate: float = field(default=0.0, validator=_fraction_per_year)
+    lending: str | None = None
+
+
 @frozen(kw_only=True)
 class Scenario:
     """A run to be: capital, market, strategy, venues and the rulebook that completes them.
 
     `strategy`, `venues` and `rulebook` are tables of the fields of the classes that they name; `fees` are those of the
     class that `venues` names as the issuer, who stands behind the venues of a synthetic dollar. `published` are figures
-    that a publication gives, to be shown beside the run's; `coarser` are rows to be shown beside its own.
+    that a publication gives, to be shown beside the run's; `coarser` are rows to be shown beside its own;
+    `benchmarks` say what its result is compared with.
     """
 
     name: str
@@ -185,6 +204,7 @@ class Scenario:
     fees: dict[str, object] = field(factory=dict)
     published: Published | None = None
     coarser: Coarser | None = None
+    benchmarks: Benchmarks | None = None
     beside: Path | None = field(default=None, init=False, eq=False, repr=False)
     """The directory of its file: a user's own modules are looked for there first. No part of what is run."""
 

@@ -45,6 +45,7 @@ from framework.orders import (
     Unstake,
     Withdraw,
 )
+from framework.performance import metrics
 from framework.run import Run
 from framework.scenario import Rulebook, Scenario
 from framework.simulation import Simulation
@@ -60,7 +61,7 @@ from framework.strategy import (
     Strategy,
     View,
 )
-from framework.valuation import Waterfall, metrics, waterfall
+from framework.valuation import Waterfall, waterfall
 from framework.venue import Bridge, Leg, Penalty, Venue
 
 __all__ = [

@@ -21,9 +21,9 @@ from framework.assembly import Assembly, assemble, load_market
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
 from framework.grid import Grid
 from framework.market import Market
+from framework.performance import figures
 from framework.scenario import Scenario, Table, place, put, read_table, value_of
 from framework.source_code import project_digest
-from framework.valuation import metrics
 
 Row = dict[str, object]
 CHUNK = 16
@@ -114,7 +114,7 @@ class Sweep:
         """One row: the cell's keys, its metrics and the name of its run, or the error that ended it."""
         try:
             assembly = self.assembly(cell)
-            return {**cell, **metrics(assembly.simulation().run()), "run": identity(assembly), "error": ""}
+            return {**cell, **figures(assembly.simulation().run()), "run": identity(assembly), "error": ""}
         except CarrybookError as error:
             words = str(error)
         except Exception as error:

@@ -1,10 +1,9 @@
-"""What a run is worth and why: exact worth, equity, waterfall, metrics, the log of what was done, and the summary.
+"""What a run is worth and why: exact worth, equity, waterfall, liquidations, and the log of what was done.
 
 Money is counted in integers of 10^-`PLACES` USD, so a sum that should be zero is exactly zero. Numbers become floats
-in `metrics`, and text only in the report.
+in the metrics, and text only in the report.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
@@ -12,28 +11,25 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from attrs import asdict, evolve, fields, frozen
+from attrs import evolve, fields, frozen
 from numpy.typing import NDArray
 
-from framework.assembly import Assembly
 from framework.events import (
     Acted,
     ConditionMet,
     Ended,
     Event,
-    FeeAccrued,
     Liquidated,
     MarginCalled,
     OrderFilled,
     Rejected,
-    Started,
     TransferArrived,
     TransferFailed,
     TransferSent,
 )
 from framework.ledger import Records
 from framework.market import At, Floats, Ints, Market
-from framework.money import PERPETUAL, USDC, Account, Asset, perpetual
+from framework.money import USDC, Account, Asset, perpetual
 from framework.run import Run
 from framework.strategy import EveryRow
 
@@ -296,30 +292,6 @@ def revalued(account: Account) -> bool:
     return account.owned and account.asset != USDC
 
 
-def max_drawdown_pct(run: Run) -> float:
-    """Largest fall of the equity at the rows' closes from its peak so far, which starts at the capital; percent."""
-    curve = run.curve.equity_usd
-    peak = np.maximum(np.maximum.accumulate(curve), USDC.units(run.capital))
-    return float(((peak - curve) / peak).max() * 100)
-
-
-def row_deviation_pct(run: Run) -> float:
-    """Standard deviation of the returns from close to close, percent."""
-    curve = run.curve.equity_usd
-    before = curve[:-1]
-    return float(np.std(np.diff(curve) / np.where(before > 0, before, np.inf)) * 100) if len(curve) > 1 else 0.0
-
-
-def days(run: Run) -> float:
-    """Time for which the capital was given, in days: all rows of the market, also those before the entry."""
-    return float(run.market.years.sum() * 365)
-
-
-def annualized_pct(return_pct: float, days: float) -> float:
-    """A simple return spread over a year of 365 days, without compounding; 0 where no time passed."""
-    return return_pct * 365 / days if days else 0.0
-
-
 def fees_of(worth: Worth) -> dict[str, Decimal]:
     """Expenses that count as fees by the account's name, exact USD, in the order of the chart."""
     fees: dict[str, int] = {}
@@ -340,103 +312,6 @@ def running_fees_usd(run: Run) -> dict[str, Decimal]:
 def fees_usd(run: Run) -> dict[str, Decimal]:
     """Expenses of a run by account that count as fees, exact USD."""
     return fees_of(Worth.of(run))
-
-
-FIGURES = {
-    "carry_usd": "carry",
-    "funding_usd": "funding",
-    "staking_income_usd": "staking",
-    "liquidation_penalty_usd": "liquidation_penalty",
-    "price_pnl_usd": "price_pnl",
-    "execution_usd": "execution",
-    "bad_debt_usd": "bad_debt",
-    "other_income_usd": "other_income",
-    "unexplained_usd": "unexplained",
-    "mtm_drag_usd": "study_drag",
-    "total_fees_usd": "fees",
-}
-"""Metric -> field of the `Waterfall`."""
-COSTS = {"liquidation_penalty_usd", "total_fees_usd"}
-"""Metrics that are costs: they are positive where the field of the `Waterfall` is negative."""
-
-
-def metrics(run: Run) -> dict[str, float | int | str]:
-    """The summary of a run: money in USD, percentages in percent, counts, and the head of the ledger's chain."""
-    worth = Worth.of(run)
-    falls = waterfall_of(worth, run.capital)
-    final = decimal(worth.equity())
-    capital = USDC.decimal(run.capital)
-    fees = fees_of(worth)
-    happened: dict[type, list[Any]] = defaultdict(list)
-    for event in run.single:
-        happened[type(event)].append(event)
-    fills: list[OrderFilled] = happened[OrderFilled]
-    opened = {event.cause for event in fills if event.order == "open"}
-    routine = _routine(run.single)
-    left = {event.cause: event.reason for event in fills if event.order == "close"}
-    started, ended = ({event.event for event in happened[kind]} for kind in (Started, Ended))
-    value_usd, close = run.curve.equity_usd, run.market[run.market.price_column("")]
-    return_pct = float((final / capital - 1) * 100)
-    return {
-        "capital_usd": float(capital),
-        "final_equity_usd": float(final),
-        "return_pct": return_pct,
-        "annualized_return_pct": annualized_pct(return_pct, days(run)),
-        "total_fees_usd": float(-falls.fees),
-        "bridge_usd": float(fees["Expenses:Bridge:Fee"]),
-        "liquidation_penalty_usd": float(-falls.liquidation_penalty),
-        "carry_usd": float(falls.carry),
-        "funding_usd": float(falls.funding),
-        "staking_income_usd": float(falls.staking),
-        "mtm_drag_usd": float(falls.study_drag),
-        "price_pnl_usd": float(falls.price_pnl),
-        "execution_usd": float(falls.execution),
-        "bad_debt_usd": float(falls.bad_debt),
-        "other_income_usd": float(falls.other_income),
-        "unexplained_usd": float(falls.unexplained),
-        "maintenance_fee_usd": float(sum(fees.get(name, 0) for name in _running_with_time(run))),
-        "min_value_usd": float(value_usd.min()),
-        "max_value_usd": float(value_usd.max()),
-        "max_drawdown_pct": max_drawdown_pct(run),
-        "row_deviation_pct": row_deviation_pct(run),
-        "price_move_pct": float((close[-1] / close[0] - 1) * 100),
-        "max_net_delta_coins": float(np.abs(run.curve.net_size).max()),
-        "capital_rebalances": sum(event.cause not in routine for event in happened[TransferSent]),
-        "full_rotations": len(opened - started),
-        "rotations": len(opened),
-        "forced_rotations": len(left.keys() - ended),
-        "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
-        "margin_calls": len(happened[MarginCalled]),
-        **{f"{asset.code.lower()}_units": asset.units(run.ledger.holding(asset)) for asset in _tokens(run)},
-        "short_units": _short_units(run),
-        "liquidations": len(happened[Liquidated]),
-        "rows": len(run.market),
-        "days": days(run),
-        "transfers": len(run.ledger),
-        "events": len(run.events),
-        "ledger_digest": run.ledger.digest,
-    }
-
-
-def _tokens(run: Run) -> list[Asset]:
-    """The coins and tokens that accounts of a run hold: neither dollars nor contracts."""
-    return [asset for asset in run.ledger.assets if asset != USDC and not asset.code.endswith(PERPETUAL)]
-
-
-def _running_with_time(run: Run) -> set[str]:
-    """The accounts of fees in dollars that venues declare to accrue, such as an issuer's maintenance fee."""
-    declared = (accrual for venue in run.venues for accrual in venue.accruals())
-    return {each.debit.name for each in declared if each.event is FeeAccrued and each.debit.asset == USDC}
-
-
-def _short_units(run: Run) -> float:
-    """Coins that are sold short at the end of all venues' positions; of several, in the market's coin at the close."""
-    balances, market, total = run.ledger.balances(), run.market, 0.0
-    for account in (each for venue in run.venues for each in venue.position_accounts()):
-        own, main = market.price_column(account.asset), market.price_column("")
-        coins = account.asset.units(max(0, -balances.get(account, 0)))
-        total += float(coins) * (float(market[own][-1] / market[main][-1]) if coins and own != main else 1.0)
-    return total
 
 
 CONTRACT_SCALE = perpetual("").scale
@@ -473,7 +348,7 @@ def chronicle(run: Run) -> Iterator[LogLine]:
     charge. So the fees of all lines sum to those of the run but for the fees that run with time, `running_fees_usd`.
     """
     single, one_coin = run.single, len(run.curve.delta_by_coin) < 2
-    routine, own_fees = _routine(single), _own_fees_usd(run)
+    routine, own_fees = routine_causes(single), _own_fees_usd(run)
     causes = {event.event: event for event in single if isinstance(event, Ended | MarginCalled)}
     arrivals = {event.cause: event for event in single if isinstance(event, TransferArrived)}
     told = (
@@ -502,7 +377,7 @@ ACTS = Acted | Liquidated | OrderFilled | Rejected | TransferFailed | TransferSe
 """The events that are lines of the log; events of a user's own are as well."""
 
 
-def _routine(single: Iterable[Event]) -> set[int]:
+def routine_causes(single: Iterable[Event]) -> set[int]:
     """The wake-ups of every row in which a strategy did nothing but compound: resize and move, without any fee."""
     every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
     resized, otherwise = set(), set()
@@ -620,19 +495,47 @@ def _notional_usd(fill: OrderFilled) -> float:
     return fill.amount / CONTRACT_SCALE * fill.price if in_coins else USDC.units(fill.amount)
 
 
-Summary = dict[str, object]
-CALL = ("date", "margin_usd", "size")
-"""What is told of a margin call: its day, the margin that was called, and the cut in coins."""
+@frozen(kw_only=True)
+class Liquidation:
+    """A liquidation with its cause; money in USD, prices of the coin in USD, None where not known.
+
+    `price_reached` is the extreme of the row that the venue judged, `settled_at` the price at which it settled.
+    `liquidation_price` and `leverage_before` are those at the close of the row before. `equity_usd` is what was left of
+    the position before the penalty.
+    """
+
+    date: str
+    venue: str
+    side: str
+    price_reached: float
+    liquidation_price: float | None
+    settled_at: float
+    leverage_before: float | None
+    equity_usd: float
+    penalty_usd: float
+    bad_debt_usd: float
+    event: int
 
 
-def summarize(assembly: Assembly, run: Run) -> Summary:
-    """Metrics under the names that scripts use, with the scenario's name and what must be known about the data."""
-    lines = [asdict(line, filter=lambda _, value: value not in (None, "")) for line in chronicle(run)]
-    calls = [{key: line[key] for key in CALL} for line in lines if line["kind"] == "margin call"]
-    return {
-        "scenario": assembly.scenario.name,
-        "data": run.market.label or "files",
-        **metrics(run),
-        **({"first_margin_call": calls[0], "last_margin_call": calls[-1]} if calls else {}),
-        "log": lines,
-    }
+def liquidations(run: Run) -> Iterator[Liquidation]:
+    """The liquidations of a run with their causes, in time order."""
+    for event in run.single:
+        if not isinstance(event, Liquidated):
+            continue
+        row = run.row(event.at_ns)
+        prices = [each for (venue, _), each in run.liquidation_prices.items() if venue == event.venue]
+        price = prices[0][row - 1] if row and len(prices) == 1 else np.nan
+        leverage = run.curve.leverage_by_venue[event.venue][row - 1] if row else np.nan
+        yield Liquidation(
+            date=run.market.when(row),
+            venue=event.venue,
+            side=str(event.side),
+            price_reached=event.trigger_price,
+            liquidation_price=float(price) if np.isfinite(price) else None,
+            settled_at=event.price,
+            leverage_before=float(leverage) if np.isfinite(leverage) and leverage else None,
+            equity_usd=USDC.units(event.equity),
+            penalty_usd=USDC.units(event.penalty),
+            bad_debt_usd=USDC.units(event.bad_debt),
+            event=event.event,
+        )

@@ -8,9 +8,9 @@ import pytest
 
 from framework.archive import save
 from framework.assembly import assemble
+from framework.performance import summarize
 from framework.run import Run
 from framework.scenario import Scenario
-from framework.valuation import summarize
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/scenario.toml"))

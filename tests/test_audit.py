@@ -15,10 +15,10 @@ from framework.assembly import assemble
 from framework.audit import CHECKS, THOROUGH, audit, result_name
 from framework.books import Projection, Standing
 from framework.errors import RunError
+from framework.performance import summarize
 from framework.run import Run
 from framework.scenario import Scenario
 from framework.simulation import Passage
-from framework.valuation import summarize
 from tests.forgeries import CASES, RUNS, Case, a_file_truncated
 from tests.forgery import Forgery
 from tests.runs import DATA, EXAMPLES, data_of, run_and_save, there

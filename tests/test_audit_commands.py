@@ -107,7 +107,8 @@ def test_explain_says_debit_and_credit_in_words(capsys, run):
 def test_ledger_prints_a_register_and_json(capsys, run):
     code, printed, _ = carrybook(capsys, "ledger", run, "--account", "Income:Hyperliquid", "--limit", "2")
     assert code == 0
-    head, *lines = printed.splitlines()
+    signs, head, *lines = printed.splitlines()
+    assert signs.startswith("Income:Hyperliquid: change > 0: received (debit), < 0: given (credit); change < 0: earned")
     assert [word.strip() for word in head.split("  ") if word.strip()] == [
         "entry", "time, UTC", "event", "kind", "debit: receives", "credit: gives", "change", "balance",
     ]  # fmt: skip

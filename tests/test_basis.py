@@ -41,7 +41,7 @@ from framework.data.duplicates import settle
 from framework.data.raw import Raw
 from framework.data.readers import table
 from framework.errors import MarketError, OrderRefused, ScenarioError
-from framework.valuation import summarize
+from framework.performance import summarize
 from framework.venue import Leg
 from tests.markets import Script, balance, flat, happened, hyperliquid, market, play
 from venues.spot import Spot

@@ -29,8 +29,8 @@ from framework import (
 )
 from framework.archive import Folder, save
 from framework.audit import audit
+from framework.performance import summarize
 from framework.reports.frames import ledger_frame
-from framework.valuation import summarize
 from tests.markets import Script, at_cost, balance, collateral, dollar_market, happened, jito, play
 
 MAINTENANCE = 0.03

@@ -28,7 +28,8 @@ from framework import (
     View,
     Withdraw,
 )
-from framework.valuation import chronicle, fees_usd, metrics, running_fees_usd
+from framework.performance import metrics
+from framework.valuation import chronicle, fees_usd, running_fees_usd
 from strategies.pair import close_pair, open_pair
 from tests.markets import AfterRow, Script, asgard, drift, flat, happened, hyperliquid, market, play
 from tests.runs import run_and_save

@@ -135,7 +135,7 @@ def test_the_printed_log_says_why_an_order_was_rejected(tmp_path, monkeypatch, c
     rejected, *_ = [event for event in done.events.single() if isinstance(event, Rejected)]
     with pytest.raises(SystemExit):
         main(["run", str(tmp_path / "newcomer_rejected.toml"), "--out", str(tmp_path / "runs")])
-    log = capsys.readouterr().out.partition("Event log")[2].partition("Delta neutrality")[0]
+    log = capsys.readouterr().out.partition("Event log")[2].partition("Market:")[0]
     assert "why rejected" in log
     words = log.split()
     assert all(word in words for word in rejected.reason.split())

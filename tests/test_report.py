@@ -7,10 +7,10 @@ import pytest
 from attrs import frozen
 from rich.console import Console
 
-from framework import Scenario, Strategy, assemble, waterfall
+from framework import Liquidated, Scenario, Strategy, assemble, waterfall
 from framework.grid import Grid
+from framework.performance import summarize
 from framework.reports.report import WATERFALL_WORDS, report
-from framework.valuation import summarize
 from tests.conftest import ROOT
 
 
@@ -33,11 +33,11 @@ EMBEDDED = ("capital_rebalance", "full_rotation", "static", "funding_gate", "uss
 KEPT = {"unexplained", "result"}
 
 
-def told(example, *settings):
+def told(example, *settings, rules=False):
     """Title -> grid of an example's report, and its run."""
     assembly = assemble(Scenario.load(ROOT / "examples" / example / "scenario.toml", settings))
     run = assembly.simulation().run()
-    grids = list(report(assembly, run, summarize(assembly, run)))
+    grids = list(report(assembly, run, summarize(assembly, run), rules=rules))
     return {grid.title.partition(":")[0]: grid for grid in grids}, run
 
 
@@ -59,7 +59,8 @@ def test_no_table_and_no_column_is_empty(example):
 @pytest.mark.parametrize(("short", "idle"), [("hyperliquid", "drift"), ("drift", "hyperliquid")])
 def test_a_venue_that_nothing_went_through_has_no_rules_to_tell(short, idle):
     """The scenario names three venues, a run uses two; rules that none of the two sets are not there either."""
-    grids, _ = told("capital_rebalance", f"strategy.short={short}")
+    assert "Venue rules" not in told("capital_rebalance", f"strategy.short={short}")[0]
+    grids, _ = told("capital_rebalance", f"strategy.short={short}", rules=True)
     rules = grids["Venue rules"]
     assert rules.columns == ("rule", "asgard", short)
     assert idle not in str(rules.rows)
@@ -82,11 +83,12 @@ def test_every_bucket_that_is_not_zero_is_told(example):
 
 def test_counts_of_what_a_strategy_never_does_are_left_out():
     """A dollar has margin calls and no rotations; liquidations are always told."""
-    dollar, pair = (measures(told(example)[0]["Performance"]) for example in ("uss", "static"))
+    dollar, pair = (measures(told(example)[0]["Activity"]) for example in ("uss", "static"))
     assert dollar.keys() - pair.keys() == {"Margin calls"}
     assert {"Capital rebalances", "Full rotations"}.isdisjoint(dollar | pair)
-    assert dollar["Liquidations"] == pair["Liquidations"] == "0"
-    assert measures(told("capital_rebalance")[0]["Performance"])["Capital rebalances"] == "7"
+    for example, count in (("uss", "0"), ("static", "0"), ("capital_rebalance", "1")):
+        assert measures(told(example)[0]["Risk"])["Liquidations"] == count
+    assert measures(told("capital_rebalance")[0]["Activity"])["Capital rebalances"] == "7"
 
 
 def test_columns_of_zeros_are_left_out_and_come_back_with_their_first_number():
@@ -101,9 +103,40 @@ def test_columns_of_zeros_are_left_out_and_come_back_with_their_first_number():
 
 
 def test_a_run_in_which_nothing_happens_tells_what_it_is_worth():
-    """Never open: no fees, no log, no venue; the performance, the waterfall and the market are there."""
+    """Never open: no costs, no log, no leverage; result, risk, waterfall and market are there, and dashes for ratios."""
     idle, _ = told("static", "strategy.class=tests.test_report:Idle")
-    assert list(idle) == ["Performance", "P&L waterfall", "Delta neutrality", "Market"]
+    assert list(idle) == ["Result", "Risk", "P&L waterfall", "Activity", "Market"]
+    assert measures(idle["Result"])["Sharpe ratio"] == measures(idle["Risk"])["Calmar ratio"] == "-"
+
+
+def test_a_liquidation_is_told_with_its_cause():
+    """Its leg, the leverage and the liquidation price before, and the price that went beyond it."""
+    grids, run = told("capital_rebalance")
+    (row,) = grids["Liquidations"].rows
+    date, venue, side, leverage, liquidation, reached, *_ = row
+    (event,) = [each for each in run.single if isinstance(each, Liquidated)]
+    assert (date, venue, side) == ("2025-01-18", "hyperliquid", "short")
+    assert float(reached) == event.trigger_price > float(liquidation) > run.market["close"][run.row(event.at_ns) - 1]
+    assert 3 < float(leverage.removesuffix("x")) < 6
+
+
+def test_the_plug_of_the_study_is_told_where_the_study_is_reproduced_alone():
+    """Under its rulebook and its look-ahead at entry; without either the word is not there."""
+    plug = "The study's MTM drag (its plug)"
+    assert plug in measures(told("capital_rebalance")[0]["P&L waterfall"])
+    realistic = told("capital_rebalance", "rulebook.look_ahead_at_entry=false")
+    assert plug not in measures(realistic[0]["P&L waterfall"])
+
+
+def test_the_result_stands_beside_its_benchmarks():
+    """Holding, lending and the constant rate of the scenario, each with what the run is less than it."""
+    result = told("capital_rebalance")[0]["Result"]
+    assert result.columns == ("measure", "run", "Holding SOL", "Lending SOL", "4.2 % a year")
+    values = measures(result)
+    assert values["Return"] == "-2.29 %"
+    (less,) = [row for row in result.rows if row[0].startswith("Return of the run")]
+    assert less == ("Return of the run, less", "", "+55.55 %", "+52.99 %", "-7.02 %")
+    assert "4.2 % a year" not in told("static")[0]["Result"].columns
 
 
 def test_a_title_and_a_note_are_not_as_narrow_as_their_grid():

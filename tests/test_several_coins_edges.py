@@ -10,8 +10,8 @@ from framework.books import check_columns
 from framework.errors import MarketError, ScenarioError
 from framework.events import Liquidated
 from framework.money import perpetual
+from framework.performance import metrics
 from framework.strategy import DeltaBeyond, LiquidationNear
-from framework.valuation import metrics
 from framework.venue import USDC, account
 from tests.markets import Script, collateral, dollar_market, happened, hyperliquid, jito, play
 from tests.test_coins import FLAT, FUNDING, SHORTS, both, coins_market

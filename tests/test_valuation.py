@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework import Close, Open, Scenario, Side, assemble, metrics, waterfall
-from framework.valuation import LIMB_BITS, Prices, equity, fees_usd, limbs, max_drawdown_pct
+from framework.performance import max_drawdown_pct
+from framework.valuation import LIMB_BITS, Prices, equity, fees_usd, limbs
 from tests.conftest import ROOT
 from tests.markets import Script, asgard, flat, hyperliquid, market, play
 from tests.test_settlement import markets, outcome, setups

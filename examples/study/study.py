@@ -10,9 +10,9 @@ from attrs import AttrsInstance, asdict, frozen
 from framework.assembly import assemble, load_market
 from framework.errors import ScenarioError
 from framework.market import Market
+from framework.performance import figures
 from framework.run import Run
 from framework.scenario import Scenario, Table, place, put
-from framework.valuation import metrics
 
 HEADLINE = 10_000.0
 """The capital of all tables that show only one, USD."""
@@ -108,7 +108,7 @@ class Study:
         digest = scenario.digest
         if digest not in self._results:
             run = assemble(scenario, market=self.market).simulation().run()
-            self._results[digest] = Result(run, metrics(run))
+            self._results[digest] = Result(run, figures(run))
         return self._results[digest]
 
     def rules(self, perp: str) -> Table:

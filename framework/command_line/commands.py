@@ -12,12 +12,12 @@ from framework.archive import save
 from framework.assembly import assemble
 from framework.grid import terminal
 from framework.logs import log
+from framework.performance import summarize
 from framework.reports.comparisons import cells, check, compare
 from framework.reports.report import report
 from framework.scenario import Scenario
 from framework.sweep import Sweep, overview
 from framework.sweep import sweep as run_sweep
-from framework.valuation import summarize
 
 
 @click.command()
@@ -37,7 +37,8 @@ from framework.valuation import summarize
     is_flag=True,
     help="Print the summary, with published figures and their readings, as one JSON object.",
 )
-def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path, as_json: bool) -> None:
+@click.option("--rules", is_flag=True, help="Print the rules of the venues as well.")
+def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path, as_json: bool, rules: bool) -> None:
     """Run a SCENARIO (TOML), write its run folder, and print a report."""
     assembly = assemble(Scenario.load(scenario, settings), data)
     log.info("assembled", scenario=assembly.scenario.name, rows=len(assembly.market))
@@ -56,7 +57,7 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     console = terminal()
     if finished.market.label:
         console.print(f"{finished.market.label}\n", style="bold yellow", markup=False)
-    for grid in report(assembly, finished, summary, comparison, beside):
+    for grid in report(assembly, finished, summary, comparison, beside, rules=rules):
         grid.show(console)
     console.print(f"Run {folder}", markup=False, soft_wrap=True)
 

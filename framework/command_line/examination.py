@@ -32,6 +32,14 @@ PRICED = (
 )
 REGISTER = "{:>8}  {:<19}  {:>8}  {:<20} {:<34} {:<34} {:>24} {:<9}{:>24}"
 HEADS = ("entry", "time, UTC", "event", "kind", "debit: receives", "credit: gives")
+SIGNS = {
+    "Assets": "balance > 0: held",
+    "Liabilities": "balance < 0: owed",
+    "Income": "change < 0: earned, > 0: paid or reversed",
+    "Expenses": "change > 0: spent",
+    "Equity": "balance < 0: paid in or gained by trades, > 0: lost",
+}
+"""What a sign means in the register of an account, by the root of its name."""
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -138,6 +146,7 @@ def ledger(
             click.echo(json.dumps({name: None if value == "None" else value for name, value in values.items()}))
             continue
         if not count:
+            click.echo(_signs(account))
             click.echo(
                 REGISTER.format(*HEADS, *(("change", "", "balance") if account else ("amount", "", ""))).rstrip()
             )
@@ -191,6 +200,14 @@ def sql(run: Path, select: str, memory_gb: float | None, as_json: bool, as_csv: 
         table, notes = answer_grid(answer)
         table.show(terminal())
         click.echo(notes)
+
+
+def _signs(account: str | None) -> str:
+    """What the signs of a register mean, for the line above it."""
+    if account is None:
+        return "amount > 0 always: it moves from the account that gives to the one that receives"
+    root = SIGNS.get(account.partition(":")[0])
+    return "; ".join(filter(None, (f"{account}: change > 0: received (debit), < 0: given (credit)", root)))
 
 
 def _day(value: object) -> date | None:

@@ -12,9 +12,10 @@ from framework.clock import INTERVALS_NS
 from framework.errors import CarrybookError, ScenarioError
 from framework.events import Liquidated
 from framework.market import TICK_NS, Floats, Market
+from framework.performance import figures
 from framework.run import Run
 from framework.scenario import Coarser, Published, Scenario, place, put
-from framework.valuation import Waterfall, metrics, waterfall
+from framework.valuation import Waterfall, waterfall
 
 
 @frozen(kw_only=True, eq=False)
@@ -81,7 +82,7 @@ def compare(
             differs = differs or bool(unchanged and _rules(read) != _rules(_read(unchanged, reading)))
         except CarrybookError as error:
             raise ScenarioError(f"published.readings.{name}: {error}") from None
-        readings.append(Reading(name=name, figures=metrics(run), waterfall=waterfall(run)))
+        readings.append(Reading(name=name, figures=figures(run), waterfall=waterfall(run)))
     check(scenario, readings[0].figures)
     return Comparison(published=published, readings=tuple(readings), settings=tuple(settings) if differs else ())
 
@@ -96,7 +97,7 @@ def _read(scenario: Scenario, settings: Sequence[str]) -> Scenario:
 
 def _rules(scenario: Scenario) -> str:
     """What a run depends on: all but the scenario's name and what is to be shown beside it."""
-    return evolve(scenario, name="", published=None, coarser=None).digest
+    return evolve(scenario, name="", published=None, coarser=None, benchmarks=None).digest
 
 
 @frozen(kw_only=True, eq=False)
@@ -173,8 +174,8 @@ def _cell(assembly: Assembly, market: Market, settings: Mapping[str, object]) ->
     mine, theirs = _liquidations(fine), _liquidations(coarse)
     return Cell(
         settings=settings,
-        fine=metrics(fine),
-        coarse=metrics(coarse),
+        fine=figures(fine),
+        coarse=figures(coarse),
         missed=tuple(each for each in mine if each not in theirs),
         invented=tuple(each for each in theirs if each not in mine),
     )

@@ -17,14 +17,8 @@ from framework.clock import midnight_ns
 from framework.errors import RunError
 from framework.market import Flags, Ints
 from framework.money import BUCKETS, Account, Asset
-from framework.valuation import (
-    COSTS,
-    FIGURES,
-    PricedBook,
-    decimal,
-    revalued,
-    usdc,
-)
+from framework.performance import COSTS, FIGURES
+from framework.valuation import PricedBook, decimal, revalued, usdc
 
 
 @frozen(kw_only=True)

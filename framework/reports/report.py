@@ -8,10 +8,18 @@ import numpy as np
 from framework.assembly import Assembly
 from framework.grid import Grid
 from framework.mistakes import is_ours
-from framework.money import USDC
+from framework.performance import (
+    LEVERAGE_RANGES,
+    METRICS,
+    Summary,
+    benchmarks,
+    compared,
+    time_at_leverage_pct,
+    turnover_usd,
+)
 from framework.reports.comparisons import Cell, Comparison
 from framework.run import Run
-from framework.valuation import Summary, chronicle, fees_usd, running_fees_usd, waterfall
+from framework.valuation import chronicle, fees_usd, liquidations, running_fees_usd, waterfall
 
 WATERFALL_WORDS = {
     "carry": "Carry (lending less interest)",
@@ -28,6 +36,22 @@ WATERFALL_WORDS = {
     "result": "Result",
 }
 
+RISK = {
+    "sortino": "{:.2f}",
+    "calmar": "{:.2f}",
+    "longest_drawdown_days": "{:.1f} days",
+    "best_day_pct": "{:+.2f} %",
+    "worst_day_pct": "{:+.2f} %",
+    "best_month_pct": "{:+.2f} %",
+    "positive_months_pct": "{:.0f} %",
+    "value_at_risk_pct": "{:.2f} %",
+    "expected_shortfall_pct": "{:.2f} %",
+    "time_in_market_pct": "{:.1f} %",
+    "gross_exposure": "{:.2f} x equity",
+    "min_liquidation_distance_pct": "{:.2f} %",
+}
+"""Metrics of the table of risk, and how they are printed."""
+
 COUNTS = ("capital_rebalances", "full_rotations", "margin_calls")
 """Counts of what only some strategies do."""
 
@@ -38,25 +62,32 @@ def report(
     summary: Summary,
     comparison: Comparison | None = None,
     beside: Sequence[Cell] = (),
+    *,
+    rules: bool = False,
 ) -> Iterator[Grid]:
     """The tables of a report in the order in which they are printed: what came out, why, and what it was made of.
 
     What says nothing is left out: tables without rows, columns that are empty or zero in every row, venues that nothing
-    went through, rules that are set nowhere, counts and buckets of zero.
+    went through, rules that are set nowhere, counts and buckets of zero. The venues' rules come with `rules`.
     """
     for grid in _tables(assembly, run, summary, comparison, beside):
         if grid.rows:
             yield grid.told()
+    if rules:
+        yield _rules(assembly, run)
 
 
 def _tables(
     assembly: Assembly, run: Run, summary: Summary, comparison: Comparison | None, beside: Sequence[Cell]
 ) -> Iterator[Grid]:
-    yield _performance(summary)
-    yield _waterfall(assembly, run)
-    yield _fees(run)
+    yield _result(assembly, run, summary)
+    yield _risk(run, summary)
+    yield _leverage(run)
+    yield _liquidations(run)
+    yield _costs(run, summary)
+    yield _waterfall(assembly, run, summary)
+    yield _activity(summary)
     yield _log(run)
-    yield _neutrality(run)
     yield from assembly.strategy.tables(run)
     if comparison is not None:
         if not comparison.settings:
@@ -65,7 +96,6 @@ def _tables(
     if beside and assembly.scenario.coarser:
         yield _coarser(assembly.scenario.coarser.interval, beside)
     yield _market(run)
-    yield _rules(assembly, run)
 
 
 def _grid(title: str, *columns: str) -> Grid:
@@ -111,22 +141,88 @@ def _flat(rules: Mapping[str, object], above: str = "") -> dict[str, object]:
     return flat
 
 
-def _performance(summary: Summary) -> Grid:
-    grid = _grid("Performance", "measure", "value")
+def _result(assembly: Assembly, run: Run, summary: Summary) -> Grid:
+    """The run beside what the capital would have become otherwise."""
+    spec = assembly.scenario.benchmarks
+    rate = spec.rate if spec else 0.0
+    compare = list(benchmarks(run, spec))
+    columns = [summary, *(compared(each.path, rate) for each in compare)]
+    grid = _grid("Result", "measure", "run", *(each.words for each in compare))
     for words, key, form in (
-        ("Capital", "capital_usd", "${:,.2f}"),
         ("Final equity", "final_equity_usd", "${:,.2f}"),
         ("Return", "return_pct", "{:+.2f} %"),
         ("Annualised, simple", "annualized_return_pct", "{:+.2f} %"),
+        ("CAGR", "cagr_pct", "{:+.2f} %"),
+        ("Volatility per year", "volatility_pct", "{:.2f} %"),
+        ("Sharpe ratio", "sharpe", "{:.2f}"),
         ("Maximum drawdown", "max_drawdown_pct", "{:.2f} %"),
-        ("Capital rebalances", "capital_rebalances", "{}"),
-        ("Full rotations", "full_rotations", "{}"),
-        ("Margin calls", "margin_calls", "{}"),
-        ("Liquidations", "liquidations", "{}"),
-        ("Ledger transfers", "transfers", "{:,}"),
+        ("Worst month", "worst_month_pct", "{:+.2f} %"),
+    ):
+        grid.add(words, *(_form(form, each.get(key)) for each in columns))
+    less = (f"{float(str(summary['return_pct'])) - float(each['return_pct'] or 0):+.2f} %" for each in columns[1:])
+    grid.add("Return of the run, less", "", *less)
+    over = f"; Sharpe ratio of returns above {rate * 100:g} % a year" if rate else ""
+    grid.note = f"${summary['capital_usd']:,.2f} over {summary['days']:,.0f} days{over}"
+    return grid
+
+
+def _risk(run: Run, summary: Summary) -> Grid:
+    grid = _grid("Risk", "measure", "value")
+    for metric in METRICS:
+        if metric.name in RISK:
+            grid.add(metric.words, _form(RISK[metric.name], summary[metric.name]))
+    curve, coins = run.curve, list(run.curve.delta_by_coin)
+    for coin in coins:
+        words = f"Largest unhedged exposure in {coin}" if len(coins) > 1 else "Largest unhedged exposure"
+        share = f", {summary['max_unhedged_pct']:.3f} % of both legs" if len(coins) == 1 else ""
+        grid.add(words, f"{np.abs(curve.delta_by_coin[coin]).max():.4f} coins{share}")
+    if len(coins) > 1:
+        grid.add("Largest unhedged exposure, of both legs", f"{summary['max_unhedged_pct']:.3f} %")
+    grid.add("Liquidations", str(summary["liquidations"]))
+    return grid
+
+
+def _leverage(run: Run) -> Grid:
+    """How long each leg was at which leverage."""
+    spent = time_at_leverage_pct(run)
+    grid = _grid("Time at each leverage, % of all", "notional / equity", *spent)
+    for name in LEVERAGE_RANGES:
+        cells = [f"{each[name]:.1f}" if name in each else "" for each in spent.values()]
+        if any(cells):
+            grid.add(name, *cells)
+    return grid
+
+
+def _liquidations(run: Run) -> Grid:
+    grid = _grid(
+        "Liquidations", "date", "<venue", "<leg", "leverage before", "liquidation price", "reached", "settled at",
+        "equity", "penalty", "bad debt", "event",
+    )  # fmt: skip
+    for each in liquidations(run):
+        grid.add(
+            each.date,
+            each.venue,
+            each.side,
+            _form("{:.2f}x", each.leverage_before),
+            *map(_money, (each.liquidation_price, each.price_reached, each.settled_at)),
+            *map(_money, (each.equity_usd, each.penalty_usd, each.bad_debt_usd)),
+            str(each.event),
+        )
+    if grid.rows:
+        grid.note = "leverage and liquidation price at the close of the row before; equity before the penalty"
+    return grid
+
+
+def _activity(summary: Summary) -> Grid:
+    grid = _grid("Activity", "what", "count")
+    for words, key in (
+        ("Capital rebalances", "capital_rebalances"),
+        ("Full rotations", "full_rotations"),
+        ("Margin calls", "margin_calls"),
+        ("Ledger transfers", "transfers"),
     ):
         if summary[key] or key not in COUNTS:
-            grid.add(words, form.format(summary[key]))
+            grid.add(words, f"{summary[key]:,}")
     return grid
 
 
@@ -151,46 +247,39 @@ def _log(run: Run) -> Grid:
     return grid
 
 
-def _fees(run: Run) -> Grid:
-    grid = _grid("Fees", "account", "USD")
+def _costs(run: Run, summary: Summary) -> Grid:
+    """Fees by account and the penalties of liquidations, with the share of each in what was traded."""
     paid = {account: amount for account, amount in fees_usd(run).items() if amount}
+    traded = turnover_usd(run)
+    grid = _grid("Costs", "account", "USD", "bps of turnover")
+
+    def add(words: str, amount: Decimal) -> None:
+        grid.add(words, f"{amount:,.2f}", f"{float(amount) / traded * 10_000:,.2f}" if traded else "")
+
     for account, amount in paid.items():
-        grid.add(account, f"{amount:,.2f}")
+        add(account, amount)
     if paid:
-        grid.add("Total", f"{sum(paid.values()):,.2f}")
+        add("Total fees", sum(paid.values(), Decimal()))
+    penalty = -waterfall(run).liquidation_penalty
+    if penalty:
+        add("Liquidation penalties", penalty)
+    if traded:
+        a_year = _form(": {:.1f} x equity a year", summary["turnover_per_year"])
+        grid.note = f"turnover ${traded:,.2f}, bought and sold{a_year}"
     return grid
 
 
-def _waterfall(assembly: Assembly, run: Run) -> Grid:
+def _waterfall(assembly: Assembly, run: Run, summary: Summary) -> Grid:
+    """Where the result came from, with the study's plug where the study is reproduced: under its rules and entry."""
     grid = _grid("P&L waterfall", "bucket", "USD")
     steps = waterfall(run)
     amounts = {WATERFALL_WORDS[name]: amount for name, amount in steps.steps()}
-    if assembly.rulebook is not None and is_ours(assembly.rulebook):
+    if assembly.rulebook is not None and is_ours(assembly.rulebook) and assembly.entry == "look_ahead":
         amounts["The study's MTM drag (its plug)"] = steps.study_drag
     for words, amount in amounts.items():
         _add_step(grid, words, [amount])
-    return grid
-
-
-def _neutrality(run: Run) -> Grid:
-    curve, coins = run.curve, list(run.curve.delta_by_coin)
-    equity = curve.equity_usd
-    held = curve.gross_size > 0
-    net, gross = np.abs(curve.net_size[held]), curve.gross_size[held]
-    grid = _grid("Delta neutrality", "check", "value")
-    capital_usd = USDC.units(run.capital)
-    several = len(coins) > 1
-    for coin in coins if several else [""]:
-        close = run.market[run.market.price_column(coin)]
-        move = f"{(close[-1] / close[0] - 1) * 100:+.2f} %"
-        grid.add(f"Price of {coin}, first to last close" if several else "Price, first to last close", move)
-    grid.add("Equity, before closing", f"{(equity[-1] / capital_usd - 1) * 100:+.2f} %")
-    for coin in coins if several else []:
-        grid.add(f"Largest net delta in {coin}", f"{np.abs(curve.delta_by_coin[coin]).max():.4f} coins")
-    if not several:
-        grid.add("Largest net delta", f"{net.max(initial=0.0):.4f} coins")
-    share = float((net / gross).max(initial=0.0)) * 100
-    grid.add("Largest net delta, of both legs", f"{share:.3f} %")
+    if summary["funding_yield_pct"]:
+        grid.note = f"funding: {summary['funding_yield_pct']:+.2f} % a year of the notional that it was paid on"
     return grid
 
 
@@ -255,6 +344,11 @@ def _figure(figure: float | str) -> str:
 
 def _names(comparison: Comparison) -> list[str]:
     return [each.name for each in comparison.readings]
+
+
+def _form(form: str, value: object) -> str:
+    """A figure as it is printed; a dash where it does not exist."""
+    return "-" if value is None else form.format(value)
 
 
 def _money(amount_usd: float | None) -> str:
