@@ -103,7 +103,7 @@ def test_columns_of_zeros_are_left_out_and_come_back_with_their_first_number():
 
 
 def test_a_run_in_which_nothing_happens_tells_what_it_is_worth():
-    """Never open: no costs, no log, no leverage; result, risk, waterfall and market are there, and dashes for ratios."""
+    """Never open: no costs, no log, no leverage; result, risk, waterfall and market are there, and dashes."""
     idle, _ = told("static", "strategy.class=tests.test_report:Idle")
     assert list(idle) == ["Result", "Risk", "P&L waterfall", "Activity", "Market"]
     assert measures(idle["Result"])["Sharpe ratio"] == measures(idle["Risk"])["Calmar ratio"] == "-"

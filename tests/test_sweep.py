@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework import Scenario, assemble, metrics
+from framework import Scenario, assemble
 from framework.command_line.cli import main
 from framework.errors import CarrybookError
+from framework.performance import figures
 from framework.sweep import Sweep, sweep
 from tests.conftest import ROOT
 
@@ -116,7 +117,7 @@ def test_rows_are_the_cells_in_order_with_their_metrics(tmp_path):
         (2, "hyperliquid"), (2, "drift"), (3, "hyperliquid"), (3, "drift"),
     ]  # fmt: skip
     alone = assemble(Scenario.load(SCENARIO, ["strategy.leverage=3", "strategy.short=drift"]))
-    expected = metrics(alone.simulation().run())
+    expected = figures(alone.simulation().run())
     assert {name: swept.rows[3][name] for name in expected} == expected
     frame = pd.read_parquet(swept.folder / "results.parquet")
     assert frame["ledger_digest"].tolist() == [row["ledger_digest"] for row in swept.rows]
