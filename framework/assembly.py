@@ -25,6 +25,7 @@ from framework.data.store import EXAMPLE_SERIES, Store
 from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, Market
 from framework.mistakes import is_ours, mistakes_told
+from framework.row_path import RowPath
 from framework.rules import Rule
 from framework.scenario import (
     Entry,
@@ -226,6 +227,11 @@ class Assembly:
         look_ahead = self.rulebook is not None and self.rulebook.look_ahead_at_entry
         return "look_ahead" if look_ahead else self.scenario.entry
 
+    @property
+    def path(self) -> RowPath:
+        """The order in which a row's prices are taken to come: as the rulebook says."""
+        return self.rulebook.path if self.rulebook else "close"
+
     def own_code(self) -> dict[str, str]:
         """Module -> SHA-256 of its file, for strategy, conditions, venues and rulebook not of this project's version.
 
@@ -245,6 +251,7 @@ class Assembly:
                 strategy=deepcopy(self.strategy),
                 capital_usd=self.scenario.capital_usd,
                 entry=self.entry,
+                path=self.path,
                 rows_at_once=rows_at_once,
             )
 

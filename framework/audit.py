@@ -53,6 +53,7 @@ from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source,
 from framework.money import USDC, Account, Asset
 from framework.orders import Order
 from framework.performance import COSTS, FIGURES, summarize
+from framework.row_path import WAYS, Corner, Point
 from framework.run import Run
 from framework.simulation import FINISH, Execution
 from framework.valuation import Waterfall, Worth, decimal, fees_of, waterfall_of
@@ -1238,30 +1239,29 @@ class Reading:
         codes = [self.history.code(each) for each in self.venue.position_accounts()]
         return [balance(code) >= 0 for code in codes] or [np.ones(len(self.market), dtype=bool)] * len(self.venue.coins)
 
-    def _columns(self, role: str, coin: str, adverse: bool) -> tuple[str, ...]:
-        """The market's columns of a price: at the close, or low and high; of one that moves in step, those as well."""
-        named = self.market.price_column
+    def _columns(self, role: str, coin: str, at: Corner) -> tuple[str, ...]:
+        """The market's columns of a price: one, or low and high where it is the adverse; in step, those of the coin."""
+        named, ends = self.market.price_column, ("low", "high") if at == "adverse" else (at,)
         if role:
-            kind: Any = role
-            return (named(coin, "low", kind), named(coin, "high", kind)) if adverse else (named(coin, "close", kind),)
+            return tuple(named(coin, each, role) for each in ends)  # type: ignore[arg-type]
         own = self.venue.coins[0] if self.venue.coins else ""
-        if not adverse or not own:
+        if at == "close" or not own:
             return (named(coin),)
-        return (named(coin), named(own), named(own, "low"), named(own, "high"))
+        return (named(coin), named(own), *(named(own, each) for each in ends))  # type: ignore[arg-type]
 
     def _price(self, columns: Sequence[Any], low: Any, choose: Callable[[Any, Any, Any], Any]) -> Any:  # noqa: ANN401
         """A price from its columns, floats by row or fractions of one row."""
         if len(columns) == 1:
             return columns[0]
-        extreme = choose(low, columns[-2], columns[-1])
+        extreme = columns[-1] if len(columns) == 3 else choose(low, columns[-2], columns[-1])
         return extreme if len(columns) == 2 else extreme * (columns[0] / columns[1])
 
-    def arrays(self, names: tuple[str, ...], balance: Balance, *, adverse: bool = False) -> list[Floats]:
+    def arrays(self, names: tuple[str, ...], balance: Balance, *, at: Corner = "close") -> list[Floats]:
         """Formulas in every row, in floats; shape (rows,) each."""
         market, low = self.market, self._low(balance)
         values: list[Any] = [balance(code) / scale for _, code, scale in self._accounts]
         for (_, place), role, coin in self._prices:
-            columns = [market[each] for each in self._columns(role, coin, adverse)]
+            columns = [market[each] for each in self._columns(role, coin, at)]
             values.append(self._price(columns, low[place or 0] if low else None, np.where))
         for _, rule in self._dated:
             since = np.searchsorted(np.array(rule.since_ns), market.at_ns, side="right") - 1
@@ -1287,13 +1287,13 @@ class Reading:
         return self.arrays(("tokens_worth",), balance)[0] / self.market[self.market.price_column("")]
 
     def fractions(
-        self, names: tuple[str, ...], balance: Balance, row: int, *, adverse: bool = False
+        self, names: tuple[str, ...], balance: Balance, row: int, *, at: Corner = "close"
     ) -> list[Any] | None:
         """Formulas in one row, in exact fractions; None for formulas that have none, such as a square root."""
         market, low = self.market, self._low(balance)
         values: list[Any] = [Fraction(int(balance(code)[row]), scale) for _, code, scale in self._accounts]
         for (_, place), role, coin in self._prices:
-            columns = [Fraction(market[each][row].item()) for each in self._columns(role, coin, adverse)]
+            columns = [Fraction(market[each][row].item()) for each in self._columns(role, coin, at)]
             below = bool(low[place or 0][row]) if low else None
             values.append(self._price(columns, below, lambda which, first, second: first if which else second))
         at_ns = int(market.at_ns[row])
@@ -1365,13 +1365,18 @@ def acts(assembly: Assembly, history: History) -> Findings:
         for act in venue.acts:
             if act.when not in reading.formulas:
                 continue
-            adverse = act.prices == "adverse"
-            (flags,) = reading.arrays((act.when,), history.accrued, adverse=adverse)
+            at: Corner = "adverse" if act.prices == "adverse" else "close"
+            (flags,) = reading.arrays((act.when,), history.accrued, at=at)
             due = held & flags.astype(bool)
+            corners = {stop for _, stop in WAYS[assembly.path]} - {"adverse"}
+            if at == "adverse" and corners:
+                due &= np.logical_or.reduce(
+                    [reading.arrays((act.when,), history.accrued, at=each)[0].astype(bool) for each in sorted(corners)]
+                )
             rows = happened.get((venue.name, Liquidated.__name__ if act.liquidation else act.when), set())
             exact = due.copy()
             for row in _spread(history, sorted(rows)):
-                found = reading.fractions((act.when,), history.accrued, row, adverse=adverse) if held[row] else None
+                found = reading.fractions((act.when,), history.accrued, row, at=at) if held[row] else None
                 exact[row] = bool(found[0]) if found else due[row]
             for row in np.flatnonzero(due & exact).tolist():
                 if row not in rows and row not in own:
@@ -1430,6 +1435,7 @@ class Replay(Books):
     def stand(self, balances: Mapping[tuple[str, str], int], rows: int, at_ns: int, opened_at: Any) -> None:  # noqa: ANN401
         """Take these balances, by account's name and asset, after so many rows of the market."""
         self.rollback()
+        self.point = None
         for each in self.balances:
             self.balances[each] = balances.get((each.name, each.asset.code), 0)
         self.journal.clear()
@@ -1463,6 +1469,8 @@ class Replayed:
                     order
                 )
         self._under_way: dict[int, list[tuple[int, Callable[[], None]] | Entry]] = {}
+        self._path = assembly.path
+        self._moments: dict[tuple[str, str], tuple[int, Point]] = {}
         self._bridges = {venue.name: venue.bridge for venue in assembly.venues}
         self._names = [(each.name, each.asset.code) for each in history.folder.accounts]
 
@@ -1584,11 +1592,28 @@ class Replayed:
         for act in standing.venue.acts:
             if standing.has(act.when) and _may_be(act, event):
                 self._books.stand(*self._now, self._history.folder.opened_at)
-                made = self._execution.act(standing, act)
+                made = self._done_again(standing, act)
+                if made is None:
+                    continue
                 if not any(self._differences(made, event, records)):
                     return made
                 first = first or made
         return first
+
+    def _done_again(self, standing: Standing, act: Act) -> Entry | None:
+        """An act at the prices at which it is due: the row's close, or the moment within the row; None without one."""
+        books, path = self._books, self._path
+        if path == "close" or act.prices != "adverse":
+            return self._execution.act(standing, act)
+        way = (standing.name, act.when) if path == "adverse_first" else ("", "")
+        row, since = self._moments.get(way, (-1, None))
+        point = standing.due_within(act, path, since if row == books.row else None)
+        if point is None:
+            return None
+        with books.within(point, standing):
+            made = self._execution.act(standing, act)
+        self._moments[way] = books.row, point
+        return made
 
     def _differences(self, made: Entry, event: Mapping[str, Any], records: Records) -> Iterator[str]:
         """How an entry and its event differ from what they are when made again."""
@@ -1615,6 +1640,8 @@ class Replayed:
                 same = bool(np.isclose(said, value, rtol=FLOAT_SLACK, atol=0.0, equal_nan=True))
             elif isinstance(value, bool | int) or said is None:
                 same = said == value
+            elif isinstance(value, tuple):
+                same = list(value) == said
             else:
                 same = said == value or str(said) == str(value)
             if not same:

@@ -6,17 +6,19 @@ accrues is not posted row by row: each stream knows its path, and balances are b
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
+from attrs import evolve
 from numpy.typing import NDArray
 
 from framework.accrual import LEVELS, Accrual, Computed, Stream, column_of, index_of
 from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
-from framework.market import PRICES, At, Floats, Ints, Market, PriceAt
+from framework.market import PRICES, At, Floats, Ints, Market, PriceAt, Role
 from framework.money import USDC, Account, Asset
+from framework.row_path import Corner, Point, RowPath, between, first_due
 from framework.venue import CASH, IN_TRANSIT, LIQUIDATION, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
 
 LIMIT = 2**63
@@ -131,6 +133,9 @@ class Standing:
         self._accounts, self._columns, self._rules = plan.held, plan.columns, plan.rules
         self._inputs, self._zeroed, self._coins = plan.inputs, plan.prices, plan.coins
         self._priced = plan.priced
+        judged = "price" if plan.priced is None else plan.columns[plan.priced][0]
+        self.judged_at: Role = judged if judged in ROLES else "price"  # type: ignore[assignment]
+        """The role of the price by which its formulas judge a position first."""
         self._formulas = plan.formulas
         main = market.price_column("")
         self._main = next((coin for coin in plan.coins if market.price_column(coin) == main), market.coin)
@@ -179,9 +184,10 @@ class Standing:
         market = self.market
         if name == "in step":
             own = market.price_column(coin, "open" if at == "open" else "close")
-            if at != "adverse" or not self._coins:
+            if not self._coins or at == "close" or (at == "open" and own in market.columns):
                 return own, ""
-            return own, market.price_column(self._coins[0], "low" if signs[0] else "high")
+            extreme = ("low" if signs[0] else "high") if at == "adverse" else at
+            return market.price_column(coin), market.price_column(self._coins[0], extreme)  # type: ignore[arg-type]
         extreme = ("low" if signs[index or 0] else "high") if at == "adverse" else at
         return market.price_column(coin, extreme, name), ""  # type: ignore[arg-type]
 
@@ -194,9 +200,21 @@ class Standing:
                 if not coin:
                     found.append(self._dated(name, index))
                     continue
+                if at == "open" and name in ROLES:
+                    found.append(self.market.opening(coin, name))  # type: ignore[arg-type]
+                    continue
                 own, extreme = self._column(name, index, coin, at, signs)
                 found.append(self._in_step(own, extreme) if extreme else self.market[own])
         return found
+
+    def prices(self, point: Point, signs: tuple[bool, ...]) -> list[Any]:
+        """The inputs that are prices at a moment within the present row, and the dated rules of the row."""
+        row, share = self.books.row, point.share
+        start, stop = self.lists(point.start, signs), self.lists(point.stop, signs)
+        return [
+            between(first[row], last[row], share) if coin else last[row]
+            for first, last, (_, _, coin) in zip(start, stop, self._columns, strict=True)
+        ]
 
     def _dated(self, name: str, index: int | None) -> Floats:
         """A rule that changed with time, by row; that of a coin if one has its place."""
@@ -233,12 +251,12 @@ class Standing:
 
     def arguments(self, row: int, at: str = "close", signs: tuple[bool, ...] = ()) -> list[Any]:
         """The inputs at a row's prices, with the balances as they are."""
-        balances = self.books.balances
-        return [
-            *[balances[each] / scale for each, scale in self._accounts],
-            *[column[row] for column in self.lists(at, signs)],
-            *self._rules,
-        ]
+        balances, point = self.books.balances, self.books.point
+        if at == "within" and point is not None:
+            prices = self.prices(point, self.books.signs(self._coins))
+        else:
+            prices = [column[row] for column in self.lists(at, signs)]
+        return [*[balances[each] / scale for each, scale in self._accounts], *prices, *self._rules]
 
     def held(self, start: int, stop: int) -> list[Any]:
         """The accounts of the inputs over rows `start` to `stop - 1`; what does not change is one number."""
@@ -472,6 +490,35 @@ class Standing:
         signs = self.signs() if act.prices == "adverse" else ()
         return bool(run(*self.arguments(self.books.row, act.prices, signs))[0])
 
+    def due_within(self, act: Act, path: RowPath, since: Point | None = None) -> Point | None:
+        """The first moment within the present row, not before `since`, at which an act is due; None where it is not.
+
+        Its formula is evaluated at the prices of that moment and on the balances after the row's settlements.
+        """
+        books = self.books
+        if self.rows != books.rows:
+            self.refresh()
+        if not self.holds:
+            return None
+        run, signs = self.one(act.when), self.signs()
+        held = [books.balances[each] / scale for each, scale in self._accounts]
+
+        def inputs(point: Point) -> list[Any]:
+            return [*held, *self.prices(point, signs), *self._rules]
+
+        def due(point: Point) -> bool:
+            return bool(run(*inputs(point))[0])
+
+        def guess(end: Point) -> float:
+            """Where the closed liquidation price lies between the prices of the only coin at start and stop."""
+            if self._priced is None or not act.liquidation or len(self._coins) > 1:
+                return NAN
+            place, arguments = self._zeroed.start + self._priced, inputs(end)
+            first, last = inputs(evolve(end, share=0.0))[place], arguments[place]
+            return (self.trigger_prices(arguments) - first) / (last - first) if last != first else NAN
+
+        return first_due(path, since, due, guess)
+
     def in_danger(self) -> bool:
         """Whether the venue would liquidate at the prices that hold now, with what is being written."""
         if self.rows != self.books.rows:
@@ -618,7 +665,10 @@ class Books:
     def __init__(self, market: Market, venues: Sequence[Venue]) -> None:
         self.market = market
         self.row = 0
-        self.at: At = "close"
+        self.at: At | Literal["within"] = "close"
+        self.point: Point | None = None
+        """The moment within the row whose prices hold, while a venue acts there."""
+        self._low: dict[str, bool] = {}
         self.at_ns = int(market.open_ns[0])
         self.rows = 0
         self.stamp = 0
@@ -633,7 +683,7 @@ class Books:
         self._owner: dict[Account, Standing] = {}
         self._closes_ns: list[int] = market.cached("closes", market.at_ns.tolist)
         self._routes: dict[tuple[Account, Account], tuple[Standing, ...]] = {}
-        self._prices: dict[tuple[str | Asset, At], list[float]] = {}
+        self._prices: dict[tuple[str | Asset, str, Role], list[float]] = {}
         self.standings: dict[str, Standing] = {}
         for venue in venues:
             if venue.name in self.standings:
@@ -704,19 +754,61 @@ class Books:
         """Atomic units of an asset on all our Assets accounts."""
         return sum(self[each] for each in self._held.get(asset, ()))
 
-    def price(self, coin: str | Asset = "") -> float:
+    def price(self, coin: str | Asset = "", role: Role = "price") -> float:
         """The price of a coin in USD at which orders are executed now: the row's, or what was paid for it at cost."""
         if self._cost is not None:
             return self._cost
-        return self.price_of(coin)
+        return self.price_of(coin, role)
 
-    def price_of(self, coin: str | Asset) -> float:
-        """The row's price of a coin or token in USD."""
-        prices = self._prices.get((coin, self.at))
+    def price_of(self, coin: str | Asset, role: Role = "price") -> float:
+        """The row's price of a coin or token in USD, of a role such as `oracle`; within an act, that of its moment."""
+        if self.point is not None:
+            return self._price_within(self.point, coin, role)
+        prices = self._prices.get((coin, self.at, role))
         if prices is None:
-            column = self.market.floats(self.market.price_column(coin, self.at)) if coin != USDC else None
-            prices = self._prices[coin, self.at] = column or [1.0] * len(self.market)
+            column = self.market.floats(self.market.price_column(coin, self.at, role)) if coin != USDC else None  # type: ignore[arg-type]
+            prices = self._prices[coin, self.at, role] = column or [1.0] * len(self.market)
         return prices[self.row]
+
+    def _price_within(self, point: Point, coin: str | Asset, role: Role) -> float:
+        """A price at a moment within the row; of what has no extremes of its own, in step with the acting coin."""
+        if coin == USDC:
+            return 1.0
+        market, row = self.market, self.row
+        (low,) = self.signs((coin.coin if isinstance(coin, Asset) else coin,))
+
+        def at(corner: Corner) -> float:
+            extreme: PriceAt = ("low" if low else "high") if corner == "adverse" else corner
+            column = market.price_column(coin, extreme, role)
+            if column in market.columns:
+                prices = market.opening(coin, role) if extreme == "open" else market[column]
+                return float(prices[row])
+            own, acting = market.price_column(coin), next(iter(self._low), "")
+            reached, closed = (market.floats(market.price_column(acting, each))[row] for each in (extreme, "close"))
+            return market.floats(own)[row] * (reached / closed)
+
+        return between(at(point.start), at(point.stop), point.share)
+
+    def signs(self, coins: Sequence[str]) -> tuple[bool, ...]:
+        """Whether the adverse price of each of some coins is its low, for the venue that acts within the row.
+
+        Coins that it does not know move like its first.
+        """
+        first = next(iter(self._low.values()), True)
+        return tuple(self._low.get(each, first) for each in coins)
+
+    @contextmanager
+    def within(self, point: Point, standing: Standing) -> Iterator[None]:
+        """Let the prices of a moment within the row hold, as a venue that acts there has them."""
+        before = self.at, self.point, self._low
+        self.at, self.point = "within", point
+        self._low = dict(zip(standing.venue.coins, standing.signs(), strict=False))
+        self.stamp += 1
+        try:
+            yield
+        finally:
+            self.at, self.point, self._low = before
+            self.stamp += 1
 
     def rule(self, rule: Any) -> Any:  # noqa: ANN401  (a rule of any type)
         """A rule as it stands: the value in force now, of one that changed with time."""
@@ -724,7 +816,7 @@ class Books:
 
     def level(self, column: str) -> float:
         """A level such as a pool's rate as it stands, from its columns `column_open` and `column_close`."""
-        return self.market.floats(f"{column}_{self.at}")[self.row]
+        return self.market.floats(f"{column}_{'open' if self.at == 'open' else 'close'}")[self.row]
 
     def worth(self, account: Account, price: float) -> int:
         """What a balance is worth at a price of its asset, in atomic units of USDC."""

@@ -111,6 +111,8 @@ class Liquidated(Event):
     position's before the penalty, `bad_debt` what was missing and nobody paid. `closed` tells whether the venue closed
     the position, for a `fee` as for any trade; if not, the strategy has to. Of an account with several coins `side`,
     `size` and the prices are those of the coin with the largest notional, and the rest is the whole account's.
+    `liquidation_price` and `leverage` are those of the position before, at the prices of the act; None where there is
+    none. `rules` are the dated rules that bound the act.
     """
 
     side: Side
@@ -122,6 +124,9 @@ class Liquidated(Event):
     bad_debt: int
     closed: bool
     fee: int = 0
+    liquidation_price: float | None = None
+    leverage: float | None = None
+    rules: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -185,7 +190,7 @@ class Acted(Event):
     """A venue acted by a rule of its own, such as an expiry, that is not a liquidation.
 
     `act` is the formula that held, or "finish" once the run is over; `size` the change of the position at `price`,
-    `amount` the USDC that it was traded for, `fee` what went to fees.
+    `amount` the USDC that it was traded for, `fee` what went to fees. `rules` are the dated rules that bound it.
     """
 
     act: str
@@ -193,15 +198,20 @@ class Acted(Event):
     size: int = 0
     amount: int = 0
     fee: int = 0
+    rules: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
 class Rejected(Event):
-    """A venue, or the wallet, could not do what an order asked for; nothing of it happened, and the run goes on."""
+    """A venue, or the wallet, could not do what an order asked for; nothing of it happened, and the run goes on.
+
+    `rules` are the dated rules that bound it.
+    """
 
     order: str
     reason: str
     price: float
+    rules: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -157,6 +157,16 @@ class Market:
         """The column of a coin's price; see the function `price_column`."""
         return price_column(self.columns, coin, at, role, self.coin)
 
+    def opening(self, coin: Asset | str, role: Role = "price") -> Floats:
+        """A coin's price at the open of each row.
+
+        A mark or an oracle has no opens: there it is its close of the row before, and the price in the first row.
+        """
+        opened, closed = self[self.price_column(coin, "open")], self.price_column(coin, "close", role)
+        if role == "price" or closed == self.price_column(coin):
+            return opened
+        return self.cached(("opening", closed), lambda: np.concatenate((opened[:1], self[closed][:-1])))
+
     def floats(self, column: str) -> list[float]:
         """A column as floats of Python, which are quicker one at a time."""
         return self.cached(("floats", column), self[column].tolist)

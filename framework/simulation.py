@@ -4,8 +4,10 @@ Nothing is done for rows in which nobody acts. Venues and conditions are watched
 act only those that it touched are looked at again, and row by row at first where acts follow each other closely.
 """
 
+import math
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,7 @@ from framework.orders import (
     positive,
     said,
 )
+from framework.row_path import Point, RowPath
 from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, checked_rows, event_of
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
@@ -59,13 +62,16 @@ FINISH = "finish"
 """What an act is called that a venue does once the run is over."""
 DELIVER = "deliver"
 """What a venue does when that which an order left outstanding is due."""
+MOST_ACTS = 1_000
+"""An act that comes more often in one row will not end."""
 NO_ROWS = np.zeros(0, dtype=np.intp)
 
 
 class Simulation:
     """One strategy on given venues and one market, from a sum of capital to a `Run`.
 
-    `entry` says when the strategy starts; unless it is the first close, positions earn the whole first row.
+    `entry` says when the strategy starts; unless it is the first close, positions earn the whole first row. `path` is
+    the order in which a row's prices are taken to come, for acts that are due at its extremes.
     `rows_at_once` fixes how many rows are watched together: it changes the speed and nothing else.
     """
 
@@ -77,9 +83,11 @@ class Simulation:
         strategy: Strategy,
         capital_usd: float,
         entry: str = "first_close",
+        path: RowPath = "close",
         rows_at_once: int | None = None,
     ) -> None:
         self._market = market
+        self._path: RowPath = path
         self._venues = {venue.name: venue for venue in venues}
         self._strategy = strategy
         self._capital = USDC.nearest(capital_usd)
@@ -157,23 +165,36 @@ class Simulation:
         acts = watchers.acting(row)
         if acts:
             yield clock.until(at_ns, Phase.LIQUIDATION)
-            entries = [
-                (execution.act(standing, act), len(self._books.journal) - 1)
-                for place, (standing, act) in enumerate(acts)
-                if all(other is not standing for other, _ in acts[:place]) or standing.acts_now(act)
-            ]
+            entries = self._acted(acts)
             yield clock.until(at_ns, Phase.DECISION)
             for entry, number in entries:
                 if not execution.acted_since(entry.event.venue, number):
                     self._told(entry)
-            acted = True
-            if any(act.liquidation for _, act in acts):
+            acted = bool(entries)
+            if acted and any(act.liquidation for _, act in acts):
                 return True
         else:
             yield clock.until(at_ns, Phase.DECISION)
         for condition in watchers.holding(row):
             acted = self._ask(condition) or acted
         return acted
+
+    def _acted(self, acts: Sequence[tuple[Standing, Act]]) -> list[tuple[Entry, int]]:
+        """Let venues act that are due after a row, each where it is: within the row first, and then at its close.
+
+        With each entry comes its number in the journal.
+        """
+        books, path, entries = self._books, self._path, list[tuple[Entry, int]]()
+        within = [each for each in acts if each[1].prices == "adverse"] if path != "close" else []
+        for standing, act, point in _in_the_order_of(path, within, books):
+            with books.within(point, standing):
+                entries.append((self._execution.act(standing, act), len(books.journal) - 1))
+        after = [each for each in acts if each not in within]
+        for place, (standing, act) in enumerate(after):
+            seen = any(other is standing for other, _ in (*within, *after[:place]))
+            if not seen or standing.acts_now(act):
+                entries.append((self._execution.act(standing, act), len(books.journal) - 1))
+        return entries
 
     def _start(self) -> None:
         books = self._books
@@ -225,6 +246,42 @@ class Simulation:
                 self._view.outcome = self._execution.execute(order, cause)
             except CarrybookError as error:
                 raise located(error, (self._strategy,), orders) from error.__cause__
+
+
+def _in_the_order_of(
+    path: RowPath, acts: Sequence[tuple[Standing, Act]], books: Books
+) -> Iterator[tuple[Standing, Act, Point]]:
+    """Acts within the present row with their moments, in the order of the path; each is to be done before the next.
+
+    An act that has changed a position and is due again further along its way comes again. Raises `LedgerError` for one
+    that is never done with.
+    """
+    since: dict[int, Point | None] = dict.fromkeys(range(len(acts)))
+    found: dict[int, tuple[int, Point | None]] = {}
+    done = Counter[int]()
+    while since:
+        for place, begin in since.items():
+            standing, act = acts[place]
+            if found.get(place, (-1,))[0] != standing.version:
+                found[place] = standing.version, standing.due_within(act, path, begin)
+        due = [(point, place) for place in since if (point := found[place][1]) is not None]
+        if not due:
+            return
+        point, place = min(due)
+        standing, act = acts[place]
+        held = [books.balances[each] for each in standing.positions]
+        yield standing, act, point
+        done[place] += 1
+        if done[place] >= MOST_ACTS:
+            row = f"row {books.row + 1} ({books.market.when(books.row)})"
+            words = f"{act.then} of {standing.name} is due again after {MOST_ACTS} times in {row}"
+            raise LedgerError(f"{words}; expected an act after which {act.when} does not hold or nothing is held")
+        if held == [books.balances[each] for each in standing.positions]:
+            del since[place]
+        else:
+            since[place], found[place] = point, (-1, None)
+        if path != "adverse_first":
+            since = {each: max(begin, point) if begin else point for each, begin in since.items()}
 
 
 class Watchers:
@@ -493,14 +550,18 @@ class Execution:
         """What is told of a liquidation; of several coins, side, size and prices are those of `coin`."""
         books, every, coins = self._books, standing.positions, standing.venue.coins
         long = before.size >= 0
-        extreme = books.market.price_column(coin, ("low" if long else "high") if act.prices == "adverse" else "close")
+        if books.point is not None:
+            reached = books.price_of(coin, standing.judged_at)
+        else:
+            extreme = ("low" if long else "high") if act.prices == "adverse" else "close"
+            reached = books.market.floats(books.market.price_column(coin, extreme))[books.row]  # type: ignore[arg-type]
         several = len(coins) > 1 and len(every) == len(coins)
         accounts = (every[coins.index(coin)],) if several else every
         moved = sum(amount * ((debit in accounts) - (credit in accounts)) for debit, credit, amount, _ in books.written)
         return Liquidated(
             venue=standing.name,
             side=Side.LONG if long else Side.SHORT,
-            trigger_price=books.market.floats(extreme)[books.row],
+            trigger_price=reached,
             price=price,
             size=sum(books[each] for each in accounts) - moved,
             equity=USDC.nearest(before.equity_usd) - written.fee,
@@ -508,6 +569,8 @@ class Execution:
             bad_debt=written.bad_debt,
             closed=bool(moved) and not any(books[each] for each in every),
             fee=written.fee,
+            liquidation_price=_number(before.liquidation_price),
+            leverage=_number(before.leverage),
         )
 
     def _fill(self, order: Order, cause: Entry | None) -> Event | None:
@@ -819,6 +882,11 @@ class Figures:
     fee: int = 0
     penalty: int = 0
     bad_debt: int = 0
+
+
+def _number(value: float) -> float | None:
+    """A number that there is; None for what is infinite or not a number."""
+    return value if math.isfinite(value) else None
 
 
 def _largest(standing: Standing) -> str:

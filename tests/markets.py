@@ -23,6 +23,7 @@ from framework import (
 from framework.books import Stretch
 from framework.clock import NS_PER_DAY
 from framework.market import TICK_NS
+from framework.row_path import RowPath
 from framework.scenario import Entry
 from venues.asgard import Asgard
 from venues.at_cost import AtCost
@@ -193,6 +194,7 @@ def play(
     capital_usd: float = 10_000.0,
     look_ahead_at_entry: bool = True,
     at_first_open: bool = False,
+    path: RowPath = "close",
     rows_at_once: int | None = None,
 ) -> Run:
     """The finished run; unless told otherwise, what is opened at the start earns every row."""
@@ -203,6 +205,7 @@ def play(
         strategy=strategy,
         capital_usd=capital_usd,
         entry="first_open" if at_first_open else entry,
+        path=path,
         rows_at_once=rows_at_once,
     ).run()
 
