@@ -18,17 +18,20 @@ from framework.money import Account, Asset
 if TYPE_CHECKING:
     from framework.venue import Segment
 
-Basis = Literal["payment", "compounding", "simple", "total", "steps", "rises"]
+Basis = Literal["payment", "compounding", "effective", "simple", "total", "steps", "rises"]
 """How a balance earns, as an index of the market:
 
 - `payment`: rate x price of the row on each unit held, as funding is paid on a position
 - `compounding`: rate x years on the balance and what it has earned; the index is the growth of one unit
+- `effective`: (1 + rate) ** years - 1 on the balance and what it has earned, as an APY is defined
 - `simple`: rate x years on the balance as its last change left it
 - `total`: the rate of the row, on the balance as its last change left it
 - `steps`: the steps of a level such as a pool's exchange rate, per unit held
 - `rises`: the steps up alone
 """
 
+GROWING = ("compounding", "effective")
+"""Bases on which a balance earns on what it has earned."""
 LEVELS = ("steps", "rises")
 """Bases whose rate is a level, with a column for the open of a row and one for its close."""
 
@@ -114,6 +117,11 @@ def row_rate(market: Market, column: str) -> Floats:
     return market.cached(("row rate", column), lambda: market[column] * market.years)
 
 
+def effective_rate(market: Market, column: str) -> Floats:
+    """What each row makes of the APY `column`, a fraction of the balance, shape (rows,)."""
+    return market.cached(("effective rate", column), lambda: np.expm1(np.log1p(market[column]) * market.years))
+
+
 def level_index(market: Market, column: str) -> Floats:
     """A level after each row, such as a pool's exchange rate, from the columns `column_open` and `column_close`.
 
@@ -132,8 +140,8 @@ def _index(market: Market, basis: Basis, rate: str, price: str) -> Index:
     if basis == "payment":
         rates = market[rate]
         path = _summed(rates * prices)
-    elif basis == "compounding":
-        rates = row_rate(market, rate)
+    elif basis in GROWING:
+        rates = row_rate(market, rate) if basis == "compounding" else effective_rate(market, rate)
         path = np.concatenate(([1.0], np.cumprod(1 + rates)))
         for row in np.flatnonzero(path[1:] <= 0)[:1].tolist():
             raise MarketError(f"{market.cell(rate, row)}, column {rate}: a rate that takes more than there is")
@@ -157,7 +165,7 @@ def _summed(values: Floats) -> Floats:
 
 def factor_of(accrual: Accrual, base: int) -> float:
     """What an accrual pays per unit of its index, in atomic units, on a balance of `base` atomic units."""
-    if accrual.basis in ("compounding", "simple"):
+    if accrual.basis in (*GROWING, "simple"):
         return abs(base) * accrual.share
     on, paid = accrual.on if isinstance(accrual.on, Asset) else accrual.on.asset, accrual.debit.asset
     if on == paid:
@@ -181,7 +189,7 @@ class Stream:
         self.values = index.values
         self.owner = owner
         self.debit, self.credit = accrual.debit, accrual.credit
-        self.compounding = accrual.basis == "compounding"
+        self.compounding = accrual.basis in GROWING
         self.base = 0
         self.factor = 0.0
         self.since = 0

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property, partial
 from itertools import islice, pairwise, product, zip_longest
@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 from attrs import fields, frozen
 from numpy.typing import NDArray
 
-from framework.accrual import Accrual, Computed, column_of
+from framework.accrual import GROWING, Accrual, Computed, column_of
 from framework.archive import EVENT_COLUMNS, ROLL_COLUMNS, UNKNOWN, Folder, among, ints, roll_forward, save
 from framework.assembly import Assembly, assemble
 from framework.books import DEFAULTS, ROLES, Books, Entry, Standing
@@ -460,7 +460,7 @@ def settlements(folder: Folder) -> Findings:
                 words = f"moves {moved[index]:.0f}, its event {number} says {told[index]:.0f}"
                 yield Finding(entry(first + int(mine[index])), words)
             paid = folder.accounts[each.debit].asset
-            unit = 1.0 if each.basis in ("compounding", "simple") else paid.scale / scales.get(each.asset, paid.scale)
+            unit = 1.0 if each.basis in (*GROWING, "simple") else paid.scale / scales.get(each.asset, paid.scale)
             exact = rate[events_of] * size[events_of] * unit * (-1.0 if each.share < 0 else 1.0)
             if each.basis == "payment":
                 exact = exact * price[events_of]
@@ -962,7 +962,7 @@ class Exact:
         market, base, anew = history.market, history.base(accrual), history.anew(accrual)
         on = accrual.on if isinstance(accrual.on, Asset) else accrual.on.asset
         share = Fraction(accrual.share)
-        grows, simple = accrual.basis == "compounding", accrual.basis in ("compounding", "simple")
+        grows, simple = accrual.basis in GROWING, accrual.basis in (*GROWING, "simple")
         unit = share if simple or on == accrual.debit.asset else share * Fraction(accrual.debit.asset.scale, on.scale)
         before, path = [], []
         index, factor, settled = (ONE if grows else 0), Fraction(0), 0
@@ -990,7 +990,16 @@ def _steps(accrual: Accrual, market: Market) -> list[int]:
         prices = market[column_of(market, accrual.price)].tolist() if accrual.price else [1.0] * len(rates)
         return [_fixed(rate) * _fixed(price) >> FIXED for rate, price in zip(rates, prices, strict=True)]
     lengths = (market.at_ns + TICK_NS - market.open_ns).tolist()
+    if accrual.basis == "effective":
+        return [_grown(rate, length) for rate, length in zip(rates, lengths, strict=True)]
     return [_fixed(rate) * length // NS_PER_YEAR for rate, length in zip(rates, lengths, strict=True)]
+
+
+def _grown(rate: float, length_ns: int) -> int:
+    """What a balance of 1 gains in some time at a yearly return, in 2^-FIXED."""
+    with localcontext(prec=40):
+        gained = (1 + Decimal(rate)) ** (Decimal(length_ns) / NS_PER_YEAR) - 1
+    return int(Fraction(gained) * ONE)
 
 
 def accruals(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001  (as every thorough check)
@@ -1149,11 +1158,12 @@ def _expected(place: int, accrual: Accrual, market: Market, history: History) ->
         rates_ = rates_ if accrual.basis == "steps" else np.maximum(rates_, 0.0)
     else:
         rates_ = market[rate] * (market.years if accrual.basis in ("compounding", "simple") else 1.0)
+        rates_ = np.expm1(market.years * np.log1p(market[rate])) if accrual.basis == "effective" else rates_
     exact = history.exact(accrual)
     size, slack = exact.base, 0
     if accrual.basis == "simple":
         size = np.abs(size)
-    if accrual.basis == "compounding":
+    if accrual.basis in GROWING:
         share = Fraction(accrual.share)
         begun = [round(abs(atoms) * share) for atoms in size.tolist()]
         gained = [(each + (ONE >> 1)) >> FIXED for each in exact.before]

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from framework.accrual import Stream
+from framework.accrual import GROWING, Stream
 from framework.books import Books, ComputedStream, Entry
 from framework.errors import LedgerError
 from framework.events import Ended, Event
@@ -486,7 +486,7 @@ def _check_floors(books: Books, settled: Ints) -> None:
     falling: dict[Account, None] = {}
     for column, stream in enumerate(streams):
         for each, way in ((stream.debit, 1), (stream.credit, -1)):
-            own = stream.accrual.basis == "compounding" and stream.accrual.on is each
+            own = stream.accrual.basis in GROWING and stream.accrual.on is each
             if each.floor and not own and (settled[:, column] * (way * each.sign) < 0).any():
                 falling[each] = None
     for each in falling:

@@ -1,36 +1,62 @@
 """Asgard: a leveraged long on a Solana lender, the coin as collateral that earns and a USDC loan that costs."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from functools import cache
+from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen, validators
 
-from framework.accrual import Accrual
+from framework.accrual import Accrual, Basis
 from framework.books import Books
+from framework.errors import ScenarioError
 from framework.events import InterestAccrued, Side
-from framework.formulas import formula, ratio
+from framework.formulas import Formula, formula, formulas_of, ratio
+from framework.market import Market
 from framework.money import USDC, Account, token
-from framework.orders import Close, Open, Resize, check_open, positive
+from framework.orders import Close, Move, Open, Resize, Withdraw, check_open, positive
 from framework.venue import CASH, Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative
+from venues.lenders import Lender, Name, ToHealth, until_healthy
+
+RATES: Mapping[str, Basis] = {"nominal": "compounding", "effective": "effective"}
+"""How a row takes a yearly rate of 5 %: a day as 0.05 / 365, or as 1.05 ** (1 / 365) - 1, as an APY is defined."""
 
 
 @frozen(kw_only=True)
 class Asgard(Venue):
     """A leveraged long under given rules. Rates are fractions; `open_fee_bps` are basis points of the notional.
 
-    The coin grows at `lending_rate`, the loan at `borrowing_rate`, both market columns of a fraction per year.
+    The coin grows at `lending_rate`, the loan at `borrowing_rate`, both market columns of a fraction per year that are
+    taken by `rate_convention`. What is bought or sold for USDC is swapped, which costs `swap_fee_bps` of it and
+    `swap_impact_bps_per_million` more for each million USD.
+
+    A position is liquidated where its equity is at most `maintenance_margin` of its worth, at the oracle's price. With
+    a `liquidation_penalty` that is taken at once, as the study has it. Without one the `lender` liquidates by its own
+    procedure, in rounds that leave what is left of the position, and the maintenance margin is what its line leaves.
+    `terms` has the lender's rules: an order that leaves a larger loan than it allows is rejected. The market column
+    `borrow_capacity`, if named, is the USD that its pool has to lend in each row.
+
     `overpayment` says what becomes of a repayment beyond the loan: refused, or kept to earn the borrowing rate.
     """
 
     name: str = "asgard"
     coin: str = "SOL"
     open_fee_bps: float | Dated = field(validator=basis_points)
-    gas_usd: float = field(validator=not_negative)
-    maintenance_margin: float | Dated = field(validator=fraction)
-    liquidation_penalty: Penalty
+    gas_usd: float | Dated = field(validator=not_negative)
+    swap_fee_bps: float | Dated = field(default=0.0, validator=basis_points)
+    swap_impact_bps_per_million: float | Dated = field(default=0.0, validator=not_negative)
+    lender: Name | None = None
+    terms: Lender | None = None
+    maintenance_margin: float | Dated | None = field(
+        default=Factory(lambda self: self.terms and self.terms.margin(), takes_self=True),
+        validator=validators.optional(fraction),
+    )
+    liquidation_penalty: Penalty | None = None
     liquidation_closes: bool = True
     forgive_negative_equity: bool = False
     overpayment: Literal["refuse", "earns_borrowing_rate"] = "refuse"
+    rate_convention: Literal["nominal", "effective"] = "nominal"
+    borrow_capacity: str | None = None
     lending_rate: str = "sol_lending_apy"
     borrowing_rate: str = "usdc_borrowing_apy"
     bridge: Bridge = field(factory=Bridge)
@@ -47,6 +73,8 @@ class Asgard(Venue):
     surplus_interest = account("Income:{venue}:DepositInterest", USDC, bucket="carry")
     open_fee = account("Expenses:{venue}:OpenFee", USDC)
     gas = account("Expenses:{venue}:Gas", USDC)
+    swap_fee = account("Expenses:{venue}:Swap", USDC, when="swaps")
+    borrow_fee = account("Expenses:{venue}:BorrowFee", USDC, when="terms")
     penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
     bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
 
@@ -67,16 +95,68 @@ class Asgard(Venue):
         return notional - debt
 
     @formula
-    def maintenance(notional, maintenance_margin):
-        return notional * maintenance_margin
+    def worth(size, oracle):
+        return size * oracle
 
     @formula
-    def liquidated(equity, maintenance, size):
-        return (equity <= maintenance) & (size > 0)
+    def total_collateral(worth, debt):
+        return worth - debt
+
+    @formula
+    def maintenance(worth, maintenance_margin):
+        return worth * maintenance_margin
+
+    @formula
+    def liquidated(total_collateral, maintenance, size):
+        return (total_collateral <= maintenance) & (size > 0)
+
+    @formula
+    def free(worth, most_ltv, debt):
+        return worth * most_ltv - debt
 
     @formula
     def entry_price(traded_usdc, traded):
         return ratio(traded_usdc, -traded)
+
+    def __attrs_post_init__(self) -> None:
+        if self.maintenance_margin is None:
+            raise ValueError("'maintenance_margin' must be a value, or a lender's rules in `terms`: missing")
+        if self.liquidation_penalty is None and self.terms is None:
+            raise ValueError("'liquidation_penalty' must be a table, or a lender's rules in `terms`: missing")
+        if self.terms is not None and self.lender is None:
+            raise ValueError("'lender' must be the name of the one that `terms` has the rules of: missing")
+
+    @property
+    def swaps(self) -> bool:
+        """Whether a trade costs a swap."""
+        return self.swap_fee_bps != 0 or self.swap_impact_bps_per_million != 0
+
+    @property
+    def most_ltv(self) -> float | Dated:
+        """The loan-to-value up to which the lender lends."""
+        return self.terms.most_ltv() if self.terms else 1.0
+
+    def formulas(self) -> Mapping[str, Formula]:
+        return _formulas(self._class, lends_up_to_a_limit=self.terms is not None)
+
+    def columns(self) -> Iterable[str]:
+        return (self.borrow_capacity,) if self.borrow_capacity else ()
+
+    def check(self, market: Market) -> None:
+        """Refuse a lender whose rules do not reach over the market, or do not say how it liquidates."""
+        if self.terms is None or self.lender is None:
+            return
+        try:
+            procedures = [
+                self.terms.at(int(at_ns)).procedure(self.lender) for at_ns in (market.open_ns[0], market.at_ns[-1])
+            ]
+        except ScenarioError as error:
+            raise ScenarioError(f"venues.{self.name}.terms.{error}") from None
+        if any(isinstance(each, ToHealth) and not each.buffer for each in procedures) and not self.terms.least_shortage:
+            raise ScenarioError(
+                f"venues.{self.name}.terms: neither a buffer nor a least_shortage; expected one above 0, or a "
+                "liquidation at the line would repay nothing"
+            )
 
     def accruals(self) -> Iterable[Accrual]:
         for debit, credit, kind, on, rate in (
@@ -86,8 +166,8 @@ class Asgard(Venue):
         ):
             price = (f"{self.coin}.close", "close")
             yield Accrual(
-                debit=debit, credit=credit, kind=kind, event=InterestAccrued, on=on, basis="compounding", rate=rate,
-                price=price,
+                debit=debit, credit=credit, kind=kind, event=InterestAccrued, on=on, basis=RATES[self.rate_convention],
+                rate=rate, price=price,
             )  # fmt: skip
 
     def open(self, order: Open, book: Books) -> None:
@@ -102,8 +182,11 @@ class Asgard(Venue):
         for target, due, kind in (
             (self.traded_usdc, notional, "trade"),
             (self.open_fee, book.fee(charged_usd, book.rule(self.open_fee_bps)), "open_fee"),
-            (self.gas, USDC.nearest(self.gas_usd), "gas"),
+            (self.swap_fee, self._swap_cost(notional, book), "swap_fee"),
+            (self.gas, USDC.nearest(book.rule(self.gas_usd)), "gas"),
         ):
+            if not due:
+                continue
             own = min(due, funds)
             funds -= own
             book.transfer(target, CASH, own, kind)
@@ -115,6 +198,10 @@ class Asgard(Venue):
         """Sell the coins and repay the loan; what is left, and any surplus, returns to the wallet."""
         coins = book[self.coins_held]
         proceeds = self._worth(coins, book)
+        swap = min(proceeds, self._swap_cost(proceeds, book))
+        if swap:
+            book.transfer(self.swap_fee, self.traded_usdc, swap, "swap_fee")
+            proceeds -= swap
         self._net(book)
         repaid = min(proceeds, -book[self.loan])
         book.transfer(self.traded, self.coins_held, coins, "trade")
@@ -135,15 +222,70 @@ class Asgard(Venue):
             book.transfer(self.coins_held, self.traded, coins - held, "trade")
             self.pay(book, self.traded_usdc, notional, "trade")
             self.pay(book, self.open_fee, fee, "open_fee")
+            if self.swaps:
+                self.pay(book, self.swap_fee, self._swap_cost(notional, book), "swap_fee")
         else:
             book.transfer(self.traded, self.coins_held, held - coins, "trade")
             self.receive(book, self.traded_usdc, notional, "trade")
+            if self.swaps:
+                self.pay(book, self.swap_fee, self._swap_cost(notional, book), "swap_fee")
+
+    def accept(self, order: object, book: Books) -> None:
+        """Reject a larger loan that the lender does not give: by its limits, and by what its pool has and asks for."""
+        if self.terms is None or self._borrowed(book) <= 0:
+            return
+        rules: Any = self.terms.at(book.at_ns)
+        worth_usd = self.coins_held.asset.units(book[self.coins_held]) * self._oracle(book)
+        owed_usd = USDC.units(-book[self.loan] - book[self.surplus])
+        loan = f"a loan of {owed_usd:,.2f} USD on coins worth {worth_usd:,.2f} USD"
+        if rules.limit_ltv is not None and owed_usd > rules.limit_ltv * worth_usd:
+            book.reject(f"{loan}; {self.lender} lends up to {rules.limit_ltv:.4g} of their worth")
+        if rules.max_leverage is not None and worth_usd > rules.max_leverage * (worth_usd - owed_usd):
+            book.reject(f"{loan}; expected at most {rules.max_leverage:.4g} times the equity at {self.lender}")
+        if rules.borrow_capacity_usd is not None and owed_usd > rules.borrow_capacity_usd:
+            book.reject(f"{loan}; {self.lender} lends one position up to {rules.borrow_capacity_usd:,.2f} USD")
+        pool_usd = book.market.floats(self.borrow_capacity)[book.row] if self.borrow_capacity else None
+        if pool_usd is not None and USDC.units(self._borrowed(book)) > pool_usd:
+            book.reject(f"{loan}; the pool of {self.lender} has {pool_usd:,.2f} USD to lend")
+        rate = book.market.floats(self.borrowing_rate)[book.row]
+        if rules.max_borrowing_rate is not None and rate > rules.max_borrowing_rate:
+            book.reject(f"{loan}; the pool of {self.lender} lends nothing at a rate above {rules.max_borrowing_rate:g}")
 
     def liquidate(self, book: Books) -> None:
+        """By the penalty where there is one, else by the lender's own procedure."""
+        if self.liquidation_penalty is not None:
+            self._take_penalty(self.liquidation_penalty, book)
+        else:
+            self._repay_in_rounds(book)
+
+    def _repay_in_rounds(self, book: Books) -> None:
+        """Let liquidators repay the loan and take coins for it, at the oracle's price, until the position is healthy.
+
+        What is owed once no coins are left is the lender's loss, and none of ours.
+        """
+        assert self.terms is not None
+        assert self.lender is not None
+        self._net(book)
+        coin, price = self.coins_held.asset, self._oracle(book)
+        coins, owed = book[self.coins_held], -book[self.loan]
+        of_an_atom = Fraction(price) * USDC.scale / coin.scale
+        procedure = self.terms.at(book.at_ns).procedure(self.lender)
+        rounds = list(until_healthy(procedure, coins, owed, of_an_atom, found=True))
+        seized, repaid = sum(each.seized for each in rounds), sum(each.repaid for each in rounds)
+        worth = USDC.nearest(coin.units(seized) * price)
+        book.transfer(self.traded, self.coins_held, seized, "seizure")
+        book.transfer(self.loan, self.traded_usdc, min(repaid, worth), "seizure")
+        book.transfer(self.penalties, self.traded_usdc, max(0, worth - repaid), "liquidation_penalty")
+        lost = repaid - min(repaid, worth) + (owed - repaid if seized == coins else 0)
+        book.transfer(self.loan, self.bad_debt, lost, "bad_debt")
+        if seized == coins:
+            self.close(Close(self.name), book)
+
+    def _take_penalty(self, penalty: Penalty, book: Books) -> None:
         """Take the penalty out of the loan; sell the coins where the lender does that itself."""
         worth = self._worth(book[self.coins_held], book)
         equity = worth + book[self.loan] + book[self.surplus]
-        self.pay(book, self.penalties, self.liquidation_penalty.amount(equity, worth), "liquidation_penalty")
+        self.pay(book, self.penalties, penalty.amount(equity, worth), "liquidation_penalty")
         if self.forgive_negative_equity:
             book.transfer(self.loan, self.bad_debt, max(0, -equity), "bad_debt")
         if self.liquidation_closes:
@@ -160,11 +302,30 @@ class Asgard(Venue):
         book.transfer(self.surplus, source, amount - repaid, kind)
 
     def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
-        """Pay out of the surplus, and then by a larger loan."""
+        """Pay out of the surplus, and then by a larger loan, for the fee of a lender that gives it."""
         self._net(book)
         kept = min(amount, book[self.surplus])
         book.transfer(target, self.surplus, kept, kind)
         book.transfer(target, self.loan, amount - kept, kind)
+        if self.terms is not None:
+            fee = book.fee(USDC.units(amount - kept), book.rule(self.terms.borrow_fee_bps))
+            book.transfer(self.borrow_fee, self.loan, fee, "borrow_fee")
+            if isinstance(book.order, Move | Withdraw):
+                self.accept(book.order, book)
+
+    def _borrowed(self, book: Books) -> int:
+        """How much larger the loan has become by what is being written, atomic units; below 0 for a smaller one."""
+        return sum(amount * ((credit is self.loan) - (debit is self.loan)) for debit, credit, amount, _ in book.written)
+
+    def _swap_cost(self, notional: int, book: Books) -> int:
+        """What a swap of so many atomic units of USDC costs, its slippage with it."""
+        usd = USDC.units(notional)
+        impact_bps = book.rule(self.swap_impact_bps_per_million) * usd / 1_000_000
+        return book.fee(usd, book.rule(self.swap_fee_bps) + impact_bps) if self.swaps else 0
+
+    def _oracle(self, book: Books) -> float:
+        """The oracle's price of the coin now, the trade price where there is none."""
+        return book.market.floats(book.market.price_column(self.coin, book.at, "oracle"))[book.row]
 
     def _net(self, book: Books) -> None:
         """A surplus first repays the loan beside it."""
@@ -174,3 +335,9 @@ class Asgard(Venue):
 
     def _worth(self, coins: int, book: Books) -> int:
         return USDC.nearest(self.coins_held.asset.units(coins) * book.price(self.coin)) if coins else 0
+
+
+@cache
+def _formulas(of: type, *, lends_up_to_a_limit: bool) -> Mapping[str, Formula]:
+    """The formulas of a long; what is free is all of the equity where no lender limits the loan."""
+    return {name: each for name, each in formulas_of(of).items() if name != "free" or lends_up_to_a_limit}

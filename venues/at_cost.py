@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen, validators
 
-from framework.accrual import Accrual
+from framework.accrual import GROWING, Accrual
 from framework.books import Books
 from framework.events import Event
 from framework.formulas import Formula, formula, formulas_of, formulas_where
@@ -67,6 +67,10 @@ class AtCost(Venue):
         return entry_price
 
     @formula
+    def oracle(entry_price):
+        return entry_price
+
+    @formula
     def liquidation_price(entry_price, size, liquidation_distance):
         return entry_price * (1 - ((size > 0) * 2 - 1) * liquidation_distance)
 
@@ -85,7 +89,7 @@ class AtCost(Venue):
         return tuple(evolve(each, when="beyond") if each.liquidation else each for each in self.of.acts)
 
     def accounts(self) -> tuple[Account, ...]:
-        lends = any(each.basis == "compounding" for each in self.of.accruals())
+        lends = any(each.basis in GROWING for each in self.of.accruals())
         return (*self.of.accounts(), *((self._lending,) if lends else ()), self._valued, self._left_out)
 
     def position_accounts(self) -> tuple[Account, ...]:
@@ -180,5 +184,5 @@ def _formulas(of: type, chosen: frozenset[str], *, at_a_distance: bool) -> Mappi
     """The formulas of a class of venues with the mark at cost, and a liquidation price at a distance or none."""
     own = dict(formulas_of(AtCost))
     if not at_a_distance:
-        own = {"mark": own["mark"], "liquidation_price": formula(lambda: float("nan"))}
+        own = {"mark": own["mark"], "oracle": own["oracle"], "liquidation_price": formula(lambda: float("nan"))}
     return {**formulas_where(of, chosen), **own}

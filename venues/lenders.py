@@ -9,13 +9,19 @@ Sources: Kamino-Finance/klend at edd5ff50 (`state/liquidation_operations.rs`), s
 (`math/liquidation.rs`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from math import ceil, floor
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import NOTHING, evolve, field, fields, frozen, validators
+
+from framework.errors import ScenarioError
+from framework.money import USDC
+from framework.rules import Dated
+from framework.venue import basis_points, fraction, not_negative, share
 
 Amount = int | Fraction
 """A sum of money, or a share, exactly."""
@@ -152,6 +158,17 @@ class ToHealth:
 
 Procedure = Rounds | ToHealth
 """How a lender liquidates."""
+PROCEDURES: Mapping[str, Callable[..., Procedure]] = {
+    "kamino": Rounds,
+    "save": partial(Rounds, solvent=False, small_debt_included=True),
+    "marginfi": partial(ToHealth, of_collateral=True),
+    "drift": ToHealth,
+}
+"""The procedure of each lender with what its code fixes, to be called with the rules that can change."""
+Name = Literal["kamino", "marginfi", "drift", "save"]
+"""The lenders of which the procedure is known."""
+
+
 BAD_DEBT_LTV = Fraction(99, 100)
 """Loan-to-value from which Kamino's liquidators are paid the bonus for bad debt."""
 
@@ -177,16 +194,110 @@ class Seizure:
     round: Round
 
 
-def until_healthy(procedure: Procedure, coins: int, debt: int, price: Fraction) -> Iterator[Seizure]:
+def until_healthy(
+    procedure: Procedure, coins: int, debt: int, price: Fraction, *, found: bool = False
+) -> Iterator[Seizure]:
     """Round after round at one price, until the position is healthy or nothing is left to seize or to repay.
 
     `price` is what an atomic unit of the coins is worth in those of the debt. A repayment is rounded up, so that there
-    always is one, and what is seized for it down.
+    always is one, and what is seized for it down. Somebody else may have `found` the position at its line already, in
+    floats: then the first round is made even if it is a hair's breadth within.
     """
-    while coins > 0 and procedure.unhealthy(coins * price, debt):
+    while coins > 0 and debt > 0 and (found or procedure.unhealthy(coins * price, debt)):
+        found = False
         made = procedure.round(coins * price, debt)
         seizure = Seizure(min(ceil(made.repaid), debt), min(floor(made.seized / price), coins), made)
         if not seizure.repaid:
             return
         yield seizure
         coins, debt = coins - seizure.seized, debt - seizure.repaid
+
+
+Rule = float | Dated | None
+"""A rule that may have changed with time, or that there is none of."""
+
+
+@frozen(kw_only=True)
+class Lender:
+    """The rules of a lender that its governance can change, for a coin as collateral and a loan in USDC.
+
+    Fractions, but for names that end in a unit. `limit_ltv` is the loan-to-value up to which is lent, `liquidation_ltv`
+    that at which a position is liquidated, and `least_shortage` the share of it by which a loan has to be beyond before
+    a liquidator comes. `max_leverage` limits the worth as a multiple of the equity, `borrow_capacity_usd` what one
+    position may owe, `max_borrowing_rate` the pool's rate a year up to which it has money to lend. New debt costs
+    `borrow_fee_bps`. The others are those of `Rounds` and `ToHealth`.
+    """
+
+    limit_ltv: Rule = field(default=None, validator=validators.optional(share))
+    max_leverage: Rule = field(default=None, validator=validators.optional(not_negative))
+    borrow_capacity_usd: Rule = field(default=None, validator=validators.optional(not_negative))
+    max_borrowing_rate: Rule = field(default=None, validator=validators.optional(not_negative))
+    borrow_fee_bps: float | Dated = field(default=0.0, validator=basis_points)
+    liquidation_ltv: float | Dated = field(validator=share)
+    least_shortage: float | Dated = field(default=0.0, validator=fraction)
+    close_factor: Rule = field(default=None, validator=validators.optional(share))
+    min_bonus: Rule = field(default=None, validator=validators.optional(fraction))
+    max_bonus: Rule = field(default=None, validator=validators.optional(fraction))
+    max_bonus_ltv: Rule = field(default=None, validator=validators.optional(share))
+    bad_debt_bonus: Rule = field(default=None, validator=validators.optional(fraction))
+    insolvency_ltv: Rule = field(default=None, validator=validators.optional(share))
+    small_debt_usd: Rule = field(default=None, validator=validators.optional(not_negative))
+    most_per_call_usd: Rule = field(default=None, validator=validators.optional(not_negative))
+    liquidator_fee: Rule = field(default=None, validator=validators.optional(fraction))
+    insurance_fee: Rule = field(default=None, validator=validators.optional(fraction))
+    buffer: Rule = field(default=None, validator=validators.optional(fraction))
+
+    def at(self, at_ns: int) -> "Lender":
+        """The rules in force at an instant; raises `ScenarioError` with the name of one that is outside its dates."""
+        found: dict[str, object] = {}
+        for each in fields(Lender):
+            rule = getattr(self, each.name)
+            if isinstance(rule, Dated):
+                try:
+                    found[each.name] = rule.at(at_ns)
+                except ScenarioError as error:
+                    raise ScenarioError(f"{each.name}: {error}") from None
+        return evolve(self, **found)  # type: ignore[arg-type]
+
+    def procedure(self, name: Name) -> Procedure:
+        """How the lender of this name liquidates under these rules, on sums in atomic units of USDC.
+
+        Raises `ScenarioError` for a rule that is missing.
+        """
+        make = PROCEDURES[name]
+        kind = make.func if isinstance(make, partial) else make
+        found: dict[str, object] = {}
+        for each in fields(kind):  # type: ignore[arg-type]
+            in_usd = hasattr(self, f"{each.name}_usd")
+            rule = getattr(self, f"{each.name}_usd" if in_usd else each.name, None)
+            if rule is not None:
+                found[each.name] = exactly(rule) * USDC.scale if in_usd else rule
+            elif each.default is NOTHING:
+                raise ScenarioError(f"{each.name}: missing; expected a value, which {name} liquidates by")
+        return make(**found)
+
+    def margin(self) -> float | Dated:
+        """The equity that is left where a liquidator comes, as a fraction of the collateral: 1 less loan-to-value."""
+        return _joined(lambda line, beyond: float(1 - exactly(line) * (1 + exactly(beyond))), self.liquidation_ltv,
+                       self.least_shortage)  # fmt: skip
+
+    def most_ltv(self) -> float | Dated:
+        """The loan-to-value up to which is lent, by the limit and the maximum leverage."""
+        return _joined(_most_ltv, self.limit_ltv, self.max_leverage)
+
+
+def _most_ltv(limit: float | None, leverage: float | None) -> float:
+    return min(1.0 if limit is None else limit, 1.0 if leverage is None else 1 - 1 / leverage)
+
+
+def _joined(make: Callable[..., float], *rules: Rule) -> float | Dated:
+    """What rules make together, from each date on which one of them changes."""
+    dated = [each for each in rules if isinstance(each, Dated)]
+    if not dated:
+        return make(*rules)
+    first = max(each.since_ns[0] for each in dated)
+    ends = [each.until_ns for each in dated if each.until_ns is not None]
+    since = sorted({first, *(at for each in dated for at in each.since_ns if at > first)})
+    since = [at for at in since if not ends or at < min(ends)]
+    values = [make(*(each.at(at) if isinstance(each, Dated) else each for each in rules)) for at in since]
+    return Dated(since, values, min(ends, default=None))
