@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from functools import cache
 from typing import Any, Literal
 
 from attrs import Factory, field, frozen, validators
@@ -11,7 +10,7 @@ from framework.accrual import Accrual, Basis
 from framework.books import Books
 from framework.errors import ScenarioError
 from framework.events import InterestAccrued, Side
-from framework.formulas import Formula, formula, formulas_of, ratio
+from framework.formulas import formula, ratio
 from framework.market import Market
 from framework.money import USDC, Account, token
 from framework.orders import Close, Move, Open, Resize, Withdraw, check_open, positive
@@ -110,7 +109,7 @@ class Asgard(Venue):
     def liquidated(total_collateral, maintenance, size):
         return (total_collateral <= maintenance) & (size > 0)
 
-    @formula
+    @formula(when="terms")
     def free(worth, most_ltv, debt):
         return worth * most_ltv - debt
 
@@ -135,9 +134,6 @@ class Asgard(Venue):
     def most_ltv(self) -> float | Dated:
         """The loan-to-value up to which the lender lends."""
         return self.terms.most_ltv() if self.terms else 1.0
-
-    def formulas(self) -> Mapping[str, Formula]:
-        return _formulas(self._class, lends_up_to_a_limit=self.terms is not None)
 
     def columns(self) -> Iterable[str]:
         return (self.borrow_capacity,) if self.borrow_capacity else ()
@@ -335,9 +331,3 @@ class Asgard(Venue):
 
     def _worth(self, coins: int, book: Books) -> int:
         return USDC.nearest(self.coins_held.asset.units(coins) * book.price(self.coin)) if coins else 0
-
-
-@cache
-def _formulas(of: type, *, lends_up_to_a_limit: bool) -> Mapping[str, Formula]:
-    """The formulas of a long; what is free is all of the equity where no lender limits the loan."""
-    return {name: each for name, each in formulas_of(of).items() if name != "free" or lends_up_to_a_limit}
