@@ -675,6 +675,7 @@ class Books:
         self.journal: list[Entry] = []
         self.balances: dict[Account, int] = dict.fromkeys(WALLET, 0)
         self.order: object = None
+        self.quoting = False
         self._venue: Venue | None = None
         self._figures: dict[str, Any] = {}
         self._cost: float | None = None
@@ -826,6 +827,10 @@ class Books:
         """The position at a venue now, with what is being written."""
         return self.standings[venue].leg(coin)
 
+    def value(self, venue: str, formula: str) -> float:
+        """A formula of a venue now, with what is being written."""
+        return float(RowProjection(self.standings[venue]).of(formula))
+
     def coin_of(self, venue: str) -> str:
         """The coin of a venue, the first of several; an empty text without any."""
         return next(iter(self.standings[venue].venue.coins), "")
@@ -874,6 +879,11 @@ class Books:
     def reject(self, why: str) -> NoReturn:
         """Reject an order that cannot be filled now; it is rolled back, the strategy is told, and the run goes on."""
         raise Rejection(why)
+
+    def lacks(self, why: str) -> None:
+        """Reject an order for which there is too little money or margin; a quote does not ask for that."""
+        if not self.quoting:
+            raise Rejection(why)
 
     @contextmanager
     def at_cost(self, cost: float | None, fee_times: int) -> Iterator[None]:

@@ -482,6 +482,7 @@ class Execution:
         if type(order) in self._own:
             raise OrderRefused(f"{order} has no quote; expected an order that a venue fills, such as Open or Resize")
         standing, executed = self.standing(order.venue), books.order
+        books.quoting = True
         try:
             return self._filled(standing, order)
         except Rejection as why:
@@ -490,7 +491,7 @@ class Execution:
             raise self._refused(order, error) from None
         finally:
             books.rollback()
-            books.order = executed
+            books.order, books.quoting = executed, False
 
     def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
         """What is told of an order that the ledger cannot take."""

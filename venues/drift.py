@@ -16,7 +16,7 @@ from venues.perpetual import (
     close_position,
     funding_columns,
     funding_prices,
-    liquidate_account,
+    liquidate_at_a_penalty,
     open_position,
     pay_out,
     resize_position,
@@ -122,6 +122,11 @@ class Drift(Venue):
                 price=funding_prices(self, coin),
             )
 
+    def taker_bps(self, book: Books) -> float:
+        """The taker fee now."""
+        bps: float = book.rule(self.taker_fee_bps)
+        return bps
+
     def token_account(self, code: str) -> Account | None:
         return self.held if code == self.collateral else None
 
@@ -135,7 +140,7 @@ class Drift(Venue):
         resize_position(self, order, book)
 
     def liquidate(self, book: Books) -> None:
-        liquidate_account(self, book, self.owing)
+        liquidate_at_a_penalty(self, book, self.owing)
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
         book.transfer(self.margin, source, amount, kind)

@@ -1,45 +1,102 @@
 """Hyperliquid: an account with perpetual positions in one or several coins, its margin in USDC shared by them."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import Attribute, evolve, field, frozen, validators
 
 from framework.accrual import Accrual
 from framework.books import Books
+from framework.errors import ScenarioError
 from framework.events import FundingSettled
-from framework.formulas import formula, per_coin, ratio
+from framework.formulas import choose, formula, greater, lesser, per_coin, ratio
 from framework.money import USDC, Account, perpetual
 from framework.orders import Close, Open, Resize
-from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction
+from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative, share
+from venues.hyperliquid_formulas import (
+    BACKSTOP,
+    PARTIAL,
+    FeeTier,
+    Line,
+    Tier,
+    lines,
+    liquidation_price,
+    taker_fee_bps,
+    withdrawable,
+)
 from venues.perpetual import (
+    by_worth,
+    check_initial_margin,
     close_position,
+    deleverage,
     funding_columns,
     funding_prices,
-    liquidate_account,
+    liquidate_at_a_penalty,
     open_position,
     pay_out,
+    realise,
     resize_position,
+    taker_fee,
+    trade,
 )
+
+MARGIN: Mapping[str, Callable[[tuple[Line, ...]], float]] = {
+    "margin_rate": lambda of: of[0].rate,
+    "upper_margin_rate": lambda of: of[-1].rate,
+    "upper_deduction": lambda of: of[-1].deduction,
+    "initial_rate": lambda of: of[0].initial,
+    "upper_initial_rate": lambda of: of[-1].initial,
+    "upper_from_usd": lambda of: of[-1].above_usd,
+}
+"""The inputs of formulas that are numbers of a coin's first or last tier."""
+
+
+def _two_tiers(_: object, attribute: "Attribute[Any]", rule: Any) -> None:  # noqa: ANN401  (a rule, dated or not)
+    for table in rule.values if isinstance(rule, Dated) else (rule or {},):
+        for coin, tiers in table.items():
+            if not 1 <= len(tiers) <= 2:
+                raise ValueError(f"'{attribute.name}' must be one or two tiers for each coin: {len(tiers)} of {coin}")
 
 
 @frozen(kw_only=True)
 class Hyperliquid(Venue):
-    """Cross-margined perpetuals under given rules. Rates are fractions; the fee is basis points of the traded notional.
+    """Perpetuals under given rules. Rates are fractions; fees are basis points of the traded notional.
 
     Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate, for which a
     column such as `hyperliquid.BTC.funding` goes first and, with several coins, has to be there for each;
-    `funding_price` is the price that it is paid on. The account is liquidated where its equity at the rows' adverse
-    extremes of all coins is at most the maintenance margin.
+    `funding_price` is the price that it is paid on. A row pays positions that are open when it begins, as the protocol
+    pays those that are open on the hour.
+
+    The account is liquidated where its equity at the rows' adverse extremes of all coins is at most the maintenance
+    margin: `maintenance_margin` of the notional, or by the coins' `margin_tiers` half of the initial margin at the
+    maximum leverage. With tiers an order needs the initial margin at the lower of `leverage` and that maximum, and
+    what is left after a payment has to be that and `payout_floor` of the notional.
+
+    With a `liquidation_penalty` a liquidation is the study's: it takes the penalty, leaves positions open unless
+    `liquidation_closes`, and forgives what is owed if it is told to. Without one it is the protocol's: orders on the
+    book at the ordinary taker fee, for a fifth of a position above `partial_from_usd` at first, until the margin
+    suffices; what is left stays margin. Below two thirds of the maintenance margin the liquidator vault takes
+    everything, at no fee, and bears what is owed.
+
+    `volume_usd` is what the account is taken to have traded in 14 days, for `fee_tiers`; `fee_discount` is the share
+    of a fee that is waived. Isolated margin is that of a venue with one coin.
     """
 
     name: str = "hyperliquid"
     coin: str | tuple[str, ...] = "SOL"
     taker_fee_bps: float | Dated = field(validator=basis_points)
-    maintenance_margin: float | Dated = field(validator=fraction)
-    liquidation_penalty: Penalty
+    fee_tiers: tuple[FeeTier, ...] | Dated | None = None
+    volume_usd: float | None = field(default=None, validator=validators.optional(not_negative))
+    fee_discount: float | Dated | None = field(default=None, validator=validators.optional(share))
+    maintenance_margin: float | Dated | None = field(default=None, validator=validators.optional(fraction))
+    margin_tiers: dict[str, tuple[Tier, ...]] | Dated | None = field(default=None, validator=_two_tiers)
+    leverage: float | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    payout_floor: float | Dated | None = field(default=None, validator=validators.optional(share))
+    margin_mode: Literal["cross", "isolated"] | None = None
+    liquidation_penalty: Penalty | None = None
     liquidation_closes: bool = True
     forgive_negative_equity: bool = False
+    partial_from_usd: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
     funding_rate: str = "hyperliquid_funding_rate"
     funding_price: Literal["open", "close", "oracle"] = "close"
     bridge: Bridge = field(factory=Bridge)
@@ -54,6 +111,12 @@ class Hyperliquid(Venue):
     fees = account("Expenses:{venue}:TakerFee", USDC)
     penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
     bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
+
+    def __attrs_post_init__(self) -> None:
+        if self.maintenance_margin is None and self.margin_tiers is None:
+            raise ValueError("'maintenance_margin' must be a fraction of the notional, or margin_tiers be given: None")
+        if self.margin_mode == "isolated" and len(self.coins) > 1:
+            raise ValueError(f"'margin_mode' must be cross where coins share their margin: {', '.join(self.coins)}")
 
     @per_coin
     def size(position):
@@ -75,13 +138,63 @@ class Hyperliquid(Venue):
     def equity(margin, quote, drawn, worth):
         return margin + quote + drawn + worth
 
+    @per_coin
+    def position_maintenance(notional, margin_rate, upper_margin_rate, upper_deduction):
+        return greater(notional * margin_rate, notional * upper_margin_rate - upper_deduction)
+
     @formula
-    def maintenance(notional, maintenance_margin):
-        return notional * maintenance_margin
+    def maintenance(position_maintenance):
+        return position_maintenance
 
     @formula
     def liquidated(equity, maintenance, notional):
         return (equity <= maintenance) & (notional > 0)
+
+    @per_coin(when="margin_tiers")
+    def liquidation_price(
+        mark, size, notional, equity, maintenance, position_maintenance, margin_rate, upper_margin_rate, upper_deduction
+    ):
+        available = equity - (maintenance - position_maintenance)
+        first = liquidation_price(mark, size, available - notional * margin_rate, margin_rate)
+        upper = available - (notional * upper_margin_rate - upper_deduction)
+        last = liquidation_price(mark, size, upper, upper_margin_rate)
+        near = choose(size > 0, greater(first, last), lesser(first, last))
+        return choose((size != 0) & (near > 0), near, float("nan"))
+
+    @per_coin(when="margin_tiers")
+    def initial(notional, initial_rate, upper_initial_rate, upper_from_usd):
+        return notional * choose(notional > upper_from_usd, upper_initial_rate, initial_rate)
+
+    @formula(when="margin_tiers")
+    def initial_collateral(equity):
+        return equity
+
+    @formula(when="margin_tiers")
+    def free(equity, initial, notional, payout_floor):
+        return withdrawable(equity, initial, notional, payout_floor)
+
+    def input(self, name: str) -> Any:  # noqa: ANN401  (as of any venue)
+        if name not in MARGIN:
+            return super().input(name)
+        return {coin: _each(self.tiers(coin), MARGIN[name]) for coin in self.coins}
+
+    def tiers(self, coin: str) -> Any:  # noqa: ANN401  (lines, with dates or without)
+        """The lines of a coin's maintenance margin; one without an initial margin where it is the same for all."""
+        if self.margin_tiers is None:
+            return _each(self.maintenance_margin, lambda rate: (Line(rate, 0.0, 0.0, 0.0),))
+        return _each(self.margin_tiers, lambda table: lines(self._tiers_in(table, coin), self.leverage))
+
+    def _tiers_in(self, table: Mapping[str, tuple[Tier, ...]], coin: str) -> tuple[Tier, ...]:
+        if coin not in table:
+            raise ScenarioError(f"{self.name}.margin_tiers: none of {coin}; expected one of {', '.join(table)}")
+        return table[coin]
+
+    def taker_bps(self, book: Books) -> float:
+        """The taker fee now, by volume and less what is waived."""
+        bps: float = book.rule(self.taker_fee_bps)
+        if self.fee_tiers is not None and self.volume_usd is not None:
+            bps = taker_fee_bps(book.rule(self.fee_tiers), self.volume_usd)
+        return bps * (1 - (book.rule(self.fee_discount) or 0.0))
 
     def accruals(self) -> Iterable[Accrual]:
         for coin in self.coins:
@@ -99,18 +212,67 @@ class Hyperliquid(Venue):
 
     def open(self, order: Open, book: Books) -> None:
         open_position(self, order, book)
+        self._check_margin(book)
 
     def close(self, order: Close, book: Books) -> None:
         close_position(self, order, book)
 
     def resize(self, order: Resize, book: Books) -> None:
+        before = book.leg(self.name, order.coin).notional_usd
         resize_position(self, order, book)
+        if book.leg(self.name, order.coin).notional_usd > before:
+            self._check_margin(book)
+
+    def _check_margin(self, book: Books) -> None:
+        if self.margin_tiers is not None:
+            check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
 
     def liquidate(self, book: Books) -> None:
-        liquidate_account(self, book)
+        """The study's liquidation at a penalty, or the protocol's: the vault's below two thirds, else on the book."""
+        if self.liquidation_penalty is not None:
+            liquidate_at_a_penalty(self, book)
+        elif book.value(self.name, "equity") < BACKSTOP * book.value(self.name, "maintenance"):
+            self._hand_over(book)
+        else:
+            self._trade_back(book)
+
+    def _trade_back(self, book: Books) -> None:
+        """Orders on the book, the largest position first, until the margin suffices; what is left stays margin."""
+        most = book.rule(self.partial_from_usd)
+        for coin in by_worth(self, book):
+            held = book[self.position[coin]]
+            large = most is not None and abs(book.leg(self.name, coin).notional_usd) > most
+            part = abs(held) // PARTIAL if large else abs(held)
+            notional = trade(self, coin, -part if held > 0 else part, book)
+            book.transfer(self.fees, self.margin, taker_fee(self, USDC.units(notional), book), "taker_fee")
+            if not large:
+                realise(self, coin, book)
+            if book.value(self.name, "equity") > book.value(self.name, "maintenance"):
+                break
+        if not any(book[each] for each in self.position.values()):
+            book.transfer(self.margin, self.bad_debt, max(0, -book[self.margin]), "bad_debt")
+
+    def _hand_over(self, book: Books) -> None:
+        """The liquidator vault takes every position and all margin, and bears what is owed."""
+        for coin in by_worth(self, book):
+            trade(self, coin, -book[self.position[coin]], book)
+            realise(self, coin, book)
+        book.transfer(self.penalties, self.margin, max(0, book[self.margin]), "backstop")
+        book.transfer(self.margin, self.bad_debt, max(0, -book[self.margin]), "bad_debt")
+
+    def deleverage(self, share: float, book: Books) -> None:
+        """Close a share of each position that has a profit against losers without margin, at no fee."""
+        for coin in by_worth(self, book):
+            if book.worth(self.position[coin], book.price(coin)) + book[self.quote[coin]] > 0:
+                deleverage(self, coin, share, book)
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
         book.transfer(self.margin, source, amount, kind)
 
     def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
         pay_out(self, book, target, amount, kind)
+
+
+def _each(rule: Any, make: Callable[[Any], Any]) -> Any:  # noqa: ANN401  (a rule of any type)
+    """What is made of a rule: of each of its values, where it changed with time."""
+    return evolve(rule, values=[make(each) for each in rule.values]) if isinstance(rule, Dated) else make(rule)

@@ -9,14 +9,13 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
-from framework.formulas import greater, lesser
+from framework.formulas import greater, lesser, ratio
 from framework.venue import basis_points
 
 BACKSTOP = 2 / 3
 """Share of the maintenance margin below which the liquidator vault takes over."""
-PARTIAL_FROM_USD = 100_000
-"""Notional above which the first order of a liquidation is for `PARTIAL` of the position."""
-PARTIAL = 0.2
+PARTIAL = 5
+"""The part of a large position for which the first order of a liquidation is: a fifth."""
 FUNDING_CAP = 0.04
 """The most of a payment, as a fraction of the notional per hour."""
 INTEREST = 0.0001
@@ -81,8 +80,8 @@ def liquidation_price(mark: Any, size: Any, available: Any, rate: Any) -> Any:  
 
     At or below 0 there is no such price. Until 2023 the price that was shown had a `rate` of 0.
     """
-    side = 1 if size > 0 else -1
-    return mark - side * available / abs(size) / (1 - rate * side)
+    side = (size > 0) * 2 - 1
+    return mark - ratio(available, size * (1 - rate * side))
 
 
 def withdrawable(equity: Any, initial: Any, notional: Any, floor: Any) -> Any:  # noqa: ANN401

@@ -52,8 +52,8 @@ def resize_position(venue: Traded, order: Resize, book: Books) -> None:
     venue.pay(book, venue.fees, taker_fee(venue, USDC.units(notional), book), "taker_fee")
 
 
-def liquidate_account(venue: Traded, book: Books, owing: Owing = None) -> None:
-    """Take the penalty; close every position at the row's price where the venue does that itself."""
+def liquidate_at_a_penalty(venue: Traded, book: Books, owing: Owing = None) -> None:
+    """The study's liquidation: take the penalty; close every position where the venue does that itself."""
     notional = 0
     for coin in venue.coins:
         worth = abs(book.worth(venue.position[coin], book.price(coin)))
@@ -95,9 +95,7 @@ def settle(venue: Traded, coin: str, book: Books, owing: Owing = None) -> None:
 
     `owing` is asked first to pay what margin is short of.
     """
-    book.transfer(venue.quote[coin], venue.drawn[coin], book[venue.drawn[coin]], "drawn_profit")
-    made = book[venue.quote[coin]]
-    book.transfer(venue.margin, venue.quote[coin], made, "realised_profit" if made > 0 else "realised_loss")
+    realise(venue, coin, book)
     if any(book[each] for each in venue.position.values()):
         return
     if owing is not None:
@@ -105,9 +103,40 @@ def settle(venue: Traded, coin: str, book: Books, owing: Owing = None) -> None:
     book.transfer(CASH, venue.margin, max(0, book[venue.margin]), "withdrawal")
 
 
+def realise(venue: Traded, coin: str, book: Books) -> None:
+    """Turn what a closed position made into margin."""
+    book.transfer(venue.quote[coin], venue.drawn[coin], book[venue.drawn[coin]], "drawn_profit")
+    made = book[venue.quote[coin]]
+    book.transfer(venue.margin, venue.quote[coin], made, "realised_profit" if made > 0 else "realised_loss")
+
+
+def by_worth(venue: Traded, book: Books) -> list[str]:
+    """The coins in which there is a position, the largest first."""
+    worth = {coin: abs(book.worth(each, book.price(coin))) for coin, each in venue.position.items() if book[each]}
+    return sorted(worth, key=lambda coin: -worth[coin])
+
+
+def deleverage(venue: Traded, coin: str, share: float, book: Books) -> None:
+    """Auto-deleveraging: close a share of a position at the price of the moment, without a fee."""
+    held = book[venue.position[coin]]
+    trade(venue, coin, -round(held * share), book)
+    if not book[venue.position[coin]]:
+        realise(venue, coin, book)
+
+
+def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
+    """Reject an order after which the account has less than the initial margin that a rule asks for."""
+    held, needed = (book.value(venue.name, each) for each in ("initial_collateral", "initial"))
+    if held < needed:
+        book.lacks(
+            f"{venue.name} would have {held:.6f} USD for an initial margin of {needed:.6f} USD ({rule}); "
+            "expected a smaller position, or more margin"
+        )
+
+
 def taker_fee(venue: Traded, notional_usd: float, book: Books) -> int:
     """The fee on a traded notional, atomic units."""
-    return book.fee(notional_usd, book.rule(venue.taker_fee_bps))
+    return book.fee(notional_usd, venue.taker_bps(book))
 
 
 def coin_of(venue: Traded, order: Open | Close | Resize) -> str:

@@ -13,6 +13,12 @@ from framework.strategy import Strategy
 LENDERS: Mapping[str, str] = {"asgard": "kamino"}
 """Venues that borrow from a lender, whose rules are in a file of its own, and the lender where none is chosen."""
 
+TERMS: Mapping[str, Mapping[str, object]] = {
+    "hyperliquid": {"funding_price": "oracle"},
+    "drift": {"funding_price": "oracle"},
+}
+"""What never changed: funding is paid on the oracle price."""
+
 
 @frozen(kw_only=True)
 class Protocol(Rulebook):
@@ -25,7 +31,7 @@ class Protocol(Rulebook):
     look_ahead_at_entry: bool = False
 
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:
-        return {}
+        return TERMS.get(venue, {})
 
     def rules(self, venue: str, table: Mapping[str, object]) -> Mapping[str, Rule]:
         found = rules_of("venues", venue)
