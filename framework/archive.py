@@ -158,6 +158,7 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
         "data": _place(assembly.data, folder),
         "beside": _place(assembly.scenario.beside, folder),
         "rules": {venue.name: venue.rules() for venue in assembly.venues},
+        "dated_rules": _dated_rules(assembly),
         "label": run.market.label,
         "capital": run.capital,
         "opened_at": run.opened_at,
@@ -178,6 +179,18 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, allow_nan=False, default=str) + "\n")
     for path in folder.iterdir():
         _sync(path)
+
+
+def _dated_rules(assembly: Assembly) -> dict[str, dict[str, object]]:
+    """What the rulebook's dated rules said in the time of the run, with source and certainty, by venue and key."""
+    first_ns, last_ns = int(assembly.market.open_ns[0]), int(assembly.market.at_ns[-1])
+    return {
+        venue: {
+            key: {"unit": rule.unit, "values": [each.plain() for each in rule.between(first_ns, last_ns)]}
+            for key, rule in rules.items()
+        }
+        for venue, rules in assembly.rules.items()
+    }
 
 
 def _place(directory: Path | None, folder: Path) -> dict[str, str] | None:

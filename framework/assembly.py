@@ -5,13 +5,13 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
-from attrs import AttrsInstance, evolve, fields_dict, frozen
+from attrs import evolve, field, frozen
 
 from framework import paths
-from framework.books import check_columns
+from framework.books import check_columns, dated_rules
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND, midnight_ns
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
@@ -220,6 +220,8 @@ class Assembly:
     rulebook: Rulebook | None
     data: Path | None = None
     """The directory of its sources, if they were read from one."""
+    rules: Mapping[str, Mapping[str, Rule]] = field(factory=dict)
+    """The dated rules of the rulebook that hold at each venue, by key: those that the scenario leaves as they are."""
 
     @property
     def entry(self) -> Entry:
@@ -286,7 +288,27 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
             f"benchmarks.lending: the market has no column {scenario.benchmarks.lending!r}; expected one of {known}"
         )
     _check_leverage(strategy, {venue.name: venue for venue in venues}, market)
-    return Assembly(scenario, market, strategy, venues, rulebook, data)
+    return Assembly(scenario, market, strategy, venues, rulebook, data, _in_force(scenario, rulebook))
+
+
+def _in_force(scenario: Scenario, rulebook: Rulebook | None) -> dict[str, dict[str, Rule]]:
+    """The rulebook's dated rules by venue and key, without those that the scenario replaces."""
+    found = {}
+    for name, table in scenario.venues.items():
+        assert isinstance(table, dict)
+        rules = rulebook.rules(str(table.get("class", name)), table) if rulebook else {}
+        found[name] = {key: rule for key, rule in rules.items() if not _sets(table, key)}
+    return {name: rules for name, rules in found.items() if rules}
+
+
+def _sets(table: Mapping[str, object], key: str) -> bool:
+    """Whether a table sets a dotted key."""
+    value: object = table
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return False
+        value = value[part]
+    return True
 
 
 def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | None) -> Venue:
@@ -338,14 +360,12 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
 
 def _check_dates(venue: Venue, market: Market) -> None:
     """Refuse a rule whose first date is later than the market's beginning, or whose end is before the market's."""
-    for name in fields_dict(cast("type[AttrsInstance]", type(venue))):
-        rule = getattr(venue, name)
-        if isinstance(rule, Dated):
-            try:
-                rule.at(int(market.open_ns[0]))
-                rule.at(int(market.at_ns[-1]))
-            except ScenarioError as error:
-                raise ScenarioError(f"venues.{venue.name}.{name}: {error}") from None
+    for name, rule in dated_rules(venue):
+        try:
+            rule.at(int(market.open_ns[0]))
+            rule.at(int(market.at_ns[-1]))
+        except ScenarioError as error:
+            raise ScenarioError(f"venues.{venue.name}.{name}: {error}") from None
 
 
 def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:

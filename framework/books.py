@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, fields_dict, has
 from numpy.typing import NDArray
 
 from framework.accrual import LEVELS, Accrual, Computed, Stream, column_of, index_of
@@ -169,6 +169,21 @@ class Standing:
             some = ", ".join(sorted(self._formulas))
             raise ScenarioError(f"{self._place}.acts: no formula {act.when!r}; expected one of {some}")
         return self.has(act.when)
+
+    def rules_behind(self, name: str) -> tuple[str, ...]:
+        """The dated rules on which a formula depends, by the names of their inputs."""
+
+        def found() -> tuple[str, ...]:
+            waiting, seen = [name], dict[str, None]()
+            while waiting:
+                each = waiting.pop()
+                if each not in seen:
+                    seen[each] = None
+                    waiting += self._formulas[each].inputs if each in self._formulas else ()
+            dated = {each for each, _, coin in self._columns if not coin}
+            return tuple(sorted(dated & seen.keys()))
+
+        return self.cached(("rules", name), found)  # type: ignore[no-any-return]
 
     def cached(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401  (whatever it makes)
         """What `make` builds, once."""
@@ -681,6 +696,9 @@ class Books:
         self._cost: float | None = None
         self._fee_times = 1
         self._writing: list[Transfer] = []
+        self.rules_read: dict[str, None] = {}
+        """The dated rules that were read since a venue began to write, by name."""
+        self._named = {id(rule): name for venue in venues for name, rule in dated_rules(venue)}
         self._owner: dict[Account, Standing] = {}
         self._closes_ns: list[int] = market.cached("closes", market.at_ns.tolist)
         self._routes: dict[tuple[Account, Account], tuple[Standing, ...]] = {}
@@ -812,8 +830,16 @@ class Books:
             self.stamp += 1
 
     def rule(self, rule: Any) -> Any:  # noqa: ANN401  (a rule of any type)
-        """A rule as it stands: the value in force now, of one that changed with time."""
-        return rule.at(self.at_ns) if isinstance(rule, Dated) else rule
+        """A rule as it stands: the value in force now, of one that changed with time.
+
+        What a venue reads while it acts or fills an order is said of the event.
+        """
+        if not isinstance(rule, Dated):
+            return rule
+        name = self._named.get(id(rule))
+        if name is not None:
+            self.rules_read[name] = None
+        return rule.at(self.at_ns)
 
     def level(self, column: str) -> float:
         """A level such as a pool's rate as it stands, from its columns `column_open` and `column_close`."""
@@ -876,9 +902,12 @@ class Books:
         opened = self.market.when(self.row)
         raise OrderRefused(f"{name} refuses {self.order} in row {self.row + 1} ({opened}): {why}")
 
-    def reject(self, why: str) -> NoReturn:
-        """Reject an order that cannot be filled now; it is rolled back, the strategy is told, and the run goes on."""
-        raise Rejection(why)
+    def reject(self, why: str, rules: Sequence[str] = ()) -> NoReturn:
+        """Reject an order that cannot be filled now; it is rolled back, the strategy is told, and the run goes on.
+
+        `rules` are the names of the venue's rules that do not let it, besides those that it has read.
+        """
+        raise Rejection(why, tuple(rules))
 
     def lacks(self, why: str) -> None:
         """Reject an order for which there is too little money or margin; a quote does not ask for that."""
@@ -899,7 +928,7 @@ class Books:
 
     def begin(self, venue: Venue | None, order: object) -> dict[str, Any]:
         """Let a venue write; what it says of its fill is in the mapping that is returned."""
-        self._venue, self.order, self._figures = venue, order, {}
+        self._venue, self.order, self._figures, self.rules_read = venue, order, {}, {}
         return self._figures
 
     @property
@@ -1059,6 +1088,18 @@ def _check_accounts(accrual: Accrual, standing: Standing) -> None:
 def _closed(account: Account) -> LedgerError:
     where = f"account {account.name} in {account.asset.code}"
     return LedgerError(f"{where} is not open; expected one that the venue declares, and no other of its name")
+
+
+def dated_rules(of: object, above: str = "") -> Iterator[tuple[str, Dated]]:
+    """The dated rules among the fields of a venue, by name: `bridge.fails` is one of its field `bridge`."""
+    kind: Any = type(of)
+    for name in fields_dict(kind) if has(kind) else ():
+        value = getattr(of, name)
+        for each in value.values() if isinstance(value, Mapping) else (value,):
+            if isinstance(each, Dated):
+                yield above + name, each
+            else:
+                yield from dated_rules(each, f"{above}{name}.")
 
 
 class Stretch:

@@ -35,7 +35,14 @@ class OrderRefused(CarrybookError):  # noqa: N818  (the trade says that an order
 
 
 class Rejection(CarrybookError):  # noqa: N818  (the trade says that an order is rejected)
-    """An order that cannot be filled now: it is rolled back and becomes a `Rejected` event, and the run goes on."""
+    """An order that cannot be filled now: it is rolled back and becomes a `Rejected` event, and the run goes on.
+
+    `rules` are the names of the rules of the venue that do not let it.
+    """
+
+    def __init__(self, words: str, rules: tuple[str, ...] = ()) -> None:
+        super().__init__(words)
+        self.rules = rules
 
 
 class RunError(CarrybookError):

@@ -20,7 +20,7 @@ from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from framework.errors import ScenarioError
@@ -123,13 +123,24 @@ class Dated:
 
 @frozen
 class RuleValue:
-    """What a rule said from `since_ns` on, to `until_ns` where it has ended."""
+    """What a rule said from `since_ns` on until it changed or ended at `until_ns`, if it did."""
 
     value: Any
     since_ns: int = field(converter=instant_ns)
     until_ns: int | None = field(converter=_optional_instant)
     source: str
     certainty: Certainty
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether nobody knows that it was so."""
+        return self.certainty in DOUBTFUL
+
+    def plain(self) -> dict[str, object]:
+        """The same as a table of plain values, with dates as people write them."""
+        until = None if self.until_ns is None else day(self.until_ns)
+        words = {"certainty": self.certainty, "source": self.source}
+        return {"value": self.value, "since": day(self.since_ns), "until": until, **words}
 
 
 @frozen
@@ -152,11 +163,10 @@ class Rule:
 
     def between(self, first_ns: int, last_ns: int) -> tuple[RuleValue, ...]:
         """What the rule said at some time between two instants, both included."""
-        ends = [each.since_ns for each in self.values[1:]] + [self.values[-1].until_ns]
         return tuple(
             each
-            for each, end in zip(self.values, ends, strict=True)
-            if each.since_ns <= last_ns and (end is None or end > first_ns)
+            for each in self.values
+            if each.since_ns <= last_ns and (each.until_ns is None or each.until_ns > first_ns)
         )
 
     def setting(self) -> object:
@@ -217,7 +227,8 @@ def _rule(key: str, table: object, place: str) -> Rule:
             raise ScenarioError(
                 f"{place}, value {number}: {words} {ends}; expected values in their order without a gap"
             )
-    return Rule(key, table["unit"], table["about"], values)
+    ended = (evolve(earlier, until_ns=later.since_ns) for earlier, later in pairwise(values))
+    return Rule(key, table["unit"], table["about"], (*ended, values[-1]))
 
 
 def _value(row: object, place: str) -> RuleValue:

@@ -463,7 +463,8 @@ class Execution:
         except Rejection as why:
             books.rollback()
             venue = str(getattr(order, "venue", None) or getattr(order, "source", ""))
-            event = Rejected(venue=venue, order=str(order), reason=str(why), price=books.price_of(""))
+            rules = tuple(dict.fromkeys((*why.rules, *books.rules_read)))
+            event = Rejected(venue=venue, order=str(order), reason=str(why), price=books.price_of(""), rules=rules)
             return self._commit(event, cause).event
         except LedgerError as error:
             books.rollback()
@@ -520,6 +521,7 @@ class Execution:
                     size=written.size,
                     amount=written.amount,
                     fee=written.fee,
+                    rules=self._rules_of(standing, act),
                 )
             return self._commit(event, None)
         except Rejection as why:
@@ -544,6 +546,10 @@ class Execution:
         books.rollback()
         words = f"{method} of {standing.name} cannot be booked in row {row + 1} ({books.market.when(row)}): {why}"
         return LedgerError(words).with_traceback(why.__traceback__)
+
+    def _rules_of(self, standing: Standing, act: Act) -> tuple[str, ...]:
+        """The dated rules that bound an act: those of its formula, and those that were read while it was done."""
+        return tuple(dict.fromkeys((*standing.rules_behind(act.when), *self._books.rules_read)))
 
     def _liquidated(
         self, standing: Standing, act: Act, coin: str, before: Leg, written: "Figures", price: float
@@ -572,6 +578,7 @@ class Execution:
             fee=written.fee,
             liquidation_price=_number(before.liquidation_price),
             leverage=_number(before.leverage),
+            rules=self._rules_of(standing, act),
         )
 
     def _fill(self, order: Order, cause: Entry | None) -> Event | None:
@@ -697,7 +704,8 @@ class Execution:
             asked, less = said(order.amount_usd), f", less a fee of {USDC.decimal(fee)} USD" if fee else ""
             known = f"{free_usd:.6f} USD"
             most = f"the {known} that are free" if source.has("free") else f"the equity of {known}"
-            books.reject(f"amount_usd is {asked}; expected at most {most} there{less}")
+            words = f"amount_usd is {asked}; expected at most {most} there{less}"
+            books.reject(words, source.rules_behind("free") if source.has("free") else ())
         return amount
 
     def _carry(
@@ -998,7 +1006,9 @@ def _keep(kept: Iterable[Standing | None], books: Books) -> None:
     for each in kept:
         if each is not None and each.in_danger():
             left = f"{each.leg().margin_usd:.6f} USD of margin"
-            books.reject(f"{each.name} would be left with {left}, at which it liquidates; expected to leave more")
+            rules = [rule for act in each.venue.acts if act.liquidation for rule in each.rules_behind(act.when)]
+            words = f"{each.name} would be left with {left}, at which it liquidates; expected to leave more"
+            books.reject(words, rules)
 
 
 def _coin(venue: Venue, order: Order, books: Books) -> str:

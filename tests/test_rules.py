@@ -3,10 +3,16 @@
 from datetime import UTC, datetime
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
+from click.testing import CliRunner
 
-from framework import Scenario, Strategy, assemble
+from framework import Liquidated, Open, Rejected, Rulebook, Scenario, Side, Strategy, Withdraw, assemble
+from framework.archive import Folder, save
+from framework.command_line.cli import carrybook
 from framework.errors import ScenarioError
+from framework.performance import summarize
+from framework.reports.report import report
+from framework.row_path import RowPath
 from framework.rules import CERTAINTIES, Dated, instant_ns, names_of, read_rules, rules_of
 
 FEE = """
@@ -142,6 +148,57 @@ def test_a_dated_rule_may_end():
         Dated.of([{"since": "2025-01-01", "until": "2025-01-01", "value": 1}])
 
 
+DOUBTFUL = """
+[maintenance_margin]
+unit = "share of the notional"
+about = "below which an account is liquidated"
+values = [
+  { value = 0.02, since = 2024-01-01, certainty = "exact", source = "a page" },
+  { value = 0.04, since = 2025-02-01, certainty = "unverified", source = "hearsay" },
+]
+
+[taker_fee_bps]
+unit = "basis points"
+about = "fee"
+values = [{ value = 3.5, since = 2024-01-01, certainty = "exact", source = "a page" }]
+
+["bridge.fee_usd"]
+unit = "USD"
+about = "fee of a passage"
+values = [{ value = 1, since = 2024-01-01, certainty = "observed", source = "a page" }]
+"""
+
+
+@frozen(kw_only=True)
+class Hearsay(Rulebook):
+    """Rules of which one is not verified."""
+
+    look_ahead_at_entry: bool = False
+    path: RowPath = "adverse_first"
+
+    def terms(self, venue, strategy):
+        return {"liquidation_penalty": {"of": "equity", "fraction": 0.0}, "bridge": {"fee_usd": 2.0}}
+
+    def rules(self, venue, table):
+        found = read_rules(DOUBTFUL, "here")
+        return {key: found[key] for key in ("maintenance_margin", "taker_fee_bps")}
+
+
+@frozen(kw_only=True)
+class Short(Strategy):
+    """Sells short as much as there is, and asks for too much when it is liquidated."""
+
+    size: float = 40.0
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.SHORT, self.size, 900.0)
+
+    def on_event(self, event, view):
+        if isinstance(event, Liquidated):
+            yield Open("hyperliquid", Side.SHORT, 1.0, 50.0)
+            yield Withdraw("hyperliquid", 48.0)
+
+
 @frozen(kw_only=True)
 class Nothing(Strategy):
     """It holds what it has."""
@@ -153,7 +210,7 @@ class Nothing(Strategy):
         return ()
 
 
-def scenario(start="2025-05-01", end="2025-05-10", venue=None, **rulebook):
+def scenario(start="2025-05-01", end="2025-05-10", venue=None, strategy="Nothing", size=None, **rulebook):
     """A short on Hyperliquid under the protocol's rules."""
     own = {"maintenance_margin": 0.025, "liquidation_penalty": {"of": "equity", "fraction": 0.0}, **(venue or {})}
     return Scenario.of(
@@ -162,7 +219,7 @@ def scenario(start="2025-05-01", end="2025-05-10", venue=None, **rulebook):
             "capital_usd": 1_000,
             "market": {"start": start, "end": end, "embedded": "sol_daily"},
             "rulebook": {"class": "protocol", **rulebook},
-            "strategy": {"class": f"{__name__}:Nothing"},
+            "strategy": {"class": f"{__name__}:{strategy}", **({"size": size} if size else {})},
             "venues": {"hyperliquid": own},
         }
     )
@@ -200,3 +257,70 @@ def test_a_rule_that_does_not_fit_the_market_is_one_line(settings, words):
     with pytest.raises(ScenarioError) as complaint:
         assemble(scenario(**settings))
     assert words in str(complaint.value)
+
+
+def liquidated(**settings):
+    """A run under a rulebook with a rule that nobody has verified, in which it liquidates."""
+    told = scenario("2025-03-25", "2025-05-25", strategy="Short", **{"class": f"{__name__}:Hearsay"}, **settings)
+    assembly = assemble(evolve(told, venues={"hyperliquid": {}}))
+    return assembly, assembly.simulation().run()
+
+
+def test_an_event_says_which_rules_bound_it():
+    """Those of the formula that held and those that were read meanwhile; of a rejection those that forbid it."""
+    _, run = liquidated()
+    act = next(event for event in run.single if isinstance(event, Liquidated))
+    assert act.rules == ("maintenance_margin", "taker_fee_bps")
+    rejected = next(event for event in run.single if isinstance(event, Rejected))
+    assert rejected.rules == ("maintenance_margin",)
+
+
+def test_a_report_names_the_rules_that_nobody_has_verified_and_that_mattered():
+    """The value in force, and how often; what bound nothing is left out."""
+    assembly, run = liquidated()
+    (grid,) = [each for each in report(assembly, run, summarize(assembly, run)) if each.title.startswith("Rules")]
+    ((venue, rule, value, certainty, events, first, kind),) = grid.rows
+    assert (venue, rule, value, certainty) == ("hyperliquid", "maintenance_margin", "0.04", "unverified")
+    bound = [event for event in run.single if "maintenance_margin" in getattr(event, "rules", ())]
+    assert (int(events), kind) == (len(bound), "Liquidated")
+    assert {event.kind for event in bound} == {"Liquidated", "Rejected"}
+    assert next(each for each in run.single if isinstance(each, Liquidated)).event == int(first)
+    assembly, run = liquidated(size=1.0)
+    assert not [each for each in report(assembly, run, summarize(assembly, run)) if each.title.startswith("Rules")]
+
+
+def test_a_manifest_has_the_rules_in_effect(tmp_path):
+    """With dates, source and certainty, of the time of the run; what the scenario sets is not among them."""
+    assembly, run = liquidated()
+    folder = Folder(save(assembly, run, summarize(assembly, run), tmp_path))
+    margin = folder.manifest["dated_rules"]["hyperliquid"]["maintenance_margin"]
+    value = {"value": 0.04, "since": "2025-02-01", "until": None, "certainty": "unverified", "source": "hearsay"}
+    assert margin == {"unit": "share of the notional", "values": [value]}
+    replaced = scenario(venue={"taker_fee_bps": 2.0})
+    assert assemble(replaced).rules == {}
+    assert list(assemble(scenario()).rules["hyperliquid"]) == ["taker_fee_bps"]
+
+
+def test_a_key_below_a_table_is_a_rule_too():
+    """A dotted key sets a key of a table such as the bridge's, and its dates are checked."""
+    rule = read_rules(DOUBTFUL, "here")["bridge.fee_usd"]
+    assert rule.setting() == [{"since": at(2024, 1, 1), "value": 1}]
+
+
+def test_the_command_prints_rules_with_where_they_come_from():
+    """All of them or those of a date; what it does not know is one line."""
+    done = CliRunner().invoke(carrybook, ["rules", "hyperliquid"])
+    assert "taker_fee_bps" in done.output
+    assert "exact" in done.output
+    assert "2025-05-05 03:00" in done.output
+    done = CliRunner().invoke(carrybook, ["rules", "hyperliquid", "--at", "2024-06-01"])
+    assert "2024-03-05" in done.output
+    assert "exact" not in done.output.partition("taker_fee_bps")[2].partition("\n")[0]
+    done = CliRunner().invoke(carrybook, ["rules", "hyperliquid", "--at", "2020-01-01"])
+    assert "Not in force: " in done.output
+    for arguments, words in (
+        (["nobody"], "the rulebook protocol has no dated rules of 'nobody'; expected a venue that it knows"),
+        (["hyperliquid", "--at", "once"], "--at 'once'; expected a date such as 2025-01-31 or an instant in UTC"),
+        (["hyperliquid", "--rulebook", "none"], "rulebook.class: unknown rulebook 'none'; expected one of "),
+    ):
+        assert words in str(CliRunner().invoke(carrybook, ["rules", *arguments]).exception)

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "fetch": ("framework.data.commands:fetch", "Fetch market data into the store."),
     "ledger": ("framework.command_line.examination:ledger", "List the transfers of a RUN."),
     "new": ("framework.command_line.templates:new", "Write a new scenario, strategy or venue."),
+    "rules": ("framework.command_line.rules:rules", "Print the rules of a VENUE, with dates, source and certainty."),
     "run": ("framework.command_line.commands:run", "Run a SCENARIO (TOML), write its run folder, and print a report."),
     "sql": ("framework.command_line.examination:sql", "Answer a SELECT about a finished RUN."),
     "study": ("examples.study.report:study", "Make the study's whole report: its three models on both venues."),

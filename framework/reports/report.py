@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 
 from framework.assembly import Assembly
+from framework.events import Event
 from framework.grid import Grid
 from framework.mistakes import is_ours
 from framework.performance import (
@@ -88,6 +89,7 @@ def _tables(
     yield _waterfall(assembly, run, summary)
     yield _activity(summary)
     yield _log(run)
+    yield _doubtful(assembly, run)
     yield from assembly.strategy.tables(run)
     if comparison is not None:
         if not comparison.settings:
@@ -244,6 +246,27 @@ def _log(run: Run) -> Grid:
         )
     running = ", ".join(running_fees_usd(run))
     grid.note = f"fees of acts; those that run with time are in the table of fees alone: {running}" if running else ""
+    return grid
+
+
+def _doubtful(assembly: Assembly, run: Run) -> Grid:
+    """The rules that nobody has verified and that bound an event, with how often and how first."""
+    found: dict[tuple[str, str, str, str], list[Event]] = {}
+    for event in run.single:
+        for name in getattr(event, "rules", ()):
+            for key, rule in assembly.rules.get(event.venue, {}).items():
+                if key == name or key.startswith(f"{name}."):
+                    value = rule.at(event.at_ns)
+                    if value.is_doubtful:
+                        said = (event.venue, key, str(value.value), str(value.certainty))
+                        found.setdefault(said, []).append(event)
+    grid = _grid(
+        "Rules without a source that decided something",
+        "venue", "<rule", "value", "<certainty", "events", "first", "<kind",
+    )  # fmt: skip
+    for words, events in found.items():
+        grid.add(*words, str(len(events)), str(events[0].event), events[0].kind)
+    grid.note = "`carrybook rules VENUE` prints every rule with its source" if found else ""
     return grid
 
 
