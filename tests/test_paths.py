@@ -289,7 +289,7 @@ BAD = {
     "not its key": ({"method": "stationary", "antithetic": True}, "market.path.antithetic: unknown key"),
     "explosive": ({"method": "filtered", "alpha": 0.2, "beta": 0.9}, "beta: 0.9; expected at most 1 - alpha"),
     "no episodes": ({"method": "jumps", "per_year": 1.0}, "market.path.episodes: missing"),
-    "an empty table": ({"method": "jumps", "per_year": 1.0, "episodes": {}}, "episodes: {}; expected tables with start"),
+    "an empty table": ({"method": "jumps", "per_year": 1.0, "episodes": {}}, "episodes: {}; expected tables with"),
     "an episode elsewhere": (
         {"method": "jumps", "per_year": 1.0, "episodes": {"x": {"start": "2030-01-01", "end": "2030-01-02"}}},
         "market.path.episodes.x: 2030-01-01 to 2030-01-02; expected days of the data, 2024-10-04 to 2025-07-30",
