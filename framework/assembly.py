@@ -244,6 +244,22 @@ class Assembly:
         parts = [self.strategy, *conditions, *self.venues] + ([self.rulebook] if self.rulebook else [])
         return own_modules({type(part).__module__ for part in parts if not is_ours(part)})
 
+    def on(self, market: Market) -> "Assembly":
+        """The same on a market, which has to have what its venues read; raises `ScenarioError` or `MarketError`."""
+        with mistakes_told(self.venues, market):
+            check_columns(self.venues, market)
+            for venue in self.venues:
+                _check_dates(venue, market)
+                venue.check(market)
+        lending = self.scenario.benchmarks.lending if self.scenario.benchmarks else None
+        if lending and lending not in market.columns:
+            known = (
+                ", ".join(name for name in market.columns if name.endswith("_apy")) or "none: the market has no rate"
+            )
+            raise ScenarioError(f"benchmarks.lending: the market has no column {lending!r}; expected one of {known}")
+        _check_leverage(self.strategy, {venue.name: venue for venue in self.venues}, market)
+        return evolve(self, market=market)
+
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""
         with mistakes_told((self.strategy, *self.venues), self.market):
@@ -277,18 +293,7 @@ def assemble(scenario: Scenario, data: Path | None = None, market: Market | None
         issuer = importlib.import_module("venues").ISSUER
         venues += (_build({"class": issuer, **scenario.fees}, "fees", Venue, "venues", {"name": issuer}),)
     market = market or load_market(scenario.market, data)
-    with mistakes_told(venues, market):
-        check_columns(venues, market)
-        for venue in venues:
-            _check_dates(venue, market)
-            venue.check(market)
-    if scenario.benchmarks and scenario.benchmarks.lending and scenario.benchmarks.lending not in market.columns:
-        known = ", ".join(name for name in market.columns if name.endswith("_apy")) or "none: the market has no rate"
-        raise ScenarioError(
-            f"benchmarks.lending: the market has no column {scenario.benchmarks.lending!r}; expected one of {known}"
-        )
-    _check_leverage(strategy, {venue.name: venue for venue in venues}, market)
-    return Assembly(scenario, market, strategy, venues, rulebook, data, _in_force(scenario, rulebook))
+    return Assembly(scenario, market, strategy, venues, rulebook, data, _in_force(scenario, rulebook)).on(market)
 
 
 def _in_force(scenario: Scenario, rulebook: Rulebook | None) -> dict[str, dict[str, Rule]]:

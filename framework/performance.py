@@ -31,6 +31,7 @@ from framework.money import PERPETUAL, USDC, Asset
 from framework.run import Run
 from framework.scenario import Benchmarks
 from framework.valuation import (
+    PricedBook,
     Worth,
     chronicle,
     decimal,
@@ -642,6 +643,29 @@ def figures(run: Run) -> dict[str, float | int | str]:
         "transfers": len(run.ledger),
         "events": len(run.events),
         "ledger_digest": run.ledger.digest,
+    }
+
+
+def outcome(run: Run) -> dict[str, float | int | None]:
+    """What is kept of one run among very many: some of its `figures`, equal to those, found from balances and events.
+
+    `first_liquidation_days` counts from the open of the first row; None without a liquidation.
+    """
+    book = PricedBook.of(run.ledger.accounts, run.market, run.opened_at)
+    owned = ((each, atoms) for each, atoms in run.ledger.balances().items() if each.owned)
+    final, capital = decimal(sum(book.left(each, atoms) for each, atoms in owned)), USDC.decimal(run.capital)
+    liquidated = [event for event in run.single if isinstance(event, Liquidated)]
+    routine = routine_causes(run.single)
+    sent = [event for event in run.single if isinstance(event, TransferSent)]
+    first_ns = liquidated[0].at_ns - int(run.market.open_ns[0]) if liquidated else None
+    return {
+        "final_equity_usd": float(final),
+        "return_pct": float((final / capital - 1) * 100),
+        "max_drawdown_pct": max_drawdown_pct(run),
+        "liquidations": len(liquidated),
+        "first_liquidation_days": None if first_ns is None else first_ns / NS_PER_DAY,
+        "bad_debt_usd": USDC.units(sum(event.bad_debt for event in liquidated)),
+        "capital_rebalances": sum(event.cause not in routine for event in sent),
     }
 
 

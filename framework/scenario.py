@@ -281,6 +281,14 @@ def place(table: Table, key: str, value: object) -> None:
     table[last] = value
 
 
+def value_at(table: Mapping[str, object], key: str) -> object:
+    """The value at a dotted key of nested tables; None where there is none."""
+    found: object = table
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
 def value_of(text: str) -> object:
     """A value as it is written: TOML, or text where it is not."""
     try:

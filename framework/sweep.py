@@ -1,118 +1,168 @@
-"""A sweep: one scenario over a grid of its keys, in parallel, resumable, as one tidy table."""
+"""A sweep: one scenario over a grid of its keys, and over paths, in parallel, resumable, as one tidy table."""
 
-import concurrent.futures  # which loads its processes when they are asked for: a plain run needs none
+import concurrent.futures
 import csv
 import hashlib
 import json
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from io import BytesIO, StringIO
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from framework import workers
 from framework.archive import identity, replace_file
-from framework.assembly import Assembly, assemble, load_market
+from framework.assembly import Assembly, assemble, load_history, path_of
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
 from framework.grid import Grid
 from framework.market import Market
-from framework.performance import figures
-from framework.scenario import Scenario, Table, place, put, read_table, value_of
+from framework.performance import figures, outcome
+from framework.scenario import MarketSpec, Scenario, Table, place, put, read_table, value_at, value_of
 from framework.source_code import project_digest
 
 Row = dict[str, object]
 CHUNK = 16
 """Cells that a worker runs at a time and that are stored together, at most."""
-AHEAD = 4
-"""Chunks per worker that are handed out before their results are in."""
+CHUNK_OF_PATHS = 48
+"""The same for cells on paths, which are quicker."""
+NUMBER = "market.path.number"
+"""The key of a path's number."""
 
 
 @frozen(kw_only=True)
 class Sweep:
-    """A scenario as its table, the grid over it, and where its sources are."""
+    """A scenario as its table, the grid over it, and where its sources are.
+
+    With `paths` every cell of the grid is run on paths 1 to `paths`, the same for each cell, and a row has the
+    `outcome` of a run instead of all its metrics.
+    """
 
     table: Table
     grid: tuple[tuple[str, tuple[object, ...]], ...]
+    paths: int = 0
     data: Path | None = None
     beside: Path | None = None
     """The directory of the scenario's file."""
-    _markets: dict[str, Market | MarketError] = field(init=False, factory=dict, repr=False, eq=False)
+    histories: dict[str, Market | MarketError] = field(init=False, factory=dict, repr=False, eq=False)
+    _drawn: dict[tuple[int, str, str], Market] = field(init=False, factory=dict, repr=False, eq=False)
+    """Paths of one number, by that and by what they are drawn from."""
+    _assembled: dict[str, Assembly] = field(init=False, factory=dict, repr=False, eq=False)
+    """The assembly of each cell of the grid, on the path that it was last run on."""
 
     @classmethod
     def of(
-        cls, scenario: Path, grids: Sequence[str], settings: Sequence[str] = (), data: Path | None = None
+        cls,
+        scenario: Path,
+        grids: Sequence[str],
+        settings: Sequence[str] = (),
+        data: Path | None = None,
+        paths: int = 0,
     ) -> "Sweep":
         """A sweep from a scenario file, `KEY=V1,V2,...` grids and `KEY=VALUE` settings; raises `ScenarioError`."""
         table = read_table(scenario)
         for setting in settings:
             put(table, setting)
-        sweep = cls(table=table, grid=tuple(map(_axis, grids)), data=data, beside=scenario.parent)
+        if paths:
+            _draw(table)
+        sweep = cls(table=table, grid=tuple(map(_axis, grids)), paths=paths, data=data, beside=scenario.parent)
         keys = [key for key, _ in sweep.grid]
         for key in keys:
             if keys.count(key) > 1:
                 raise ScenarioError(f"--grid {key}: given twice; expected each key once")
-        if not keys:
+            if paths and key == NUMBER:
+                raise ScenarioError(f"--grid {key}: each cell has all the paths; expected another key")
+        if not keys and not paths:
             raise ScenarioError("--grid: none; expected at least one, such as strategy.leverage=2,3,4")
         return sweep
 
-    def cells(self) -> list[Row]:
+    @property
+    def mirrored(self) -> bool:
+        """Whether every second path mirrors the one before."""
+        return bool(value_at(self.table, "market.path.antithetic"))
+
+    @property
+    def combinations(self) -> list[Row]:
         """Every combination of the grid's values, the last key varying fastest."""
         keys = [key for key, _ in self.grid]
         return [dict(zip(keys, values, strict=True)) for values in product(*(values for _, values in self.grid))]
 
+    @property
+    def size(self) -> int:
+        """How many cells there are in all."""
+        return len(self.combinations) * (self.paths or 1)
+
+    def words(self) -> str:
+        """What a reader of results on paths must know: how they are drawn in the first cell, and from what."""
+        for cell in self.combinations:
+            with suppress(CarrybookError):
+                return self.assembly({NUMBER: 1, **cell}).market.label.replace(
+                    ": path 1 of", f": {self.paths:,} paths of", 1
+                )
+        return ""
+
+    def cells(self) -> list[Row]:
+        """What is run: every combination, on every path one after another."""
+        if not self.paths:
+            return self.combinations
+        return [{NUMBER: number, **each} for number in range(1, self.paths + 1) for each in self.combinations]
+
     def assembly(self, cell: Mapping[str, object]) -> Assembly:
-        """The cell's scenario, ready to run; each market is loaded once."""
-        table = _copy(self.table)
-        for key, value in cell.items():
-            place(table, key, value)
-        scenario = Scenario.of(table, beside=self.beside)
-        spec = repr(scenario.market)
-        if spec not in self._markets:
-            try:
-                self._markets[spec] = load_market(scenario.market, self.data)
-            except MarketError as error:
-                self._markets[spec] = error
-        market = self._markets[spec]
-        if isinstance(market, MarketError):
-            raise market.with_traceback(None)
-        return assemble(scenario, market=market)
+        """The cell's scenario, ready to run; each history is loaded once, and so is a path for all cells on it."""
+        scenario = self._scenario(cell)
+        return assemble(scenario, market=self._market(scenario.market))
 
     def check(self) -> str:
         """Refuse a value that no cell can have; returns the digest that names the sweep. Raises `CarrybookError`.
 
-        A cell is left out if each of its values, and its market, is in one that has been assembled.
+        A cell is left out if each of its values, and its market, is in one that has been assembled; of paths the first
+        stands for all.
         """
         good: set[object] = set()
         complaints: dict[tuple[str, str], CarrybookError] = {}
         inputs: set[str] = set()
-        for cell in self.cells():
+        first: Row = {NUMBER: 1} if self.paths else {}
+        for cell in self.combinations:
             values = [(key, repr(value)) for key, value in cell.items()]
             market = tuple(each for each in values if each[0].partition(".")[0] == "market")
-            if good.issuperset([*values, market]):
+            if values and good.issuperset([*values, market]):
                 continue
             try:
-                assembly = self.assembly(cell)
+                assembly = self.assembly(first | cell)
                 inputs.update(source.digest for source in assembly.market.sources.values())
                 inputs.update(assembly.own_code().values())
                 good.update([*values, market])
             except CarrybookError as error:
+                if not values:
+                    raise
                 for value in values:
                     complaints.setdefault(value, error)
         for value, complaint in complaints.items():
             if value not in good:
                 raise complaint
-        tables = [json.dumps(each, default=str) for each in (self.table, self.grid)]
+        tables = [json.dumps(each, default=str) for each in (self.table, self.grid, self.paths)]
         parts = [version("carrybook"), project_digest(), *tables]
         return hashlib.sha256("\n".join([*parts, *sorted(inputs)]).encode()).hexdigest()
 
+    def code(self) -> dict[str, str]:
+        """Module -> SHA-256 of its file, for the modules of a user's own of all cells that can be."""
+        found: dict[str, str] = {}
+        for cell in self.combinations:
+            with suppress(CarrybookError):
+                found |= self.assembly(({NUMBER: 1} if self.paths else {}) | cell).own_code()
+        return found
+
     def run(self, cell: Row) -> Row:
-        """One row: the cell's keys, its metrics and the name of its run, or the error that ended it."""
+        """One row: the cell's keys, its figures and, without paths, the name of its run; or the error that ended it."""
         try:
+            if self.paths:
+                return {**cell, **outcome(self._on_path(cell).simulation().run()), "error": ""}
             assembly = self.assembly(cell)
             return {**cell, **figures(assembly.simulation().run()), "run": identity(assembly), "error": ""}
         except CarrybookError as error:
@@ -120,6 +170,57 @@ class Sweep:
         except Exception as error:
             words = f"{type(error).__name__}: {error}"
         return {**cell, "error": " ".join(words.split())}
+
+    def lines(self, cells: Sequence[tuple[int, Row]]) -> list[bytes]:
+        """Numbered cells as the lines that are kept of them."""
+        return [_line(index, self.run(cell)) for index, cell in cells]
+
+    def travelling(self) -> "Sweep":
+        """The plan as other machines get it: with the histories, and without what is derived or known here alone."""
+        plan = evolve(self, data=None, beside=None)
+        plan.histories.update(self.histories)
+        return plan
+
+    def _scenario(self, cell: Mapping[str, object]) -> Scenario:
+        table = _copy(self.table)
+        for key, value in cell.items():
+            place(table, key, value)
+        return Scenario.of(table, beside=self.beside)
+
+    def _on_path(self, cell: Row) -> Assembly:
+        """The cell's assembly: made once for all paths, and put on the market of each."""
+        key = repr([value for name, value in cell.items() if name != NUMBER])
+        if key not in self._assembled:
+            self._assembled[key] = self.assembly(cell)
+        known = self._assembled[key]
+        path = {**(known.scenario.market.path or {}), "number": cell[NUMBER]}
+        return known.on(self._market(evolve(known.scenario.market, path=path)))
+
+    def _market(self, spec: MarketSpec) -> Market:
+        """The market of a cell; of paths those of one number are kept, for the cells that follow each other."""
+        history = self._history(evolve(spec, path=None))
+        if spec.path is None:
+            return history
+        path = path_of(spec.path)
+        key = path.which.number, repr({**spec.path, "number": 0}), repr(evolve(spec, path=None))
+        market = self._drawn.get(key)
+        if market is None:
+            if any(number != path.which.number for number, _, _ in self._drawn):
+                self._drawn.clear()
+            market = self._drawn[key] = path.of(history)
+        return market
+
+    def _history(self, spec: MarketSpec) -> Market:
+        key = repr(spec)
+        if key not in self.histories:
+            try:
+                self.histories[key] = load_history(spec, self.data)
+            except MarketError as error:
+                self.histories[key] = error
+        history = self.histories[key]
+        if isinstance(history, MarketError):
+            raise history.with_traceback(None)
+        return history
 
 
 @frozen(kw_only=True)
@@ -136,29 +237,56 @@ class Swept:
         return sum(bool(row["error"]) for row in self.rows)
 
 
-def sweep(plan: Sweep, out: Path, jobs: int | None = None, on_progress: Callable[[int], None] | None = None) -> Swept:
+def sweep(
+    plan: Sweep,
+    out: Path,
+    jobs: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    executor: workers.Executor | None = None,
+) -> Swept:
     """Run the cells that are missing, and write all of them as `results.parquet` and `results.csv` below `out`.
 
-    `on_progress` is told how many cells are done. Raises `CarrybookError` for a bad grid, before anything is written,
-    and `RunError` if a worker dies or the folder cannot be written; what is finished is kept and not run again.
+    They are run in `jobs` processes, or by an `executor` that runs so many chunks at a time. `on_progress` gets the
+    number of cells that are done. Raises `CarrybookError` for a bad grid, before anything is written, and `RunError` if
+    a worker dies or is refused, or the folder cannot be written; what is finished is kept and not run again.
     """
-    folder = out / plan.check()
+    name = plan.check()
+    folder = out / name
     cells = plan.cells()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         store = _Store(folder / "cells.jsonl", cells)
         missing = [index for index in range(len(cells)) if index not in store.rows]
-        for lines in _run(plan, [(index, cells[index]) for index in missing], jobs or os.cpu_count() or 1):
+        if on_progress:
+            on_progress(len(store.rows))
+        for lines in _run(plan, name, [(index, cells[index]) for index in missing], jobs, executor):
             store.add(lines)
             if on_progress:
                 on_progress(len(store.rows))
         rows = [store.rows[index] for index in range(len(cells))]
         _write(folder, rows)
-    except OSError as error:
-        raise RunError(f"{folder}: not writable ({error.strerror}); expected a directory for sweeps") from None
     except concurrent.futures.BrokenExecutor:
         raise RunError(f"{folder}: a worker process died; what is finished is kept, start again for the rest") from None
+    except concurrent.futures.CancelledError:
+        raise RunError(f"{folder}: the cluster was lost; what is finished is kept, start again for the rest") from None
+    except OSError as error:
+        raise RunError(f"{folder}: not writable ({error.strerror}); expected a directory for sweeps") from None
     return Swept(folder=folder, rows=rows, ran=len(missing))
+
+
+def _run(
+    plan: Sweep, name: str, cells: Sequence[tuple[int, Row]], jobs: int | None, executor: workers.Executor | None
+) -> Iterator[list[bytes]]:
+    """Lines of numbered cells, chunk by chunk as they are finished."""
+    width = jobs or os.cpu_count() or 1
+    chunks = _chunks(cells, width, CHUNK_OF_PATHS if plan.paths else CHUNK)
+    if executor is not None:
+        yield from workers.run(executor, width, name, chunks, workers.Parcel.of(plan.travelling(), plan.code()))
+    elif width == 1:
+        yield from map(plan.lines, chunks)
+    else:
+        with workers.processes(width, name, plan) as pool:
+            yield from workers.run(pool, width, name, chunks, None)
 
 
 class _Store:
@@ -203,49 +331,11 @@ def _line(index: int, row: Row) -> bytes:
     return f'{{"cell": {index}, "sha256": "{checksum}", "row": {content}}}\n'.encode()
 
 
-_plan: Sweep | None = None
-"""The sweep of a worker process."""
-
-
-def _prepare(plan: Sweep) -> None:
-    global _plan  # noqa: PLW0603  (a worker process has one sweep for its life)
-    _plan = plan
-
-
-def _work(cells: Sequence[tuple[int, Row]]) -> list[bytes]:
-    assert _plan is not None
-    return _lines(_plan, cells)
-
-
-def _lines(plan: Sweep, cells: Sequence[tuple[int, Row]]) -> list[bytes]:
-    return [_line(index, plan.run(cell)) for index, cell in cells]
-
-
-def _run(plan: Sweep, cells: Sequence[tuple[int, Row]], jobs: int) -> Iterator[list[bytes]]:
-    """Lines of numbered cells, chunk by chunk as they are finished; a few chunks per worker are under way."""
-    pending = _chunks(cells, jobs)
-    if jobs == 1:
-        yield from (_lines(plan, chunk) for chunk in pending)
-        return
-    with concurrent.futures.ProcessPoolExecutor(jobs, initializer=_prepare, initargs=(plan,)) as pool:
-        running: set[concurrent.futures.Future[list[bytes]]] = set()
-        try:
-            while True:
-                running.update(pool.submit(_work, chunk) for chunk in islice(pending, jobs * AHEAD - len(running)))
-                if not running:
-                    return
-                done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _chunks(cells: Sequence[tuple[int, Row]], jobs: int) -> Iterator[Sequence[tuple[int, Row]]]:
+def _chunks(cells: Sequence[tuple[int, Row]], width: int, most: int) -> Iterator[Sequence[tuple[int, Row]]]:
     """Chunks that become smaller towards the end, so that no worker is idle while another has much to do."""
     start = 0
     while start < len(cells):
-        stop = start + max(1, min(CHUNK, (len(cells) - start) // (2 * jobs)))
+        stop = start + max(1, min(most, (len(cells) - start) // (2 * width)))
         yield cells[start:stop]
         start = stop
 
@@ -282,6 +372,15 @@ def _axis(text: str) -> tuple[str, tuple[object, ...]]:
     if "" in found or len(found) != len({repr(each) for each in found}):
         raise ScenarioError(f"--grid {text}: expected distinct values, none of them empty")
     return key.strip(), found
+
+
+def _draw(table: Table) -> None:
+    """Let a scenario be one of paths: of the stationary bootstrap, unless it says which, and without a number."""
+    place(table, NUMBER, 1)
+    market = table["market"]
+    assert isinstance(market, dict)
+    del market["path"]["number"]
+    market["path"].setdefault("method", "stationary")
 
 
 def _copy(table: Table) -> Table:

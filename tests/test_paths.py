@@ -14,8 +14,8 @@ from framework.command_line.cli import main
 from framework.errors import CarrybookError
 from framework.market import PRICES
 from framework.paths import CircularBootstrap, Drawn, Path, Which, chained, stationary_rows
+from framework.performance import summarize
 from framework.statistics import block_length
-from framework.valuation import summarize
 from tests.conftest import ROOT
 from tests.histories import history
 

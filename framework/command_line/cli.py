@@ -20,11 +20,15 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "fetch": ("framework.data.commands:fetch", "Fetch market data into the store."),
     "ledger": ("framework.command_line.examination:ledger", "List the transfers of a RUN."),
     "new": ("framework.command_line.templates:new", "Write a new scenario, strategy or venue."),
+    "paths": (
+        "framework.command_line.sweeps:paths",
+        "Run a SCENARIO, or each cell of a grid, on many paths that are drawn from its data.",
+    ),
     "rules": ("framework.command_line.rules:rules", "Print the rules of a VENUE, with dates, source and certainty."),
     "run": ("framework.command_line.commands:run", "Run a SCENARIO (TOML), write its run folder, and print a report."),
     "sql": ("framework.command_line.examination:sql", "Answer a SELECT about a finished RUN."),
     "study": ("examples.study.report:study", "Make the study's whole report: its three models on both venues."),
-    "sweep": ("framework.command_line.commands:sweep", "Run a SCENARIO over a grid of its keys."),
+    "sweep": ("framework.command_line.sweeps:sweep", "Run a SCENARIO over a grid of its keys."),
 }
 """Name of a subcommand -> where it is, as `module:attribute`, and the first sentence of its help."""
 

@@ -1,0 +1,183 @@
+"""The commands that run a scenario many times: `sweep` over a grid of its keys, `paths` over paths as well."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from framework import workers
+from framework.grid import terminal
+from framework.outcomes import Outcomes
+from framework.paths import METHODS
+from framework.sweep import Sweep, Swept, overview
+from framework.sweep import sweep as run_sweep
+
+Command = Callable[..., None]
+
+
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator."""
+
+    def decorated(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+SCENARIO = _together(
+    click.argument("scenario", type=click.Path(path_type=Path)),
+    click.option(
+        "--grid", "grids", multiple=True, metavar="KEY=V1,V2,...", help="A key of the scenario and its values."
+    ),
+    click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Put a value over a key of the scenario."
+    ),
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="Directory of the scenario's source files; without it the embedded data set is used.",
+    ),
+)
+"""The scenario, and what is put over it."""
+PLACE = _together(
+    click.option("--jobs", type=click.IntRange(min=1), help="Processes to run in; all cores if not given."),
+    click.option(
+        "--cluster", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, such as tcp://HOST:8786."
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path("sweeps"),
+        show_default=True,
+        help="Parent of the folder of results.",
+    ),
+)
+"""Where it runs, and where its results are kept."""
+DRAWN = _together(
+    click.option("--paths", type=click.IntRange(1, 10**7), required=True, help="How many paths each cell is run on."),
+    click.option("--method", type=click.Choice(list(METHODS)), help="How paths are drawn; stationary if not given."),
+    click.option("--seed", type=click.IntRange(0), help="The seed of all paths; 0 if not given."),
+    click.option("--block-rows", help="Length of blocks in rows, or `auto`."),
+    click.option("--block-days", type=float, help="Length of blocks in days."),
+    click.option("--antithetic", is_flag=True, help="Mirror every second path (gbm)."),
+    click.option(
+        "--episode",
+        "episodes",
+        multiple=True,
+        metavar="NAME=FROM:TO",
+        help="Days of the data to put in at random (jumps).",
+    ),
+    click.option("--per-year", type=float, help="How often episodes begin (jumps)."),
+)
+"""The paths; each option is a key of `[market.path]`."""
+
+
+def _drawn(
+    *,
+    method: str | None,
+    seed: int | None,
+    block_rows: str | None,
+    block_days: float | None,
+    antithetic: bool,
+    episodes: Sequence[str],
+    per_year: float | None,
+) -> list[str]:
+    """The options of paths as settings of a scenario."""
+    keys = {"method": method, "seed": seed, "block_rows": block_rows, "block_days": block_days, "per_year": per_year}
+    keys |= {"antithetic": "true"} if antithetic else {}
+    for episode in episodes:
+        name, _, days = episode.partition("=")
+        start, colon, end = days.partition(":")
+        if not colon:
+            raise click.UsageError(f"--episode {episode}: expected NAME=FROM:TO, such as crash=2025-10-10:2025-10-12")
+        keys |= {f"episodes.{name}.start": start, f"episodes.{name}.end": end}
+    return [f"market.path.{key}={value}" for key, value in keys.items() if value is not None]
+
+
+def _swept(plan: Sweep, out: Path, jobs: int | None, cluster: str | None) -> Swept:
+    """Run a sweep here or on a cluster, with a bar where somebody watches."""
+    if cluster:
+        plan.check()
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task("cells", total=plan.size)
+
+        def done(cells: int) -> None:
+            progress.update(bar, completed=cells)
+
+        if cluster is None:
+            return run_sweep(plan, out, jobs, done)
+        with workers.cluster(cluster) as (executor, width):
+            return run_sweep(plan, out, jobs or width, done, executor)
+
+
+@click.command()
+@SCENARIO
+@PLACE
+@click.option("--json", "as_json", is_flag=True, help="Print where the results are as one JSON object.")
+def sweep(
+    scenario: Path,
+    grids: tuple[str, ...],
+    settings: tuple[str, ...],
+    data: Path | None,
+    jobs: int | None,
+    cluster: str | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Run a SCENARIO over a grid of its keys. Started again, it runs only what is missing.
+
+    The exit code is 1 if a cell failed: its row has the error.
+    """
+    plan = Sweep.of(scenario, grids, settings, data)
+    swept = _swept(plan, out, jobs, cluster)
+    if as_json:
+        click.echo(json.dumps(_counts(swept)))
+    else:
+        console = terminal()
+        overview(plan, swept).show(console)
+        console.print(f"Sweep {swept.folder}", markup=False, soft_wrap=True)
+    sys.exit(1 if swept.failed else 0)
+
+
+@click.command()
+@SCENARIO
+@DRAWN
+@PLACE
+@click.option("--json", "as_json", is_flag=True, help="Print where the results are as one JSON object.")
+def paths(
+    scenario: Path,
+    grids: tuple[str, ...],
+    settings: tuple[str, ...],
+    data: Path | None,
+    paths: int,
+    jobs: int | None,
+    cluster: str | None,
+    out: Path,
+    as_json: bool,
+    **drawn: object,
+) -> None:
+    """Run a SCENARIO, or each cell of a grid, on many paths that are drawn from its data.
+
+    Every cell has the same paths. Results are one table, a row per path and cell; started again, it runs only what is
+    missing. The exit code is 1 if a cell failed: its row has the error.
+    """
+    plan = Sweep.of(scenario, grids, [*settings, *_drawn(**drawn)], data, paths)  # type: ignore[arg-type]
+    swept = _swept(plan, out, jobs, cluster)
+    if as_json:
+        click.echo(json.dumps(_counts(swept)))
+    else:
+        console = terminal()
+        console.print(f"{plan.words()}\n", style="bold yellow", markup=False)
+        Outcomes.of(plan, swept).table().show(console)
+        console.print(f"Paths {swept.folder}", markup=False, soft_wrap=True)
+    sys.exit(1 if swept.failed else 0)
+
+
+def _counts(swept: Swept) -> dict[str, object]:
+    return {"sweep": str(swept.folder), "cells": len(swept.rows), "failed": swept.failed, "ran": swept.ran}

@@ -1,0 +1,92 @@
+"""Outcomes: what the cells of a sweep came to on many paths, as distributions with their standard errors."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import frozen
+
+from framework.errors import ScenarioError
+from framework.grid import Grid
+from framework.market import Flags, Floats
+from framework.statistics import Estimate, expected_shortfall, mean, quantile
+from framework.sweep import Row, Sweep, Swept
+
+LIQUIDATED, RETURN, DRAWDOWN, FIRST = "liquidations", "return_pct", "max_drawdown_pct", "first_liquidation_days"
+SHOWN = 40
+"""Cells of a table in the terminal, at most."""
+
+
+@frozen(eq=False, kw_only=True)
+class Outcomes:
+    """The figures of every cell on every path.
+
+    `figures` have shape (paths, cells), NaN where a run failed and where there was no liquidation to date. With `pairs`
+    paths 2k - 1 and 2k mirror each other, and only pairs are independent.
+    """
+
+    cells: Sequence[Row]
+    figures: dict[str, Floats]
+    errors: Sequence[str]
+    """The first error of each cell; an empty text where there is none."""
+    pairs: bool
+
+    @classmethod
+    def of(cls, plan: Sweep, swept: Swept) -> "Outcomes":
+        """The rows of a finished sweep over paths."""
+        cells = plan.combinations
+        shape = plan.paths, len(cells)
+        names = (RETURN, DRAWDOWN, LIQUIDATED, FIRST)
+
+        def column(name: str) -> Floats:
+            values = [math.nan if (value := row.get(name)) is None else value for row in swept.rows]
+            return np.array(values, dtype=np.float64).reshape(shape)
+
+        errors = [next((str(row["error"]) for row in swept.rows[at :: len(cells)] if row["error"]), "")
+                  for at in range(len(cells))]  # fmt: skip
+        return cls(cells=cells, figures={name: column(name) for name in names}, errors=errors, pairs=plan.mirrored)
+
+    @property
+    def good(self) -> Flags:
+        """The cells that no path made fail."""
+        return np.array([not error for error in self.errors])
+
+    def share(self, name: str, cell: int) -> Estimate:
+        """The chance of an event: `liquidation`, at least one on the path, or `loss`, a return below 0."""
+        happened = {"liquidation": self.figures[LIQUIDATED] > 0, "loss": self.figures[RETURN] < 0}
+        if name not in happened:
+            raise ScenarioError(f"{name!r} is no event of a path; expected one of {', '.join(happened)}")
+        return mean(happened[name][:, cell].astype(np.float64), pairs=self.pairs)
+
+    def table(self) -> Grid:
+        """A line for each cell: the distribution of its return and of its drawdown, and its liquidations."""
+        keys = list(self.cells[0])
+        columns = ("mean return", "5 %", "worst 5 %", "median", "95 %", "drawdown", "95 %", "P(liquidated)")
+        grid = Grid("Paths", (*(f"<{key}" for key in keys), *columns, "first after days", "<error"))
+        for at, cell in enumerate(self.cells[:SHOWN]):
+            said = [str(cell[key]) for key in keys]
+            grid.add(*said, *(self._line(at) if not self.errors[at] else [""] * 9), self.errors[at])
+        paths = len(self.figures[RETURN])
+        left = f", the first {SHOWN} shown" if len(self.cells) > SHOWN else ""
+        grid.note = (
+            f"{paths:,} paths of each of {len(self.cells)} cells{left}, the same for all. Returns and drawdowns are in "
+            "percent of the capital, with one standard error of the simulation. Worst 5 %: their mean. First: once "
+            "half of the paths with a liquidation have had it."
+        )
+        return grid.told()
+
+    def _line(self, at: int) -> list[str]:
+        returns, drawdowns, first = (self.figures[name][:, at] for name in (RETURN, DRAWDOWN, FIRST))
+        dated = first[np.isfinite(first)]
+        chance = self.share("liquidation", at)
+        return [
+            mean(returns, pairs=self.pairs).words(),
+            quantile(returns, 0.05, pairs=self.pairs).words(),
+            expected_shortfall(returns, 0.05, pairs=self.pairs).words(),
+            quantile(returns, 0.5, pairs=self.pairs).words(),
+            quantile(returns, 0.95, pairs=self.pairs).words(),
+            mean(drawdowns, pairs=self.pairs).words(),
+            quantile(drawdowns, 0.95, pairs=self.pairs).words(),
+            f"{100 * chance.value:.1f} ± {100 * chance.error:.1f} %",
+            f"{np.median(dated):.0f}" if len(dated) else "",
+        ]

@@ -1,0 +1,183 @@
+"""Workers: chunks of cells run on processes, here or on other machines, through one seam: an executor.
+
+A worker asks for the plan once, and keeps it by its digest; a chunk carries that digest alone. The plan brings its
+markets and a user's own modules along, so workers share no disk. One whose own code is another is refused.
+"""
+
+import concurrent.futures  # which loads its processes when they are asked for: a plain run needs none
+import hashlib
+import pickle
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from framework.errors import RunError
+from framework.source_code import own_modules, project_digest
+
+Executor = concurrent.futures.Executor
+Cells = Sequence[tuple[int, dict[str, object]]]
+"""Numbered cells."""
+AHEAD = 4
+"""Chunks per worker that are handed out before their results are in."""
+ANSWERS_S = 10
+"""How long a scheduler may take to answer."""
+
+
+class Plan(Protocol):
+    """What is run cell by cell; pickled, it holds all that its cells need but code."""
+
+    def lines(self, cells: Cells) -> list[bytes]:
+        """What is kept of each cell."""
+
+
+@frozen(kw_only=True)
+class Parcel:
+    """A plan on its way to a worker: pickled, with a user's own modules as the content of their files by path."""
+
+    plan: bytes
+    digest: str
+    """SHA-256 of the plan as it is pickled."""
+    modules: Mapping[str, str]
+    """Module -> SHA-256 of its file."""
+    files: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, plan: Plan, modules: Mapping[str, str]) -> "Parcel":
+        """The plan with the modules, which this process can import."""
+        content = pickle.dumps(plan)
+        files = dict(_file(name) for name in modules)
+        return cls(plan=content, digest=hashlib.sha256(content).hexdigest(), modules=dict(modules), files=files)
+
+    def unpack(self) -> Plan | str:
+        """The plan, once its modules are the ones that this process imports; else what is wrong."""
+        if hashlib.sha256(self.plan).hexdigest() != self.digest:
+            return f"{here()}: the plan arrived damaged"
+        if self.files:
+            _directories.append(tempfile.TemporaryDirectory(prefix="carrybook-"))
+            sys.path.append(_directories[-1].name)
+        for name, content in self.files.items():
+            path = Path(_directories[-1].name, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        found = own_modules(self.modules)
+        for name, digest in self.modules.items():
+            if found.get(name) != digest:
+                return f"{here()}: has another module {name}; expected the one that the sweep was started with"
+        plan: Plan = pickle.loads(self.plan)  # noqa: S301  (it comes from the process that hands out all the code)
+        return plan
+
+
+def _file(module: str) -> tuple[str, bytes]:
+    """The place of a module's file below a directory of imports, and its content."""
+    origin = Path(str(sys.modules[module].__file__))
+    parts = module.split(".")
+    place = Path(*parts, "__init__.py") if origin.stem == "__init__" else Path(*parts).with_suffix(origin.suffix)
+    return place.as_posix(), origin.read_bytes()
+
+
+def here() -> str:
+    """What an error message calls the process."""
+    return f"worker on {platform.node()}"
+
+
+def code() -> str:
+    """What a result depends on besides the plan: this project's files, Python and numpy."""
+    return f"carrybook {project_digest()[:16]} on Python {platform.python_version()} with numpy {version('numpy')}"
+
+
+_plans: dict[str, Plan] = {}
+"""The plans that this process has, by digest."""
+
+
+_directories: list[tempfile.TemporaryDirectory[str]] = []
+"""Where the modules of plans lie as long as this process lives."""
+
+
+def keep(key: str, plan: Plan) -> None:
+    """Let this process have a plan, and no other."""
+    _plans.clear()
+    _plans[key] = plan
+
+
+def work(key: str, expected: str, cells: Cells, parcel: Parcel | None = None) -> list[bytes] | str | None:
+    """The lines of a chunk; None where the plan is not here yet, or in words why this worker is refused."""
+    if code() != expected:
+        return f"{here()}: runs {code()}; expected {expected}, with which the sweep was started"
+    if key not in _plans:
+        if parcel is None:
+            return None
+        plan = parcel.unpack()
+        if isinstance(plan, str):
+            return plan
+        keep(key, plan)
+    return _plans[key].lines(cells)
+
+
+def run(
+    executor: Executor, width: int, key: str, chunks: Iterator[Cells], parcel: Parcel | None
+) -> Iterator[list[bytes]]:
+    """Lines of the chunks as they are finished; a few chunks for each of `width` workers are under way.
+
+    Without a `parcel` the workers have the plan already. Raises `RunError` for a worker that is refused.
+    """
+    running: dict[concurrent.futures.Future[list[bytes] | str | None], Cells] = {}
+    try:
+        while True:
+            for chunk in islice(chunks, width * AHEAD - len(running)):
+                running[executor.submit(work, key, code(), chunk)] = chunk
+            if not running:
+                return
+            done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                chunk, answer = running.pop(future), future.result()
+                if isinstance(answer, str):
+                    raise RunError(answer)
+                if answer is None:
+                    running[executor.submit(work, key, code(), chunk, parcel)] = chunk
+                else:
+                    yield answer
+    finally:
+        for future in running:
+            future.cancel()
+
+
+@contextmanager
+def processes(jobs: int, key: str, plan: Plan) -> Iterator[Executor]:
+    """Processes of this machine that have the plan from the beginning."""
+    with concurrent.futures.ProcessPoolExecutor(jobs, initializer=keep, initargs=(key, plan)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[tuple[Executor, int]]:
+    """The workers of a Dask scheduler, and how many chunks they run at a time; raises `RunError`."""
+    try:
+        from distributed import Client  # noqa: PLC0415  (an optional extra)
+    except ImportError:
+        raise RunError("--cluster needs the extra `cluster`: pip install 'carrybook[cluster]'") from None
+    try:
+        client = Client(address, timeout=ANSWERS_S, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        words = type(error).__name__ if isinstance(error, OSError) else str(error)
+        raise RunError(
+            f"--cluster {address}: no scheduler answers there ({words}); expected an address such as tcp://HOST:8786"
+        ) from None
+    with client:
+        width = sum(client.nthreads().values())
+        if not width:
+            raise RunError(
+                f"--cluster {address}: the scheduler has no workers; start some with `dask worker {address}`"
+            )
+        yield client.get_executor(pure=False), width
