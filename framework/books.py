@@ -945,7 +945,7 @@ class Books:
         self._writing = []
         self.stamp += 1
 
-    def _check_floors(self) -> None:
+    def check_floors(self) -> None:
         """Take back what was written, and raise `Rejection`, where it would take an account below its floor."""
         balances = self.balances
         for debit, credit, _, _ in self._writing:
@@ -960,7 +960,7 @@ class Books:
         Floors are checked of all that was written: what is rejected is taken back whole, and nothing of it is entered.
         """
         if self._writing:
-            self._check_floors()
+            self.check_floors()
         transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
         entry = Entry(event, cause, self.at_ns, self.rows, transfers, self.order)
         if transfers:

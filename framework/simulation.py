@@ -8,6 +8,7 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -479,15 +480,41 @@ class Execution:
         Whether there is enough of what it takes is not asked, so that fees are known before the money is there. Only
         what venues fill is quoted: orders that move money from place to place are refused.
         """
-        books = self._books
         if type(order) in self._own:
             raise OrderRefused(f"{order} has no quote; expected an order that a venue fills, such as Open or Resize")
-        standing, executed = self.standing(order.venue), books.order
+        try:
+            with self._tried(order):
+                return self._filled(self.standing(order.venue), order)
+        except Rejection as why:
+            raise OrderRefused(f"{order.venue} would reject {order}: {why}") from None
+
+    def rejection(self, order: Order) -> str:
+        """Why an order would be rejected now, without doing it, or an empty text.
+
+        Raises `OrderRefused` for one that cannot be meant, and for passages of money, which end elsewhere and later.
+        """
+        if type(order) in self._own and type(order) is not MoveTokens:
+            raise OrderRefused(f"{order} cannot be asked about; expected an order that a venue fills, or MoveTokens")
+        try:
+            with self._tried(order):
+                if isinstance(order, MoveTokens):
+                    self._tokens_moved(order)
+                else:
+                    standing = self.standing(order.venue)
+                    self._filled(standing, order)
+                    standing.venue.accept(order, self._books)
+                self._books.check_floors()
+        except Rejection as why:
+            return str(why)
+        return ""
+
+    @contextmanager
+    def _tried(self, order: Order) -> Iterator[None]:
+        """Take back what is done with an order."""
+        books, executed = self._books, self._books.order
         books.quoting = True
         try:
-            return self._filled(standing, order)
-        except Rejection as why:
-            raise OrderRefused(f"{standing.name} would reject {order}: {why}") from None
+            yield
         except LedgerError as error:
             raise self._refused(order, error) from None
         finally:
@@ -843,6 +870,13 @@ class Execution:
 
     def _move_tokens(self, order: MoveTokens, cause: Entry | None) -> Event:
         """Tokens go from venue to venue at once: both are on one chain."""
+        event = self._tokens_moved(order)
+        self._commit(event, cause)
+        self._last_order[order.source] = len(self._books.journal) - 1
+        return event
+
+    def _tokens_moved(self, order: MoveTokens) -> Event:
+        """Write the move of tokens, and say what it did; rejects one that takes what a position needs."""
         books, accounts = self._books, []
         for name in (order.source, order.target):
             standing = self.standing(name)
@@ -863,10 +897,7 @@ class Execution:
         left_usd = standing.leg().margin_usd
         if left_usd < before_usd and USDC.nearest(left_usd) < 0:
             books.reject(f"{standing.name} would be left with {left_usd:.6f} USD of margin; expected 0 or more")
-        event = OrderFilled(venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size)
-        self._commit(event, cause)
-        self._last_order[order.source] = len(books.journal) - 1
-        return event
+        return OrderFilled(venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size)
 
     def _pay_penalty(self, order: PayPenalty, cause: Entry | None) -> Event:
         books, standing = self._books, self.standing(order.venue)
@@ -979,6 +1010,9 @@ class Present:
 
     def quote(self, order: Order) -> OrderFilled:
         return self._execution.quote(order)
+
+    def rejection(self, order: Order) -> str:
+        return self._execution.rejection(order)
 
     def history(self, column: str, rows: int) -> Floats:
         return self._books.market[column][self._last(checked_rows("history", rows))]

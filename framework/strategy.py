@@ -85,6 +85,12 @@ class View(Protocol):
         more than there is has a quote and is rejected. What moves money or tokens from place to place has none.
         """
 
+    def rejection(self, order: Order) -> str:
+        """Why an order would be rejected now, or an empty text where it would be filled; nothing is done or logged.
+
+        Unlike `quote` it also asks whether the money is there and whether the venue allows what the order leaves.
+        """
+
     def history(self, column: str, rows: int) -> Floats:
         """The last `rows` values of a market column up to the present row; shorter at first, empty as that opens."""
 
@@ -117,6 +123,7 @@ class StillView:
     transit_usd: float = 0.0
     legs: Mapping[str, Leg] = field(factory=dict)
     quotes: Callable[[Order], OrderFilled] | None = None
+    rejections: Callable[[Order], str] | None = None
     columns: Mapping[str, Floats] = field(factory=dict)
     past_sizes: Mapping[str, Floats] = field(factory=dict)
     prices: Mapping[str, float] = field(factory=dict)
@@ -144,6 +151,10 @@ class StillView:
         if self.quotes:
             return self.quotes(order)
         return OrderFilled(at_ns=self.at_ns, venue=order.venue, order=method_of(type(order)), price=float(self.price))
+
+    def rejection(self, order: Order) -> str:
+        """What `rejections` says; without it, every order would be filled."""
+        return self.rejections(order) if self.rejections else ""
 
     def history(self, column: str, rows: int) -> Floats:
         """The last values of a column that was given."""

@@ -22,8 +22,9 @@ from framework.orders import (
     Withdraw,
 )
 from framework.run import Run
-from framework.strategy import Condition, DeltaBeyond, MarginBelow, Strategy, View
+from framework.strategy import Condition, DeltaBeyond, MarginBelow, NoPosition, Strategy, View
 from strategies.daybook import daybook, tables
+from strategies.hedge import Unhedged, first_filled, left_open, quoted_fee_usd, quotes, takes
 
 MOST_ROUNDS = 32
 """Parts in which a margin call sells tokens at most; one that needs more ends the position."""
@@ -40,6 +41,11 @@ class MarginCallDeleverage(Strategy):
     and the short follows when both together have drifted by more than `tolerance` of it. It does so after a cut: what
     the larger short lacks is called by the next row. Where less is left than a cut or a re-hedge costs, and after a
     liquidation, all is closed and the rest waits in cash. With `redeem_at_end` it is paid out after the last row.
+
+    `unhedged` says what becomes of tokens that the short no longer hedges, or of a short without its tokens, as after a
+    liquidation in part or a rejected order: `close` closes all, `cut` sells the tokens that are too many and pays what
+    they bring in as margin, or reduces the short, and `hold` brings the short back to its size when its venue and the
+    margin allow that. The short goes first: while its venue takes no order, tokens stay where they are.
     """
 
     pool: str = "jito"
@@ -50,10 +56,11 @@ class MarginCallDeleverage(Strategy):
     tolerance: float = field(default=0.01, validator=(validators.gt(0.0), validators.lt(1.0)))
     min_call_usd: float = field(default=0.001, validator=validators.ge(1e-6))
     redeem_at_end: bool = False
+    unhedged: Unhedged = "close"
 
     def conditions(self) -> tuple[Condition, ...]:
-        call = MarginBelow(self.short, self.maintenance)
-        return (call, DeltaBeyond(self.short, self.tolerance)) if self.hedge == "value" else (call,)
+        calls = MarginBelow(self.short, self.maintenance), NoPosition(self.short)
+        return (*calls, DeltaBeyond(self.short, self.tolerance)) if self.hedge == "value" else calls
 
     def tables(self, run: Run) -> Iterator[Grid]:
         return tables(run, daybook(run, MarginBelow(self.short, self.maintenance)))
@@ -62,24 +69,51 @@ class MarginCallDeleverage(Strategy):
         yield Mint(self.issuer, view.cash_usd)
         yield Swap(self.pool, "USDC", TOKEN, view.cash_usd)
         tokens = view.leg(self.pool).tokens
+        if not tokens:
+            return
         yield MoveTokens(self.pool, self.short, TOKEN, tokens)
-        yield Open(self.short, Side.SHORT, tokens * self._coins_per_token(view), 0.0)
+        if not isinstance(view.outcome, Rejected):
+            yield Open(self.short, Side.SHORT, tokens * self._coins_per_token(view), 0.0)
+        if isinstance(view.outcome, Rejected):
+            yield from self._even_out(view)
 
     def on_event(self, event: Event, view: View) -> Iterable[Order]:
         match event:
             case MarginCalled():
                 return self._cut(view)
+            case ConditionMet(condition=NoPosition()):
+                return self._even_out(view, quietly=True)
             case ConditionMet():
                 return self._hedge_again(view)
-            case Liquidated():
+            case Liquidated() if self.unhedged == "close" or left_open(event, view):
                 return self._leave(view)
-            case Ended() if self.redeem_at_end:
-                return self._redeem(view)
+            case Ended():
+                return self._redeem(view) if self.redeem_at_end else ()
             case _:
-                return ()
+                return self._even_out(view)
+
+    def _even_out(self, view: View, *, quietly: bool = False) -> Iterator[Order]:
+        """Bring short and tokens to one size again, as `unhedged` says; `quietly` gives no order that is rejected."""
+        at_short, at_pool = view.leg(self.short).tokens, view.leg(self.pool).tokens
+        size, backed = -view.leg(self.short).size, (at_short + at_pool) * self._coins_per_token(view)
+        if abs(backed - size) <= self.tolerance * max(backed, size):
+            return
+        if self.unhedged == "close" or not backed or not (size or self.unhedged == "hold"):
+            yield from self._leave(view, quietly=quietly)
+        elif size > backed:
+            yield from first_filled(view, Resize(self.short, backed), Close(self.short), quietly=quietly)
+        elif self.unhedged == "hold":
+            larger = Resize(self.short, backed) if size else Open(self.short, Side.SHORT, backed, 0.0)
+            yield from first_filled(view, larger, quietly=quietly)
+        else:
+            yield from self._sell(view, 0.0)
+            yield from self._sell_unhedged(view, max(0.0, (backed - size) / self._coins_per_token(view) - at_pool))
 
     def _cut(self, view: View) -> Iterator[Order]:
-        """Buy back `coins` of the short and sell the tokens that backed them; what that brings becomes margin."""
+        """Buy back `coins` of the short and sell the tokens that backed them; what that brings becomes margin.
+
+        Neither is done while the venue of the short or the pool takes no order: the next row calls again.
+        """
         leg, cash_usd = view.leg(self.short), view.cash_usd
         shortfall_usd = self.maintenance * leg.notional_usd - leg.margin_usd
         if shortfall_usd <= self.min_call_usd:
@@ -97,8 +131,10 @@ class MarginCallDeleverage(Strategy):
             yield from self._leave(view)
             return
         charge = ChargeRebalance(self.issuer, self._traded_usd(view, coins, tokens))
-        fee_usd = view.quote(charge).fee_usd
-        yield Resize(self.short, -leg.size - coins)
+        fee_usd, resize = quoted_fee_usd(view, charge), Resize(self.short, -leg.size - coins)
+        if not takes(view, resize) or not quotes(view, Swap(self.pool, TOKEN, "USDC", tokens)):
+            return
+        yield resize
         for left in reversed(range(rounds)):
             yield MoveTokens(self.short, self.pool, TOKEN, tokens / rounds)
             if isinstance(view.outcome, Rejected):
@@ -126,20 +162,50 @@ class MarginCallDeleverage(Strategy):
         if not leg.size:
             return
         traded_usd = abs(leg.delta) * view.price
-        fee_usd = view.quote(ChargeRebalance(self.issuer, traded_usd)).fee_usd
+        fee_usd = quoted_fee_usd(view, ChargeRebalance(self.issuer, traded_usd))
         if fee_usd >= leg.equity_usd:
             yield from self._leave(view)
             return
-        yield Resize(self.short, leg.delta - leg.size)
-        if fee_usd:
+        resized = yield from first_filled(view, Resize(self.short, leg.delta - leg.size), quietly=True)
+        if resized and fee_usd:
             yield Withdraw(self.short, fee_usd)
             yield ChargeRebalance(self.issuer, traded_usd)
 
-    def _leave(self, view: View) -> Iterator[Order]:
-        """Close the short and sell all tokens."""
-        yield Close(self.short)
-        tokens = view.leg(self.short).tokens
+    def _leave(self, view: View, *, quietly: bool = False) -> Iterator[Order]:
+        """Close the short and sell all tokens; they stay where they are while the short cannot be closed."""
+        tokens = view.leg(self.short).tokens + view.leg(self.pool).tokens
+        if quietly and tokens and not quotes(view, Swap(self.pool, TOKEN, "USDC", tokens)):
+            return
+        closed = yield from first_filled(view, Close(self.short), quietly=quietly)
+        if closed:
+            yield from self._sell(view, view.leg(self.short).tokens)
+
+    def _sell_unhedged(self, view: View, tokens: float) -> Iterator[Order]:
+        """Sell so many tokens beside the short, which nothing hedges, and pay in what they bring.
+
+        They go in rounds, each as large as the margin lets go: what one has brought lets the next one be larger. Where
+        nothing can go, all is closed.
+        """
+        for _ in range(MOST_ROUNDS):
+            part = self._movable(view, tokens)
+            if not part:
+                break
+            yield from self._sell(view, part)
+            if isinstance(view.outcome, Rejected):
+                return
+            yield Deposit(self.short, view.cash_usd)
+            tokens -= part
         if tokens:
+            yield from self._leave(view)
+
+    def _movable(self, view: View, tokens: float) -> float:
+        """How many of so many tokens may leave the short at once: all, a half, a quarter and so on; 0 for none."""
+        parts = (tokens / 2**halvings for halvings in range(MOST_ROUNDS))
+        return next((part for part in parts if part and takes(view, MoveTokens(self.short, self.pool, TOKEN, part))), 0)
+
+    def _sell(self, view: View, tokens: float) -> Iterator[Order]:
+        """Sell so many tokens of those beside the short, and all that are at the pool."""
+        if tokens > 0:
             yield MoveTokens(self.short, self.pool, TOKEN, tokens)
         tokens = view.leg(self.pool).tokens
         if tokens:
@@ -167,4 +233,4 @@ class MarginCallDeleverage(Strategy):
             Swap(self.pool, TOKEN, "USDC", tokens),
             ChargeRebalance(self.issuer, self._traded_usd(view, half, tokens)),
         )
-        return sum(view.quote(order).fee_usd for order in orders) / half
+        return sum(quoted_fee_usd(view, order) for order in orders) / half

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from framework import (
     Bridge,
+    CarrybookError,
     Deposit,
     Leg,
     Liquidated,
@@ -186,3 +187,53 @@ def test_a_venue_may_refuse_what_a_filled_order_leaves():
     (filled,) = happened(run, OrderFilled)
     assert filled.fee_usd == 1.0
     assert run.curve.equity_usd_by_venue["hyperliquid"][-1] == pytest.approx(339.0)
+
+
+LEAST = Open("hyperliquid", Side.SHORT, 10.0, 0.0)
+ASKED = {
+    "filled": (SHORT, ""),
+    "not enough money": (Open("hyperliquid", Side.SHORT, 10.0, 10_000.01), "would fall to -0.010000 USDC"),
+    "a limit of the venue": (LEAST, "it leaves 0.000000 USD; expected 1 or more"),
+}
+
+
+@frozen(kw_only=True)
+class Limited(Hyperliquid):
+    """A perpetual that allows no order after which less than a dollar is left."""
+
+    def accept(self, order, book):
+        left_usd = book.leg(self.name).equity_usd
+        if left_usd < 1:
+            book.reject(f"it leaves {left_usd:.6f} USD; expected 1 or more")
+
+
+@pytest.mark.parametrize(("order", "why"), ASKED.values(), ids=ASKED)
+def test_a_view_says_why_an_order_would_be_rejected(order, why):
+    """As the order itself would be, with the money and the limits; nothing is done, and nothing is in the log."""
+    said = []
+
+    class Asks(Script):
+        def on_start(self, view):
+            said.append(view.rejection(order))
+            yield order
+            if isinstance(view.outcome, Rejected):
+                said.append(view.outcome.reason)
+
+    limited = Limited(taker_fee_bps=0.0, maintenance_margin=0.05, liquidation_penalty=Penalty("equity", 0.5))
+    run = play(flat(3), [limited], Asks())
+    assert why in said[0]
+    assert said[1:] == said[:1] * bool(why)
+    assert len(happened(run, Rejected)) == bool(why)
+
+
+@pytest.mark.parametrize("order", [Deposit("hyperliquid", 1.0), Open("hyperliquid", Side.SHORT, -1.0, 1.0)])
+def test_what_cannot_be_asked_about_is_refused(order):
+    """Money that only moves, and an order that can never be right."""
+
+    class Asks(Script):
+        def on_start(self, view):
+            view.rejection(order)
+            return ()
+
+    with pytest.raises(CarrybookError, match=r"cannot be asked about|expected a finite number above 0"):
+        play(flat(3), [hyperliquid()], Asks())
