@@ -483,7 +483,7 @@ class Execution:
         if type(order) in self._own:
             raise OrderRefused(f"{order} has no quote; expected an order that a venue fills, such as Open or Resize")
         try:
-            with self._tried(order):
+            with self._tried(order, quoting=True):
                 return self._filled(self.standing(order.venue), order)
         except Rejection as why:
             raise OrderRefused(f"{order.venue} would reject {order}: {why}") from None
@@ -496,7 +496,7 @@ class Execution:
         if type(order) in self._own and type(order) is not MoveTokens:
             raise OrderRefused(f"{order} cannot be asked about; expected an order that a venue fills, or MoveTokens")
         try:
-            with self._tried(order):
+            with self._tried(order, quoting=False):
                 if isinstance(order, MoveTokens):
                     self._tokens_moved(order)
                 else:
@@ -509,10 +509,10 @@ class Execution:
         return ""
 
     @contextmanager
-    def _tried(self, order: Order) -> Iterator[None]:
-        """Take back what is done with an order."""
+    def _tried(self, order: Order, *, quoting: bool) -> Iterator[None]:
+        """Take back what is done with an order; for a quote, venues do not ask whether there is enough for it."""
         books, executed = self._books, self._books.order
-        books.quoting = True
+        books.quoting = quoting
         try:
             yield
         except LedgerError as error:
