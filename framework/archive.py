@@ -22,84 +22,33 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from attrs import fields, frozen
+from attrs import fields
 from numpy.typing import NDArray
 
 from framework.assembly import Assembly
 from framework.errors import CarrybookError, RunError, ScenarioError
 from framework.events import Event
+from framework.files import sync
 from framework.ledger import RECORD, EventLog, Records, Settlements
+from framework.manifest import FORMAT, Manifest, Place, read_json, read_manifest, run_name
 from framework.market import At, Flags, Floats, Ints, Market, Source, price_column
 from framework.money import USDC, Account, Asset
 from framework.performance import Summary
 from framework.run import Run
 from framework.scenario import Scenario, read_table
 from framework.source_code import project_digest
+from framework.tables import EVENT_COLUMNS, LEDGER, NAMES, ROLL_COLUMNS, TEXTS, Table, roll_schema
 from framework.valuation import PricedBook, Prices, Worth, decimal, priced
 from framework.venue import IN_TRANSIT
 
-FORMAT = 4
-"""Version of the folder's layout."""
 ROWS_WRITTEN = 1 << 18
 """Rows of a table in memory at a time while it is written."""
-ROWS_READ = 1 << 17
-"""Rows of a table in memory at a time while it is read."""
 UNKNOWN = 2**16 - 1
 """Code of a name that the chart of accounts does not have."""
 LIBRARIES = ("attrs", "cattrs", "numpy", "pyarrow", "simpy")
 
-LEDGER: Mapping[str, pa.DataType] = {
-    "seq": pa.int64(),
-    "at_ns": pa.int64(),
-    "event": pa.int64(),
-    "kind": pa.string(),
-    "debit": pa.string(),
-    "credit": pa.string(),
-    "asset": pa.string(),
-    "amount": pa.int64(),
-}
-"""Columns of `ledger.parquet`."""
-EVENT_COLUMNS: Mapping[str, pa.DataType] = {
-    "event": pa.int64(),
-    "at_ns": pa.int64(),
-    "venue": pa.string(),
-    "kind": pa.string(),
-    "cause": pa.int64(),
-    "asset": pa.string(),
-    "rate": pa.float64(),
-    "price": pa.float64(),
-    "size": pa.int64(),
-    "amount": pa.int64(),
-    "fee": pa.int64(),
-    "charged": pa.int64(),
-    "equity": pa.int64(),
-    "penalty": pa.int64(),
-    "bad_debt": pa.int64(),
-    "trigger_price": pa.float64(),
-    "side": pa.string(),
-    "closed": pa.bool_(),
-    "order": pa.string(),
-    "reason": pa.string(),
-    "counterparty": pa.string(),
-    "condition": pa.string(),
-    "details": pa.string(),
-    "row": pa.int64(),
-    "price_source": pa.string(),
-    "price_source_row": pa.int64(),
-    "rate_source": pa.string(),
-    "rate_source_row": pa.int64(),
-    "rate_source_rows": pa.int64(),
-}
-"""Columns of `events.parquet`: amounts in atomic units, `row` the market row from 0, sources as file and rows in it.
-
-`details` has what else an event says, such as one of a user's own class, as a JSON object.
-"""
-TYPES: Mapping[str, Mapping[str, pa.DataType]] = {"ledger": LEDGER, "events": EVENT_COLUMNS}
-"""Types of the columns of the tables that are read in batches."""
 PRICE = re.compile(r"(?:^|(?<!_rate)[._])(?:open|high|low|close|mark|oracle)$")
 """Names of market columns that end so are prices; `jitosol_rate_close` is the level of a rate."""
-TEXTS = tuple(name for name, kind in LEDGER.items() if kind == pa.string())
-"""Those of them that are text."""
 
 
 @cache
@@ -111,8 +60,7 @@ def _our_version() -> str:
 def identity(assembly: Assembly) -> str:
     """The name of a run: SHA-256 over the scenario, every input, a user's own code, and the project's files."""
     inputs, code = _inputs(assembly.market), assembly.own_code()
-    parts = [_our_version(), project_digest(), assembly.scenario.digest, *inputs.values(), *code.values()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return run_name(_our_version(), project_digest(), assembly.scenario.digest, inputs, code)
 
 
 def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
@@ -178,7 +126,7 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, allow_nan=False, default=str) + "\n")
     for path in folder.iterdir():
-        _sync(path)
+        sync(path)
 
 
 def _dated_rules(assembly: Assembly) -> dict[str, dict[str, object]]:
@@ -251,24 +199,8 @@ def _replace(draft: Path, target: Path) -> None:
     if target.exists():
         target.rename(aside)
     draft.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; raises `OSError`."""
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_bytes(content)
-    _sync(draft)
-    draft.replace(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _json(value: object) -> str:
@@ -344,8 +276,8 @@ def _event_tables(events: EventLog, market: Market) -> Iterator[pa.Table]:
 def _balance_table(run: Run) -> pa.Table:
     """The roll-forward: what each account began every month with, took, gave, and ended with; atomic units."""
     lines = roll_forward(run.ledger.accounts, [run.ledger.records()])
-    schema = pa.schema([(name, pa.string() if index < 3 else pa.int64()) for index, name in enumerate(ROLL_COLUMNS)])
-    return pa.Table.from_pylist([dict(zip(ROLL_COLUMNS, line, strict=True)) for line in lines], schema=schema)
+    rows = [dict(zip(ROLL_COLUMNS, line, strict=True)) for line in lines]
+    return pa.Table.from_pylist(rows, schema=roll_schema())
 
 
 def _single_row(event: Event, market: Market) -> dict[str, object]:
@@ -480,9 +412,8 @@ def _market_table(market: Market) -> pa.Table:
     return pa.table(columns)
 
 
-ROLL_COLUMNS = ("month", "account", "asset", "opening", "debits", "credits", "closing")
-"""A line of the roll-forward; sums in atomic units, debits less credits."""
 RollLine = tuple[str, str, str, int, int, int, int]
+"""A line of the roll-forward, as `ROLL_COLUMNS` names its cells."""
 
 
 def roll_forward(accounts: Sequence[Account], batches: Iterable[Records]) -> Iterator[RollLine]:
@@ -526,62 +457,27 @@ def _sums(codes: NDArray[np.uint16], amounts: NDArray[np.int64], count: int) -> 
     return [int(total) for total in totals]
 
 
-@frozen(kw_only=True)
-class StreamLine:
-    """A stream as a folder's manifest has it: `debit` and `credit` are codes of accounts, `asset` is what it is on."""
-
-    venue: str
-    event: str
-    kind: str
-    debit: int
-    credit: int
-    asset: str
-    basis: str
-    share: float
-
-
 class Folder:
-    """The folder of a finished run, or a directory with one run in it; raises `RunError` for one that is not."""
+    """The folder of a finished run, or a directory with one run in it; raises `RunError` for one that is not.
+
+    All that is in it is read through its manifest's and its tables' one door each, `manifest.py` and `tables.py`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path = _only_run(path)
-        try:
-            self.manifest: Mapping[str, Any] = json.loads((path / "manifest.json").read_text())
-            chart = self.manifest["ledger"]["chart"]
-            assets = {code: Asset(code, decimals) for code, decimals in chart["assets"]}
-            floored = {code for (code,) in chart["floored"]}
-            buckets = [bucket for (bucket,) in chart["buckets"]]
-            self.accounts: tuple[Account, ...] = tuple(
-                Account(name, assets[asset], code in floored, bucket)
-                for code, ((name, asset), bucket) in enumerate(zip(chart["accounts"], buckets, strict=True))
-            )
-            self.assets = tuple(assets.values())
-            self.kinds = tuple(kind for (kind,) in chart["kinds"])
-            self.capital = int(self.manifest["capital"])
-            self.opened_at: At = self.manifest["opened_at"]
-            self.coin = str(self.manifest["coin"])
-            self.name = str(self.manifest["run"])
-            self.digest = str(self.manifest["ledger"]["digest"])
-            self.label = str(self.manifest["label"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, CarrybookError) as error:
-            words = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-            raise RunError(f"{path}: not a finished run ({words}); expected a folder with manifest.json") from None
-
-    @cached_property
-    def owners(self) -> tuple[str, ...]:
-        """The venue of each account of the chart; raises `RunError` for a manifest that does not say it."""
-        owners = self.manifest.get("owners")
-        if not isinstance(owners, list) or len(owners) != len(self.accounts):
-            raise RunError(f"{self.path / 'manifest.json'}: no owners of the accounts; expected one for each")
-        return tuple(owners)
-
-    @cached_property
-    def streams(self) -> tuple[StreamLine, ...]:
-        """What was declared to accrue in the run; raises `RunError` for a manifest that does not say it."""
-        try:
-            return tuple(StreamLine(**each) for each in self.manifest["streams"])
-        except (KeyError, TypeError) as error:
-            raise RunError(f"{self.path / 'manifest.json'}: no readable streams ({error}); expected them") from None
+        self.manifest: Manifest = read_manifest(path)
+        chart = self.manifest.ledger.chart
+        self.accounts: tuple[Account, ...] = chart.opened
+        self.assets: tuple[Asset, ...] = tuple(dict.fromkeys(Asset(code, decimals) for code, decimals in chart.assets))
+        self.kinds = tuple(kind for (kind,) in chart.kinds)
+        self.capital = self.manifest.capital
+        self.opened_at: At = self.manifest.opened_at
+        self.coin = self.manifest.coin
+        self.name = self.manifest.run
+        self.digest = self.manifest.ledger.digest
+        self.label = self.manifest.label
+        self.owners = self.manifest.owners
+        self.streams = self.manifest.streams
 
     @cached_property
     def data(self) -> Path | None:
@@ -589,18 +485,17 @@ class Folder:
 
         Files are looked up by name and digest, so other data in the same place are not taken for them.
         """
-        files = dict(self.manifest["inputs"])
-        for place in self._places("data"):
+        files = self.manifest.inputs
+        for place in self._places(self.manifest.data):
             found = {name: place / name for name in files if (place / name).is_file()}
             if found and all(hashlib.sha256(each.read_bytes()).hexdigest() == files[name]
                              for name, each in found.items()):  # fmt: skip
                 return place
         return None
 
-    def _places(self, name: str) -> list[Path]:
+    def _places(self, known: Place | None) -> list[Path]:
         """Where a directory may be now that the manifest names: where it was, or as far from the run as it was."""
-        known = self.manifest.get(name) or {}
-        places = [Path(known["path"]), self.path / known["from_run"]] if known else []
+        places = [Path(known.path), self.path / known.from_run] if known else []
         return [place for place in places if place.is_dir()]
 
     @cached_property
@@ -609,31 +504,25 @@ class Folder:
         path = self.path / "scenario.toml"
         table = read_table(path)
         try:
-            return Scenario.of(table, beside=next(iter(self._places("beside")), None))
+            return Scenario.of(table, beside=next(iter(self._places(self.manifest.beside)), None))
         except ScenarioError as error:
             raise RunError(f"{path}: {error}") from None
 
     @cached_property
     def summary(self) -> Mapping[str, Any]:
         """The summary as it was saved."""
-        try:
-            summary: Mapping[str, Any] = json.loads((self.path / "summary.json").read_text())
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path / 'summary.json'}: not readable ({error})") from None
-        return summary
+        return read_json(self.path / "summary.json")
 
     @cached_property
     def market(self) -> Market:
         """The market table that was used, without its sources."""
         table = self.table("market")
-        names = [name for name in table.column_names if name not in ("row", "open_ns", "at_ns")]
-        columns = {
-            name: table[name].to_numpy()
-            for name in names
-            if not name.endswith(("_source_row", "_source_rows")) and pa.types.is_floating(table[name].type)
-        }
+        columns = {each.name: table[each.name].to_numpy() for each in table.schema if pa.types.is_floating(each.type)}
         times = {name: table[name].to_numpy() for name in ("open_ns", "at_ns")}
-        return Market(**times, columns=columns, coin=self.coin)
+        try:
+            return Market(**times, columns=columns, coin=self.coin)
+        except CarrybookError as error:
+            raise RunError(f"{self.path / 'market.parquet'}: {error}") from None
 
     @cached_property
     def book(self) -> PricedBook:
@@ -662,28 +551,23 @@ class Folder:
 
     def columns(self, name: str) -> list[str]:
         """The names of a table's columns."""
-        try:
-            return list(pq.read_schema(self.path / f"{name}.parquet").names)
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(name, error) from None
+        return list(self._table(name).schema().names)
 
-    def table(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
+    def table(self, name: str, columns: Collection[str] | None = None) -> pa.Table:
         """A table, whole or some of its columns, for those that are not long."""
-        try:
-            return pq.read_table(self.path / f"{name}.parquet", columns=list(columns) if columns is not None else None)
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(name, error) from None
+        return self._table(name).whole(columns)
 
     def batches(self, name: str, columns: Collection[str], coded: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
         """A table in batches, with the columns that are asked for; `coded` text comes as it lies, as dictionaries."""
-        try:
-            path = self.path / f"{name}.parquet"
-            self._check(name, pq.read_schema(path), columns)
-            with pq.ParquetFile(path, read_dictionary=list(coded)) as file:
-                for batch in file.iter_batches(ROWS_READ, columns=list(columns)):
-                    yield self._conform(name, batch)
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(name, error) from None
+        return self._table(name).batches(columns, coded)
+
+    def check_tables(self) -> None:
+        """Refuse a table that is not as it was saved, for programs that read the files themselves."""
+        for name in NAMES:
+            self._table(name).schema()
+
+    def _table(self, name: str) -> Table:
+        return Table(name, self.path / f"{name}.parquet", tuple(self.manifest.rules))
 
     def events(self, kinds: Collection[str], columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         """The events of some kinds one by one, by the names of the columns that are asked for."""
@@ -707,30 +591,6 @@ class Folder:
             for side in ("debit", "credit"):
                 records[side] = pairs[_codes(batch[side], names), assets]
             yield records
-
-    def _check(self, name: str, schema: pa.Schema, columns: Iterable[str]) -> None:
-        """Refuse a table that lacks a column."""
-        for column in columns:
-            if column not in schema.names:
-                raise RunError(f"{self.path / name}.parquet: no column {column!r}; expected one")
-
-    def _conform(self, name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """A batch with the types as saved: other programs write whole numbers as floats, and text in other widths."""
-        kinds = TYPES.get(name, {})
-        for index, (column, kind) in enumerate(zip(batch.schema.names, batch.schema.types, strict=True)):
-            expected = kinds.get(column, kind)
-            if kind == expected or (pa.types.is_dictionary(kind) and kind.value_type == expected):
-                continue
-            try:
-                batch = batch.set_column(index, column, batch[column].cast(expected))
-            except pa.ArrowException:
-                place = f"{self.path / name}.parquet, column {column}"
-                raise RunError(f"{place}: holds {kind}; expected {expected}") from None
-        return batch
-
-    def _unreadable(self, name: str, error: Exception) -> RunError:
-        words = " ".join(str(error).split())
-        return RunError(f"{self.path / name}.parquet: not readable ({words}); expected the table as it was saved")
 
 
 LATEST = "latest"

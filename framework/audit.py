@@ -28,7 +28,7 @@ from attrs import fields, frozen
 from numpy.typing import NDArray
 
 from framework.accrual import GROWING, Accrual, Computed, column_of
-from framework.archive import EVENT_COLUMNS, ROLL_COLUMNS, UNKNOWN, Folder, among, ints, roll_forward, save
+from framework.archive import UNKNOWN, Folder, among, ints, roll_forward, save
 from framework.assembly import Assembly, assemble
 from framework.books import DEFAULTS, ROLES, Books, Entry, Standing
 from framework.clock import NS_PER_YEAR, Clock, Phase, midnight_ns
@@ -49,6 +49,7 @@ from framework.events import (
 )
 from framework.formulas import leaves, program
 from framework.ledger import BLOCK, RECORD, Records, links
+from framework.manifest import DIGEST
 from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source, utc
 from framework.money import USDC, Account, Asset
 from framework.orders import Order
@@ -56,6 +57,7 @@ from framework.performance import COSTS, FIGURES, summarize
 from framework.row_path import WAYS, Corner, Point
 from framework.run import Run
 from framework.simulation import FINISH, Execution
+from framework.tables import EVENT_COLUMNS, NAMES, ROLL_COLUMNS
 from framework.valuation import Waterfall, Worth, decimal, fees_of, waterfall_of
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, WALLET, Act, Dated, PriceOf, Segment, Venue
 
@@ -114,7 +116,7 @@ FILES = (
 
 def files(folder: Folder) -> Findings:
     """Every file is there and is the one that the manifest names by its digest."""
-    known = folder.manifest["files"]
+    known = folder.manifest.files
     for name in FILES:
         if name not in known:
             yield Finding(name, "has no digest in manifest.json; expected one of each file")
@@ -126,6 +128,24 @@ def files(folder: Folder) -> Findings:
             yield Finding(name, "changed since it was saved")
 
 
+def name(folder: Folder) -> Findings:
+    """The folder has the name of its run, which is made of the digests of all that went into it."""
+    made = folder.manifest.name()
+    if folder.name != made:
+        yield Finding("manifest.json, run", f"is not the name of what its manifest says went in, {made}")
+    if DIGEST.fullmatch(folder.path.name) and folder.path.name != folder.name:
+        yield Finding(folder.path.name, f"is the folder of another run, {folder.name}")
+
+
+def tables(folder: Folder) -> Findings:
+    """Each table has the columns that were saved and no others, by name, type and order."""
+    for table in NAMES:
+        try:
+            folder.columns(table)
+        except RunError as error:
+            yield Finding(f"{table}.parquet", str(error).removeprefix(f"{folder.path / table}.parquet: "))
+
+
 def _digest(path: object) -> str:
     with open(str(path), "rb") as file:  # noqa: PTH123  (hashlib reads an open file in pieces)
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -133,15 +153,15 @@ def _digest(path: object) -> str:
 
 def chain(folder: Folder) -> Findings:
     """The digest chain over the chart and all transfers is the manifest's, and so is its head."""
-    kept = folder.manifest["ledger"]["chain"]
-    made = links(folder.manifest["ledger"]["chart"], folder.records())
+    kept = folder.manifest.ledger.chain
+    made = links(folder.manifest.ledger.chart.plain(), folder.records())
     for number, (link, expected) in enumerate(zip_longest(made, kept)):
         if link != expected:
             first = (number - 1) * BLOCK + 1
             place = f"entries {first} to {first + BLOCK - 1}" if number else "the chart of accounts"
             yield Finding(place, f"the chain breaks here: link {number} is not the one that was kept")
             return
-    if kept and kept[-1] != folder.manifest["ledger"]["digest"]:
+    if kept and kept[-1] != folder.manifest.ledger.digest:
         yield Finding("manifest.json", "the digest of the ledger is not the head of its chain")
 
 
@@ -154,8 +174,8 @@ def transfers(folder: Folder) -> Findings:
             yield Finding(entry(seq + int(index)), f"is numbered {numbers[index]}; expected {seq + int(index)}")
             return
         seq += len(numbers)
-    if seq - 1 != folder.manifest["counts"]["transfers"]:
-        yield Finding("ledger.parquet", f"{seq - 1} transfers; expected {folder.manifest['counts']['transfers']}")
+    if seq - 1 != folder.manifest.counts.transfers:
+        yield Finding("ledger.parquet", f"{seq - 1} transfers; expected {folder.manifest.counts.transfers}")
     first = 1
     for batch in folder.records():
         for wrong, words in (
@@ -172,7 +192,7 @@ def transfers(folder: Folder) -> Findings:
 def trial_balance(folder: Folder) -> Findings:
     """The balances that the run ended with sum to zero for each asset."""
     sums: Counter[str] = Counter()
-    for account, balance in zip(folder.accounts, folder.manifest["ledger"]["balances"], strict=False):
+    for account, balance in zip(folder.accounts, folder.manifest.ledger.balances, strict=False):
         sums[account.asset.code] += balance
     for code, total in sums.items():
         if total:
@@ -188,7 +208,7 @@ def balances(folder: Folder) -> Findings:
             np.add.at(sums, batch[side], batch["amount"])
             for code in np.flatnonzero(sums).tolist():
                 made[code] += sign * int(sums[code])
-    kept = folder.manifest["ledger"]["balances"]
+    kept = folder.manifest.ledger.balances
     for code, account in enumerate(folder.accounts):
         if made[code] != kept[code]:
             words = f"the transfers make {made[code]} atomic units of {account.asset.code}; the run kept {kept[code]}"
@@ -318,8 +338,8 @@ def event_log(folder: Folder) -> Findings:
         for index in np.flatnonzero((causes < 0) | (causes >= ids)).tolist():
             yield Finding(f"event {ids[index]}", f"has event {causes[index]} as its cause, which is not before it")
         number, last_ns = number + len(ids), int(at_ns[-1])
-    if number - 1 != folder.manifest["counts"]["events"]:
-        yield Finding("events.parquet", f"{number - 1} events; expected {folder.manifest['counts']['events']}")
+    if number - 1 != folder.manifest.counts.events:
+        yield Finding("events.parquet", f"{number - 1} events; expected {folder.manifest.counts.events}")
 
 
 def bijection(folder: Folder) -> Findings:
@@ -541,7 +561,7 @@ def transit(folder: Folder) -> Findings:
             sent[event["event"]] = event["amount"]
         elif sent.pop(event["cause"], None) is None:
             yield Finding(f"event {event['event']}", "has arrived and was never sent")
-    for account, balance in zip(folder.accounts, folder.manifest["ledger"]["balances"], strict=False):
+    for account, balance in zip(folder.accounts, folder.manifest.ledger.balances, strict=False):
         if account.name == IN_TRANSIT.name and balance != sum(sent.values()):
             yield Finding(f"account {account.name}", f"holds {balance}; {sum(sent.values())} have not arrived")
 
@@ -681,10 +701,10 @@ def summary(folder: Folder) -> Findings:
         "final_equity_usd": float(equity),
         "return_pct": float((equity / capital - 1) * 100),
         "bridge_usd": float(fees_of(worth)[BRIDGE_FEE.name]),
-        "transfers": folder.manifest["counts"]["transfers"],
-        "events": folder.manifest["counts"]["events"],
-        "rows": folder.manifest["counts"]["rows"],
-        "ledger_digest": folder.manifest["ledger"]["digest"],
+        "transfers": folder.manifest.counts.transfers,
+        "events": folder.manifest.counts.events,
+        "rows": folder.manifest.counts.rows,
+        "ledger_digest": folder.manifest.ledger.digest,
     }
     for name, value in made.items():
         if folder.summary.get(name) != value:
@@ -1706,7 +1726,7 @@ MANIFEST_KEYS = (
     "format", "scenario", "seed", "inputs", "code", "label", "capital", "opened_at", "coin", "ledger",
     "owners", "streams", "counts",
 )  # fmt: skip
-"""What of a manifest a run made again has as well; versions may be others, and with our own the run's name."""
+"""What of a manifest a run made again has as well; versions, and with our own the run's name, may be others."""
 
 
 def again_market(assembly: Assembly, history: History) -> Findings:
@@ -1727,7 +1747,7 @@ def again_inputs(assembly: Assembly, history: History) -> Findings:
     """The source files and a user's own code are those that the run was made with."""
     sources = assembly.market.sources.values()
     read = {file: digest for source in sources for file, digest in source.digests().items()} | assembly.own_code()
-    kept = {**history.folder.manifest["inputs"], **history.folder.manifest["code"]}
+    kept = {**history.folder.manifest.inputs, **history.folder.manifest.code}
     for name in sorted(kept.keys() | read.keys()):
         if kept.get(name) != read.get(name):
             yield Finding(name, "is not the file that the run was made with")
@@ -1736,14 +1756,14 @@ def again_inputs(assembly: Assembly, history: History) -> Findings:
 def again_run(assembly: Assembly, history: History) -> Findings:
     """The scenario run again gives the same ledger, the same summary and the same tables."""
     folder = history.folder
-    if assembly.scenario.digest != folder.manifest["scenario"]:
+    if assembly.scenario.digest != folder.manifest.scenario:
         yield Finding("scenario.toml", "is not the scenario that the manifest names")
     try:
         finished = history.again
     except CarrybookError as error:
         yield Finding("scenario.toml", f"cannot be run again: {error}")
         return
-    if finished.ledger.digest != folder.manifest["ledger"]["digest"]:
+    if finished.ledger.digest != folder.manifest.ledger.digest:
         made = np.concatenate([finished.ledger.records()])
         kept = history.records
         common = min(len(made), len(kept))
@@ -1760,9 +1780,8 @@ def again_run(assembly: Assembly, history: History) -> Findings:
 
 def _differing(kept: Folder, made: Folder) -> Findings:
     """What of the manifest, and which cells of tables other than the ledger, are not those of the run made again."""
-    same = kept.manifest["versions"]["carrybook"] == made.manifest["versions"]["carrybook"]
-    for name in (*MANIFEST_KEYS, *(["run"] if same else [])):
-        if kept.manifest.get(name) != made.manifest[name]:
+    for name in MANIFEST_KEYS:
+        if getattr(kept.manifest, name) != getattr(made.manifest, name):
             yield Finding(f"manifest.json, {name}", "is not what the same scenario, run again, gives")
     for table, keys in COMPARED.items():
         columns = made.columns(table)
@@ -1795,6 +1814,8 @@ def _unequal(kept: pa.ChunkedArray, made: pa.ChunkedArray) -> Iterator[int]:
 
 CHECKS: tuple[Check, ...] = (
     files,
+    name,
+    tables,
     chain,
     transfers,
     trial_balance,
@@ -1865,7 +1886,7 @@ def _assembled(folder: Folder, data: Path | None) -> Assembly:
         assembly = assemble(folder.scenario, data)
     except CarrybookError as error:
         raise RunError(f"scenario.toml cannot be assembled: {error}") from None
-    files = set(folder.manifest["inputs"])
+    files = set(folder.manifest.inputs)
     if files and files.isdisjoint(name for each in assembly.market.sources.values() for name in each.digests()):
         raise RunError(
             f"the market was read from {', '.join(sorted(files))}; expected the directory that has them (--data)"

@@ -63,3 +63,7 @@ class StoreError(CarrybookError):
 
 class FetchError(CarrybookError):
     """A source that did not give what was asked for: the message names the request and the reply."""
+
+
+class OutputClosed(CarrybookError):  # noqa: N818  (what happened, and nobody's mistake)
+    """Nobody reads the output any more, such as `head` that has had its lines."""

@@ -1,22 +1,45 @@
 """A grid of cells that people read: one form for the terminal and for Markdown."""
 
 import sys
+from collections.abc import Iterable
 
 from attrs import Factory, define
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from framework.errors import OutputClosed
+from framework.text import plain
 
 PROSE_WIDTH = 40
 """The least width of a column of prose, below which lines of the terminal are broken instead."""
 
 
+class Terminal(Console):
+    """Where people read tables and trees; what is in them cannot steer it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of something to be printed, each of them plain; those that steer are the library's own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain(segment.text, self.encoding), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Raises `OutputClosed`."""
+        raise OutputClosed
+
+
 def terminal(piped: int = 140) -> Console:
     """Where people read: as wide as the terminal, or `piped` characters where there is none."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else piped)
+    return Terminal(highlight=False, width=None if sys.stdout.isatty() else piped)
+
+
+def progress_terminal() -> Console:
+    """Where progress is shown."""
+    return Terminal(stderr=True)
 
 
 @define
@@ -33,7 +56,7 @@ class Grid:
 
     def add(self, *cells: str) -> None:
         """Append a row."""
-        self.rows.append(cells)
+        self.rows.append(tuple(map(plain, cells)))
 
     def told(self) -> "Grid":
         """The grid without the columns that are empty in every row."""
@@ -46,7 +69,7 @@ class Grid:
 
         Title and note are as wide as the console, however narrow the grid is.
         """
-        table = self._table()
+        table = self._table(console.encoding)
         natural = Measurement.get(console, console.options.update_width(1_000_000), table).maximum
         excess = max(0, natural - console.width)
         for column, (_, _, prose) in zip(table.columns, self._sides(), strict=True):
@@ -62,18 +85,20 @@ class Grid:
         if self.note:
             console.print(Text(f"{self.note}\n", style="table.caption"))
 
-    def _table(self) -> Table:
-        """The grid for the terminal, as wide as its cells."""
+    def _table(self, encoding: str) -> Table:
+        """The grid for a terminal of an encoding, as wide as its cells are there."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        rows = [[plain(cell, encoding) for cell in row] for row in self.rows]
         for index, (name, left, prose) in enumerate(self._sides()):
+            head = plain(name, encoding)
             table.add_column(
-                Text(name),
+                Text(head),
                 justify="left" if left else "right",
                 no_wrap=not prose,
                 overflow="fold",
-                width=max(cell_len(cell) for cell in (name, *(row[index] for row in self.rows))),
+                width=max(cell_len(cell) for cell in (head, *(row[index] for row in rows))),
             )
-        for row in self.rows:
+        for row in rows:
             table.add_row(*map(Text, row))
         return table
 

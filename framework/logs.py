@@ -6,6 +6,8 @@ from typing import Literal
 
 import structlog
 
+from framework.text import plain
+
 _LOGGER = logging.getLogger("carrybook")
 
 log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
@@ -31,6 +33,7 @@ def show(form: Literal["console", "json"], level: str) -> None:
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _plain,
             renderer,
         ],
         foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()],
@@ -40,3 +43,8 @@ def show(form: Literal["console", "json"], level: str) -> None:
     _LOGGER.handlers[:] = [handler]
     _LOGGER.setLevel(level.upper())
     _LOGGER.propagate = False
+
+
+def _plain(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A log line in which nothing from outside can steer a terminal."""
+    return {key: plain(value) if isinstance(value, str) else value for key, value in line.items()}

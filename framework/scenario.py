@@ -6,7 +6,6 @@ Its tables become typed values, and the classes that they name are found.
 import hashlib
 import importlib
 import json
-import math
 import pkgutil
 import re
 import sys
@@ -28,13 +27,20 @@ from typing import Any, ClassVar, Literal, TypeVar, Union
 import cattrs
 import tomli_w
 from attrs import asdict, evolve, field, fields_dict, frozen, has, validators
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+from cattrs.errors import (
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
 
 from framework.errors import ScenarioError
+from framework.files import MIB, read_bounded
 from framework.money import USD_LIMIT
 from framework.row_path import RowPath
 from framework.rules import Rule
 from framework.strategy import Strategy
+from framework.text import shown
 from framework.venue import Dated, Venue
 
 Table = dict[str, object]
@@ -253,11 +259,19 @@ def _said(table: Table) -> Table:
 def read_table(path: Path) -> Table:
     """A TOML file as nested tables; raises `ScenarioError`."""
     try:
-        return tomllib.loads(path.read_text())
+        return parsed(read_bounded(path, MIB).decode())
     except OSError as error:
         raise ScenarioError(f"{path}: not readable ({error.strerror}); expected a scenario in TOML") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ScenarioError(f"{path}: not TOML: {error}") from None
+
+
+def parsed(text: str) -> Table:
+    """TOML as nested tables; raises `ValueError` for what is none, and for tables that lie too deep in each other."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("too many levels") from None
 
 
 def put(table: Table, setting: str) -> None:
@@ -292,8 +306,8 @@ def value_at(table: Mapping[str, object], key: str) -> object:
 def value_of(text: str) -> object:
     """A value as it is written: TOML, or text where it is not."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parsed(f"value = {text}")["value"]
+    except ValueError:
         return text.strip()
 
 
@@ -392,7 +406,7 @@ def _complaints(error: BaseException, key: str, given: Collection[str] = ()) -> 
         name, expected, value = rule.groups()
         yield f"{_below(key, name)}: {value}; expected {expected}"
     else:
-        yield f"{key}: {_words(error)}"
+        yield f"{key}: {_words(error)}" if key else _words(error)
 
 
 def _below(key: str, name: str) -> str:
@@ -405,32 +419,32 @@ def _words(error: BaseException) -> str:
 
 
 def _number(value: object, _: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r}; expected a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{shown(value)}; expected a number")
     return float(value)
 
 
 def _integer(value: object, _: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r}; expected a whole number")
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        raise ValueError(f"{shown(value)}; expected a whole number of at most 64 bits")
     return value
 
 
 def _truth(value: object, _: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r}; expected true or false")
+        raise ValueError(f"{shown(value)}; expected true or false")
     return value
 
 
 def _text(value: object, _: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r}; expected text")
+        raise ValueError(f"{shown(value)}; expected text")
     return value
 
 
 def _table(value: object, _: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise ValueError(f"{value!r}; expected a table")
+        raise ValueError(f"{shown(value)}; expected a table")
     return value
 
 
@@ -440,13 +454,13 @@ def _date(value: object, _: object) -> date:
     try:
         return date.fromisoformat(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise ValueError(f"{value!r}; expected a date such as 2025-01-31") from None
+        raise ValueError(f"{shown(value)}; expected a date such as 2025-01-31") from None
 
 
 def _choice(value: object, kind: Any) -> object:
     options = typing.get_args(kind)
     if value not in options:
-        raise ValueError(f"{value!r}; expected one of {', '.join(map(str, options))}")
+        raise ValueError(f"{shown(value)}; expected one of {', '.join(map(str, options))}")
     return value
 
 
@@ -457,7 +471,7 @@ def _number_or_choice(value: object, kind: Any) -> object:
     try:
         return _number(value, float)
     except ValueError:
-        raise ValueError(f"{value!r}; expected a number or {' or '.join(words)}") from None
+        raise ValueError(f"{shown(value)}; expected a number or {' or '.join(words)}") from None
 
 
 def _named(value: object, kind: Any) -> object:
@@ -465,7 +479,7 @@ def _named(value: object, kind: Any) -> object:
     if isinstance(value, str):
         return kind(**{next(iter(fields_dict(kind))): value})
     if not isinstance(value, dict):
-        raise ValueError(f"{value!r}; expected text or a table")
+        raise ValueError(f"{shown(value)}; expected text or a table")
     return _CONVERTER.gen_structure_attrs_fromdict(kind)(value, kind)
 
 
@@ -473,7 +487,7 @@ def _text_or_tables(value: object, kind: Any) -> object:
     if not isinstance(value, dict):
         if value is None or isinstance(value, str):
             return value
-        raise ValueError(f"{value!r}; expected text or a table")
+        raise ValueError(f"{shown(value)}; expected text or a table")
     tables = next(part for part in typing.get_args(kind) if typing.get_origin(part) is dict)
     return _CONVERTER.structure(value, tables)
 
@@ -497,7 +511,7 @@ def _text_or_texts(value: object, _: Any) -> object:
     if isinstance(value, str):
         return value
     if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-        raise ValueError(f"{value!r}; expected text or a list of it")
+        raise ValueError(f"{shown(value)}; expected text or a list of it")
     return tuple(value)
 
 
@@ -509,6 +523,51 @@ def _is_text_or_tables(kind: Any) -> bool:
     parts = typing.get_args(kind)
     union = typing.get_origin(kind) in (Union, types.UnionType)
     return union and str in parts and any(typing.get_origin(part) is dict for part in parts)
+
+
+def _listed(converter: cattrs.Converter, kind: Any) -> Callable[[object, Any], object]:
+    """What makes a list, or a tuple of parts of one kind or of one each, and refuses a text in their place."""
+    parts, is_list = typing.get_args(kind), typing.get_origin(kind) is list
+    alike = is_list or parts[1:] == (...,)
+
+    def structured(value: object, _: Any) -> object:
+        if not isinstance(value, list | tuple) or not (alike or len(value) == len(parts)):
+            raise ValueError(f"{shown(value)}; expected a list{'' if alike else f' of {len(parts)}'}")
+        kinds = [parts[0]] * len(value) if alike else parts
+        made = _each(converter, kind, zip(range(len(value)), value, kinds, strict=True))
+        return list(made.values()) if is_list else tuple(made.values())
+
+    return structured
+
+
+def _tabled(converter: cattrs.Converter, kind: Any) -> Callable[[object, Any], object]:
+    """What makes a table of values of one kind, and refuses anything else in its place."""
+    part = typing.get_args(kind)[1]
+
+    def structured(value: object, _: Any) -> object:
+        if not isinstance(value, dict):
+            raise ValueError(f"{shown(value)}; expected a table")
+        return _each(converter, kind, ((name, below, part) for name, below in value.items()))
+
+    return structured
+
+
+def _each(converter: cattrs.Converter, kind: Any, parts: Iterable[tuple[Any, object, Any]]) -> dict[Any, object]:
+    """Values by index or key; what is wrong with each of them is collected."""
+    made, errors = dict[Any, object](), list[Exception]()
+    for index, value, part in parts:
+        try:
+            made[index] = converter.structure(value, part)
+        except Exception as error:
+            error.add_note(IterableValidationNote("", index, part))
+            errors.append(error)
+    if errors:
+        raise IterableValidationError("", errors, kind)
+    return made
+
+
+def _is_a(*origins: type) -> Callable[[Any], bool]:
+    return lambda kind: typing.get_origin(kind) in origins
 
 
 def _is_choice(kind: Any) -> bool:
@@ -528,7 +587,7 @@ def _from_table(converter: cattrs.Converter, kind: Any) -> Callable[[object, Any
 
     def structured(value: object, kind: Any) -> object:
         if not isinstance(value, dict):
-            raise ValueError(f"{value!r}; expected a table with the keys {', '.join(fields_dict(kind))}")
+            raise ValueError(f"{shown(value)}; expected a table with the keys {', '.join(fields_dict(kind))}")
         return made(value, kind)
 
     return structured
@@ -537,6 +596,8 @@ def _from_table(converter: cattrs.Converter, kind: Any) -> Callable[[object, Any
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
     converter.register_structure_hook_factory(has, partial(_from_table, converter))
+    converter.register_structure_hook_factory(_is_a(list, tuple), partial(_listed, converter))
+    converter.register_structure_hook_factory(_is_a(dict), partial(_tabled, converter))
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(int, _integer)
     converter.register_structure_hook(bool, _truth)

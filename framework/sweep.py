@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from attrs import evolve, field, frozen
 
 from framework import workers
-from framework.archive import identity, replace_file
+from framework.archive import identity
 from framework.assembly import Assembly, assemble, load_history, path_of
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
+from framework.files import replace_file
 from framework.grid import Grid
 from framework.market import Market
 from framework.performance import figures, outcome

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from attrs import frozen
 
 from framework.archive import Folder
@@ -618,10 +620,50 @@ def a_label_taken_away(forgery: Forgery) -> str:
     return "manifest.json, label"
 
 
-@found_by("again: run")
+@found_by("name")
 def a_run_under_the_name_of_another(forgery: Forgery) -> str:
     forgery.json("manifest", lambda manifest: manifest.update(run="0" * 64))
     return "manifest.json, run"
+
+
+@found_by("name")
+def a_run_under_another_name_and_of_another_version(forgery: Forgery) -> str:
+    def edit(manifest: dict) -> None:
+        manifest.update(run="0" * 64)
+        manifest["versions"]["carrybook"] = "0.0.9"
+
+    forgery.json("manifest", edit)
+    return "manifest.json, run"
+
+
+@found_by("name")
+def a_folder_under_the_name_of_another_run(forgery: Forgery) -> str:
+    forgery.move("0" * 64)
+    return "0" * 64
+
+
+def _a_column_more(table: pa.Table) -> pa.Table:
+    return table.append_column("note", pa.array(["paid"] * len(table)))
+
+
+def _a_column_twice(table: pa.Table) -> pa.Table:
+    return table.append_column("amount", table["amount"])
+
+
+def _a_word_in_the_schema(table: pa.Table) -> pa.Table:
+    return table.replace_schema_metadata({"note": "audited"})
+
+
+for _number, _edit in enumerate((_a_column_more, _a_column_twice, _a_word_in_the_schema)):
+
+    def _another_schema(forgery: Forgery, edit: Callable[[pa.Table], pa.Table] = _edit) -> str:
+        path = forgery.path / "ledger.parquet"
+        pq.write_table(edit(pq.read_table(path)), path)
+        forgery.seal_files()
+        return "ledger.parquet"
+
+    _another_schema.__name__ = f"a_ledger_with{_edit.__name__}"
+    found_by("tables")(_another_schema)
 
 
 @found_by("again: run")

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from framework.archive import ROLL_COLUMNS, Folder, roll_forward
+from framework.archive import Folder, roll_forward
 from framework.ledger import links
+from framework.tables import ROLL_COLUMNS
 
 Row = dict[str, Any]
 
@@ -22,6 +23,10 @@ class Forgery:
     def __init__(self, run: Path, copy: Path) -> None:
         shutil.copytree(run, copy)
         self.path = copy
+
+    def move(self, name: str) -> None:
+        """Give the folder another name."""
+        self.path = self.path.rename(self.path.with_name(name))
 
     def rows(self, table: str) -> list[Row]:
         """The rows of a table."""
@@ -74,8 +79,7 @@ class Forgery:
     def seal(self) -> None:
         """Make chain, counts, balances and roll-forward out of the transfers as they are now, and digest all files."""
         folder = Folder(self.path)
-        ledger, chart = folder.manifest["ledger"], folder.manifest["ledger"]["chart"]
-        chain = list(links(chart, folder.records()))
+        chain = list(links(folder.manifest.ledger.chart.plain(), folder.records()))
         balances = [0] * len(folder.accounts)
         for batch in folder.records():
             for record in batch.tolist():
@@ -86,7 +90,7 @@ class Forgery:
         self.write("balances", [dict(zip(ROLL_COLUMNS, line, strict=True)) for line in lines])
 
         def edit(manifest: dict[str, Any]) -> None:
-            manifest["ledger"] = ledger | {"chain": chain, "digest": chain[-1], "balances": balances}
+            manifest["ledger"] |= {"chain": chain, "digest": chain[-1], "balances": balances}
             manifest["counts"]["transfers"] = len(self.rows("ledger"))
             manifest["counts"]["events"] = len(self.rows("events"))
 

@@ -26,10 +26,10 @@ def run(saved):
 def test_audit_prints_a_line_for_every_check(capsys, run):
     code, printed, complaint = carrybook(capsys, "audit", run)
     assert (code, complaint) == (0, "")
-    assert printed.count(" passed ") == 17
+    assert printed.count(" passed ") == 19
     code, printed, _ = carrybook(capsys, "audit", run, "--thorough")
     assert code == 0
-    assert printed.count(" passed ") == 26
+    assert printed.count(" passed ") == 28
 
 
 def test_audit_ends_with_one_on_any_finding(capsys, run, tmp_path):
@@ -53,7 +53,7 @@ def test_audit_tells_what_was_not_made_from_what_passed_and_failed(capsys, run, 
     (forgery.path / "ledger.parquet").unlink()
     code, printed, _ = carrybook(capsys, "audit", forgery.path)
     assert code == 1
-    assert (printed.count(" found "), printed.count(" passed "), printed.count("  not made  ")) == (1, 3, 13)
+    assert (printed.count(" found "), printed.count(" passed "), printed.count("  not made  ")) == (2, 4, 13)
     code, printed, _ = carrybook(capsys, "audit", forgery.path, "--json")
     assert code == 1
     results = {result["check"]: result for result in json.loads(printed)}
@@ -125,7 +125,7 @@ def test_ledger_prints_a_register_and_json(capsys, run):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("audit", "NOWHERE"), "nowhere: not a finished run (No such file or directory); expected a folder"),
+        (("audit", "NOWHERE"), "nowhere: not a finished run; expected a folder"),
         (("explain", "RUN", "profit"), "nothing to explain as 'profit'; expected one of carry, funding"),
         (("explain", "RUN", "funding", "--from", "yesterday"), "'yesterday' does not match the format '%Y-%m-%d'"),
         (("ledger", "RUN", "--account", "Assets:Bank"), "no account 'Assets:Bank'; expected one of Assets:Wallet:Cash"),

@@ -61,7 +61,7 @@ def test_figures_of_the_summary_are_explained_with_their_sign(example: str, fold
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_accounts_are_explained_as_what_they_gained_or_cost(example: str, folders: Callable[[str], Folder]) -> None:
     folder = folders(example)
-    for account, balance in zip(folder.accounts, folder.manifest["ledger"]["balances"], strict=True):
+    for account, balance in zip(folder.accounts, folder.manifest.ledger.balances, strict=True):
         alone = [each for each in folder.accounts if f"{each.name}:".startswith(f"{account.name}:")] == [account]
         if alone and account.asset == USDC:
             sign = -1 if account.name.startswith("Income:") else 1
@@ -144,7 +144,7 @@ def test_what_is_neither_a_bucket_nor_a_figure_is_refused(folders: Callable[[str
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_a_register_runs_from_zero_to_the_balance(example: str, folders: Callable[[str], Folder]) -> None:
     folder = folders(example)
-    for account, balance in zip(folder.accounts, folder.manifest["ledger"]["balances"], strict=True):
+    for account, balance in zip(folder.accounts, folder.manifest.ledger.balances, strict=True):
         lines = [line for line in register(folder, Selection(account=account.name)) if line.asset == account.asset.code]
         running = Decimal()
         for line in lines:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from framework import archive
+from framework import tables
 from framework.archive import Folder
 from framework.command_line.cli import main
 from framework.errors import RunError
@@ -311,7 +311,7 @@ def test_an_export_does_not_depend_on_how_it_is_cut(saved, tmp_path, form, monke
     """Read in batches of seven rows, the export is the same to the letter."""
     books = Folder(saved("capital_rebalance")[1])
     whole = export(books, form, tmp_path / "whole")
-    monkeypatch.setattr(archive, "ROWS_READ", 7)
+    monkeypatch.setattr(tables, "ROWS_READ", 7)
     for one, other in zip(whole, export(books, form, tmp_path / "cut"), strict=True):
         assert one.read_bytes() == other.read_bytes()
 
@@ -340,6 +340,7 @@ def test_what_nobody_held_has_no_price(hledger, copied, tmp_path):
     manifest["ledger"]["chart"]["assets"].append(["JITOSOL", 9])
     manifest["ledger"]["chart"]["accounts"].append(["Assets:Jito:Tokens", "JITOSOL"])
     manifest["ledger"]["chart"]["buckets"].append([None])
+    manifest["ledger"]["balances"].append(0)
     manifest["owners"].append("jito")
     (copied / "manifest.json").write_text(json.dumps(manifest))
     (journal,) = export(Folder(copied), "hledger", tmp_path / "out")
@@ -476,8 +477,8 @@ EDITS = {
     "ledger.parquet: row 100: an account that is not in the chart": ("ledger", rename_account),
     "ledger.parquet: row 101: an account that is not in the chart": ("ledger", rename_credit),
     "ledger.parquet: row 8: no positive amount": ("ledger", no_amount),
-    "ledger.parquet: row 6: a kind that is not in the chart": ("ledger", no_name),
-    "ledger.parquet: row 4: no instant": ("ledger", no_time),
+    "ledger.parquet: row 6, column kind: missing; expected string in every row": ("ledger", no_name),
+    "ledger.parquet: row 4, column at_ns: missing; expected int64 in every row": ("ledger", no_time),
     "ledger.parquet: no column 'event'": ("ledger", no_column),
     "events.parquet: no column 'event'": ("events", no_column),
 }
@@ -500,7 +501,7 @@ def test_files_that_cannot_be_read_are_named(copied, tmp_path, capsys):
     table = pq.read_table(path)
     halves = pc.add(table["amount"].cast(pa.float64()), 0.5)
     pq.write_table(table.set_column(7, "amount", halves), path)
-    assert "ledger.parquet, column amount: holds double; expected int64" in refused(
+    assert "ledger.parquet: column amount: holds double; expected int64" in refused(
         capsys, "export", copied, *arguments
     )
     path.write_bytes(path.read_bytes()[:1000])
@@ -508,6 +509,6 @@ def test_files_that_cannot_be_read_are_named(copied, tmp_path, capsys):
     (copied / "market.parquet").unlink()
     assert "market.parquet: not readable" in refused(capsys, "export", copied, *arguments)
     (copied / "manifest.json").write_text("{}")
-    assert f"{copied}: not a finished run (KeyError: 'ledger')" in refused(capsys, "export", copied, *arguments)
+    assert f"{copied}/manifest.json: format None; expected 4" in refused(capsys, "export", copied, *arguments)
     assert f"{tmp_path / 'none'}: not a finished run" in refused(capsys, "export", tmp_path / "none", *arguments)
     assert not (tmp_path / "out").exists()

@@ -293,7 +293,7 @@ def test_a_manifest_has_the_rules_in_effect(tmp_path):
     """With dates, source and certainty, of the time of the run; what the scenario sets is not among them."""
     assembly, run = liquidated()
     folder = Folder(save(assembly, run, summarize(assembly, run), tmp_path))
-    margin = folder.manifest["dated_rules"]["hyperliquid"]["maintenance_margin"]
+    margin = folder.manifest.dated_rules["hyperliquid"]["maintenance_margin"]
     value = {"value": 0.04, "since": "2025-02-01", "until": None, "certainty": "unverified", "source": "hearsay"}
     assert margin == {"unit": "share of the notional", "values": [value]}
     replaced = scenario(venue={"taker_fee_bps": 2.0})

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framework.archive import EVENT_COLUMNS, Folder
+from framework.archive import Folder
 from framework.command_line.cli import main
 from framework.money import BUCKETS
 from framework.reports.sql import ask, views
+from framework.tables import EVENT_COLUMNS
 from framework.valuation import decimal, equity, waterfall, waterfall_of
 from tests.runs import EXAMPLES
 
@@ -326,7 +327,7 @@ def test_a_folder_that_is_no_run_is_refused(saved, tmp_path, capsys):
     path.write_bytes(path.read_bytes()[:1000])
     complaint = refused(capsys, folder, "SELECT 1")
     assert str(path) in complaint
-    assert "expected the tables as they were saved" in complaint
+    assert "expected the table as it was saved" in complaint
 
 
 def test_without_duckdb_the_extra_is_named(static, capsys, monkeypatch):

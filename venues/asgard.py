@@ -320,8 +320,9 @@ class Asgard(Venue):
         return book.fee(usd, book.rule(self.swap_fee_bps) + impact_bps) if self.swaps else 0
 
     def _oracle(self, book: Books) -> float:
-        """The oracle's price of the coin now, the trade price where there is none."""
-        return book.market.floats(book.market.price_column(self.coin, book.at, "oracle"))[book.row]
+        """The oracle's price of the coin now, the trade price where there is none; at the close within a row."""
+        at: At = "close" if book.at == "within" else book.at
+        return book.market.floats(book.market.price_column(self.coin, at, "oracle"))[book.row]
 
     def _net(self, book: Books) -> None:
         """A surplus first repays the loan beside it."""

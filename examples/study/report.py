@@ -10,10 +10,10 @@ import click
 
 from examples.study.analysis import correlation, liquidation_move, monthly_means, rate_statistics
 from examples.study.study import HEADLINE, Result, Study, usd
-from framework.archive import replace_file
 from framework.command_line.cli import main
 from framework.errors import RunError
 from framework.events import Side
+from framework.files import replace_file
 from framework.grid import Grid, terminal
 from framework.scenario import Table
 from framework.valuation import chronicle, waterfall

@@ -1,13 +1,16 @@
 """The `carrybook` command: the names of its subcommands, each loaded from its module when it is asked for."""
 
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import click
 
-from framework.errors import CarrybookError
+from framework.errors import CarrybookError, OutputClosed
+from framework.text import one_line, say
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("framework.command_line.examination:audit", "Check the folder of a finished RUN."),
@@ -57,20 +60,75 @@ def carrybook(form: Literal["console", "json"] | None, log_level: str) -> None:
         _load("framework.logs:show")(form, log_level)
 
 
+MISTAKE = 2
+"""Exit code of a mistake in the input or around it; 1 is for findings."""
+INTERRUPTED = 130
+CLOSED = 141
+"""Exit code where nobody reads the output any more, as a shell says of a program that was ended so."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a mistake in the input is one line on stderr and exit code 2."""
+    """Run the command; a mistake in the input, or around it, is one line on stderr and exit code 2."""
     try:
-        code = carrybook.main(arguments, standalone_mode=False)
+        code = _ended(arguments)
+        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(2)
-    except (CarrybookError, click.ClickException) as error:
-        words = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"carrybook: {' '.join(words.split())}", err=True)
-        sys.exit(2)
-    except click.Abort:
-        sys.exit(130)
+        code = MISTAKE
+    except (OutputClosed, BrokenPipeError):
+        code = _closed()
+    except (CarrybookError, click.ClickException, OSError, MemoryError) as error:
+        code = _refused(error)
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except Exception as error:
+        if not _was_interrupted(error):
+            raise
+        code = INTERRUPTED
     sys.exit(code)
+
+
+def _ended(arguments: Sequence[str] | None) -> int | str | None:
+    """The exit code of the command."""
+    try:
+        code: int | None = carrybook.main(arguments, standalone_mode=False)
+    except SystemExit as ended:
+        return ended.code
+    return code
+
+
+def _refused(error: Exception) -> int:
+    match error:
+        case click.ClickException():
+            words = error.format_message()
+        case OSError():
+            words = f"{error.filename or 'input or output'}: {error.strerror or type(error).__name__}"
+        case MemoryError():
+            words = "not enough memory"
+        case _:
+            words = str(error)
+    try:
+        say(f"carrybook: {one_line(words)}", err=True)
+        sys.stdout.flush()
+    except OSError:
+        _closed()
+    return MISTAKE
+
+
+def _closed() -> int:
+    """Let the end of the process not try again to write what nobody takes."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether an error, such as that of a module that could not be loaded, comes of an interrupt."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _load(where: str) -> Any:  # noqa: ANN401  (whatever is there)

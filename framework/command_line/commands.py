@@ -13,6 +13,7 @@ from framework.performance import summarize
 from framework.reports.comparisons import cells, check, compare
 from framework.reports.report import report
 from framework.scenario import Scenario
+from framework.text import say
 
 
 @click.command()
@@ -47,7 +48,7 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     log.info("saved", folder=str(folder), transfers=len(finished.ledger))
     if as_json:
         published = {"published": comparison.plain()} if comparison else {}
-        click.echo(json.dumps({**summary, **published, "run": str(folder)}))
+        say(json.dumps({**summary, **published, "run": str(folder)}))
         return
     console = terminal()
     if finished.market.label:

@@ -22,6 +22,7 @@ from framework.reports.explain import explain as explain_number
 from framework.reports.exports import export as export_folder
 from framework.reports.sql import MEMORY_GB, ask, csv_lines, json_lines, views
 from framework.reports.sql import grid as answer_grid
+from framework.text import say
 
 TERMS = (
     "A debit is what an account receives, a credit what it gives. Income accounts give what is earned,\n"
@@ -61,7 +62,7 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
     if as_json:
         told = [_as_json(found) for _, found in results]
         whole = {folder.path.name: each for (folder, _), each in zip(results, told, strict=True)}
-        click.echo(json.dumps(told[0] if len(told) == 1 else whole))
+        say(json.dumps(told[0] if len(told) == 1 else whole))
     else:
         for folder, found in results:
             name = run if len(folders) == 1 else folder.path
@@ -108,14 +109,14 @@ def explain(run: Path, what: str, since: object, until: object, entries: int, as
     node = explain_number(folder, what, Selection(since=_day(since), until=_day(until)))
     if as_json:
         every = [each.event for _, each in node.walk() if each.event is not None]
-        click.echo(json.dumps(_plain(node, origins(folder, every))))
+        say(json.dumps(_plain(node, origins(folder, every))))
         return
     shown = [leaf.event for leaf in _leaves(node, entries) if leaf.event is not None]
     terminal(240).print(_tree(node, entries, sources(folder, shown)))
     if shown:
-        click.echo(TERMS)
+        say(TERMS)
         if any(part.label.startswith("held at the end") for _, part in node.walk()):
-            click.echo(PRICED)
+            say(PRICED)
 
 
 @click.command()
@@ -143,19 +144,17 @@ def ledger(
     for count, line in enumerate(islice(register(Folder(run), chosen), limit)):
         if as_json:
             values = {name: value if isinstance(value, int) else str(value) for name, value in asdict(line).items()}
-            click.echo(json.dumps({name: None if value == "None" else value for name, value in values.items()}))
+            say(json.dumps({name: None if value == "None" else value for name, value in values.items()}))
             continue
         if not count:
-            click.echo(_signs(account))
-            click.echo(
-                REGISTER.format(*HEADS, *(("change", "", "balance") if account else ("amount", "", ""))).rstrip()
-            )
+            say(_signs(account))
+            say(REGISTER.format(*HEADS, *(("change", "", "balance") if account else ("amount", "", ""))).rstrip())
         amount = line.amount if line.change is None else line.change
         balance = "" if line.balance is None else f"{line.balance:,f}"
         cells = (line.seq, f"{line.at:%Y-%m-%d %H:%M:%S}", line.event, line.kind, line.debit, line.credit)
-        click.echo(REGISTER.format(*cells, f"{amount:,f}", line.asset, balance).rstrip())
+        say(REGISTER.format(*cells, f"{amount:,f}", line.asset, balance).rstrip())
     if line is None:
-        click.echo("No transfers.", err=True)
+        say("No transfers.", err=True)
 
 
 @click.command()
@@ -166,7 +165,7 @@ def ledger(
 def export(run: Path, form: Literal["beancount", "hledger", "csv"], out: Path, as_json: bool) -> None:
     """Write the books of a finished RUN for another program."""
     files = [str(path) for path in export_folder(Folder(run), form, out)]
-    click.echo(json.dumps({"files": files}) if as_json else "\n".join(f"Wrote {path}" for path in files))
+    say(json.dumps({"files": files}) if as_json else "\n".join(f"Wrote {path}" for path in files))
 
 
 @click.command()
@@ -190,16 +189,16 @@ def sql(run: Path, select: str, memory_gb: float | None, as_json: bool, as_csv: 
     if as_json + as_csv + as_script > 1:
         raise click.UsageError("--json, --csv and --script exclude each other; expected one of them")
     if as_script:
-        click.echo(views(Folder(run)))
+        say(views(Folder(run)))
         return
     with ask(Folder(run), select, MEMORY_GB if memory_gb is None else memory_gb) as answer:
         if as_json or as_csv:
             for line in json_lines(answer) if as_json else csv_lines(answer):
-                click.echo(line, nl=False)
+                say(line, nl=False)
             return
         table, notes = answer_grid(answer)
         table.show(terminal())
-        click.echo(notes)
+        say(notes)
 
 
 def _signs(account: str | None) -> str:

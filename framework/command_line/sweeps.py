@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 from framework import workers
-from framework.grid import terminal
+from framework.grid import progress_terminal, terminal
 from framework.outcomes import Outcomes
 from framework.paths import METHODS
 from framework.sweep import Sweep, Swept, overview
 from framework.sweep import sweep as run_sweep
+from framework.text import say
 
 Command = Callable[..., None]
 
@@ -104,7 +104,7 @@ def _swept(plan: Sweep, out: Path, jobs: int | None, cluster: str | None) -> Swe
     """Run a sweep here or on a cluster, with a bar where somebody watches."""
     if cluster:
         plan.check()
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with Progress(console=progress_terminal(), disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task("cells", total=plan.size)
 
         def done(cells: int) -> None:
@@ -137,7 +137,7 @@ def sweep(
     plan = Sweep.of(scenario, grids, settings, data)
     swept = _swept(plan, out, jobs, cluster)
     if as_json:
-        click.echo(json.dumps(_counts(swept)))
+        say(json.dumps(_counts(swept)))
     else:
         console = terminal()
         overview(plan, swept).show(console)
@@ -170,7 +170,7 @@ def paths(
     plan = Sweep.of(scenario, grids, [*settings, *_drawn(**drawn)], data, paths)  # type: ignore[arg-type]
     swept = _swept(plan, out, jobs, cluster)
     if as_json:
-        click.echo(json.dumps(_counts(swept)))
+        say(json.dumps(_counts(swept)))
     else:
         console = terminal()
         console.print(f"{plan.words()}\n", style="bold yellow", markup=False)

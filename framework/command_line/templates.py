@@ -19,6 +19,7 @@ from attrs import frozen
 import framework
 from framework.data.origins import commands
 from framework.errors import TemplateError
+from framework.text import say
 
 LONGS = ("asgard",)
 """Venues that can hold the long leg of a new scenario."""
@@ -398,10 +399,10 @@ def scenario(
         pages = Pages(texts={directory.name: text}, fetches=pages.fetches)
         directory = directory.parent
     (path,) = write(pages, directory)
-    click.echo(f"Wrote {path}")
+    say(f"Wrote {path}")
     for command in pages.fetches:
-        click.echo(f"Fetch its data: {command}")
-    click.echo(f"Run it: carrybook run {path}")
+        say(f"Fetch its data: {command}")
+    say(f"Run it: carrybook run {path}")
 
 
 @new.command()
@@ -410,10 +411,10 @@ def scenario(
 def strategy(name: str, out: Path) -> None:
     """Write a strategy as module NAME, with a test and a scenario that uses it."""
     paths = write(new_strategy(name), out)
-    click.echo(f"Wrote {', '.join(map(str, paths))}")
+    say(f"Wrote {', '.join(map(str, paths))}")
     go = "" if out == Path() else f"cd {out} && "
-    click.echo(f"Test it: {go}python -m pytest -q test_{name}.py{_needed()}")
-    click.echo(f"Run it: {go}carrybook run {name}.toml")
+    say(f"Test it: {go}python -m pytest -q test_{name}.py{_needed()}")
+    say(f"Run it: {go}carrybook run {name}.toml")
 
 
 @new.command()
@@ -422,10 +423,10 @@ def strategy(name: str, out: Path) -> None:
 def venue(name: str, out: Path) -> None:
     """Write a venue as module NAME, with a test and a scenario that uses it."""
     paths = write(new_venue(name), out)
-    click.echo(f"Wrote {', '.join(map(str, paths))}")
+    say(f"Wrote {', '.join(map(str, paths))}")
     go = "" if out == Path() else f"cd {out} && "
-    click.echo(f"Test it: {go}python -m pytest -q test_{name}.py{_needed()}")
-    click.echo(f"Run it: {go}carrybook run {name}.toml")
+    say(f"Test it: {go}python -m pytest -q test_{name}.py{_needed()}")
+    say(f"Run it: {go}carrybook run {name}.toml")
 
 
 @frozen(kw_only=True)

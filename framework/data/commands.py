@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framework.text import say
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -39,18 +41,6 @@ def _need_extra(what: str, *modules: str) -> None:
             raise click.ClickException(
                 f"{what} needs {error.name}; install it in the project's directory with pip install '.[fetch]'"
             ) from None
-
-
-def _plain(text: str) -> str:
-    """A text from a file as a terminal can show it: what it cannot encode, or what would steer it, is escaped."""
-    plain = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-    encoding = sys.stdout.encoding or "utf-8"
-    return plain.encode(encoding, errors="backslashreplace").decode(encoding)
-
-
-def _say(text: str) -> None:
-    """Print a line of which parts come from files."""
-    click.echo(_plain(text))
 
 
 def _window(command: Callable[..., None]) -> Callable[..., None]:
@@ -163,13 +153,13 @@ def list_(as_json: bool) -> None:
         first, last = (utc(int(samples.time_ns[index])) for index in (0, -1))
         if as_json:
             ends = {"first": first.isoformat(), "last": last.isoformat()}
-            click.echo(json.dumps({"series": series, "samples": len(samples), **ends, "units": kind.units}))
+            say(json.dumps({"series": series, "samples": len(samples), **ends, "units": kind.units}))
         columns = ", ".join(f"{name} ({unit})" for name, unit in kind.units.items())
-        grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", _plain(columns))
+        grid.add(series, f"{len(samples):,}", f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}", columns)
     if not as_json:
         grid.show(terminal())
     if strange:
-        raise StoreError(_plain("; ".join(strange)))
+        raise StoreError("; ".join(strange))
 
 
 @data.command()
@@ -189,9 +179,9 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
     first_ns = midnight_ns(since.date()) if since else int(samples.time_ns[0])
     last_ns = midnight_ns(until.date()) + NS_PER_DAY if until else int(samples.time_ns[-1]) + 1
     chosen = samples.within(first_ns, last_ns)
-    _say(f"{series}: {kind.what}")
-    click.echo(f"{len(chosen):,} samples, digest {chosen.digest}")
-    grid = Grid("Samples", ("row", "<time", *(_plain(f"{name}, {unit}") for name, unit in kind.units.items())))
+    say(f"{series}: {kind.what}")
+    say(f"{len(chosen):,} samples, digest {chosen.digest}")
+    grid = Grid("Samples", ("row", "<time", *(f"{name}, {unit}" for name, unit in kind.units.items())))
     count = len(chosen)
     for index in range(count):
         if index < rows or index >= count - rows:
@@ -201,13 +191,13 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
     asked = Grid("Requests", ("<at", "samples", "<first", "<last", "<digest of the reply", "<request"))
     lines = store.asked(series)
     for each in lines if len(lines) <= 2 * rows else [*lines[:rows], *lines[-rows:]]:
-        asked.add(each.at, str(each.samples), each.first or "", each.last or "", each.sha256[:16], _plain(each.request))
+        asked.add(each.at, str(each.samples), each.first or "", each.last or "", each.sha256[:16], each.request)
     if len(lines) > 2 * rows:
         asked.note = f"{len(lines) - 2 * rows} more between them"
     asked.show(terminal())
     withdrawn = Grid("Withdrawn", ("<at", "samples", "<first", "<last", "<reason", "<kept in"))
     for out in store.withdrawn(series):
-        withdrawn.add(out.at, str(out.samples), out.first, out.last, _plain(out.withdrawn), out.kept)
+        withdrawn.add(out.at, str(out.samples), out.first, out.last, out.withdrawn, out.kept)
     if withdrawn.rows:
         withdrawn.show(terminal())
 
@@ -226,7 +216,7 @@ def withdraw(series: str, since: datetime, until: datetime, reason: str) -> None
     store = Store.default()
     with store.lock(series):
         out = store.withdraw(series, midnight_ns(since.date()), midnight_ns(until.date()) + NS_PER_DAY, reason)
-    _say(f"{series}: {out.samples:,} samples withdrawn, {out.first} to {out.last}, kept in {store.root / out.kept}")
+    say(f"{series}: {out.samples:,} samples withdrawn, {out.first} to {out.last}, kept in {store.root / out.kept}")
 
 
 @data.command()
@@ -246,16 +236,16 @@ def check(what: str, as_json: bool, limit: int) -> None:
     for each in findings(samples):
         found.setdefault((each.level, each.check), []).append(each.words)
         if as_json:
-            click.echo(json.dumps({"level": each.level, "check": each.check, "finding": each.words}))
+            say(json.dumps({"level": each.level, "check": each.check, "finding": each.words}))
     if not as_json:
         counts = {level: sum(len(words) for (at, _), words in found.items() if at is level) for level in Level}
         levels = f" ({', '.join(f'{count:,} {level}s' for level, count in counts.items())})" if found else ""
-        _say(f"{samples.name}: {len(samples.time_ns):,} samples, {sum(counts.values()):,} findings{levels}")
+        say(f"{samples.name}: {len(samples.time_ns):,} samples, {sum(counts.values()):,} findings{levels}")
         for (level, name), words in sorted(found.items(), key=lambda each: list(Level).index(each[0][0])):
             for line in words[:limit]:
-                _say(f"  {level}: {name}: {line}")
+                say(f"  {level}: {name}: {line}")
             if len(words) > limit:
-                _say(f"  {level}: {name}: {len(words) - limit:,} more")
+                say(f"  {level}: {name}: {len(words) - limit:,} more")
     sys.exit(1 if found else 0)
 
 
@@ -270,13 +260,13 @@ def gaps(what: str, as_json: bool) -> None:
     holes = sorted(samples.holes(), key=lambda hole: (hole.after_ns - hole.before_ns, hole.after_ns))
     if not as_json:
         missing = sum(hole.missing for hole in holes)
-        _say(f"{samples.name}: {len(samples.time_ns):,} samples, {len(holes):,} holes, {missing:,} missing")
+        say(f"{samples.name}: {len(samples.time_ns):,} samples, {len(holes):,} holes, {missing:,} missing")
     for hole in holes:
         if as_json:
             ends = {"after": utc(hole.after_ns).isoformat(), "before": utc(hole.before_ns).isoformat()}
-            click.echo(json.dumps(ends | {"missing": hole.missing}))
+            say(json.dumps(ends | {"missing": hole.missing}))
         else:
-            click.echo(f"  {hole}")
+            say(f"  {hole}")
 
 
 def _samples(what: str) -> "Rows":
@@ -299,13 +289,13 @@ def _fetch(
     wait_scale: float,
     as_json: bool,
 ) -> None:
-    from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
     from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
     from framework.data.fetching.client import Client  # noqa: PLC0415
     from framework.data.fetching.feed import Fetch  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
+    from framework.grid import progress_terminal  # noqa: PLC0415
 
     host = base_url or os.environ.get(f"CARRYBOOK_BASE_URL_{source.upper()}")
     if wait_scale < 1 and not host:
@@ -314,7 +304,7 @@ def _fetch(
     store, now_ns = Store.default(), time.time_ns()
     first_ns = midnight_ns(since.date())
     end_ns = midnight_ns(until.date()) + NS_PER_DAY if until else now_ns
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with Progress(console=progress_terminal(), disable=not sys.stderr.isatty()) as progress:
         for feed in feeds:
             bar = progress.add_task(feed.kind.series, total=1.0)
             with Client(host=(host or feed.host).rstrip("/"), pace=feed.pace, wait_scale=wait_scale) as client:
@@ -336,15 +326,15 @@ def _advance(progress: "Progress", bar: "TaskID", share: float) -> None:
 def _tell(done: "Fetched", as_json: bool) -> None:
     if as_json:
         counts = {"series": done.series, "added": done.added, "requests": done.requests}
-        click.echo(json.dumps(counts | {"holes": [str(hole) for hole in done.holes], "note": done.note}))
+        say(json.dumps(counts | {"holes": [str(hole) for hole in done.holes], "note": done.note}))
         return
-    click.echo(f"{done.series}: {done.added:,} new samples, {done.requests:,} requests")
+    say(f"{done.series}: {done.added:,} new samples, {done.requests:,} requests")
     for hole in done.holes[:HOLES_TOLD]:
-        click.echo(f"  missing: {hole}")
+        say(f"  missing: {hole}")
     if done.note:
-        click.echo(f"  {done.note}")
+        say(f"  {done.note}")
     if len(done.holes) > HOLES_TOLD:
-        click.echo(f"  {len(done.holes) - HOLES_TOLD} more holes; carrybook data gaps {done.series} names them")
+        say(f"  {len(done.holes) - HOLES_TOLD} more holes; carrybook data gaps {done.series} names them")
 
 
 COMMANDS = (data, fetch)

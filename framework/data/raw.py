@@ -15,6 +15,7 @@ from attrs import frozen
 from framework.clock import NS_PER_SECOND
 from framework.errors import MarketError
 from framework.market import Floats, Ints
+from framework.text import SHOWN, shown
 
 NS_PER_MS = 1_000_000
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -22,8 +23,6 @@ PLAIN = {int, float, str}
 """What a number may be in JSON; venues quote prices as text."""
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A number as text: digits, a point and an exponent. Python would also take `1_000` and digits of other scripts."""
-SHOWN = 80
-"""How many characters of a value an error message shows."""
 YEARS = range(2010, 2100)
 """Years of market data: a time outside was given in another unit or form."""
 MS_RANGE = range(1_262_304_000_000, 4_102_444_800_000)
@@ -72,15 +71,6 @@ class Raw:
             if not isinstance(row, dict):
                 raise MarketError(f"{self.file}, row {number}: {shown(row)}; expected an object")
         return rows
-
-
-def shown(value: object) -> str:
-    """A value as an error message shows it: its `repr`, cut where it is long."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of more digits than Python prints
-        return f"a huge {type(value).__name__}"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def number(value: object) -> float:

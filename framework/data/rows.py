@@ -14,12 +14,13 @@ from attrs import Factory, frozen
 
 from framework.data.gaps import Hole, holes, usual_step
 from framework.data.plausibility import Level, Measure, measure_of
-from framework.data.raw import DATE, MS_RANGE, NS_PER_MS, Raw, number, shown
+from framework.data.raw import DATE, MS_RANGE, NS_PER_MS, Raw, number
 from framework.data.samples import Kind, Samples
 from framework.data.series import Floats, Ints
 from framework.data.store import Store
 from framework.errors import MarketError
 from framework.market import PRICES, utc
+from framework.text import shown
 
 TIMES = (
     "time", "timestamp", "date", "hourBucket", "t", "ts", "time_utc", "fundingTime", "date_utc",

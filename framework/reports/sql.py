@@ -175,6 +175,7 @@ def ask(folder: Folder, statement: str, memory_gb: float = MEMORY_GB) -> Iterato
 
 def views(folder: Folder) -> str:
     """The statements that make the views, for DuckDB alone: they read the folder's files where they lie."""
+    folder.check_tables()
     most = max(asset.decimals for asset in folder.assets)
     assets = priced(folder.accounts)
     places = min(max(map(folder.price_decimals, assets), default=0), WIDTH - most)

@@ -10,11 +10,12 @@ from attrs import frozen
 from framework.clock import INTERVALS_NS
 from framework.data.fetching.client import Reply
 from framework.data.plausibility import PERCENT
-from framework.data.raw import MS_RANGE, NS_PER_MS, SHOWN, number, shown
+from framework.data.raw import MS_RANGE, NS_PER_MS, number
 from framework.data.samples import Samples
 from framework.data.series import Floats, Ints
 from framework.errors import FetchError
 from framework.market import utc
+from framework.text import SHOWN, shown
 
 LOWEST_PER_YEAR = 0.002
 """A pool that costs less than 0.2 % a year in the middle was given in fractions where percent were expected."""

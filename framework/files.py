@@ -1,0 +1,64 @@
+"""Files: read whole and only so far, written whole or not at all."""
+
+import contextlib
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file; raises `OSError` for a device or a pipe, and for a file beyond `most_bytes`.
+
+    The file is opened before it is looked at, and without waiting for a writer, so that nothing can be exchanged in
+    between and nothing hangs.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(handle, "rb") as file:  # noqa: PTH123  (of a handle, not of a path)
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        if found.st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"{found.st_size:,} bytes; at most {most_bytes:,} are read", str(path))
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"more than {most_bytes:,} bytes", str(path))
+    return content
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; raises `OSError`.
+
+    The draft has a name that nobody can foresee and is created by this call, so no link can lead it elsewhere.
+    """
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".draft", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:  # noqa: PTH123  (of a handle, not of a path)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        Path(draft).chmod(0o666 & ~umask())
+        Path(draft).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(draft).unlink()
+        raise
+
+
+def umask() -> int:
+    """The permissions that this process takes from what it creates."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a directory is on disk; raises `OSError`."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
