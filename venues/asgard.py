@@ -11,7 +11,7 @@ from framework.books import Books
 from framework.errors import ScenarioError
 from framework.events import InterestAccrued, Side
 from framework.formulas import formula, ratio
-from framework.market import Market
+from framework.market import At, Market
 from framework.money import USDC, Account, token
 from framework.orders import Close, Move, Open, Resize, Withdraw, check_open, positive
 from framework.venue import CASH, Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative
