@@ -171,7 +171,7 @@ class Standing:
         return self.has(act.when)
 
     def rules_behind(self, name: str) -> tuple[str, ...]:
-        """The dated rules on which a formula depends, by the names of their inputs."""
+        """The dated rules on which a formula depends, by the names of the venue's fields."""
 
         def found() -> tuple[str, ...]:
             waiting, seen = [name], dict[str, None]()
@@ -181,7 +181,7 @@ class Standing:
                     seen[each] = None
                     waiting += self._formulas[each].inputs if each in self._formulas else ()
             dated = {each for each, _, coin in self._columns if not coin}
-            return tuple(sorted(dated & seen.keys()))
+            return tuple(sorted({self.venue.rule_behind(each) for each in dated & seen.keys()}))
 
         return self.cached(("rules", name), found)  # type: ignore[no-any-return]
 
@@ -909,10 +909,14 @@ class Books:
         """
         raise Rejection(why, tuple(rules))
 
-    def lacks(self, why: str) -> None:
-        """Reject an order for which there is too little money or margin; a quote does not ask for that."""
+    def lacks(self, why: str, formula: str) -> None:
+        """Reject an order for which there is too little money or margin; a quote does not ask for that.
+
+        The dated rules that do not let it are those of a formula of the venue.
+        """
         if not self.quoting:
-            raise Rejection(why)
+            assert self._venue is not None
+            raise Rejection(why, self.standings[self._venue.name].rules_behind(formula))
 
     @contextmanager
     def at_cost(self, cost: float | None, fee_times: int) -> Iterator[None]:

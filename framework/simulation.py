@@ -897,6 +897,10 @@ class Execution:
         left_usd = standing.leg().margin_usd
         if left_usd < before_usd and USDC.nearest(left_usd) < 0:
             books.reject(f"{standing.name} would be left with {left_usd:.6f} USD of margin; expected 0 or more")
+        free_usd = standing.leg().free_usd
+        if standing.has("free") and free_usd < 0:
+            words = f"{standing.name} would be short of {-free_usd:.6f} USD of margin; expected to leave more"
+            books.reject(words, standing.rules_behind("free"))
         return OrderFilled(venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size)
 
     def _pay_penalty(self, order: PayPenalty, cause: Entry | None) -> Event:

@@ -390,6 +390,10 @@ class Venue:
         coin = getattr(self, declared.of)
         return PriceOf(coin) if coin else None
 
+    def rule_behind(self, name: str) -> str:
+        """The field from which an input of formulas is worked out; a class that has others says so."""
+        return name
+
     def rules(self) -> Mapping[str, object]:
         """Its rules by the names of their keys in a scenario, nested where those are tables."""
         return asdict(cast("AttrsInstance", self), filter=lambda field, _: field.init)

@@ -178,6 +178,9 @@ class Hyperliquid(Venue):
             return super().input(name)
         return {coin: _each(self.tiers(coin), MARGIN[name]) for coin in self.coins}
 
+    def rule_behind(self, name: str) -> str:
+        return name if name not in MARGIN else "maintenance_margin" if self.margin_tiers is None else "margin_tiers"
+
     def tiers(self, coin: str) -> Any:  # noqa: ANN401  (lines, with dates or without)
         """The lines of a coin's maintenance margin; one without an initial margin where it is the same for all."""
         if self.margin_tiers is None:
@@ -212,18 +215,15 @@ class Hyperliquid(Venue):
 
     def open(self, order: Open, book: Books) -> None:
         open_position(self, order, book)
-        self._check_margin(book)
 
     def close(self, order: Close, book: Books) -> None:
         close_position(self, order, book)
 
     def resize(self, order: Resize, book: Books) -> None:
-        before = book.leg(self.name, order.coin).notional_usd
         resize_position(self, order, book)
-        if book.leg(self.name, order.coin).notional_usd > before:
-            self._check_margin(book)
 
-    def _check_margin(self, book: Books) -> None:
+    def check_margin(self, book: Books) -> None:
+        """Reject a position that is opened or added to without its initial margin."""
         if self.margin_tiers is not None:
             check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
 

@@ -30,6 +30,7 @@ def open_position(venue: Traded, order: Open, book: Books) -> None:
     quoted_usd = order.quoted_notional_usd
     charged_usd = USDC.units(notional) if quoted_usd is None else quoted_usd
     venue.pay(book, venue.fees, taker_fee(venue, charged_usd, book), "taker_fee")
+    venue.check_margin(book)
     book.fill(charged=USDC.nearest(charged_usd))
 
 
@@ -50,6 +51,8 @@ def resize_position(venue: Traded, order: Resize, book: Books) -> None:
         book.refuse("it holds no position; expected Open before Resize")
     notional = trade(venue, coin, (contracts if held > 0 else -contracts) - held, book)
     venue.pay(book, venue.fees, taker_fee(venue, USDC.units(notional), book), "taker_fee")
+    if contracts > abs(held):
+        venue.check_margin(book)
 
 
 def liquidate_at_a_penalty(venue: Traded, book: Books, owing: Owing = None) -> None:
@@ -130,7 +133,8 @@ def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
     if held < needed:
         book.lacks(
             f"{venue.name} would have {held:.6f} USD for an initial margin of {needed:.6f} USD ({rule}); "
-            "expected a smaller position, or more margin"
+            "expected a smaller position, or more margin",
+            "initial",
         )
 
 
