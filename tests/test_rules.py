@@ -297,8 +297,8 @@ def test_a_manifest_has_the_rules_in_effect(tmp_path):
     value = {"value": 0.04, "since": "2025-02-01", "until": None, "certainty": "unverified", "source": "hearsay"}
     assert margin == {"unit": "share of the notional", "values": [value]}
     replaced = scenario(venue={"taker_fee_bps": 2.0})
-    assert assemble(replaced).rules == {}
-    assert list(assemble(scenario()).rules["hyperliquid"]) == ["taker_fee_bps"]
+    assert "taker_fee_bps" not in assemble(replaced).rules["hyperliquid"]
+    assert "taker_fee_bps" in assemble(scenario()).rules["hyperliquid"]
 
 
 def test_a_key_below_a_table_is_a_rule_too():
