@@ -6,6 +6,7 @@ markets and a user's own modules along, so workers share no disk. One whose own 
 
 import concurrent.futures  # which loads its processes when they are asked for: a plain run needs none
 import hashlib
+import logging
 import pickle
 import platform
 import sys
@@ -27,7 +28,7 @@ Cells = Sequence[tuple[int, dict[str, object]]]
 """Numbered cells."""
 AHEAD = 4
 """Chunks per worker that are handed out before their results are in."""
-ANSWERS_S = 10
+ANSWERS_S = 5
 """How long a scheduler may take to answer."""
 
 
@@ -167,6 +168,7 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
         from distributed import Client  # noqa: PLC0415  (an optional extra)
     except ImportError:
         raise RunError("--cluster needs the extra `cluster`: pip install 'carrybook[cluster]'") from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what is lost is told in one line
     try:
         client = Client(address, timeout=ANSWERS_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:

@@ -91,6 +91,32 @@ def test_any_executor_will_do(plan, done, tmp_path):
         assert content(sweep(plan, tmp_path, 3, executor=pool).folder) == content(done.folder)
 
 
+def test_interrupted_it_goes_on(plan, done, tmp_path):
+    """Ctrl-C keeps what is finished, and the rest is run when it is started again."""
+
+    def interrupt(cells):
+        if cells:
+            raise KeyboardInterrupt
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
+        sweep(plan, tmp_path, 2, interrupt, pool)
+    again = sweep(plan, tmp_path, jobs=1)
+    assert 0 < again.ran < 24
+    assert content(again.folder) == content(done.folder)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there_is_refused(capsys, tmp_path):
+    """One line, before anything is written."""
+    pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    for address in ("tcp://127.0.0.1:9", "nowhere"):
+        arguments = (SCENARIO, "--paths", 2, "--cluster", address, "--out", tmp_path / "out")
+        code, printed, complaint = command(capsys, *arguments)
+        assert (code, printed, complaint.count("\n")) == (2, "", 1)
+        assert f"--cluster {address}: no scheduler answers there" in complaint
+    assert not (tmp_path / "out").exists()
+
+
 def test_half_done_it_goes_on(plan, done, tmp_path):
     """What is there is not run again, and what is added makes the same frame."""
     first = sweep(plan, tmp_path, jobs=1).folder
