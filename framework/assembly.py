@@ -42,7 +42,7 @@ from framework.scenario import (
     structure,
 )
 from framework.simulation import Simulation
-from framework.source_code import own_modules
+from framework.source_code import is_known, own_modules
 from framework.strategy import Strategy, checked_conditions
 from framework.venue import Dated, Venue
 
@@ -206,6 +206,29 @@ def _read(key: str, source: SourceSpec, data: Path) -> Series:
     return evolve(series, fill=fill, every_ns=every_ns, changing=changing, settings=said, note=note)
 
 
+def named_modules(scenario: Scenario) -> dict[str, str]:
+    """Key -> module, of every class `package.module:Class` that a scenario names anywhere."""
+    found: dict[str, str] = {}
+    waiting: list[tuple[str, object]] = [("", scenario.table())]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{key}.{name}".lstrip("."), below) for name, below in value.items()]
+        elif isinstance(value, str) and key.rpartition(".")[2] == "class" and ":" in value:
+            found[key] = value.partition(":")[0]
+    return dict(sorted(found.items()))
+
+
+def _refuse_foreign(scenario: Scenario) -> None:
+    """Refuse classes of modules that are not installed, before any of them is imported; raises `ScenarioError`."""
+    for key, module in named_modules(scenario).items():
+        if not is_known(module):
+            raise ScenarioError(
+                f"{key}: module {module!r} is neither installed nor of this project, so its code is not run; "
+                "expected --trust, for code that you have read"
+            )
+
+
 Part = TypeVar("Part")
 
 
@@ -274,13 +297,19 @@ class Assembly:
             )
 
 
-def assemble(scenario: Scenario, data: Path | None = None, market: Market | None = None) -> Assembly:
+def assemble(
+    scenario: Scenario, data: Path | None = None, market: Market | None = None, *, trusted: bool = True
+) -> Assembly:
     """Build what a scenario names; raises `ScenarioError` or `MarketError`.
 
     `data` is the directory of its sources, without which its embedded data set is read; a `market` that is given is
-    used as it is.
+    used as it is. A scenario names classes, so building it runs their code: of one that is not `trusted`, no module is
+    imported that is not installed.
     """
-    import_from(scenario.beside)
+    if trusted:
+        import_from(scenario.beside)
+    else:
+        _refuse_foreign(scenario)
     strategy = _build(scenario.strategy, "strategy", Strategy, "strategies")  # type: ignore[type-abstract]
     _check_legs(strategy, list(scenario.venues))
     rulebook = _build(scenario.rulebook, "rulebook", Rulebook, "venues") if scenario.rulebook else None  # type: ignore[type-abstract]

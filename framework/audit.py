@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from framework.accrual import GROWING, Accrual, Computed, column_of
 from framework.archive import UNKNOWN, Folder, among, ints, roll_forward, save
-from framework.assembly import Assembly, assemble
+from framework.assembly import Assembly, assemble, named_modules
 from framework.books import DEFAULTS, ROLES, Books, Entry, Standing
 from framework.clock import NS_PER_YEAR, Clock, Phase, midnight_ns
 from framework.errors import CarrybookError, RunError
@@ -56,7 +56,9 @@ from framework.orders import Order
 from framework.performance import COSTS, FIGURES, summarize
 from framework.row_path import WAYS, Corner, Point
 from framework.run import Run
+from framework.scenario import import_from
 from framework.simulation import FINISH, Execution
+from framework.source_code import own_modules
 from framework.tables import EVENT_COLUMNS, NAMES, ROLL_COLUMNS
 from framework.valuation import Waterfall, Worth, decimal, fees_of, waterfall_of
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, WALLET, Act, Dated, PriceOf, Segment, Venue
@@ -1862,28 +1864,32 @@ def audit(
     *,
     thorough: bool = False,
     assembly: Assembly | None = None,
+    trusted: bool = False,
     checks: tuple[Check, ...] = CHECKS,
     thorough_checks: tuple[ThoroughCheck, ...] = THOROUGH,
 ) -> list[Result]:
     """Make every check; `data` is the directory of the scenario's sources, without which its embedded data are read.
 
-    An `assembly` that is given, such as one on a market made in memory, is used as it is.
+    An `assembly` that is given, such as one on a market made in memory, is used as it is. Code of the run's own is
+    imported for one that is `trusted` alone, and only where it is the code that the run was made with.
     """
     results = [_result(check, partial(check, folder)) for check in checks]
     if not thorough:
         return results
     try:
-        assembly = assembly or _assembled(folder, data)
+        assembly = assembly or _assembled(folder, data, trusted=trusted)
         history = History(folder, assembly)
     except UNREADABLE as error:
         return results + [Result(result_name(each), _holds(each), not_made=_reason(error)) for each in thorough_checks]
     return results + [_result(check, partial(check, assembly, history)) for check in thorough_checks]
 
 
-def _assembled(folder: Folder, data: Path | None) -> Assembly:
+def _assembled(folder: Folder, data: Path | None, *, trusted: bool) -> Assembly:
     """The scenario with the sources that the run was made with; raises `RunError` where they cannot be had."""
+    if trusted:
+        _compare_code(folder)
     try:
-        assembly = assemble(folder.scenario, data)
+        assembly = assemble(folder.scenario, data, trusted=trusted)
     except CarrybookError as error:
         raise RunError(f"scenario.toml cannot be assembled: {error}") from None
     files = set(folder.manifest.inputs)
@@ -1892,6 +1898,14 @@ def _assembled(folder: Folder, data: Path | None) -> Assembly:
             f"the market was read from {', '.join(sorted(files))}; expected the directory that has them (--data)"
         )
     return assembly
+
+
+def _compare_code(folder: Folder) -> None:
+    """Refuse code of the run's own that is not the code that it was made with, before any of it is imported."""
+    import_from(folder.scenario.beside)
+    for module, digest in own_modules(named_modules(folder.scenario).values()).items():
+        if folder.manifest.code.get(module) != digest:
+            raise RunError(f"module {module} is not the file that the run was made with, so its code is not run")
 
 
 def result_name(check: Callable[..., object]) -> str:

@@ -39,7 +39,7 @@ def mistakes_told(parts: Iterable[object], market: Market, row: Callable[[], int
         yield
     except CarrybookError as error:
         raise located(error, parts) from error.__cause__
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # user code that ends the program would end it as if all was well
         own, beside_ours = _files(parts)
         place = _place(_lines(error), own or beside_ours) or _signature(error, parts)
         if place is None:
@@ -110,7 +110,7 @@ def _waiting(orders: object) -> Iterator[Line]:
         orders = orders.gi_yieldfrom
 
 
-def _signature(error: Exception, parts: Iterable[object]) -> str | None:
+def _signature(error: BaseException, parts: Iterable[object]) -> str | None:
     """The method of a user's own that was called with what it does not take."""
     for part in parts:
         for cls in type(part).__mro__:
@@ -122,7 +122,7 @@ def _signature(error: Exception, parts: Iterable[object]) -> str | None:
     return None
 
 
-def _hint(error: Exception) -> str:
+def _hint(error: BaseException) -> str:
     """What was probably meant: the name that an object has in place of another, or the operators of arrays."""
     if isinstance(error, ValueError) and "truth value of an array" in str(error):
         return "; use & and |, not `and` and `or`"

@@ -633,11 +633,13 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
         name = _declared(package).get(name, name)
     if ":" in name:
         module_name, _, class_name = name.partition(":")
-        _import_from_here()
+        _import_from_here(module_name)
     else:
         module_name, class_name = f"{package}.{name}", ""
     try:
         module = importlib.import_module(module_name)
+    except SystemExit as error:
+        raise ScenarioError(f"{key}.class: {name!r} cannot be imported: it ends the program ({error.code})") from None
     except SyntaxError as error:
         place = f"{Path(error.filename or module_name).name}, line {error.lineno}"
         raise ScenarioError(f"{key}.class: {name!r} cannot be read: {place}: {error.msg}") from None
@@ -709,8 +711,9 @@ def check_beside(directory: Path | None, classes: Iterable[object]) -> None:
             )
 
 
-def _import_from_here() -> None:
-    """Let a user's own module be found in the working directory, as `python -m` does."""
+def _import_from_here(module: str) -> None:
+    """Let a user's own module that is nowhere else be found in the working directory, as `python -m` does."""
+    package = module.partition(".")[0]
     here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
+    if here not in sys.path and "" not in sys.path and package not in sys.modules and not find_spec(package):
         sys.path.append(here)

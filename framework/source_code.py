@@ -6,6 +6,7 @@ Both are read from files, so they depend on what is written there and not on wha
 import ast
 import hashlib
 import importlib
+import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -59,6 +60,20 @@ def files_digest(places: Iterable[Path]) -> str:
     for name, file in found:
         digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def is_known(name: str) -> bool:
+    """Whether a module can be imported without running code that somebody sent along.
+
+    It is of this project or installed, by the directory where it is found and not by what that is called, or this
+    process has imported it already.
+    """
+    if name in sys.modules or name.partition(".")[0] in OUR_PACKAGES:
+        return True
+    file = _file(name)
+    places = {sysconfig.get_path(each) for each in ("purelib", "platlib")} | {*site.getsitepackages()}
+    places |= {site.getusersitepackages()} if site.ENABLE_USER_SITE else set()
+    return file is not None and any(file.resolve().is_relative_to(Path(place).resolve()) for place in places)
 
 
 def _file(name: str) -> Path | None:

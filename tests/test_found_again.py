@@ -117,7 +117,7 @@ def test_a_strategy_beside_its_scenario_is_found_from_any_directory(capsys, tmp_
     assert (code, json.loads(printed)["failed"]) == (0, 0)
     monkeypatch.setattr(sys, "path", [each for each in sys.path if str(tmp_path) not in each])
     monkeypatch.delitem(sys.modules, "own_beside")
-    code, printed, _ = carrybook(capsys, "audit", "runs", "--thorough", "--json")
+    code, printed, _ = carrybook(capsys, "audit", "runs", "--thorough", "--trust", "--json")
     assert code == 0, printed
 
 

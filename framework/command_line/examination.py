@@ -50,15 +50,17 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option(
     "--thorough", is_flag=True, help="Also compute everything again from the market, and run the scenario again."
 )
+@click.option("--trust", is_flag=True, help="Import code of the run's own as well, which then may do anything.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
+def audit(run: Path, data: Path | None, thorough: bool, trust: bool, as_json: bool) -> None:
     """Check the folder of a finished RUN, or every run of a folder of them; `runs/latest` is the last one written.
 
-    --thorough finds the sources where they were when the scenario was run. The exit code is 1 unless every check was
-    made and found nothing, in every run.
+    --thorough finds the sources where they were when the scenario was run. It imports code of strategies and venues
+    that is not installed with --trust alone, and only if it is the code that the run was made with. The exit code is 1
+    unless every check was made and found nothing, in every run.
     """
     folders = [Folder(each) for each in runs_at(run) or [run]]
-    results = [(each, _audited(each, data, thorough=thorough or data is not None)) for each in folders]
+    results = [(each, _audited(each, data, thorough=thorough or data is not None, trusted=trust)) for each in folders]
     if as_json:
         told = [_as_json(found) for _, found in results]
         whole = {folder.path.name: each for (folder, _), each in zip(results, told, strict=True)}
@@ -77,8 +79,9 @@ def audit(run: Path, data: Path | None, thorough: bool, as_json: bool) -> None:
     sys.exit(0 if all(each.passed for _, found in results for each in found) else 1)
 
 
-def _audited(folder: Folder, data: Path | None, *, thorough: bool) -> list[Result]:
-    return audit_folder(folder, data or (folder.data if thorough else None), thorough=thorough)
+def _audited(folder: Folder, data: Path | None, *, thorough: bool, trusted: bool) -> list[Result]:
+    place = data or (folder.data if thorough else None)
+    return audit_folder(folder, place, thorough=thorough, trusted=trusted)
 
 
 def _as_json(results: Sequence[Result]) -> list[dict[str, object]]:
