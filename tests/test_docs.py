@@ -11,14 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FOLLOWED = [
-    "docs/metrics.md",
-    "docs/tutorial.md",
-    "docs/extending.md",
-    "docs/auditing.md",
-    "docs/exports.md",
-    "README.md",
-]
+PAGES = ["metrics", "tutorial", "extending", "auditing", "exports"]
+FOLLOWED = [*(f"docs/{page}.md" for page in PAGES), "README.md"]
 EXIT_CODES = {"error": 2, "finding": 1}
 """What a console block is marked with -> the exit code of its commands, else 0."""
 
