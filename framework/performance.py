@@ -79,9 +79,10 @@ class Path:
         )
 
     @classmethod
-    def of(cls, run: Run) -> "Path":
-        """The path of a run's equity."""
-        return cls.over(run.market, USDC.units(run.capital), run.curve.equity_usd, float(equity(run)))
+    def of(cls, run: Run, final_usd: float | None = None) -> "Path":
+        """The path of a run's equity; `final_usd` is its final equity where that is known already."""
+        end_usd = float(equity(run)) if final_usd is None else final_usd
+        return cls.over(run.market, USDC.units(run.capital), run.curve.equity_usd, end_usd)
 
     @property
     def years(self) -> float:
@@ -414,6 +415,8 @@ POSITION_METRICS = (
 )  # fmt: skip
 """Metrics of the positions of a run."""
 
+SWEPT_METRICS = RETURN_METRICS[:4]
+"""Those of them that each cell of a sweep has besides its figures: growth, volatility, Sharpe and Sortino ratio."""
 METRICS = RETURN_METRICS + POSITION_METRICS
 """All of them, in the order of `docs/metrics.md`."""
 
@@ -453,6 +456,13 @@ def measure(run: Run, rate: float = 0.0) -> Measured:
     """All metrics of a run; `rate` is the constant rate per year that Sharpe and Sortino ratios are above."""
     returns = Measured.of(RETURN_METRICS, Subject(path=Path.of(run), rate=rate))
     return returns | Measured.of(POSITION_METRICS, run)
+
+
+def swept(run: Run, rate: float = 0.0) -> dict[str, float | int | str | None]:
+    """What a cell of a sweep tells of its run: all figures, and `SWEPT_METRICS`."""
+    found = figures(run)
+    path = Path.of(run, float(found["final_equity_usd"]))
+    return {**found, **Measured.of(SWEPT_METRICS, Subject(path=path, rate=rate)).plain()}
 
 
 def time_at_leverage_pct(run: Run) -> dict[str, dict[str, float]]:

@@ -24,7 +24,7 @@ from framework.errors import CarrybookError, MarketError, RunError, ScenarioErro
 from framework.files import replace_file
 from framework.grid import Grid
 from framework.market import Market
-from framework.performance import figures, outcome
+from framework.performance import outcome, swept
 from framework.scenario import MarketSpec, Scenario, Table, place, put, read_table, value_at, value_of
 from framework.source_code import project_digest
 
@@ -165,7 +165,9 @@ class Sweep:
             if self.paths:
                 return {**cell, **outcome(self._on_path(cell).simulation().run()), "error": ""}
             assembly = self.assembly(cell)
-            return {**cell, **figures(assembly.simulation().run()), "run": identity(assembly), "error": ""}
+            spec = assembly.scenario.benchmarks
+            told = swept(assembly.simulation().run(), spec.rate if spec else 0.0)
+            return {**cell, **told, "run": identity(assembly), "error": ""}
         except CarrybookError as error:
             words = str(error)
         except Exception as error:

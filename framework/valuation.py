@@ -183,10 +183,12 @@ class PricedBook:
         prices = {asset: Prices.of(market, asset, opened_at) for asset in priced(accounts)}
         return cls(accounts=accounts, at_ns=market.at_ns, prices=prices)
 
-    def flows(self, batch: Records, first_seq: int) -> Iterator[Flow]:
-        """What a batch moved on each account that it touches, in the order of the chart."""
+    def flows(self, batch: Records, first_seq: int, *, dollars: bool = True) -> Iterator[Flow]:
+        """What a batch moved on each account that it touches, in the order of the chart; accounts in USDC if wanted."""
         debit, credit, amount = (np.ascontiguousarray(batch[name]) for name in ("debit", "credit", "amount"))
         for code, account in enumerate(self.accounts):
+            if account.asset == USDC and not dollars:
+                continue
             received = debit == code
             (entries,) = (received | (credit == code)).nonzero()
             if len(entries):
@@ -205,13 +207,22 @@ class PricedBook:
         """The worth of every account after all batches."""
         through, balances = dict.fromkeys(self.accounts, 0), dict.fromkeys(self.accounts, 0)
         for batch in batches:
-            for flow in self.flows(batch, 1):
-                account = flow.account
-                moved = int(flow.amounts.sum())
+            for account, moved in zip(self.accounts, self._moved(batch), strict=True):
                 balances[account] += moved
-                through[account] += usdc(moved) if account.asset == USDC else self._total(flow)
+                if account.asset == USDC:
+                    through[account] += usdc(moved)
+            for flow in self.flows(batch, 1, dollars=False):
+                through[flow.account] += self._total(flow)
         left = {account: self.left(account, atoms) for account, atoms in balances.items()}
         return Worth(through=through, left=left, balances=balances)
+
+    def _moved(self, batch: Records) -> list[int]:
+        """What a batch moved on each account in all: debits less credits, atomic units, in the order of the chart."""
+        sums, amount = np.zeros(len(self.accounts), dtype=np.int64), np.ascontiguousarray(batch["amount"])
+        np.add.at(sums, batch["debit"], amount)
+        np.subtract.at(sums, batch["credit"], amount)
+        moved: list[int] = sums.tolist()
+        return moved
 
     def left(self, account: Account, atoms: int) -> int:
         """A balance at the last close, in 10^-PLACES USD."""
