@@ -231,7 +231,7 @@ class Asgard(Venue):
         if self.terms is None or self._borrowed(book) <= 0:
             return
         rules: Any = self.terms.at(book.at_ns)
-        worth_usd = self.coins_held.asset.units(book[self.coins_held]) * self._oracle(book)
+        worth_usd = self.coins_held.asset.units(book[self.coins_held]) * book.price(self.coin, "oracle")
         owed_usd = USDC.units(-book[self.loan] - book[self.surplus])
         loan = f"a loan of {owed_usd:,.2f} USD on coins worth {worth_usd:,.2f} USD"
         if rules.limit_ltv is not None and owed_usd > rules.limit_ltv * worth_usd:
@@ -262,7 +262,7 @@ class Asgard(Venue):
         assert self.terms is not None
         assert self.lender is not None
         self._net(book)
-        coin, price = self.coins_held.asset, self._oracle(book)
+        coin, price = self.coins_held.asset, book.price(self.coin, "oracle")
         coins, owed = book[self.coins_held], -book[self.loan]
         of_an_atom = Fraction(price) * USDC.scale / coin.scale
         procedure = self.terms.at(book.at_ns).procedure(self.lender)
@@ -318,11 +318,6 @@ class Asgard(Venue):
         usd = USDC.units(notional)
         impact_bps = book.rule(self.swap_impact_bps_per_million) * usd / 1_000_000
         return book.fee(usd, book.rule(self.swap_fee_bps) + impact_bps) if self.swaps else 0
-
-    def _oracle(self, book: Books) -> float:
-        """The oracle's price of the coin now, the trade price where there is none; at the close within a row."""
-        at: At = "close" if book.at == "within" else book.at
-        return book.market.floats(book.market.price_column(self.coin, at, "oracle"))[book.row]
 
     def _net(self, book: Books) -> None:
         """A surplus first repays the loan beside it."""

@@ -1,23 +1,27 @@
 """The protocols' own rulebook: each venue by its rules, as they were when; `rules/` has them with their sources."""
 
 from collections.abc import Mapping
+from typing import get_args
 
 from attrs import frozen
 
 from framework.errors import ScenarioError
 from framework.row_path import RowPath
-from framework.rules import Rule, names_of, rules_of
+from framework.rules import Rule, rules_of
 from framework.scenario import Rulebook
 from framework.strategy import Strategy
+from venues.lenders import Name
 
 LENDERS: Mapping[str, str] = {"asgard": "kamino"}
-"""Venues that borrow from a lender, whose rules are in a file of its own, and the lender where none is chosen."""
-
+"""Venues that borrow from a lender, and the lender where none is chosen; its rules are those of the table `terms`."""
+LENDER_FILES: Mapping[str, str] = {each: each for each in get_args(Name)} | {"drift": "drift_spot"}
+"""The file of each lender's rules."""
 TERMS: Mapping[str, Mapping[str, object]] = {
     "hyperliquid": {"funding_price": "oracle"},
     "drift": {"funding_price": "oracle"},
+    "asgard": {"lender": LENDERS["asgard"], "rate_convention": "effective"},
 }
-"""What never changed: funding is paid on the oracle price."""
+"""What never changed: funding is paid on the oracle price, and the rates of lenders' interfaces are APYs."""
 
 
 @frozen(kw_only=True)
@@ -38,7 +42,8 @@ class Protocol(Rulebook):
         lender = table.get("lender", LENDERS.get(venue))
         if lender is None:
             return found
-        if lender not in names_of("venues"):
-            some = ", ".join(names_of("venues"))
+        if lender not in LENDER_FILES:
+            some = ", ".join(LENDER_FILES)
             raise ScenarioError(f"venues.{venue}.lender: no rules of {lender!r}; there are rules of {some}")
-        return {**found, **rules_of("venues", str(lender))}
+        terms = rules_of("venues", LENDER_FILES[str(lender)])
+        return {**found, **{f"terms.{key}": rule for key, rule in terms.items()}}
