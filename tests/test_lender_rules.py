@@ -126,3 +126,10 @@ def test_marginfi_liquidates_in_small_steps_down_to_a_low():
     assert [each.closed for each in told] == [False] * len(told)
     assert all(later.price < 0.9999 * earlier.price for earlier, later in pairwise(told))
     assert told[-1].price > 65.0
+
+
+def test_a_liquidation_names_the_lenders_rules_that_bound_it():
+    """Line, close factor and bonus, by their keys in the lender's table."""
+    run = assemble(scenario("kamino", 3.0, 20.0, "2025-02-28")).simulation().run()
+    told = next(each for each in happened(run, Liquidated) if each.venue == "asgard")
+    assert {"terms.liquidation_ltv", "terms.close_factor", "terms.min_bonus"} <= set(told.rules)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any, Literal
 
 from attrs import Factory, field, frozen, validators
@@ -11,7 +12,7 @@ from framework.books import Books
 from framework.errors import ScenarioError
 from framework.events import InterestAccrued, Side
 from framework.formulas import formula, ratio
-from framework.market import At, Market
+from framework.market import Market
 from framework.money import USDC, Account, token
 from framework.orders import Close, Move, Open, Resize, Withdraw, check_open, positive
 from framework.venue import CASH, Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative
@@ -144,7 +145,8 @@ class Asgard(Venue):
             return
         try:
             procedures = [
-                self.terms.at(int(at_ns)).procedure(self.lender) for at_ns in (market.open_ns[0], market.at_ns[-1])
+                self.terms.in_force(partial(Dated.at, at_ns=int(at_ns))).procedure(self.lender)
+                for at_ns in (market.open_ns[0], market.at_ns[-1])
             ]
         except ScenarioError as error:
             raise ScenarioError(f"venues.{self.name}.terms.{error}") from None
@@ -230,7 +232,7 @@ class Asgard(Venue):
         """Reject a larger loan that the lender does not give: by its limits, and by what its pool has and asks for."""
         if self.terms is None or self._borrowed(book) <= 0:
             return
-        rules: Any = self.terms.at(book.at_ns)
+        rules: Any = self.terms.in_force(book.rule)
         worth_usd = self.coins_held.asset.units(book[self.coins_held]) * book.price(self.coin, "oracle")
         owed_usd = USDC.units(-book[self.loan] - book[self.surplus])
         loan = f"a loan of {owed_usd:,.2f} USD on coins worth {worth_usd:,.2f} USD"
@@ -265,7 +267,7 @@ class Asgard(Venue):
         coin, price = self.coins_held.asset, book.price(self.coin, "oracle")
         coins, owed = book[self.coins_held], -book[self.loan]
         of_an_atom = Fraction(price) * USDC.scale / coin.scale
-        procedure = self.terms.at(book.at_ns).procedure(self.lender)
+        procedure = self.terms.in_force(book.rule).procedure(self.lender)
         rounds = list(until_healthy(procedure, coins, owed, of_an_atom, found=True))
         seized, repaid = sum(each.seized for each in rounds), sum(each.repaid for each in rounds)
         worth = USDC.nearest(coin.units(seized) * price)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from math import ceil, floor
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import NOTHING, evolve, field, fields, frozen, validators
 
@@ -247,17 +247,20 @@ class Lender:
     insurance_fee: Rule = field(default=None, validator=validators.optional(fraction))
     buffer: Rule = field(default=None, validator=validators.optional(fraction))
 
-    def at(self, at_ns: int) -> "Lender":
-        """The rules in force at an instant; raises `ScenarioError` with the name of one that is outside its dates."""
-        found: dict[str, object] = {}
+    def in_force(self, read: Callable[[Dated], Any]) -> "Lender":
+        """The same with plain values, as `read` finds those of rules with dates.
+
+        A `ScenarioError` of that gets the name of the rule.
+        """
+        found: dict[str, Any] = {}
         for each in fields(Lender):
             rule = getattr(self, each.name)
             if isinstance(rule, Dated):
                 try:
-                    found[each.name] = rule.at(at_ns)
+                    found[each.name] = read(rule)
                 except ScenarioError as error:
                     raise ScenarioError(f"{each.name}: {error}") from None
-        return evolve(self, **found)  # type: ignore[arg-type]
+        return evolve(self, **found)
 
     def procedure(self, name: Name) -> Procedure:
         """How the lender of this name liquidates under these rules, on sums in atomic units of USDC.
