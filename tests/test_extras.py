@@ -26,14 +26,16 @@ def test_the_install_line_of_the_readme_has_all_that_its_commands_need():
     page = (ROOT / "README.md").read_text()
     (line,) = re.findall(r"<!-- run -->\n```\n(.*)\n```", page)
     assert "pip install -q '.[all]'" in line
-    assert names("all") >= names("fetch") | names("sql") | {"beancount", "pytest"}
+    assert names("all") >= names("fetch") | names("report") | names("sql") | {"beancount", "pytest"}
     assert names("dev") > names("all")
 
 
 @pytest.mark.parametrize(
     ("library", "arguments", "extra"),
     [
+        ("bokeh", ("report", "RUN"), "report"),
         ("duckdb", ("sql", "RUN"), "sql"),
+        ("jinja2", ("report", "RUN"), "report"),
         ("httpx2", ("fetch", "hyperliquid", "--coin", "SOL", "--interval", "1d", "--from", "2025-01-01"), "fetch"),
         ("filelock", ("fetch", "hyperliquid", "--coin", "SOL", "--interval", "1d", "--from", "2025-01-01"), "fetch"),
         ("tenacity", ("fetch", "jito", "--from", "2025-01-01"), "fetch"),

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "framework.command_line.sweeps:paths",
         "Run a SCENARIO, or each cell of a grid, on many paths that are drawn from its data.",
     ),
+    "report": ("framework.command_line.examination:report", "Write a RUN, or a sweep, as one HTML file."),
     "rules": ("framework.command_line.rules:rules", "Print the rules of a VENUE, with dates, source and certainty."),
     "run": ("framework.command_line.commands:run", "Run a SCENARIO (TOML), write its run folder, and print a report."),
     "sql": ("framework.command_line.examination:sql", "Answer a SELECT about a finished RUN."),

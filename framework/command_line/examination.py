@@ -1,5 +1,6 @@
 """The commands that examine a finished run: `audit`, `explain`, `ledger`, `export` and `sql` read its folder again."""
 
+import importlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,11 @@ from attrs import asdict
 from rich.text import Text
 from rich.tree import Tree
 
-from framework.archive import Folder, runs_at
+from framework.archive import Folder, replace_file, runs_at
 from framework.audit import Result
 from framework.audit import audit as audit_folder
+from framework.command_line.extras import need_extra
+from framework.errors import RunError
 from framework.grid import Grid, terminal
 from framework.reports.explain import Node, Selection, origins, register, sources
 from framework.reports.explain import explain as explain_number
@@ -210,6 +213,30 @@ def _signs(account: str | None) -> str:
         return "amount > 0 always: it moves from the account that gives to the one that receives"
     root = SIGNS.get(account.partition(":")[0])
     return "; ".join(filter(None, (f"{account}: change > 0: received (debit), < 0: given (credit)", root)))
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The file; report-RUN.html here if not given.")
+@click.option("--against", type=click.Path(path_type=Path), multiple=True, help="Another run beside it; repeatable.")
+def report(run: Path, out: Path | None, against: tuple[Path, ...]) -> None:
+    """Write a RUN, or a sweep's folder, as one HTML file: pictures, and every figure down to the market rows behind it.
+
+    The file works offline and is safe to send: it loads nothing, and the books that it opens lie in it.
+    """
+    need_extra("a report", "report", "bokeh", "jinja2")
+    page = importlib.import_module("framework.reports.page")
+    if (run / "results.parquet").is_file():
+        name, html = run.resolve().name, page.sweep_page(run)
+    else:
+        folder = Folder(run)
+        name, html = folder.name, page.page(folder, [Folder(each) for each in against])
+    target = out or Path(f"report-{name[:8]}.html")
+    try:
+        replace_file(target, html.encode())
+    except OSError as error:
+        raise RunError(f"{target}: not writable ({error.strerror}); expected a file in a directory") from None
+    click.echo(f"Wrote {target}")
 
 
 def _day(value: object) -> date | None:

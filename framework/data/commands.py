@@ -1,6 +1,5 @@
 """The commands for market data: fetch it into the store, and list, show and check what is there."""
 
-import importlib
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framework.command_line.extras import need_extra
 from framework.text import say
 
 if TYPE_CHECKING:
@@ -29,18 +29,7 @@ HOLES_TOLD = 3
 @click.group()
 def fetch() -> None:
     """Fetch market data into the store. Started again, it asks only for what is missing."""
-    _need_extra("fetching", "filelock", "httpx2", "tenacity")
-
-
-def _need_extra(what: str, *modules: str) -> None:
-    """Refuse in one line where a library of the extra `fetch` is not installed."""
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise click.ClickException(
-                f"{what} needs {error.name}; install it in the project's directory with pip install '.[fetch]'"
-            ) from None
+    need_extra("fetching", "fetch", "filelock", "httpx2", "tenacity")
 
 
 def _window(command: Callable[..., None]) -> Callable[..., None]:
@@ -212,7 +201,7 @@ def withdraw(series: str, since: datetime, until: datetime, reason: str) -> None
     from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
 
-    _need_extra("withdrawing", "filelock")
+    need_extra("withdrawing", "fetch", "filelock")
     store = Store.default()
     with store.lock(series):
         out = store.withdraw(series, midnight_ns(since.date()), midnight_ns(until.date()) + NS_PER_DAY, reason)

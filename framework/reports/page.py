@@ -1,0 +1,424 @@
+"""A run as one HTML file that works offline: pictures, figures, and every number down to the market rows behind it.
+
+The page loads nothing: Bokeh's script, the page's own and the data lie in it, and its Content-Security-Policy allows
+these two scripts by their digests and no connection at all. All text goes through Jinja's escaping, or into elements
+as text. Entries and full curves lie in it compressed, and are unpacked where somebody opens or zooms into them.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from attrs import frozen
+from bokeh.document import Document
+from bokeh.resources import Resources
+
+from framework.archive import Folder
+from framework.errors import RunError
+from framework.market import Floats
+from framework.reports.explain import Node, explain, sources
+from framework.reports.packing import packed, table
+from framework.reports.pictures import Picture, Timeline, categories, heatmap, parallel, waterfall
+from framework.reports.report import WATERFALL_WORDS
+
+__all__ = ["page", "sweep_page"]
+
+FIGURES = {
+    "final_equity_usd": ("Final equity", "${:,.2f}"),
+    "return_pct": ("Return", "{:+.2f} %"),
+    "annualized_return_pct": ("Annualised, simple", "{:+.2f} %"),
+    "max_drawdown_pct": ("Maximum drawdown", "{:.2f} %"),
+    "sharpe_ratio": ("Sharpe ratio", "{:.2f}"),
+    "volatility_pct": ("Volatility", "{:.2f} %"),
+    "liquidations": ("Liquidations", "{}"),
+    "total_fees_usd": ("Fees", "${:,.2f}"),
+}
+"""The figures at the top of a page, of those that a run has: words and form."""
+SWEPT = {
+    "liquidations": "liquidations",
+    "max_drawdown_pct": "maximum drawdown, %",
+    "annualized_return_pct": "annualised return, %",
+}
+"""The figures of a sweep that are drawn, the one that colours the lines last."""
+RESULTS = "results.parquet"
+MOST_MAPS, MOST_CELLS = 6, 500
+DAY_MS = 86_400_000
+MOST_ENTRIES = 50_000
+"""Entries that a page has at most: about two megabytes."""
+AMOUNT = 4
+"""Which word of an entry's label is its amount."""
+
+
+def page(folder: Folder, against: Sequence[Folder] = ()) -> str:
+    """The report of a run as HTML; `against` are runs whose curves and figures are shown beside it."""
+    return _Page(folder, tuple(against)).html()
+
+
+@frozen(slots=False)
+class _Page:
+    folder: Folder
+    against: tuple[Folder, ...]
+
+    def html(self) -> str:
+        timeline, rows = self._timeline()
+        pictures = [*timeline.figures, *self._by_category()]
+        return _rendered(
+            "run.html",
+            pictures,
+            {"rows": rows, **self._entries()},
+            title=self.folder.scenario.name,
+            folder=self.folder,
+            scenario=self.folder.scenario,
+            summary=self.folder.summary,
+            cards=self._cards(),
+            others=[each.scenario.name for each in self.against],
+            tree=self.tree,
+            words=WATERFALL_WORDS,
+            months=self._months(),
+            log=self._log(),
+            settings=self.folder.scenario.toml(),
+        )
+
+    @cached_property
+    def tree(self) -> Node:
+        """The result down to its entries, exact."""
+        return explain(self.folder, "result")
+
+    def _cards(self) -> list[tuple[str, list[str]]]:
+        """The figures at the top: words, this run's and those of the runs beside it."""
+        runs = [each.summary for each in (self.folder, *self.against)]
+        known = {key: value for key, value in FIGURES.items() if runs[0].get(key) is not None}
+        return [
+            (words, [form.format(run[key]) if run.get(key) is not None else "-" for run in runs])
+            for key, (words, form) in known.items()
+        ]
+
+    def _timeline(self) -> tuple[Timeline, dict[str, list[float]]]:
+        """The figures that go by time, and the curves of all rows for zooming."""
+        curve = self.folder.table("equity")
+        kept = {name: curve[name].to_numpy() for name in curve.column_names if name not in ("at_ns", "moment")}
+        at_ms = curve["at_ns"].to_numpy() / 1e6
+        columns = {"equity": kept["equity_usd"], **self._benchmarks(kept, at_ms)}
+        peak = np.maximum.accumulate(kept["equity_usd"])
+        columns["drawdown"] = (kept["equity_usd"] / peak - 1) * 100
+        venues = [name.removesuffix("_equity_usd") for name in kept if name.endswith("_equity_usd")]
+        held = [venue for venue in venues if np.any(kept[f"{venue}_size"])]
+        for venue in held:
+            columns[f"leverage {venue}"] = _leverage(kept, venue)
+        funding = self._funding(held, len(at_ms))
+        columns |= funding
+        columns |= {f"cumulative {name}": np.nancumsum(rate) for name, rate in funding.items()}
+        columns["price"], columns["net delta"] = kept["close"], kept["net_size"]
+        timeline = Timeline(at_ms, {name: np.asarray(values, dtype=float) for name, values in columns.items()})
+        self._draw(timeline, held, list(funding))
+        return timeline, {"at_ms": at_ms.tolist(), **{name: _few_digits(values) for name, values in columns.items()}}
+
+    def _benchmarks(self, kept: Mapping[str, Floats], at_ms: Floats) -> dict[str, Floats]:
+        """What the capital would be worth in the coin itself, and the equity of the runs beside this one."""
+        curves = {"holding the coin": kept["equity_usd"][0] * kept["close"] / kept["close"][0]}
+        for place, other in enumerate(self.against, start=1):
+            curve = other.table("equity", ["at_ns", "equity_usd"])
+            at, equity = curve["at_ns"].to_numpy() / 1e6, curve["equity_usd"].to_numpy()
+            inside = (at_ms >= at[0]) & (at_ms <= at[-1])
+            found = equity[np.clip(np.searchsorted(at, at_ms, side="right") - 1, 0, len(at) - 1)]
+            curves[f"run {place}"] = np.where(inside, found, np.nan)
+        return curves
+
+    def _funding(self, venues: Sequence[str], count: int) -> dict[str, Floats]:
+        """Funding rates in percent per row of the venues that hold something, by column."""
+        names = [
+            name
+            for name in self.folder.columns("market")
+            if "funding" in name and "source_row" not in name and name.startswith(tuple(venues) or ("-",))
+        ]
+        market = self.folder.table("market", names) if names else None
+        rates = {name: market[name].to_numpy() * 100 for name in names} if market is not None else {}
+        return {f"rate {name}": np.concatenate([[0.0], rate, [0.0]])[:count] for name, rate in rates.items()}
+
+    def _draw(self, timeline: Timeline, held: Sequence[str], funding: Sequence[str]) -> None:
+        others = {f"run {place}": each.scenario.name for place, each in enumerate(self.against, start=1)}
+        timeline.lines(
+            "equity", "Equity and benchmarks", "USD",
+            {"equity": "this run", **others, "holding the coin": "holding the coin"},
+        )  # fmt: skip
+        timeline.lines("drawdown", "Drawdown from the peak so far", "%", {"drawdown": "drawdown"}, area=True)
+        trigger = self.folder.scenario.strategy.get("trigger")
+        levels = {"trigger": float(trigger)} if isinstance(trigger, int | float) else {}
+        if held:
+            words = {f"leverage {venue}": venue for venue in held}
+            timeline.lines("leverage", "Leverage of each leg", "x", words, dashed=levels)
+        price = timeline.lines("price", "Price, with what was done", "USD", {"price": "close"})
+        timeline.mark(price, self._marks(timeline))
+        timeline.lines("delta", "Net delta", "coins", {"net delta": "net delta"}, form="0,0.[0000]", steps=True)
+        if funding:
+            rates = {name: name.removeprefix("rate ") for name in funding}
+            timeline.lines("funding", "Funding rate by row", "%", rates, form="0.[0000]", steps=True)
+            sums = {f"cumulative {name}": words for name, words in rates.items()}
+            timeline.lines("cumulative", "Cumulative funding rate", "%", sums, form="0.[00]")
+
+    def _marks(self, timeline: Timeline) -> dict[str, list[tuple[float, float, str]]]:
+        """The lines of the event log on the price, by kind."""
+        days = (timeline.at_ms // DAY_MS).astype(np.int64)
+        price = timeline.columns["price"]
+        marks: dict[str, list[tuple[float, float, str]]] = {}
+        for line in self.folder.summary.get("log", []):
+            row = int(np.searchsorted(days, _day_number(str(line["date"])), side="right")) - 1
+            height = float(line.get("price") or price[row])
+            marks.setdefault(str(line["kind"]).partition(":")[0], []).append(
+                (float(timeline.at_ms[max(row, 0)]), height, f"{line.get('venue', '')} at {height:,.2f}")
+            )
+        return marks
+
+    def _by_category(self) -> list[Picture]:
+        """The figures that go by bucket, month or account."""
+        buckets = [(WATERFALL_WORDS[node.label], float(node.usd)) for node in self.tree.children]
+        pictures = [waterfall("waterfall", "Where the result came from", buckets, ("Result", float(self.tree.usd)))]
+        months, parts = _by_month(
+            [account for node in self.tree.children if node.label in ("carry", "funding", "staking", "fees")
+             for account in node.children]
+        )  # fmt: skip
+        if months:
+            pictures.append(categories("carry", "Carry, funding, staking and fees by month", "USD", months, parts))
+        fees = next((node for node in self.tree.children if node.label == "fees"), None)
+        if fees is not None:
+            names = [_account(account) for account in fees.children]
+            paid = {"paid": [float(account.usd) for account in fees.children]}
+            pictures.append(categories("fees", "Fees by account", "USD", names, paid))
+        return pictures
+
+    def _months(self) -> tuple[list[str], list[tuple[str, list[str]]]]:
+        """Returns by month and by year, percent: the heads, and a line for each year."""
+        curve = self.folder.table("equity", ["at_ns", "equity_usd"])
+        months = curve["at_ns"].to_numpy().astype("datetime64[ns]").astype("datetime64[M]")
+        equity = curve["equity_usd"].to_numpy()
+        lasts = np.append(np.flatnonzero(months[1:] != months[:-1]), len(months) - 1)
+        ends, before = equity[lasts], np.concatenate([[equity[0]], equity[lasts][:-1]])
+        years: dict[str, list[str]] = {}
+        grown: dict[str, float] = {}
+        for month, end, start in zip(months[lasts].astype(str).tolist(), ends, before, strict=True):
+            year, number = month.split("-")
+            years.setdefault(year, [""] * 12)[int(number) - 1] = f"{(end / start - 1) * 100:+.2f}" if start > 0 else ""
+            grown[year] = grown.get(year, 1.0) * (end / start if start > 0 else 1.0)
+        heads = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Year"]
+        return heads, [(year, [*cells, f"{(grown[year] - 1) * 100:+.2f}"]) for year, cells in years.items()]
+
+    def _log(self) -> tuple[list[str], list[list[str]]]:
+        """The event log: heads of the columns that have something, and its lines."""
+        lines = self.folder.summary.get("log", [])
+        heads = list(dict.fromkeys(key for line in lines for key in line))
+        return heads, [[_cell(line.get(key)) for key in heads] for line in lines]
+
+    def _entries(self) -> dict[str, object]:
+        """The entries behind every month of every account, and what the events behind them came from.
+
+        Of accounts with very many entries the page has the months alone.
+        """
+        months: dict[str, list[Node]] = {}
+        for bucket, account in sorted(self._accounts(), key=lambda pair: pair[1].entries):
+            if sum(map(len, months.values())) + account.entries > MOST_ENTRIES:
+                break
+            for month in account.children:
+                if month.children:
+                    months[f"{bucket}/{account.label}/{month.label}"] = list(month.children)
+        events = list(dict.fromkeys(entry.event for entries in months.values() for entry in entries if entry.event))
+        origins = sources(self.folder, events)
+        return {
+            "entries": {
+                place: {
+                    "labels": table([entry.label for entry in entries]),
+                    "usd": table([_beside(entry) for entry in entries]),
+                    "events": table([str(entry.event) for entry in entries]),
+                }
+                for place, entries in months.items()
+            },
+            "sources": {"events": table([str(event) for event in origins]), "words": table(list(origins.values()))},
+        }
+
+    def _accounts(self) -> list[tuple[str, Node]]:
+        return [(bucket.label, account) for bucket in self.tree.children for account in bucket.children]
+
+
+def _beside(entry: Node) -> str:
+    """The value of an entry in USD, exact; `=` or `-` where that is the amount of its label, or its opposite."""
+    usd = f"{entry.usd:f}"
+    amount = entry.label.split(" ")[AMOUNT]
+    return "=" if usd == amount else "-" if usd == f"-{amount}" else usd
+
+
+def _leverage(kept: Mapping[str, Floats], venue: str) -> Floats:
+    """Notional over equity at the close; no number without a position or without equity."""
+    notional, equity = np.abs(kept[f"{venue}_size"]) * kept["close"], kept[f"{venue}_equity_usd"]
+    some = (notional > 0) & (equity > 0)
+    return np.where(some, notional / np.where(some, equity, 1.0), np.nan)
+
+
+def _by_month(accounts: Iterable[Node]) -> tuple[list[str], dict[str, list[float]]]:
+    """Months in their order, and for each account its amount in each of them, USD."""
+    amounts = {
+        _account(account): {month.label: float(month.usd) for month in account.children if month.label[:4].isdigit()}
+        for account in accounts
+    }
+    months = sorted({month for each in amounts.values() for month in each})
+    return months, {name: [each.get(month, 0.0) for month in months] for name, each in amounts.items()}
+
+
+def _account(node: Node) -> str:
+    """An account in few words: what it belongs to, and what it is for."""
+    return node.label.partition(" ")[0].partition(":")[2].replace(":", " ")
+
+
+def _day_number(date: str) -> int:
+    return int(np.datetime64(date[:10], "D").astype(np.int64))
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:,.2f}" if isinstance(value, float) else str(value)
+
+
+def _few_digits(values: Floats) -> list[float | None]:
+    """Values as a page needs them: seven digits, and null for what is no number."""
+    return [float(f"{value:.7g}") if np.isfinite(value) else None for value in values.tolist()]
+
+
+def sweep_page(folder: Path) -> str:
+    """The report of a sweep's folder as HTML: heat maps over two keys, all keys at once, and the cells.
+
+    Raises `RunError` for a folder without results, and for results without a cell that ran.
+    """
+    path = folder / RESULTS
+    try:
+        table = pq.read_table(path)
+        names = table.column_names
+        keys = names[: names.index("final_equity_usd")]
+        cells = [row for row in table.to_pylist() if not row["error"]]
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+        raise RunError(f"{path}: not readable ({' '.join(str(error).split())}); expected a sweep's results") from None
+    if len({cell["capital_usd"] for cell in cells}) < 2 and len(keys) > 1:
+        keys.remove("capital_usd")
+    if not cells:
+        raise RunError(f"{path}: no cell without an error; expected at least one")
+    maps = _heatmaps(keys, cells)
+    axes: dict[str, list[float]] = {}
+    ends: dict[str, list[str]] = {}
+    for name in (*keys, *SWEPT):
+        values = [cell[name] for cell in cells]
+        known = list(dict.fromkeys(values))
+        numbers = all(isinstance(value, int | float) for value in values)
+        axes[_short(name)] = [float(value) if numbers else float(known.index(value)) for value in values]
+        if not numbers:
+            ends[_short(name)] = [str(known[0]), str(known[-1])]
+    best = sorted(cells, key=lambda cell: -float(cell["annualized_return_pct"]))
+    return _rendered(
+        "sweep.html",
+        [*maps, parallel("parallel", "Keys and figures of all cells", axes, ends)],
+        {},
+        title=f"Sweep {folder.resolve().name[:8]}",
+        count=table.num_rows,
+        failed=table.num_rows - len(cells),
+        keys=keys,
+        maps=[str(plot.name) for plot in maps],
+        heads=[_short(name) for name in (*keys, *reversed(SWEPT))],
+        lines=[[_cell(cell[name]) for name in (*keys, *reversed(SWEPT))] for cell in best[:MOST_CELLS]],
+    )
+
+
+def _heatmaps(keys: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> list[Picture]:
+    """Of each figure a heat map over the two keys with the most values, for each combination of the other keys."""
+    varied = sorted(keys, key=lambda key: -len({str(cell[key]) for cell in cells}))
+    if len(varied) < 2:
+        varied = [*varied, varied[0]]
+    down, across, *others = varied
+    combinations = list(dict.fromkeys(tuple(str(cell[key]) for key in others) for cell in cells))[:MOST_MAPS]
+    plots: list[Picture] = []
+    for combination in combinations:
+        chosen = [cell for cell in cells if tuple(str(cell[key]) for key in others) == combination]
+        fixed = ", ".join(f"{_short(key)} {value}" for key, value in zip(others, combination, strict=True))
+        for figure, words in reversed(SWEPT.items()):
+            values = [(str(cell[across]), str(cell[down]), float(cell[figure])) for cell in chosen]
+            title = f"{words}, {fixed}" if fixed else words
+            plots.append(heatmap(f"map-{len(plots)}", title, (_short(across), _short(down)), values))
+    return plots
+
+
+def _short(key: str) -> str:
+    return SWEPT.get(key, key)
+
+
+def _rendered(template: str, pictures: Sequence[Picture], payload: Mapping[str, object], **values: object) -> str:
+    roots = {str(plot.name): f"picture-{plot.name}" for plot in pictures}
+    scripts = {"bokeh": _bokeh(), "page": _asset("page.js")}
+    return (
+        _templates()
+        .get_template(template)
+        .render(
+            roots=roots,
+            style=_asset("page.css"),
+            scripts=scripts,
+            policy=_policy(scripts.values()),
+            pictures=_script_json(_drawn(pictures, roots)),
+            payload=packed(payload),
+            **values,
+        )
+    )
+
+
+def _drawn(pictures: Sequence[Picture], places: Mapping[str, str]) -> dict[str, object]:
+    """Figures as what Bokeh's script draws, and the element of the page for each.
+
+    Models are numbered from 1, so a page does not depend on what its process drew before.
+    """
+    document = Document()
+    for plot in pictures:
+        document.add_root(plot)
+    numbers: dict[str, str] = {}
+
+    def renumbered(value: Any) -> Any:  # noqa: ANN401  (JSON)
+        if isinstance(value, list):
+            return [renumbered(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: numbers.setdefault(each, f"p{len(numbers) + 1}") if key == "id" else renumbered(each)
+            for key, each in value.items()
+        }
+
+    content = renumbered(document.to_json(deferred=False))
+    roots = {numbers[plot.id]: places[str(plot.name)] for plot in pictures}
+    item = {"docid": "report", "roots": roots, "root_ids": list(roots)}
+    return {"documents": {"report": content}, "items": [item]}
+
+
+def _bokeh() -> str:
+    return str(Resources(mode="inline", components=["bokeh"]).js_raw[0])
+
+
+def _asset(name: str) -> str:
+    return (files("framework.reports") / "assets" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+
+
+def _script_json(value: object) -> str:
+    """JSON that may stand in a script element: nothing in it can end the element."""
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """Nothing is loaded from anywhere; only these scripts run."""
+    digests = (base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; font-src data:"
