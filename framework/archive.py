@@ -373,6 +373,7 @@ def equity_table(run: Run) -> pa.Table:
     """What everything was worth: the capital at the start, after every row, and at the end, once the run had closed.
 
     `moment` tells them apart: `start`, `close` of a row, `end`. A return is the last `equity_usd` over the first.
+    Leverage and liquidation price are those at the closes, null without equity or without such a price.
     """
     curve, ledger = run.curve, run.ledger
     worth, owners = Worth.of(run), run.owners
@@ -399,7 +400,15 @@ def equity_table(run: Run) -> pa.Table:
     by_name = {f"{venue}_equity_usd": values for venue, values in curve.equity_usd_by_venue.items()}
     by_name |= {f"{venue}_size": values for venue, values in curve.size_by_venue.items()}
     by_name["net_size"] = curve.net_size
-    return pa.table(columns | {name: joined(0.0, values, end.get(name, 0.0)) for name, values in by_name.items()})
+    columns |= {name: joined(0.0, values, end.get(name, 0.0)) for name, values in by_name.items()}
+    at_closes = {f"{venue}_leverage": values for venue, values in curve.leverage_by_venue.items()}
+    several = {venue.name for venue in run.venues if len(venue.coins) > 1}
+    for (venue, coin), prices in run.liquidation_prices.items():
+        at_closes[f"{venue}_{coin}_liquidation_price" if venue in several else f"{venue}_liquidation_price"] = prices
+    for name, values in at_closes.items():
+        joint = joined(np.nan, values, np.nan)
+        columns[name] = pa.array(joint, mask=~np.isfinite(joint))
+    return pa.table(columns)
 
 
 def _market_table(market: Market) -> pa.Table:

@@ -23,6 +23,7 @@ from bokeh.document import Document
 from bokeh.resources import Resources
 
 from framework.archive import Folder
+from framework.clock import NS_PER_YEAR
 from framework.errors import RunError
 from framework.market import Floats
 from framework.reports.explain import Node, explain, sources
@@ -35,11 +36,12 @@ __all__ = ["page", "sweep_page"]
 FIGURES = {
     "final_equity_usd": ("Final equity", "${:,.2f}"),
     "return_pct": ("Return", "{:+.2f} %"),
-    "annualized_return_pct": ("Annualised, simple", "{:+.2f} %"),
+    "cagr_pct": ("CAGR", "{:+.2f} %"),
     "max_drawdown_pct": ("Maximum drawdown", "{:.2f} %"),
-    "sharpe_ratio": ("Sharpe ratio", "{:.2f}"),
     "volatility_pct": ("Volatility", "{:.2f} %"),
+    "sharpe": ("Sharpe ratio", "{:.2f}"),
     "liquidations": ("Liquidations", "{}"),
+    "min_liquidation_distance_pct": ("Least distance to liquidation", "{:.2f} %"),
     "total_fees_usd": ("Fees", "${:,.2f}"),
 }
 """The figures at the top of a page, of those that a run has: words and form."""
@@ -49,9 +51,12 @@ SWEPT = {
     "annualized_return_pct": "annualised return, %",
 }
 """The figures of a sweep that are drawn, the one that colours the lines last."""
+COMPARED = ("return_pct", "cagr_pct", "max_drawdown_pct", "volatility_pct", "sharpe")
 RESULTS = "results.parquet"
 MOST_MAPS, MOST_CELLS = 6, 500
 DAY_MS = 86_400_000
+BENCHMARKS = ("holding the coin", "constant rate")
+LIQUIDATION = "_liquidation_price"
 MOST_ENTRIES = 50_000
 """Entries that a page has at most: about two megabytes."""
 AMOUNT = 4
@@ -80,9 +85,11 @@ class _Page:
             scenario=self.folder.scenario,
             summary=self.folder.summary,
             cards=self._cards(),
+            compared=[FIGURES[key][0] for key in COMPARED],
             others=[each.scenario.name for each in self.against],
             tree=self.tree,
             words=WATERFALL_WORDS,
+            benchmarks=self._compared(),
             months=self._months(),
             log=self._log(),
             settings=self.folder.scenario.toml(),
@@ -93,13 +100,24 @@ class _Page:
         """The result down to its entries, exact."""
         return explain(self.folder, "result")
 
+    @property
+    def one_coin(self) -> bool:
+        """Whether all positions are in one coin, so that their liquidation prices can be drawn beside its price."""
+        return not self.folder.coin
+
     def _cards(self) -> list[tuple[str, list[str]]]:
         """The figures at the top: words, this run's and those of the runs beside it."""
         runs = [each.summary for each in (self.folder, *self.against)]
         known = {key: value for key, value in FIGURES.items() if runs[0].get(key) is not None}
+        return [(words, [_form(run.get(key), form) for run in runs]) for key, (words, form) in known.items()]
+
+    def _compared(self) -> list[tuple[str, list[str]]]:
+        """Return, drawdown, volatility and Sharpe ratio of this run, and of what else the capital could have done."""
+        summary = self.folder.summary
+        runs = {"this run": summary, **summary.get("benchmarks", {})}
         return [
-            (words, [form.format(run[key]) if run.get(key) is not None else "-" for run in runs])
-            for key, (words, form) in known.items()
+            (name.replace("_", " "), [_form(each.get(key), FIGURES[key][1]) for key in COMPARED])
+            for name, each in runs.items()
         ]
 
     def _timeline(self) -> tuple[Timeline, dict[str, list[float]]]:
@@ -112,8 +130,11 @@ class _Page:
         columns["drawdown"] = (kept["equity_usd"] / peak - 1) * 100
         venues = [name.removesuffix("_equity_usd") for name in kept if name.endswith("_equity_usd")]
         held = [venue for venue in venues if np.any(kept[f"{venue}_size"])]
-        for venue in held:
-            columns[f"leverage {venue}"] = _leverage(kept, venue)
+        columns |= {f"leverage {venue}": kept[f"{venue}_leverage"] for venue in held}
+        if self.one_coin:
+            lined = [venue for venue in held if np.isfinite(kept[venue + LIQUIDATION]).any()]
+            columns |= {f"line {venue}": kept[venue + LIQUIDATION] for venue in lined}
+            columns |= {f"distance {venue}": _distance(kept, venue) for venue in lined}
         funding = self._funding(held, len(at_ms))
         columns |= funding
         columns |= {f"cumulative {name}": np.nancumsum(rate) for name, rate in funding.items()}
@@ -124,7 +145,10 @@ class _Page:
 
     def _benchmarks(self, kept: Mapping[str, Floats], at_ms: Floats) -> dict[str, Floats]:
         """What the capital would be worth in the coin itself, and the equity of the runs beside this one."""
-        curves = {"holding the coin": kept["equity_usd"][0] * kept["close"] / kept["close"][0]}
+        capital, rate = kept["equity_usd"][0], float(self.folder.summary.get("benchmark_rate", 0.0))
+        curves = {"holding the coin": capital * kept["close"] / kept["close"][0]}
+        if rate:
+            curves["constant rate"] = capital * np.exp(np.log1p(rate) * (at_ms - at_ms[0]) / (NS_PER_YEAR / 1e6))
         for place, other in enumerate(self.against, start=1):
             curve = other.table("equity", ["at_ns", "equity_usd"])
             at, equity = curve["at_ns"].to_numpy() / 1e6, curve["equity_usd"].to_numpy()
@@ -142,13 +166,14 @@ class _Page:
         ]
         market = self.folder.table("market", names) if names else None
         rates = {name: market[name].to_numpy() * 100 for name in names} if market is not None else {}
-        return {f"rate {name}": np.concatenate([[0.0], rate, [0.0]])[:count] for name, rate in rates.items()}
+        return {f"rate {name}": np.concatenate([[np.nan], rate, [np.nan]])[:count] for name, rate in rates.items()}
 
     def _draw(self, timeline: Timeline, held: Sequence[str], funding: Sequence[str]) -> None:
         others = {f"run {place}": each.scenario.name for place, each in enumerate(self.against, start=1)}
         timeline.lines(
             "equity", "Equity and benchmarks", "USD",
-            {"equity": "this run", **others, "holding the coin": "holding the coin"},
+            {"equity": "this run", **others, **{name: name for name in ("holding the coin", "constant rate")
+                                                 if name in timeline.columns}},
         )  # fmt: skip
         timeline.lines("drawdown", "Drawdown from the peak so far", "%", {"drawdown": "drawdown"}, area=True)
         trigger = self.folder.scenario.strategy.get("trigger")
@@ -156,8 +181,13 @@ class _Page:
         if held:
             words = {f"leverage {venue}": venue for venue in held}
             timeline.lines("leverage", "Leverage of each leg", "x", words, dashed=levels)
-        price = timeline.lines("price", "Price, with what was done", "USD", {"price": "close"})
+        lines = [name for name in timeline.columns if name.startswith("line ")]
+        prices = {"price": "close", **{name: f"liquidation at {name.partition(' ')[2]}" for name in lines}}
+        price = timeline.lines("price", "Price with liquidation prices, and what was done", "USD", prices)
         timeline.mark(price, self._marks(timeline))
+        distances = {name: name.partition(" ")[2] for name in timeline.columns if name.startswith("distance ")}
+        if distances:
+            timeline.lines("distance", "Distance to liquidation", "% of the price", distances)
         timeline.lines("delta", "Net delta", "coins", {"net delta": "net delta"}, form="0,0.[0000]", steps=True)
         if funding:
             rates = {name: name.removeprefix("rate ") for name in funding}
@@ -254,11 +284,10 @@ def _beside(entry: Node) -> str:
     return "=" if usd == amount else "-" if usd == f"-{amount}" else usd
 
 
-def _leverage(kept: Mapping[str, Floats], venue: str) -> Floats:
-    """Notional over equity at the close; no number without a position or without equity."""
-    notional, equity = np.abs(kept[f"{venue}_size"]) * kept["close"], kept[f"{venue}_equity_usd"]
-    some = (notional > 0) & (equity > 0)
-    return np.where(some, notional / np.where(some, equity, 1.0), np.nan)
+def _distance(kept: Mapping[str, Floats], venue: str) -> Floats:
+    """The move of the close that would liquidate, percent, above 0 while it has not; no number without such a price."""
+    side, close = np.sign(kept[f"{venue}_size"]), kept["close"]
+    return side * (close - kept[venue + LIQUIDATION]) / close * 100
 
 
 def _by_month(accounts: Iterable[Node]) -> tuple[list[str], dict[str, list[float]]]:
@@ -278,6 +307,10 @@ def _account(node: Node) -> str:
 
 def _day_number(date: str) -> int:
     return int(np.datetime64(date[:10], "D").astype(np.int64))
+
+
+def _form(value: object, form: str) -> str:
+    return "-" if value is None else form.format(value)
 
 
 def _cell(value: object) -> str:
