@@ -14,11 +14,12 @@ from attrs import asdict
 from rich.text import Text
 from rich.tree import Tree
 
-from framework.archive import Folder, replace_file, runs_at
+from framework.archive import Folder, runs_at
 from framework.audit import Result
 from framework.audit import audit as audit_folder
 from framework.command_line.extras import need_extra
 from framework.errors import RunError
+from framework.files import replace_file
 from framework.grid import Grid, terminal
 from framework.reports.explain import Node, Selection, origins, register, sources
 from framework.reports.explain import explain as explain_number
@@ -236,7 +237,7 @@ def report(run: Path, out: Path | None, against: tuple[Path, ...]) -> None:
         replace_file(target, html.encode())
     except OSError as error:
         raise RunError(f"{target}: not writable ({error.strerror}); expected a file in a directory") from None
-    click.echo(f"Wrote {target}")
+    say(f"Wrote {target}")
 
 
 def _day(value: object) -> date | None:
