@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from framework.archive import Folder, save
 from framework.assembly import assemble
 from framework.command_line.cli import main
+from framework.performance import summarize
 from framework.reports.explain import explain, sources
 from framework.reports.packing import packed, table
 from framework.reports.page import page
 from framework.scenario import Scenario
 from framework.sweep import Sweep, sweep
-from framework.valuation import summarize
 from tests.runs import EXAMPLES, ROOT
 
 MOST_BYTES = 3_000_000
