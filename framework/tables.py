@@ -88,6 +88,8 @@ TIMES = ("row", "open_ns", "at_ns")
 SOURCES = ("_source_row", "_source_rows")
 COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 """What a column of the market is called."""
+LEG = ("_leverage", "_liquidation_price")
+"""What the columns of a curve about a venue's leg end with: numbers where there is one, and null elsewhere."""
 NAMES = ("ledger", "events", "market", "equity", "balances")
 """The tables of a folder."""
 
@@ -108,9 +110,14 @@ def _market_schema(found: pa.Schema) -> pa.Schema:
     return pa.schema(columns)
 
 
-def _equity_schema(venues: Collection[str]) -> pa.Schema:
+def _equity_schema(venues: Collection[str], found: pa.Schema) -> pa.Schema:
+    """The columns of a curve: the same for every run of these venues, and what is drawn of their legs, if it is."""
     numbers = ("close", "equity_usd", "cash_usd", "transit_usd", *(f"{venue}_equity_usd" for venue in venues))
     numbers += (*(f"{venue}_size" for venue in venues), "net_size")
+    places = tuple(f"{venue}_" for venue in venues)
+    numbers += tuple(
+        name for name in found.names if name not in numbers and name.endswith(LEG) and name.startswith(places)
+    )
     return pa.schema([("at_ns", pa.int64()), ("moment", pa.string()), *((name, pa.float64()) for name in numbers)])
 
 
@@ -212,7 +219,7 @@ class Table:
             case "balances":
                 return roll_schema()
             case "equity":
-                return _equity_schema(self.venues)
+                return _equity_schema(self.venues, found)
             case _:
                 return _market_schema(found)
 
@@ -220,7 +227,8 @@ class Table:
         """A batch as it was saved: text that is not wanted coded becomes plain, once its length is known."""
         for index, name in enumerate(batch.schema.names):
             column, kind = batch.column(index), schema.field(name).type
-            if column.null_count and (self.name != "events" or name in ALWAYS):
+            sparse = name not in ALWAYS if self.name == "events" else name.endswith(LEG)
+            if column.null_count and not sparse:
                 place = f"row {row + pc.index(pc.is_null(column), True).as_py() + 1}, column {name}"
                 self._refuse(f"{place}: missing; expected {kind} in every row")
             if pa.types.is_floating(kind) and (at := pc.index(pc.is_finite(column), False).as_py()) >= 0:
