@@ -23,6 +23,7 @@ from framework.data.samples import Kind
 from framework.data.series import Fill, Joining, Series, spliced
 from framework.data.store import EXAMPLE_SERIES, Store
 from framework.errors import MarketError, ScenarioError
+from framework.incidents import Incidents, disturbed
 from framework.market import PRICES, Market
 from framework.mistakes import is_ours, mistakes_told
 from framework.row_path import RowPath
@@ -245,6 +246,8 @@ class Assembly:
     """The directory of its sources, if they were read from one."""
     rules: Mapping[str, Mapping[str, Rule]] = field(factory=dict)
     """The dated rules of the rulebook that hold at each venue, by key: those that the scenario leaves as they are."""
+    incidents: Incidents = field(factory=Incidents)
+    """What goes wrong from outside, and when."""
 
     @property
     def entry(self) -> Entry:
@@ -268,7 +271,13 @@ class Assembly:
         return own_modules({type(part).__module__ for part in parts if not is_ours(part)})
 
     def on(self, market: Market) -> "Assembly":
-        """The same on a market, which has to have what its venues read; raises `ScenarioError` or `MarketError`."""
+        """The same on a market, with its incidents in the time of that; raises `ScenarioError` or `MarketError`.
+
+        The market has to have what the venues read, and is as it was before anything went wrong.
+        """
+        incidents = Incidents.of(self.scenario.incidents, market, list(self.scenario.venues))
+        _check_incidents(incidents, self.venues)
+        market = disturbed(market, incidents, {venue.name: venue.coins for venue in self.venues})
         with mistakes_told(self.venues, market):
             check_columns(self.venues, market)
             for venue in self.venues:
@@ -281,7 +290,7 @@ class Assembly:
             )
             raise ScenarioError(f"benchmarks.lending: the market has no column {lending!r}; expected one of {known}")
         _check_leverage(self.strategy, {venue.name: venue for venue in self.venues}, market)
-        return evolve(self, market=market)
+        return evolve(self, market=market, incidents=incidents)
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""
@@ -293,6 +302,7 @@ class Assembly:
                 capital_usd=self.scenario.capital_usd,
                 entry=self.entry,
                 path=self.path,
+                incidents=self.incidents,
                 rows_at_once=rows_at_once,
             )
 
@@ -323,6 +333,16 @@ def assemble(
         venues += (_build({"class": issuer, **scenario.fees}, "fees", Venue, "venues", {"name": issuer}),)
     market = market or load_market(scenario.market, data)
     return Assembly(scenario, market, strategy, venues, rulebook, data, _in_force(scenario, rulebook)).on(market)
+
+
+def _check_incidents(incidents: Incidents, venues: Sequence[Venue]) -> None:
+    """Refuse a deleveraging of a venue that closes no positions of itself."""
+    able = [each.name for each in venues if type(each).deleverage is not Venue.deleverage]
+    for each in incidents.occurrences:
+        if each.incident.kind == "deleveraging" and each.incident.venue not in able:
+            some = " or ".join(able) or "a venue that does, of which there is none"
+            words = f"{each.incident.venue} closes no positions of itself; expected {some}"
+            raise ScenarioError(f"incidents.{each.number}.venue: {words}")
 
 
 def _in_force(scenario: Scenario, rulebook: Rulebook | None) -> dict[str, dict[str, Rule]]:

@@ -36,7 +36,10 @@ from framework.errors import CarrybookError, RunError
 from framework.events import (
     Acted,
     ConditionMet,
+    Deleveraged,
     Ended,
+    IncidentBegan,
+    IncidentEnded,
     Liquidated,
     MarginCalled,
     OrderFilled,
@@ -46,6 +49,9 @@ from framework.events import (
     TransferFailed,
     TransferSent,
     Unstaked,
+    VenueFailed,
+    VenueHalted,
+    VenueResumed,
 )
 from framework.formulas import leaves, program
 from framework.ledger import BLOCK, RECORD, Records, links
@@ -61,7 +67,20 @@ from framework.simulation import FINISH, Execution
 from framework.source_code import own_modules
 from framework.tables import EVENT_COLUMNS, NAMES, ROLL_COLUMNS
 from framework.valuation import Waterfall, Worth, decimal, fees_of, waterfall_of
-from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, WALLET, Act, Dated, PriceOf, Segment, Venue
+from framework.venue import (
+    BRIDGE_FEE,
+    CAPITAL,
+    CASH,
+    IN_TRANSIT,
+    WALLET,
+    Act,
+    Dated,
+    PriceOf,
+    Segment,
+    Venue,
+    failure_accounts,
+    loss_account,
+)
 
 
 @frozen
@@ -287,7 +306,11 @@ def _second(at_ns: int) -> str:
 
 Values = NDArray[Any]
 
-WITHOUT_ENTRY = frozenset(each.__name__ for each in (ConditionMet, MarginCalled, Ended, Rejected))
+BOUNDS = frozenset(each.__name__ for each in (VenueHalted, VenueResumed, IncidentBegan, IncidentEnded))
+"""Events with which incidents begin or end that move nothing."""
+STRIKES = frozenset(each.__name__ for each in (VenueFailed, Deleveraged))
+"""Events of incidents that move something, where there is anything."""
+WITHOUT_ENTRY = BOUNDS | {each.__name__ for each in (ConditionMet, MarginCalled, Ended, Rejected)}
 """Events that move nothing themselves."""
 WITH_ENTRY = frozenset(
     each.__name__ for each in (Started, OrderFilled, TransferSent, TransferArrived, TransferFailed, Unstaked)
@@ -557,9 +580,9 @@ def _moved(folder: Folder, event: Mapping[str, object], mine: Records) -> Iterat
 def transit(folder: Folder) -> Findings:
     """What is in transit at the end is what was sent and has neither arrived nor returned."""
     sent: dict[int, int] = {}
-    names = [each.__name__ for each in (TransferSent, TransferArrived, TransferFailed)]
+    names = [each.__name__ for each in (TransferSent, TransferArrived, TransferFailed, VenueFailed)]
     for event in folder.events(names, ("event", "kind", "cause", "amount")):
-        if event["kind"] == TransferSent.__name__:
+        if event["kind"] in (TransferSent.__name__, VenueFailed.__name__):
             sent[event["event"]] = event["amount"]
         elif sent.pop(event["cause"], None) is None:
             yield Finding(f"event {event['event']}", "has arrived and was never sent")
@@ -934,6 +957,9 @@ def accounts(assembly: Assembly, history: History) -> Findings:
     declared = {(each.name, each.asset): (each, "") for each in WALLET}
     for venue in assembly.venues:
         declared |= {(each.name, each.asset): (each, venue.name) for each in venue.accounts()}
+        if assembly.incidents.failing(venue.name):
+            further = (*failure_accounts(venue).values(), loss_account(venue))
+            declared |= {(each.name, each.asset): (each, venue.name) for each in further}
     folder = history.folder
     charted = {(each.name, each.asset): (each, of) for each, of in zip(folder.accounts, folder.owners, strict=True)}
     for key in dict.fromkeys((*declared, *charted)):
@@ -1393,6 +1419,9 @@ def acts(assembly: Assembly, history: History) -> Findings:
     for venue in assembly.venues:
         reading = history.readings[venue.name]
         held = reading.holds(history.accrued)
+        closed = assembly.incidents.closed_rows(venue.name, history.market)
+        if closed is not None and not venue.acts_when_halted:
+            held = held & ~closed
         own = happened.get((venue.name, ""), set())
         for act in venue.acts:
             if act.when not in reading.formulas:
@@ -1425,7 +1454,7 @@ def _acted(history: History) -> dict[tuple[str, str], set[int]]:
 
     Liquidations are under the name of their event, acts that are told by an event of the venue's own under no name.
     """
-    ours = {*WITH_ENTRY, *WITHOUT_ENTRY, *ACTS, *(group.event for group in history.groups)}
+    ours = {*WITH_ENTRY, *WITHOUT_ENTRY, *ACTS, *STRIKES, *(group.event for group in history.groups)}
     own = sorted(set(np.unique(history.log["kind"].astype(str)).tolist()) - ours)
     found: dict[tuple[str, str], set[int]] = defaultdict(set)
     for event in history.folder.events((*ACTS, *own), ("kind", "venue", "row", "cause", "details")):
@@ -1437,6 +1466,32 @@ def _acted(history: History) -> dict[tuple[str, str], set[int]]:
         if event["cause"] is None:
             found[event["venue"], name].add(event["row"])
     return found
+
+
+def incidents(assembly: Assembly, history: History) -> Findings:
+    """Incidents begin and end in the log when the scenario says so, and no others do."""
+    begun = next((each["at_ns"] for each in history.folder.events((Started.__name__,), ("at_ns",))), 0)
+    last_ns = int(history.market.at_ns[-1])
+    expected = Counter[tuple[str, str, int]]()
+    for each in assembly.incidents.occurrences:
+        what, of, end_ns = each.incident.kind, each.incident.venue or "", each.end_ns
+        if what == "deleveraging" or (end_ns is not None and end_ns <= begun):
+            continue
+        first = {"halt": VenueHalted, "failure": VenueFailed}.get(what, IncidentBegan)
+        expected[first.__name__, of, max(each.start_ns, begun)] += 1
+        if end_ns is not None and end_ns <= last_ns:
+            if what != "halt":
+                expected[IncidentEnded.__name__, of, end_ns] += 1
+            elif assembly.incidents.closed(of, end_ns) is None:
+                expected[VenueResumed.__name__, of, end_ns] += 1
+    for event in history.folder.events(sorted(BOUNDS | {VenueFailed.__name__}), ("event", "kind", "venue", "at_ns")):
+        key = (event["kind"], event["venue"] or "", event["at_ns"])
+        if not expected[key]:
+            yield Finding(history.event(event["event"]), f"{event['kind']} is of no incident of the scenario")
+        expected[key] -= 1
+    for (kind, venue, at_ns), count in expected.items():
+        if count > 0:
+            yield Finding(f"the log at {_second(at_ns)}", f"lacks the {kind} of {venue or 'the market'}")
 
 
 # Orders and acts: each executed again on the books as they stood, with all that it costs.
@@ -1492,7 +1547,8 @@ class Replayed:
     def __init__(self, assembly: Assembly, history: History) -> None:
         self._history = history
         self._clock = Stopped()
-        self._books = Replay(history.market, assembly.venues)
+        self._books = Replay(history.market, assembly.venues, assembly.incidents)
+        self._struck = list(assembly.incidents.occurrences)
         self._execution = Execution(self._books, self._clock, lambda _: None)
         self._asked: dict[tuple[object, ...], list[Order]] = defaultdict(list)
         for event, order in history.again.events.orders():
@@ -1536,6 +1592,9 @@ class Replayed:
         self._clock.at_ns = at_ns
         self._books.stand(*self._now, self._history.folder.opened_at)
 
+    def _stand_again(self) -> None:
+        self._books.stand(*self._now, self._history.folder.opened_at)
+
     def _made_again(self, event: Mapping[str, Any], records: Records) -> Findings:
         place, kind = self._history.event(event["event"]), event["kind"]
         try:
@@ -1546,6 +1605,8 @@ class Replayed:
         if made is None:
             if kind in ASKED:
                 yield Finding(place, f"{event['order'] or kind} is what the strategy, run again, does not order then")
+            elif kind in STRIKES:
+                yield Finding(place, f"{kind} is of no incident of the scenario")
             elif kind in ARRIVALS:
                 yield Finding(place, f"{kind} has nothing under way as its cause")
             elif len(records):
@@ -1558,6 +1619,8 @@ class Replayed:
         """How a passage of money, or what a venue delivers, differs from the declared fee and duration."""
         if made.at_ns != event["at_ns"]:
             yield f"is at {_second(event['at_ns'])}; it was due at {_second(made.at_ns)}"
+        if made.cause is not None and isinstance(made.cause.event, VenueFailed):
+            return  # what a failed venue pays takes no passage
         ends = {
             TransferSent.__name__: (event["venue"], event["counterparty"]),
             TransferArrived.__name__: (event["counterparty"], event["venue"]),
@@ -1586,6 +1649,8 @@ class Replayed:
             return books.commit(Started(amount=self._history.folder.capital), None)
         if kind in ASKED:
             return self._order(event)
+        if kind in STRIKES:
+            return self._strike(event)
         return self._arrival(event) if kind in ARRIVALS else self._act(event, records)
 
     def _order(self, event: Mapping[str, Any]) -> Entry | None:
@@ -1598,6 +1663,21 @@ class Replayed:
         made = list(books.journal)
         self._under_way[event["event"]] = [*made[1:], *self._clock.waiting]
         return made[0] if made else Entry(Ended(), None, books.at_ns, books.rows, ())
+
+    def _strike(self, event: Mapping[str, Any]) -> Entry | None:
+        """What an incident moved, moved again; what a failed venue has left is on its way then."""
+        kind = {VenueFailed.__name__: "failure", Deleveraged.__name__: "deleveraging"}[event["kind"]]
+        for occurrence in self._struck:
+            about = occurrence.incident.kind == kind and occurrence.incident.venue == event["venue"]
+            if about and occurrence.start_ns <= event["at_ns"]:
+                self._struck.remove(occurrence)
+                self._clock.waiting.clear()
+                made = self._execution.strike(occurrence)
+                if made is not None and made.event.kind == event["kind"]:
+                    self._under_way[event["event"]] = [*self._clock.waiting]
+                    return made
+                self._stand_again()
+        return None
 
     def _arrival(self, event: Mapping[str, Any]) -> Entry | None:
         """What its cause sent on its way: it arrived at once, or does so now."""
@@ -1623,7 +1703,7 @@ class Replayed:
         first: Entry | None = None
         for act in standing.venue.acts:
             if standing.has(act.when) and _may_be(act, event):
-                self._books.stand(*self._now, self._history.folder.opened_at)
+                self._stand_again()
                 made = self._done_again(standing, act)
                 if made is None:
                     continue
@@ -1845,6 +1925,7 @@ THOROUGH: tuple[ThoroughCheck, ...] = (
     accruals,
     orders,
     acts,
+    incidents,
     states,
     again_run,
 )

@@ -16,10 +16,24 @@ from framework.accrual import LEVELS, Accrual, Computed, Stream, column_of, inde
 from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
+from framework.incidents import Incidents
 from framework.market import PRICES, At, Floats, Ints, Market, PriceAt, Role
 from framework.money import USDC, Account, Asset
 from framework.row_path import Corner, Point, RowPath, between, first_due
-from framework.venue import CASH, IN_TRANSIT, LIQUIDATION, WALLET, Act, Dated, Leg, PriceOf, Segment, Venue
+from framework.venue import (
+    CASH,
+    IN_TRANSIT,
+    LIQUIDATION,
+    WALLET,
+    Act,
+    Dated,
+    Leg,
+    PriceOf,
+    Segment,
+    Venue,
+    failure_accounts,
+    loss_account,
+)
 
 LIMIT = 2**63
 """Where the integers of the ledger end."""
@@ -141,6 +155,8 @@ class Standing:
         self._main = next((coin for coin in plan.coins if market.price_column(coin) == main), market.coin)
         self.streams: list[Stream] = []
         self.computed: list[ComputedStream] = []
+        self.closed_rows: NDArray[np.bool_] | None = None
+        """The rows at whose close incidents have it closed."""
         self.rows = 0
         self.version = 0
         self.trail: list[float] | None = None
@@ -495,11 +511,15 @@ class Standing:
             (lambda: float(self.one("free")(*arguments)[0])) if self.has("free") else equity,
         )
 
+    def is_closed(self, row: int) -> bool:
+        """Whether the venue does nothing at the close of a row, for it is halted or has failed."""
+        return self.closed_rows is not None and bool(self.closed_rows[row]) and not self.venue.acts_when_halted
+
     def acts_now(self, act: Act) -> bool:
         """Whether an act of the venue is due after the present row."""
         if self.rows != self.books.rows:
             self.refresh()
-        if not self.holds:
+        if not self.holds or self.is_closed(self.books.row):
             return False
         run = self.one(act.when)
         signs = self.signs() if act.prices == "adverse" else ()
@@ -513,7 +533,7 @@ class Standing:
         books = self.books
         if self.rows != books.rows:
             self.refresh()
-        if not self.holds:
+        if not self.holds or self.is_closed(books.row):
             return None
         run, signs = self.one(act.when), self.signs()
         held = [books.balances[each] / scale for each, scale in self._accounts]
@@ -667,8 +687,12 @@ class Projection:
         standing = self._standing
         run = standing.one(act.when)
         signs = standing.signs() if act.prices == "adverse" else ()
-        flags = run(*standing.arrays(self._held, self._start, self._stop, act.prices, signs))[0]
-        return self._by_row(flags)  # type: ignore[no-any-return]
+        flags: NDArray[np.bool_] = self._by_row(
+            run(*standing.arrays(self._held, self._start, self._stop, act.prices, signs))[0]
+        )
+        if standing.closed_rows is None or standing.venue.acts_when_halted:
+            return flags
+        return flags & ~standing.closed_rows[self._start : self._stop]
 
 
 class Books:
@@ -677,8 +701,9 @@ class Books:
     `rows` of the market have passed; the prices are those `at` which row `row` opens or closes.
     """
 
-    def __init__(self, market: Market, venues: Sequence[Venue]) -> None:
+    def __init__(self, market: Market, venues: Sequence[Venue], incidents: Incidents | None = None) -> None:
         self.market = market
+        self.incidents = incidents or Incidents()
         self.row = 0
         self.at: At | Literal["within"] = "close"
         self.point: Point | None = None
@@ -708,14 +733,8 @@ class Books:
             if venue.name in self.standings:
                 raise ScenarioError(f"two venues have the name {venue.name!r}; expected another for each")
             self.standings[venue.name] = Standing(venue, market, self)
-        names = {(each.name, each.asset.code) for each in WALLET}
-        for standing in self.standings.values():
-            for each in standing.accounts:
-                if (each.name, each.asset.code) in names:
-                    raise LedgerError(f"account {each.name} in {each.asset.code} is open already")
-                names.add((each.name, each.asset.code))
-                self.balances[each] = 0
-                self._owner[each] = standing
+        self._failure: dict[str, tuple[dict[Asset, Account], Account]] = {}
+        self._open_accounts()
         self._held: dict[Asset, list[Account]] = {}
         for each in self.balances:
             if each.name.startswith("Assets:"):
@@ -728,6 +747,21 @@ class Books:
         self.assets = tuple(dict.fromkeys(each.asset for each in self.balances if each.asset != USDC))
         self.coins = tuple(dict.fromkeys(coin for venue in venues for coin in venue.coins))
         self.present: Mapping[str, RowProjection] = _Present(self)
+
+    def _open_accounts(self) -> None:
+        """Open the accounts of each venue, with those of a failure where it will fail."""
+        names = {(each.name, each.asset.code) for each in WALLET}
+        for name, standing in self.standings.items():
+            standing.closed_rows = self.incidents.closed_rows(name, self.market)
+            if self.incidents.failing(name):
+                taken, lost = self._failure[name] = failure_accounts(standing.venue), loss_account(standing.venue)
+                standing.accounts = (*standing.accounts, *taken.values(), lost)
+            for each in standing.accounts:
+                if (each.name, each.asset.code) in names:
+                    raise LedgerError(f"account {each.name} in {each.asset.code} is open already")
+                names.add((each.name, each.asset.code))
+                self.balances[each] = 0
+                self._owner[each] = standing
 
     def _open_streams(self, standing: Standing) -> None:
         for accrual in standing.venue.accruals():
@@ -845,6 +879,11 @@ class Books:
         """A level such as a pool's rate as it stands, from its columns `column_open` and `column_close`."""
         return self.market.floats(f"{column}_{'open' if self.at == 'open' else 'close'}")[self.row]
 
+    def gas(self, usd: float) -> int:
+        """What gas of `usd` costs now, atomic units of USDC: more of it where an incident says so."""
+        name = self._venue.name if self._venue else ""
+        return USDC.nearest(usd * self.incidents.gas(name, self.at_ns) if self.incidents else usd)
+
     def worth(self, account: Account, price: float) -> int:
         """What a balance is worth at a price of its asset, in atomic units of USDC."""
         return USDC.nearest(self.units(account) * price)
@@ -891,6 +930,22 @@ class Books:
         balances[credit] -= amount
         self._writing.append((debit, credit, amount, kind))
         self.stamp += 1
+
+    def write_off(self, venue: Venue, loss_share: float) -> None:
+        """Take everything out of a venue at the prices that hold: a share of its worth is lost, the rest in transit.
+
+        What a venue is owed on balance is written off with it.
+        """
+        taken, loss = self._failure[venue.name]
+        total = 0
+        for each in self.standings[venue.name].owned:
+            held = self[each]
+            total += held if each.asset == USDC else self.worth(each, self.price_of(each.asset))
+            self.transfer(taken[each.asset], each, held, "failure")
+        lost = USDC.nearest(USDC.units(total) * loss_share) if total > 0 else total
+        self.transfer(loss, taken[USDC], lost, "failure_loss")
+        self.transfer(IN_TRANSIT, taken[USDC], total - lost, "failure_claim")
+        self.fill(lost=lost, amount=total - lost)
 
     def fill(self, **figures: object) -> None:
         """Say what the figures of the fill are where the transfers do not: `price`, `size`, `amount`, `charged`."""

@@ -224,5 +224,60 @@ class TransferFailed(Event):
 
 
 @frozen(kw_only=True)
+class VenueHalted(Event):
+    """A venue takes no orders from now on, and nothing leaves or enters it; `until_ns` is when it resumes, if known."""
+
+    price: float
+    until_ns: int | None = None
+
+
+@frozen(kw_only=True)
+class VenueResumed(Event):
+    """A venue that was halted takes orders again."""
+
+    price: float
+
+
+@frozen(kw_only=True)
+class VenueFailed(Event):
+    """A venue is gone: `lost` of what it held at `price` is lost, `amount` is frozen and counts as in transit.
+
+    Where the scenario says when it is paid, `TransferArrived` tells of that.
+    """
+
+    price: float
+    loss_share: float
+    lost: int
+    amount: int
+
+
+@frozen(kw_only=True)
+class Deleveraged(Event):
+    """A venue closed `share` of our profitable positions by itself: `size` at `price`, the mark, for `amount`."""
+
+    price: float
+    share: float
+    size: int
+    amount: int
+
+
+@frozen(kw_only=True)
+class IncidentBegan(Event):
+    """Something else went wrong: `incident` says what, such as `oracle_freeze`; `until_ns` how long, if known."""
+
+    incident: str
+    price: float
+    until_ns: int | None = None
+
+
+@frozen(kw_only=True)
+class IncidentEnded(Event):
+    """What had gone wrong is over; `incident` says what."""
+
+    incident: str
+    price: float
+
+
+@frozen(kw_only=True)
 class Ended(Event):
     """The last row has passed: a strategy that wants to leave its positions does so now."""

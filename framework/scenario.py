@@ -36,6 +36,7 @@ from cattrs.errors import (
 
 from framework.errors import ScenarioError
 from framework.files import MIB, read_bounded
+from framework.incidents import Incident
 from framework.money import USD_LIMIT
 from framework.row_path import RowPath
 from framework.rules import Rule
@@ -196,7 +197,7 @@ class Scenario:
     `strategy`, `venues` and `rulebook` are tables of the fields of the classes that they name; `fees` are those of the
     class that `venues` names as the issuer, who stands behind the venues of a synthetic dollar. `published` are figures
     that a publication gives, to be shown beside the run's; `coarser` are rows to be shown beside its own;
-    `benchmarks` say what its result is compared with.
+    `benchmarks` say what its result is compared with. `incidents` are what goes wrong from outside.
     """
 
     name: str
@@ -211,6 +212,7 @@ class Scenario:
     published: Published | None = None
     coarser: Coarser | None = None
     benchmarks: Benchmarks | None = None
+    incidents: list[Incident] = field(factory=list)
     beside: Path | None = field(default=None, init=False, eq=False, repr=False)
     """The directory of its file: a user's own modules are looked for there first. No part of what is run."""
 
@@ -236,6 +238,8 @@ class Scenario:
         assert isinstance(market, dict)
         if not market["series"]:
             del market["series"]
+        if not said["incidents"]:
+            del said["incidents"]
         return said
 
     def toml(self) -> str:
@@ -251,9 +255,13 @@ class Scenario:
 
 def _said(table: Table) -> Table:
     """A table without what is None."""
-    return {
-        key: _said(value) if isinstance(value, dict) else value for key, value in table.items() if value is not None
-    }
+
+    def said(value: object) -> object:
+        if isinstance(value, list):
+            return [said(each) for each in value]
+        return _said(value) if isinstance(value, dict) else value
+
+    return {key: said(value) for key, value in table.items() if value is not None}
 
 
 def read_table(path: Path) -> Table:

@@ -9,19 +9,23 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import simpy
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from framework.books import Books, Entry, RowStretch, Standing, Stretch
 from framework.clock import NS_PER_SECOND, Clock, Phase
 from framework.errors import CarrybookError, LedgerError, OrderRefused, Rejection, ScenarioError
 from framework.events import (
     Acted,
+    Deleveraged,
     Ended,
     Event,
+    IncidentBegan,
+    IncidentEnded,
     Liquidated,
     OrderFilled,
     Rejected,
@@ -31,7 +35,11 @@ from framework.events import (
     TransferFailed,
     TransferSent,
     Unstaked,
+    VenueFailed,
+    VenueHalted,
+    VenueResumed,
 )
+from framework.incidents import AT_ONCE, Incidents, Occurrence
 from framework.ledger import write_out
 from framework.logs import debugging, log
 from framework.market import Floats, Market
@@ -85,6 +93,7 @@ class Simulation:
         capital_usd: float,
         entry: str = "first_close",
         path: RowPath = "close",
+        incidents: Incidents | None = None,
         rows_at_once: int | None = None,
     ) -> None:
         self._market = market
@@ -94,7 +103,7 @@ class Simulation:
         self._capital = USDC.nearest(capital_usd)
         self._entry = entry
         self._rows_at_once = rows_at_once
-        self._books = Books(market, venues)
+        self._books = Books(market, venues, incidents)
         self._clock = Clock(int(market.open_ns[0]))
         self._execution = Execution(self._books, self._clock, self._told)
         self._view = Present(self._books, self._clock, self._execution)
@@ -122,6 +131,7 @@ class Simulation:
         row = 1 if self._entry == "first_close" else 0
         yield clock.until(int(market.at_ns[0] if row else market.open_ns[0]), Phase.DECISION)
         books.rows, books.at, books.at_ns = row, "open" if self._entry == "first_open" else "close", clock.now_ns
+        self._execution.expect(self._books.incidents)
         self._start()
         if not row:
             self._view.opened = {name: books.leg(name).size for name in self._venues}
@@ -526,6 +536,106 @@ class Execution:
         row, market = self._books.row, self._books.market
         return OrderRefused(f"the ledger refuses {order} in row {row + 1} ({market.when(row)}): {error}")
 
+    def expect(self, incidents: Incidents) -> None:
+        """Let incidents happen in their time; those that have begun, now."""
+        now_ns = self._clock.now_ns
+        for each in incidents.occurrences:
+            if each.end_ns is None or each.end_ns > now_ns or each.start_ns >= now_ns:
+                start_ns = max(each.start_ns, now_ns)
+                self._clock.call(start_ns, Phase.ARRIVAL, partial(self._happen, each, self.strike))
+                if each.incident.kind not in AT_ONCE and each.end_ns is not None:
+                    self._clock.call(each.end_ns, Phase.ARRIVAL, partial(self._happen, each, self.relent))
+
+    def _happen(self, occurrence: Occurrence, what: Callable[[Occurrence], Entry | None]) -> None:
+        self._now()
+        entry = what(occurrence)
+        if entry is not None:
+            self._on_arrival(entry)
+
+    def strike(self, occurrence: Occurrence) -> Entry | None:
+        """Let an incident begin; None where it changes nothing here, such as a deleveraging without a profit."""
+        books, incident = self._books, occurrence.incident
+        name, until_ns = incident.venue or "", occurrence.end_ns
+        price = books.price_of(books.coin_of(name) if name else "")
+        if incident.kind in AT_ONCE:
+            return self._struck(occurrence, self.standing(name))
+        books.begin(None, None)
+        if incident.kind == "halt":
+            return self._commit(VenueHalted(venue=name, price=price, until_ns=until_ns), None)
+        began = IncidentBegan(venue=name, incident=incident.kind, price=price, until_ns=until_ns)
+        return self._commit(began, None)
+
+    def relent(self, occurrence: Occurrence) -> Entry | None:
+        """Let an incident end; None for a halt of a venue that is closed all the same."""
+        books, incident = self._books, occurrence.incident
+        name = incident.venue or ""
+        price = books.price_of(books.coin_of(name) if name else "")
+        books.begin(None, None)
+        if incident.kind != "halt":
+            return self._commit(IncidentEnded(venue=name, incident=incident.kind, price=price), None)
+        if books.incidents.closed(name, books.at_ns) is not None:
+            return None
+        return self._commit(VenueResumed(venue=name, price=price), None)
+
+    def _struck(self, occurrence: Occurrence, standing: Standing) -> Entry | None:
+        """A failure or a deleveraging, with what it moves."""
+        books, venue, incident = self._books, standing.venue, occurrence.incident
+        failure = incident.kind == "failure"
+        if not failure and books.incidents.closed(standing.name, books.at_ns) is not None:
+            return None
+        coin = _largest(standing)
+        figures = books.begin(venue, incident.kind)
+        try:
+            if not failure:
+                share = float(incident.share or 0)
+                venue.deleverage(share, books)
+                if not books.written:
+                    return None
+                written = self._figures(standing)
+                return self._commit(
+                    Deleveraged(
+                        venue=standing.name,
+                        price=figures.get("price", books.price_of(coin, "mark")),
+                        share=share,
+                        size=written.size,
+                        amount=written.amount,
+                    ),
+                    None,
+                )
+            share = float(incident.loss_share or 0)
+            venue.fail(share, books)
+            failed = VenueFailed(
+                venue=standing.name,
+                price=books.price_of(coin),
+                loss_share=share,
+                lost=figures.get("lost", 0),
+                amount=figures.get("amount", 0),
+            )
+            entry = self._commit(failed, None)
+        except Rejection as why:
+            raise self._broken(standing, incident.kind, why) from None
+        if occurrence.paid_ns is not None and failed.amount:
+            self._clock.call(occurrence.paid_ns, Phase.ARRIVAL, lambda: self._on_arrival(self._paid(entry)))
+        return entry
+
+    def _paid(self, failed: Entry) -> Entry:
+        """What a failed venue had left reaches the wallet."""
+        books, event = self._now(), failed.event
+        assert isinstance(event, VenueFailed)
+        books.begin(None, None)
+        books.transfer(CASH, IN_TRANSIT, event.amount, "transfer")
+        price = books.price_of("")
+        arrived = TransferArrived(venue="wallet", counterparty=event.venue, amount=event.amount, fee=0, price=price)
+        return self._commit(arrived, failed)
+
+    def _check_open(self, standing: Standing | None) -> None:
+        """Reject what needs a venue that is halted or has failed."""
+        if standing is None or standing.closed_rows is None:
+            return
+        why = self._books.incidents.closed(standing.name, self._books.at_ns)
+        if why is not None:
+            self._books.reject(f"{standing.name} {why.words}; expected a venue that is open")
+
     def act(self, standing: Standing, act: Act) -> Entry:
         """An act of a venue, such as a liquidation, with the event that says what it did."""
         books, venue = self._books, standing.venue
@@ -630,6 +740,7 @@ class Execution:
         if name not in venue.orders():
             known = _either(*map(_title, venue.orders())) or "no orders but those that move money"
             books.refuse(f"it is no order for this venue; expected {known}")
+        self._check_open(standing)
         coin = _coin(venue, order, books)
         price = books.price_of(coin)
         venue.execute(name, order, books)
@@ -682,6 +793,11 @@ class Execution:
 
         def arrive() -> None:
             books = self._now()
+            closed = books.incidents.closed(standing.name, books.at_ns) if standing.closed_rows is not None else None
+            if closed is not None:  # it waits for the venue to resume, if it ever does
+                if closed.end_ns is not None:
+                    self._clock.call(closed.end_ns, Phase.ARRIVAL, arrive)
+                return
             books.begin(standing.venue, order)
             try:
                 standing.venue.deliver(order, amount, books)
@@ -802,7 +918,11 @@ class Execution:
         key = source.name if source else "", target.name if target else ""
         known = self._passages.get(key)
         if known is None:
-            known = Passage.of(source, target, self._books.at_ns)
+            at_ns = self._books.at_ns
+            known = Passage.of(source, target, at_ns)
+            if self._books.incidents:
+                cut_off = any(name and self._books.incidents.cut_off(name, at_ns) for name in key)
+                return evolve(known, fails=known.fails or cut_off)
             if not any(each and each.venue.bridge.dated for each in (source, target)):
                 self._passages[key] = known
         return known
@@ -853,6 +973,7 @@ class Execution:
     def _into(
         self, standing: Standing | None, source: Account, amount: int, kind: str, *, wallet: bool = False
     ) -> None:
+        self._check_open(standing)
         if standing is not None:
             standing.venue.receive(self._books, source, amount, kind)
         elif wallet:
@@ -863,6 +984,7 @@ class Execution:
     ) -> None:
         if not amount:
             return
+        self._check_open(standing)
         if standing is not None:
             standing.venue.pay(self._books, target, amount, kind)
         elif wallet:
@@ -885,6 +1007,7 @@ class Execution:
             if account is None:
                 books.refuse(f"token is {said(order.token)}; expected tokens that {name} takes")
             accounts.append(account)
+            self._check_open(standing)
         source, target = accounts
         books.begin(self.standing(order.source).venue, order)
         size = positive(books, order, "size", source.asset)
@@ -910,6 +1033,7 @@ class Execution:
         penalties = standing.venue.penalty_account()
         if penalties is None:
             books.refuse(f"venue is {said(order.venue)}; expected a venue that takes penalties")
+        self._check_open(standing)
         standing.venue.pay(books, penalties, amount, "liquidation_penalty")
         event = OrderFilled(venue=order.venue, order="penalty", price=books.price_of(""), amount=amount, charged=amount)
         self._commit(event, cause)

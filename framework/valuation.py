@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from framework.events import (
     Acted,
     ConditionMet,
+    Deleveraged,
     Ended,
     Event,
+    IncidentBegan,
+    IncidentEnded,
     Liquidated,
     MarginCalled,
     OrderFilled,
@@ -26,6 +29,9 @@ from framework.events import (
     TransferArrived,
     TransferFailed,
     TransferSent,
+    VenueFailed,
+    VenueHalted,
+    VenueResumed,
 )
 from framework.ledger import Records
 from framework.market import At, Floats, Ints, Market
@@ -384,7 +390,8 @@ def chronicle(run: Run) -> Iterator[LogLine]:
                 yield _other(first, date, price, own_fees.get(first.event))
 
 
-ACTS = Acted | Liquidated | OrderFilled | Rejected | TransferFailed | TransferSent
+INCIDENTS = Deleveraged | IncidentBegan | IncidentEnded | VenueFailed | VenueHalted | VenueResumed
+ACTS = Acted | Liquidated | OrderFilled | Rejected | TransferFailed | TransferSent | INCIDENTS
 """The events that are lines of the log; events of a user's own are as well."""
 
 
@@ -435,8 +442,27 @@ def _other(event: Event, date: str, price: float | None, own_fee_usd: float | No
             return evolve(line, kind=f"rejected: {event.order}", reason=event.reason)
         case TransferFailed():
             return evolve(line, kind="transfer failed", transfer_usd=USDC.units(event.amount))
+        case VenueHalted() | VenueResumed() | VenueFailed() | Deleveraged() | IncidentBegan() | IncidentEnded():
+            return _incident(event, line)
         case _:
             return evolve(line, fees_usd=own_fee_usd)
+
+
+def _incident(event: INCIDENTS, line: LogLine) -> LogLine:
+    """What befell a venue or the market from outside."""
+    match event:
+        case VenueFailed():
+            lost, left = (f"{USDC.units(each):,.2f} USD" for each in (event.lost, event.amount))
+            return evolve(line, kind="failed", reason=f"lost {lost}, frozen {left}")
+        case Deleveraged():
+            closed = f"{event.share * 100:g} % of each position with a profit"
+            return evolve(line, kind="deleveraged", size=event.size / CONTRACT_SCALE, reason=closed)
+        case IncidentBegan():
+            return evolve(line, kind=event.incident.replace("_", " "))
+        case IncidentEnded():
+            return evolve(line, kind=f"{event.incident.replace('_', ' ')} is over")
+        case _:
+            return evolve(line, kind="halted" if isinstance(event, VenueHalted) else "resumed")
 
 
 def _liquidation(event: Liquidated, date: str, price: float | None) -> LogLine:

@@ -6,7 +6,7 @@ rows in which the venue acts, what is settled, the equity curve and the audit. I
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, frozen, validators
 
@@ -433,6 +433,17 @@ class Venue:
             raise ScenarioError(f"{type(self).__name__}.{method} answers with {found!r}; expected an event, or None")
         return found
 
+    acts_when_halted: ClassVar[bool] = False
+    """Whether it still acts, such as by liquidating, while it is halted."""
+
+    def fail(self, loss_share: float, book: "Books") -> None:
+        """Write what becomes of everything here where the venue fails: a share is lost, the rest is frozen."""
+        book.write_off(self, loss_share)
+
+    def deleverage(self, share: float, book: "Books") -> None:
+        """Close a share of each profitable position at the mark, without being asked to."""
+        book.refuse("it closes no positions of itself; expected a venue that does")
+
     def finish(self, book: "Books") -> None:
         """Write what is to be booked once the run is over and the strategy has had its last word."""
 
@@ -483,6 +494,18 @@ def _declared(cls: type) -> tuple[Declared, ...]:
     for each in reversed(cls.__mro__):
         found |= {name: value for name, value in vars(each).items() if isinstance(value, Declared)}
     return tuple(found.values())
+
+
+def failure_accounts(venue: Venue) -> dict[Asset, Account]:
+    """The further accounts of a venue that fails: what is taken out of it in each asset, and what is lost."""
+    place = account_part(venue.name)
+    assets = dict.fromkeys([*(each.asset for each in venue.accounts() if each.owned), USDC])
+    return {each: Account(f"Equity:{place}:Failure", each, bucket="execution") for each in assets}
+
+
+def loss_account(venue: Venue) -> Account:
+    """The account of what is lost where a venue fails."""
+    return Account(f"Expenses:{account_part(venue.name)}:Failure", USDC, bucket="losses")
 
 
 def account_part(name: str) -> str:

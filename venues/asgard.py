@@ -181,7 +181,7 @@ class Asgard(Venue):
             (self.traded_usdc, notional, "trade"),
             (self.open_fee, book.fee(charged_usd, book.rule(self.open_fee_bps)), "open_fee"),
             (self.swap_fee, self._swap_cost(notional, book), "swap_fee"),
-            (self.gas, USDC.nearest(book.rule(self.gas_usd)), "gas"),
+            (self.gas, book.gas(book.rule(self.gas_usd)), "gas"),
         ):
             if not due:
                 continue
