@@ -386,7 +386,7 @@ def test_incidents_are_drawn_with_a_seed():
         ),
         (
             {"kind": "deleveraging", "venue": "asgard", "share": 0.1, "at": "2025-01-05"},
-            "incidents.0.venue: asgard closes no positions of itself; expected hyperliquid",
+            "incidents.0.venue: asgard closes no positions of itself; expected drift or hyperliquid",
         ),
         ({"kind": "halt", "venue": "drift", "at": "2025-01-05", "length": 3}, "incidents.0.length: unknown key; "),
     ],
