@@ -1,11 +1,14 @@
 """Statistics of results: how sure a figure is, and how much of a choice is luck."""
 
 import math
+from collections.abc import Sequence
+from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 from attrs import field, frozen
 
-from framework.market import Floats
+from framework.market import Floats, Ints
 
 
 def block_length(series: Floats, *, circular: bool = False) -> float:
@@ -95,3 +98,114 @@ def expected_shortfall(values: Floats, level: float, *, pairs: bool = False) -> 
     edge = float(ordered[min(whole, len(values) - 1)])
     influence: Floats = edge + np.minimum(values - edge, 0.0) / level
     return Estimate(value=total / worst, influence=influence, pairs=pairs)
+
+
+NORMAL = NormalDist()
+EULER = 0.5772156649015329
+"""The constant of Euler and Mascheroni."""
+BLOCKS = 16
+"""Blocks into which a history is cut for the cross-validation: 12,870 ways to take half of them."""
+
+
+def sharpe(returns: Floats) -> Floats:
+    """Mean over standard deviation of the columns of returns, shape (rows, cells), by row; 0 where nothing varies."""
+    deviation = returns.std(axis=0)
+    ratio: Floats = np.divide(returns.mean(axis=0), deviation, out=np.zeros_like(deviation), where=deviation > TINY)
+    return ratio
+
+
+TINY = 1e-15
+"""A deviation of returns below which they do not vary."""
+
+
+def overfitting(returns: Floats, blocks: int = BLOCKS) -> float:
+    """The probability of backtest overfitting of returns by row, shape (rows, cells).
+
+    Combinatorially symmetric cross-validation (Bailey, Borwein, Lopez de Prado and Zhu 2017): of `blocks` blocks each
+    half is a sample in which the cell with the best Sharpe ratio is chosen, and the rest is where it is ranked; the
+    probability is how often it is not above the median there. Ties share their rank. NaN for fewer than two cells or
+    fewer than two rows in a block.
+    """
+    size = len(returns) // blocks
+    if returns.shape[1] < 2 or size < 2:
+        return math.nan
+    cut = returns[len(returns) - size * blocks :].reshape(blocks, size, -1)
+    sums, squares = cut.sum(axis=1), (cut**2).sum(axis=1)
+    halves = np.array(list(combinations(range(blocks), blocks // 2)))
+    chosen = np.zeros((len(halves), blocks))
+    chosen[np.arange(len(halves))[:, None], halves] = 1.0
+    inside, outside = (_sharpe_of(half @ sums, half @ squares, size * blocks // 2) for half in (chosen, 1 - chosen))
+    best = inside.argmax(axis=1)
+    theirs = outside[np.arange(len(halves)), best][:, None]
+    rank = (outside < theirs).sum(axis=1) + ((outside == theirs).sum(axis=1) + 1) / 2
+    return float((rank <= (returns.shape[1] + 1) / 2).mean())
+
+
+def _sharpe_of(sums: Floats, squares: Floats, count: int) -> Floats:
+    deviation = np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0.0))
+    return np.divide(sums / count, deviation, out=np.zeros_like(sums), where=deviation > TINY)
+
+
+def best_of_luck(variance: float, trials: int) -> float:
+    """The Sharpe ratio that the best of `trials` without skill is expected to reach, whose ratios have a variance."""
+    if trials < 2:
+        return 0.0
+    quantiles = NORMAL.inv_cdf(1 - 1 / trials), NORMAL.inv_cdf(1 - 1 / (trials * math.e))
+    return math.sqrt(variance) * ((1 - EULER) * quantiles[0] + EULER * quantiles[1])
+
+
+def deflated_sharpe(
+    ratio: float, *, rows: int, skewness: float, kurtosis: float, variance: float, trials: int
+) -> float:
+    """The probability that a Sharpe ratio is above what the best of `trials` without skill would reach.
+
+    The deflated Sharpe ratio of Bailey and Lopez de Prado (2014). `ratio` is by row, `variance` that of the ratios of
+    all trials; `kurtosis` is 3 for a normal distribution.
+    """
+    spread = math.sqrt(max(TINY, 1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2))
+    return NORMAL.cdf((ratio - best_of_luck(variance, trials)) * math.sqrt(rows - 1) / spread)
+
+
+def moments(returns: Floats) -> tuple[float, float]:
+    """Skewness and kurtosis of values, shape (rows,); those of a normal distribution where nothing varies."""
+    around = returns - returns.mean()
+    variance = float((around**2).mean())
+    if variance <= TINY**2:
+        return 0.0, 3.0
+    return float((around**3).mean() / variance**1.5), float((around**4).mean() / variance**2)
+
+
+def confidence_set(returns: Floats, picked: Ints) -> Floats:
+    """The model confidence set of Hansen, Lunde and Nason (2011): a p-value for each cell, shape (cells,).
+
+    `returns` have shape (rows, cells), `picked` are the rows of each bootstrap sample, shape (samples, rows). Cells are
+    eliminated from the worst on by the statistic T_max; those with a p-value above 0.1 cannot be told from the best
+    with 90 % confidence. A cell that is the same as another in every row shares its fate.
+    """
+    means, alike = returns.mean(axis=0), np.stack([returns[rows].mean(axis=0) for rows in picked])
+    left, values, least = list(range(returns.shape[1])), np.ones(returns.shape[1]), 0.0
+    while len(left) > 1:
+        behind = means[left].mean() - means[left]
+        drawn = alike[:, left].mean(axis=1)[:, None] - alike[:, left] - behind
+        error = np.sqrt((drawn**2).mean(axis=0))
+        known, certain = error > TINY, (error <= TINY) & (behind > TINY)
+        if not (known | certain).any():
+            break
+        scores = np.where(known, behind / np.where(known, error, 1.0), np.where(certain, np.inf, -np.inf))
+        highest = np.where(known, drawn / np.where(known, error, 1.0), -np.inf).max(axis=1)
+        least = max(least, float((highest >= scores.max()).mean()))
+        worst = [at for at in range(len(left)) if scores[at] == scores.max()]
+        for at in reversed(worst):
+            values[left.pop(at)] = least
+    if left:
+        values[left] = 1.0
+    return values
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """The p-values of several tests, adjusted so that one wrong rejection among them is as rare as in one test."""
+    order, found, least = sorted(range(len(values)), key=values.__getitem__), [1.0] * len(values), 0.0
+    for place, at in enumerate(order):
+        least = max(least, min(1.0, values[at] * (len(values) - place)))
+        found[at] = least
+    return found

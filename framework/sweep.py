@@ -178,6 +178,16 @@ class Sweep:
         """Numbered cells as the lines that are kept of them."""
         return [_line(index, self.run(cell)) for index, cell in cells]
 
+    def on_data(self) -> "Sweep":
+        """The same grid on the data themselves."""
+        table = _copy(self.table)
+        market = table["market"]
+        assert isinstance(market, dict)
+        market.pop("path", None)
+        plan = evolve(self, table=table, grid=self.grid, paths=0)
+        plan.histories.update(self.histories)
+        return plan
+
     def travelling(self) -> "Sweep":
         """The plan as other machines get it: with the histories, and without what is derived or known here alone."""
         plan = evolve(self, data=None, beside=None)

@@ -14,6 +14,10 @@ from framework.text import one_line, say
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("framework.command_line.examination:audit", "Check the folder of a finished RUN."),
+    "choose": (
+        "framework.command_line.sweeps:choose",
+        "Choose among the cells of a grid by what they do on paths, and say how much of the best in sample is luck.",
+    ),
     "data": ("framework.data.commands:data", "Look at the store of market data."),
     "explain": (
         "framework.command_line.examination:explain",

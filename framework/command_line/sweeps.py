@@ -1,4 +1,4 @@
-"""The commands that run a scenario many times: `sweep` over a grid of its keys, `paths` over paths as well."""
+"""The commands that run a scenario many times: `sweep` over a grid, `paths` over paths as well, `choose` to decide."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ import click
 from rich.progress import Progress
 
 from framework import workers
+from framework.choice import Choice, Constraint, Objective
 from framework.grid import progress_terminal, terminal
 from framework.outcomes import Outcomes
 from framework.paths import METHODS
@@ -177,6 +178,49 @@ def paths(
         Outcomes.of(plan, swept).table().show(console)
         console.print(f"Paths {swept.folder}", markup=False, soft_wrap=True)
     sys.exit(1 if swept.failed else 0)
+
+
+@click.command()
+@SCENARIO
+@DRAWN
+@PLACE
+@click.option(
+    "--objective", default="mean", show_default=True, help="mean, growth, quantile:0.05, expected_shortfall:0.05."
+)
+@click.option("--constraint", "constraints", multiple=True, help="Such as liquidation<=0.01 or loss<=0.5.")
+@click.option("--json", "as_json", is_flag=True, help="Print the choice as one JSON object.")
+def choose(
+    scenario: Path,
+    grids: tuple[str, ...],
+    settings: tuple[str, ...],
+    data: Path | None,
+    paths: int,
+    jobs: int | None,
+    cluster: str | None,
+    out: Path,
+    objective: str,
+    constraints: tuple[str, ...],
+    as_json: bool,
+    **drawn: object,
+) -> None:
+    """Choose among the cells of a grid by what they do on paths, and say how much of the best in sample is luck.
+
+    The paths are those of `carrybook paths` with the same options, and are not run twice.
+    """
+    aim, limits = Objective.of(objective), [Constraint.of(each) for each in constraints]
+    if not grids:
+        raise click.UsageError("--grid: none; expected at least one, such as strategy.leverage=2,3,4")
+    plan = Sweep.of(scenario, grids, [*settings, *_drawn(**drawn)], data, paths)  # type: ignore[arg-type]
+    swept = _swept(plan, out, jobs, cluster)
+    choice = Choice.of(plan, Outcomes.of(plan, swept), aim, limits)
+    if as_json:
+        say(json.dumps({**_counts(swept), **choice.plain()}))
+        return
+    console = terminal()
+    console.print(f"{plan.words()}\n", style="bold yellow", markup=False)
+    for grid in choice.grids():
+        grid.show(console)
+    console.print(f"Paths {swept.folder}", markup=False, soft_wrap=True)
 
 
 def _counts(swept: Swept) -> dict[str, object]:

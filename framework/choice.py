@@ -1,0 +1,362 @@
+"""The choice of a cell: the best in sample, the best on paths under constraints, and how much of either is luck."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from attrs import frozen
+from numpy.random import PCG64, Generator, SeedSequence
+
+from framework.errors import CarrybookError, ScenarioError
+from framework.grid import Grid
+from framework.market import Floats, Ints
+from framework.outcomes import RETURN, SHOWN, Outcomes
+from framework.paths import stationary_rows
+from framework.statistics import (
+    BLOCKS,
+    NORMAL,
+    Estimate,
+    block_length,
+    confidence_set,
+    deflated_sharpe,
+    expected_shortfall,
+    holm,
+    mean,
+    moments,
+    overfitting,
+    quantile,
+    sharpe,
+)
+from framework.sweep import Row, Sweep
+
+SAMPLES = 1000
+"""Bootstrap samples behind a confidence set."""
+FOLDS = 5
+"""Parts of the data for the walk forward, of which the first is only learnt from."""
+CONFIDENCE = 0.1
+"""The p-value above which a cell cannot be told from the best."""
+
+
+@frozen(kw_only=True)
+class Objective:
+    """What is maximised over paths; `level` is that of a quantile or a shortfall."""
+
+    name: Literal["mean", "growth", "quantile", "expected_shortfall"]
+    level: float = 0.0
+
+    @classmethod
+    def of(cls, text: str) -> "Objective":
+        """`mean`, `growth`, `quantile:0.05` or `expected_shortfall:0.05`; raises `ScenarioError`."""
+        if text in ("mean", "growth"):
+            return cls(name=text)  # type: ignore[arg-type]
+        name, _, level = text.partition(":")
+        if name in ("quantile", "expected_shortfall") and re.fullmatch(r"0?\.\d*[1-9]\d*", level):
+            return cls(name=name, level=float(level))  # type: ignore[arg-type]
+        raise ScenarioError(
+            f"--objective {text}: expected mean, growth, quantile:LEVEL or expected_shortfall:LEVEL, such as "
+            "quantile:0.05"
+        )
+
+    def estimate(self, returns_pct: Floats, *, pairs: bool) -> Estimate:
+        """Its value on the paths of one cell, percent; `growth` is that of the logarithm of the equity."""
+        match self.name:
+            case "mean":
+                return mean(returns_pct, pairs=pairs)
+            case "growth":
+                with np.errstate(divide="ignore"):
+                    return mean(100 * np.log(np.maximum(1 + returns_pct / 100, 0.0)), pairs=pairs)
+            case "quantile":
+                return quantile(returns_pct, self.level, pairs=pairs)
+            case "expected_shortfall":
+                return expected_shortfall(returns_pct, self.level, pairs=pairs)
+
+    def words(self) -> str:
+        """The objective as people say it."""
+        named = {
+            "mean": "mean return",
+            "growth": "mean log growth",
+            "quantile": "quantile",
+            "expected_shortfall": "mean of the worst",
+        }
+        return f"{named[self.name]} {100 * self.level:g} %" if self.level else named[self.name]
+
+
+@frozen(kw_only=True)
+class Constraint:
+    """A chance that must not be larger than `most`: that of a `liquidation`, or of a `loss`."""
+
+    name: str
+    most: float
+
+    @classmethod
+    def of(cls, text: str) -> "Constraint":
+        """`liquidation<=0.01`; raises `ScenarioError`."""
+        parts = re.fullmatch(r"\s*(liquidation|loss)\s*<=\s*(\d*\.?\d+)\s*", text)
+        if not parts or float(parts[2]) > 1:
+            raise ScenarioError(
+                f"--constraint {text}: expected liquidation<=CHANCE or loss<=CHANCE with a chance from 0 to 1, such as "
+                "liquidation<=0.01"
+            )
+        return cls(name=parts[1], most=float(parts[2]))
+
+
+@frozen(kw_only=True, eq=False)
+class History:
+    """The cells on the data themselves: returns by row, shape (rows, cells), and in all, percent, shape (cells,)."""
+
+    returns: Floats
+    total_pct: Floats
+
+    @classmethod
+    def of(cls, plan: Sweep, good: Sequence[bool]) -> "History":
+        """Run every good cell of a plan on its data; cells that are not good have NaN."""
+        here = plan.on_data()
+        columns: list[Floats | None] = []
+        totals: list[float] = []
+        for cell, works in zip(plan.combinations, good, strict=True):
+            if not works:
+                columns.append(None)
+                totals.append(math.nan)
+                continue
+            assembly = here.assembly(cell)
+            run = assembly.simulation().run()
+            worth = np.concatenate(([assembly.scenario.capital_usd], run.curve.equity_usd))
+            before = worth[:-1]
+            columns.append(np.divide(np.diff(worth), before, out=np.zeros_like(before), where=before > 0))
+            totals.append(float((worth[-1] / worth[0] - 1) * 100))
+        rows = next((len(each) for each in columns if each is not None), 0)
+        filled = [np.full(rows, math.nan) if each is None else each for each in columns]
+        return cls(returns=np.stack(filled, axis=1), total_pct=np.array(totals))
+
+
+@frozen(kw_only=True, eq=False)
+class Choice:
+    """What speaks for which cell. Arrays have shape (cells,), with NaN for a cell that fails.
+
+    `objective` and `chances` are found on paths, `told_apart` are p-values that the robust winner is no better than a
+    cell on them, adjusted after Holm; `in_set` are those of the model confidence set on the data.
+    """
+
+    plan: Sweep
+    outcomes: Outcomes
+    history: History
+    objective: Objective
+    constraints: Sequence[Constraint]
+    estimates: Mapping[int, Estimate]
+    allowed: Sequence[int]
+    published: int
+    """The cell with the highest return on the data."""
+    robust: int | None
+    """The allowed cell with the best objective on paths; None where no cell is allowed."""
+    overfitting: float
+    deflated: float
+    in_set: Floats
+    told_apart: Mapping[int, float]
+    forward_pct: float
+    """The return of the walk forward by year, percent: in each part the cell that was best before it."""
+    hindsight_pct: float
+    """The return by year of the cell that was best over the same parts."""
+    walked: Sequence[int]
+    """The cells of the walk forward."""
+
+    @classmethod
+    def of(
+        cls, plan: Sweep, outcomes: Outcomes, objective: Objective, constraints: Sequence[Constraint] = ()
+    ) -> "Choice":
+        """The choice among the cells of a sweep over paths; raises `CarrybookError` if every cell fails."""
+        good = [at for at, works in enumerate(outcomes.good.tolist()) if works]
+        if not good:
+            raise CarrybookError(f"every cell fails; the first: {outcomes.errors[0]}")
+        history = History.of(plan, outcomes.good.tolist())
+        estimates = {at: objective.estimate(outcomes.figures[RETURN][:, at], pairs=outcomes.pairs) for at in good}
+        allowed = [at for at in good if all(outcomes.share(each.name, at).value <= each.most for each in constraints)]
+        published = max(good, key=lambda at: history.total_pct[at])
+        robust = max(allowed, key=lambda at: estimates[at].value, default=None)
+        returns = history.returns[:, good]
+        ratios = sharpe(returns)
+        skewness, kurtosis = moments(history.returns[:, published])
+        in_set = np.full(len(outcomes.cells), math.nan)
+        in_set[good] = confidence_set(returns, _samples(returns))
+        forward, hindsight, walked = walk_forward(returns)
+        per_year = 365 / _days(plan, history)
+        return cls(
+            plan=plan,
+            outcomes=outcomes,
+            history=history,
+            objective=objective,
+            constraints=tuple(constraints),
+            estimates=estimates,
+            allowed=allowed,
+            published=published,
+            robust=robust,
+            overfitting=overfitting(returns, BLOCKS),
+            deflated=deflated_sharpe(
+                float(ratios[good.index(published)]),
+                rows=len(returns),
+                skewness=skewness,
+                kurtosis=kurtosis,
+                variance=float(ratios.var(ddof=1)) if len(good) > 1 else 0.0,
+                trials=len(good),
+            ),
+            in_set=in_set,
+            told_apart=_told_apart(estimates, robust),
+            forward_pct=100 * forward * per_year,
+            hindsight_pct=100 * hindsight * per_year,
+            walked=[good[at] for at in walked],
+        )
+
+    def words(self, at: int) -> str:
+        """A cell as its keys and values."""
+        return ", ".join(f"{key}={value}" for key, value in self.outcomes.cells[at].items()) or "the scenario as it is"
+
+    def beaten(self) -> float:
+        """On which share of the paths the published winner does better than the robust one."""
+        assert self.robust is not None
+        returns = self.outcomes.figures[RETURN]
+        return float((returns[:, self.published] > returns[:, self.robust]).mean())
+
+    def plain(self) -> dict[str, object]:
+        """Everything as values for JSON; None for what does not exist."""
+        numbers = {
+            "overfitting": self.overfitting,
+            "deflated_sharpe": self.deflated,
+            "walk_forward_pct": self.forward_pct,
+            "hindsight_pct": self.hindsight_pct,
+        }
+        return {
+            "objective": self.objective.words(),
+            "published": self._cell(self.published),
+            "robust": None if self.robust is None else self._cell(self.robust),
+            "published_beats_robust": None if self.robust is None else self.beaten(),
+            "cells": [self._cell(at) for at in range(len(self.outcomes.cells))],
+            **{name: None if math.isnan(value) else value for name, value in numbers.items()},
+        }
+
+    def _cell(self, at: int) -> Row:
+        if at not in self.estimates:
+            return {**self.outcomes.cells[at], "error": self.outcomes.errors[at]}
+        estimate, chance = self.estimates[at], self.outcomes.share("liquidation", at)
+        return {
+            **self.outcomes.cells[at],
+            "return_on_data_pct": float(self.history.total_pct[at]),
+            "objective": estimate.value,
+            "objective_error": estimate.error,
+            "liquidation": chance.value,
+            "liquidation_error": chance.error,
+            "allowed": at in self.allowed,
+            "p_confidence_set": float(self.in_set[at]),
+            "p_told_apart": self.told_apart.get(at),
+            "error": "",
+        }
+
+    def grids(self) -> list[Grid]:
+        """The report: a line for each cell, and the verdict."""
+        keys = list(self.outcomes.cells[0])
+        columns = ("on the data", self.objective.words(), "P(liquidated)", "p in set", "p no better", "<", "<error")
+        cells = Grid("Cells", (*(f"<{key}" for key in keys), *columns))
+        for at, cell in enumerate(self.outcomes.cells[:SHOWN]):
+            cells.add(*(str(cell[key]) for key in keys), *self._line(at), self.outcomes.errors[at])
+        cells.note = (
+            "On the data: the return of the one history, percent. The objective and the chance of a liquidation are "
+            "those of the paths, with one standard error of the simulation. P in set: the model confidence set (T_max) "
+            "on the data; above 0.1 a cell cannot be told from the best. P no better: a paired test on the paths, "
+            "adjusted after Holm; above 0.05 it takes more paths to tell a cell from the robust winner."
+        )
+        return [cells.told(), self._verdict()]
+
+    def _line(self, at: int) -> list[str]:
+        if at not in self.estimates:
+            return [""] * 6
+        chance = self.outcomes.share("liquidation", at)
+        marks = (("published winner", at == self.published), ("robust winner", at == self.robust),
+                 ("not allowed", at not in self.allowed))  # fmt: skip
+        return [
+            f"{self.history.total_pct[at]:+.1f}",
+            self.estimates[at].words(),
+            f"{100 * chance.value:.1f} ± {100 * chance.error:.1f} %",
+            f"{self.in_set[at]:.2f}",
+            f"{self.told_apart[at]:.2f}" if at in self.told_apart else "",
+            ", ".join(word for word, holds in marks if holds),
+        ]
+
+    def _verdict(self) -> Grid:
+        grid = Grid("Choice", ("what", "<cell", "~what it means"))
+        known = sum(value > CONFIDENCE for value in self.in_set.tolist())
+        published, robust = self.published, self.robust
+        grid.add(
+            "published winner",
+            self.words(published),
+            f"{self.history.total_pct[published]:+.1f} % on the data, the best",
+        )
+        limits = " and ".join(f"P({each.name}) <= {each.most:g}" for each in self.constraints)
+        if robust is None:
+            grid.add("robust winner", "none", f"no cell has {limits}")
+        else:
+            under = f" among {len(self.allowed)} cells with {limits}" if limits else ""
+            estimate = self.estimates[robust].words()
+            grid.add("robust winner", self.words(robust), f"best {self.objective.words()} on paths{under}: {estimate}")
+            if robust != published:
+                less = self.estimates[robust].less(self.estimates[published]).words()
+                words = (
+                    f"{self.objective.words()} of the robust one less that of the published one: {less}; the published "
+                )
+                grid.add("difference", "", words + f"one does better on {100 * self.beaten():.0f} % of the paths")
+        if not math.isnan(self.overfitting):
+            grid.add(
+                "chance of luck",
+                f"{100 * self.overfitting:.0f} %",
+                "how often the best cell of one half of the data is not above the median in the other half "
+                f"(probability of backtest overfitting, {math.comb(BLOCKS, BLOCKS // 2):,} halves)",
+            )
+        grid.add(
+            "deflated Sharpe ratio",
+            f"{self.deflated:.2f}",
+            f"chance that the published winner is above the best of {len(self.estimates)} without skill",
+        )
+        grid.add("confidence set", f"{known} of {len(self.estimates)}", "cells that the data cannot tell from the best")
+        words = f"per year, in each of {FOLDS - 1} parts with the best before; in hindsight {self.hindsight_pct:+.1f} %"
+        grid.add("walk forward", f"{self.forward_pct:+.1f} %", words)
+        return grid
+
+
+def walk_forward(returns: Floats, folds: int = FOLDS) -> tuple[float, float, list[int]]:
+    """Log growth of choosing, in each part of the rows but the first, the cell that grew most in the parts before.
+
+    Also that of the cell that grew most over the same parts, and the cells that were chosen. Returns have shape (rows,
+    cells) and are those of one run of each cell over all rows: a cell is joined as it stands, not entered anew.
+    """
+    growth = np.log1p(np.maximum(returns, -1 + 1e-12))
+    edges = np.linspace(0, len(growth), folds + 1).round().astype(int).tolist()
+    chosen = [int(growth[:start].sum(axis=0).argmax()) for start in edges[1:-1]]
+    parts = [growth[start:stop] for start, stop in pairwise(edges[1:])]
+    forward = sum(float(part[:, at].sum()) for part, at in zip(parts, chosen, strict=True))
+    return forward, float(growth[edges[1] :].sum(axis=0).max()), chosen
+
+
+def _days(plan: Sweep, history: History) -> float:
+    """Days of the parts that are walked through."""
+    market = plan.on_data().assembly(plan.combinations[0]).market
+    return float(market.years[0]) * 365 * (len(history.returns) - round(len(history.returns) / FOLDS))
+
+
+def _samples(returns: Floats) -> Ints:
+    """Rows of bootstrap samples, in blocks as long as the rule gives for any difference from the mean cell."""
+    apart = returns - returns.mean(axis=1, keepdims=True)
+    length = max(block_length(apart[:, at]) for at in range(apart.shape[1]))
+    random = Generator(PCG64(SeedSequence(0)))
+    return np.stack([stationary_rows(len(returns), len(returns), length, random) for _ in range(SAMPLES)])
+
+
+def _told_apart(estimates: Mapping[int, Estimate], robust: int | None) -> dict[int, float]:
+    """How likely so large a lead of the robust winner is by chance of the simulation, cell by cell, after Holm."""
+    if robust is None:
+        return {}
+    others = [at for at in estimates if at != robust]
+    values = []
+    for at in others:
+        lead = estimates[robust].less(estimates[at])
+        values.append(1 - NORMAL.cdf(lead.value / lead.error) if lead.error > 0 else float(lead.value <= 0))
+    return dict(zip(others, holm(values), strict=True))

@@ -1,0 +1,157 @@
+"""A choice says who wins in sample, who wins on paths, and how much of it is luck."""
+
+import json
+
+import numpy as np
+import pytest
+
+from framework import Scenario, assemble, metrics
+from framework.choice import Choice, Constraint, History, Objective, walk_forward
+from framework.command_line.cli import main
+from framework.outcomes import Outcomes
+from framework.sweep import Sweep, sweep
+from tests.conftest import ROOT
+
+SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
+GRIDS = ("strategy.leverage=2,4", "strategy.trigger=3,4,never")
+DRAWN = ("market.path.method=stationary", "market.path.block_rows=20")
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """Six cells, of which one cannot be, on eight paths."""
+    return Sweep.of(SCENARIO, GRIDS, DRAWN, paths=8)
+
+
+@pytest.fixture(scope="module")
+def outcomes(plan, tmp_path_factory):
+    """What they came to."""
+    return Outcomes.of(plan, sweep(plan, tmp_path_factory.mktemp("choice"), jobs=1))
+
+
+def test_the_published_winner_is_the_best_on_the_data(plan, outcomes):
+    """Returns by row and in all are those of the runs on the history; the cell that cannot be is left out."""
+    history = History.of(plan, outcomes.good.tolist())
+    assert outcomes.errors[3] == "strategy.trigger: 3; expected at least the leverage of 4, or never"
+    for at, cell in enumerate(plan.combinations):
+        if at == 3:
+            assert np.isnan(history.total_pct[at])
+            continue
+        run = assemble(Scenario.load(SCENARIO, [f"{key}={value}" for key, value in cell.items()])).simulation().run()
+        assert history.total_pct[at] == pytest.approx((run.curve.equity_usd[-1] / 10_000 - 1) * 100)
+        assert np.prod(1 + history.returns[:, at]) - 1 == pytest.approx(history.total_pct[at] / 100)
+        assert history.total_pct[at] == pytest.approx(metrics(run)["return_pct"], abs=0.1)  # but for the closing fees
+    choice = Choice.of(plan, outcomes, Objective.of("mean"))
+    assert choice.published == np.nanargmax(history.total_pct)
+    assert choice.plain()["cells"][3]["error"] == outcomes.errors[3]
+
+
+@pytest.mark.parametrize("text", ["mean", "growth", "quantile:0.25", "expected_shortfall:0.25"])
+def test_the_robust_winner_is_the_best_on_paths_that_is_allowed(plan, outcomes, text):
+    """By the definition of each objective, under the constraint."""
+    returns = outcomes.figures["return_pct"]
+    value = {
+        "mean": lambda values: values.mean(),
+        "growth": lambda values: 100 * np.log1p(values / 100).mean(),
+        "quantile:0.25": lambda values: np.quantile(values, 0.25),
+        "expected_shortfall:0.25": lambda values: np.sort(values)[:2].mean(),
+    }[text]
+    objectives = np.array([value(returns[:, at]) if good else -np.inf for at, good in enumerate(outcomes.good)])
+    choice = Choice.of(plan, outcomes, Objective.of(text))
+    assert choice.robust == objectives.argmax()
+    for at, estimate in choice.estimates.items():
+        assert estimate.value == pytest.approx(objectives[at])
+    chance = (outcomes.figures["liquidations"] > 0).mean(axis=0)
+    limit = sorted(chance[outcomes.good])[1]
+    limited = Choice.of(plan, outcomes, Objective.of(text), [Constraint.of(f"liquidation<={limit}")])
+    assert limited.robust == np.where(chance <= limit, objectives, -np.inf).argmax()
+    assert set(limited.allowed) == set(np.flatnonzero((chance <= limit) & outcomes.good))
+
+
+def test_where_no_cell_is_allowed_there_is_no_robust_winner(plan, outcomes):
+    """The report says so, and by which limit."""
+    choice = Choice.of(plan, outcomes, Objective.of("mean"), [Constraint.of("loss<=0")])
+    assert choice.robust is None
+    assert choice.plain()["robust"] is None
+    assert any("no cell has P(loss) <= 0" in cell for grid in choice.grids() for row in grid.rows for cell in row)
+
+
+def test_a_walk_forward_by_hand():
+    """In each part the cell that grew most before; the first part is only learnt from."""
+    parts = np.array([[0.1, 0.0], [0.0, 0.3], [0.1, 0.0], [0.0, 0.2]])
+    forward, hindsight, chosen = walk_forward(parts, folds=4)
+    assert chosen == [0, 1, 1]
+    assert forward == pytest.approx(np.log(1.2))
+    assert hindsight == pytest.approx(np.log(1.3 * 1.2))
+
+
+def command(capsys, *arguments):
+    """Run `carrybook choose` in this process; returns (exit code, stdout, stderr)."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["choose", str(SCENARIO), *map(str, arguments)])
+    said = capsys.readouterr()
+    return exit_.value.code or 0, said.out, said.err
+
+
+BAD = {
+    "no grid": (("--paths", 2), "--grid: none; expected at least one"),
+    "an unknown objective": (
+        ("--paths", 2, "--objective", "luck"),
+        "--objective luck: expected mean, growth, quantile:LEVEL",
+    ),
+    "a level that is none": (("--paths", 2, "--objective", "quantile:5"), "--objective quantile:5: expected mean"),
+    "no level": (("--paths", 2, "--objective", "expected_shortfall"), "--objective expected_shortfall: expected mean"),
+    "an unknown event": (
+        ("--paths", 2, "--constraint", "rain<=0.1"),
+        "--constraint rain<=0.1: expected liquidation<=CHANCE or loss<=CHANCE",
+    ),
+    "a chance above 1": (
+        ("--paths", 2, "--constraint", "loss<=5"),
+        "--constraint loss<=5: expected liquidation<=CHANCE",
+    ),
+    "no paths": (("--paths", 0), "0 is not in the range"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), BAD.values(), ids=BAD)
+def test_bad_values_are_refused_before_anything_runs(capsys, tmp_path, options, words):
+    """One line, and nothing is written."""
+    code, printed, complaint = command(capsys, *options, "--out", tmp_path / "out")
+    assert (code, printed, complaint.count("\n")) == (2, "", 1)
+    assert words in complaint
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_report_says_who_wins_and_how_much_is_luck(capsys, tmp_path):
+    """In words, and the same as JSON; the second time nothing is run."""
+    options = [part for each in GRIDS for part in ("--grid", each)] + ["--paths", 4, "--block-rows", 20, "--jobs", 1]
+    options += ["--out", tmp_path, "--constraint", "liquidation<=0.9"]
+    code, printed, _ = command(capsys, *options)
+    assert code == 0
+    told = " ".join(printed.split())
+    for words in ("published winner", "robust winner", "chance of luck", "deflated Sharpe ratio", "confidence set",
+                  "walk forward", "probability of backtest overfitting, 12,870 halves"):  # fmt: skip
+        assert words in told
+    code, printed, _ = command(capsys, *options, "--json")
+    choice = json.loads(printed)
+    assert (code, choice["ran"]) == (0, 0)
+    assert 0 <= choice["overfitting"] <= 1
+    assert choice["robust"]["allowed"]
+    assert len(choice["cells"]) == 6
+
+
+def test_a_choice_among_cells_that_all_fail_is_refused(capsys, tmp_path):
+    """One line with the first error."""
+    options = (
+        "--grid",
+        "strategy.leverage=3,4",
+        "--grid",
+        "strategy.trigger=1,2",
+        "--paths",
+        2,
+        "--out",
+        tmp_path / "out",
+    )
+    code, _, complaint = command(capsys, *options)
+    assert (code, complaint.count("\n")) == (2, 1)
+    assert "expected at least the leverage" in complaint

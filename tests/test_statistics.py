@@ -1,0 +1,153 @@
+"""Statistics of results, against published figures, other programs and repeated experiments."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from framework.paths import stationary_rows
+from framework.statistics import (
+    best_of_luck,
+    confidence_set,
+    deflated_sharpe,
+    expected_shortfall,
+    holm,
+    mean,
+    overfitting,
+    quantile,
+    sharpe,
+)
+
+ESTIMATES = {
+    "mean": mean,
+    "5 %": lambda values, **options: quantile(values, 0.05, **options),
+    "median": lambda values, **options: quantile(values, 0.5, **options),
+    "worst 10 %": lambda values, **options: expected_shortfall(values, 0.1, **options),
+}
+
+
+@pytest.mark.parametrize("estimate", ESTIMATES.values(), ids=ESTIMATES)
+def test_a_standard_error_is_the_deviation_over_repeated_experiments(estimate):
+    """Also that of a difference between two cells on the same paths, which is far smaller than each alone."""
+    random = np.random.default_rng(5)
+    shared = random.standard_normal((600, 900))
+    other = shared + 0.3 * random.standard_normal((600, 900))
+    first, second = ([estimate(values) for values in each] for each in (shared, other))
+    for found in (first, [one.less(two) for one, two in zip(first, second, strict=True)]):
+        spread = np.std([each.value for each in found])
+        assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=4 / np.sqrt(2 * 600) + 0.05)
+
+
+def test_mirrored_paths_count_as_pairs():
+    """The mean of a figure and its mirror image is certain; taken as independent its error would be far too large."""
+    values = np.random.default_rng(1).standard_normal(400)
+    mirrored = np.stack((values, -values), axis=1).ravel()
+    assert mean(mirrored, pairs=True).error == pytest.approx(0, abs=1e-12)
+    assert mean(mirrored).error == pytest.approx(np.std(mirrored, ddof=1) / np.sqrt(800))
+
+
+def test_estimates_by_hand():
+    """The figures of ten values, of which half counts in a shortfall of 25 %."""
+    values = np.arange(10.0)
+    assert mean(values).value == 4.5
+    assert quantile(values, 0.5).value == 4.5
+    assert expected_shortfall(values, 0.2).value == 0.5
+    assert expected_shortfall(values, 0.25).value == pytest.approx((0 + 1 + 2 / 2) / 2.5)
+    assert np.isnan(mean(values[:1]).error)
+
+
+def test_the_deflated_sharpe_ratio_is_the_published_one():
+    """The example of Bailey and Lopez de Prado (2014): 2.5 a year over five years, skewness -3, kurtosis 10."""
+    known = {"rows": 1250, "skewness": -3.0, "kurtosis": 10.0, "variance": 0.5 / 250}
+    assert best_of_luck(0.5 / 250, 100) == pytest.approx(0.1132, abs=5e-5)
+    assert deflated_sharpe(2.5 / 250**0.5, trials=100, **known) == pytest.approx(0.9004, abs=5e-5)
+    assert deflated_sharpe(2.5 / 250**0.5, trials=46, **known) == pytest.approx(0.9505, abs=5e-5)
+
+
+def test_the_best_of_luck_is_what_the_best_of_many_reaches():
+    """The expected maximum of independent normal ratios, within a percent for twenty of them."""
+    drawn = np.random.default_rng(2).standard_normal((20_000, 20)).max(axis=1).mean()
+    assert best_of_luck(1.0, 20) == pytest.approx(drawn, rel=0.02)
+    assert best_of_luck(1.0, 1) == 0
+
+
+def by_definition(returns, blocks):
+    """The probability of overfitting, split by split, with the ranks written out."""
+    parts = np.array_split(returns, blocks)
+    worse = []
+    for half in combinations(range(blocks), blocks // 2):
+        inside = sharpe(np.concatenate([parts[at] for at in half]))
+        outside = sharpe(np.concatenate([parts[at] for at in range(blocks) if at not in half]))
+        rank = (outside < outside[inside.argmax()]).sum() + 1
+        worse.append(np.log(rank / (returns.shape[1] + 1 - rank)) <= 1e-12)
+    return np.mean(worse)
+
+
+def test_the_probability_of_overfitting_is_that_of_its_definition():
+    """Logits of ranks that are not above 0, over every half."""
+    returns = np.random.default_rng(4).standard_normal((60, 7)) + np.linspace(0, 0.3, 7)
+    assert 0 < by_definition(returns, 6) < 0.6
+    assert overfitting(returns, 6) == pytest.approx(by_definition(returns, 6))
+
+
+def test_skill_is_not_luck_and_noise_is():
+    """A cell that is better in every block is chosen rightly; among equals half of the choices are below the median."""
+    random = np.random.default_rng(6)
+    noise = np.mean([overfitting(random.standard_normal((160, 10)), 8) for _ in range(60)])
+    assert noise == pytest.approx(0.5, abs=0.12)
+    skilled = 0.1 * random.standard_normal((320, 10))
+    skilled[:, 3] += 0.2
+    assert overfitting(skilled) == 0
+    assert np.isnan(overfitting(skilled[:, :1]))
+    assert np.isnan(overfitting(skilled[:20]))
+
+
+def sums_of_twelve(rows, cells):
+    """Values close to normal, from the numbers of a linear congruential generator."""
+    state, found = 1, []
+    for _ in range(rows * cells * 12):
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        found.append(state / 2**64)
+    return np.array(found).reshape(rows, cells, 12).sum(axis=2) - 6
+
+
+def blocks(rows, samples, length, seed=3):
+    """Rows of bootstrap samples."""
+    random = np.random.default_rng(seed)
+    return np.stack([stationary_rows(rows, rows, length, random) for _ in range(samples)])
+
+
+def test_the_confidence_set_is_that_of_arch():
+    """p-values of `arch.bootstrap.MCS`, arch 8.0.0, method max, 20,000 samples in blocks of 8, seed 0."""
+    returns = 0.02 * sums_of_twelve(400, 5) + np.array([0, 0.001, 0.002, 0.0, -0.003])
+    arch = [0.26875, 0.61655, 1.0, 0.33155, 0.0127]
+    found = confidence_set(returns, blocks(400, 4000, 8))
+    error = np.sqrt(np.array(arch) * (1 - np.array(arch)) * (1 / 4000 + 1 / 20_000))
+    assert (np.abs(found - arch) <= 4 * error).all()
+
+
+def test_the_best_cell_is_in_the_set_as_often_as_promised():
+    """In at least 90 % of experiments, less four standard errors, and a hopeless cell is not."""
+    random = np.random.default_rng(8)
+    inside, hopeless = [], []
+    for seed in range(60):
+        returns = 0.01 * random.standard_normal((120, 4)) + np.array([0.0, 0.002, 0.001, -0.02])
+        values = confidence_set(returns, blocks(120, 200, 1, seed))
+        inside.append(values[1] > 0.1)
+        hopeless.append(values[3] > 0.1)
+    assert np.mean(inside) > 0.9 - 4 * np.sqrt(0.09 / 60)
+    assert not any(hopeless)
+
+
+def test_cells_that_are_the_same_share_their_fate():
+    """One strategy under two names is told from neither."""
+    one = 0.01 * np.random.default_rng(9).standard_normal((100, 1))
+    assert confidence_set(np.hstack((one, one)), blocks(100, 50, 5)).tolist() == [1, 1]
+    worse = confidence_set(np.hstack((one, one, one - 1, one - 1)), blocks(100, 50, 5))
+    assert worse.tolist() == [1, 1, 0, 0]
+
+
+def test_holm_by_hand():
+    """The textbook's four tests."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
