@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from framework import (
     CarrybookError,
@@ -34,11 +34,13 @@ from framework import (
 )
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.command_line.cli import main
+from framework.rules import Dated
 from framework.valuation import chronicle
 from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
 from venues.issuer import Issuer
 from venues.jito import EPOCH_S
+from venues.protocol import Protocol
 
 BUY = Swap("jito", "USDC", "JITOSOL", 10_000.0)
 STEPS = [1.0, 1.0, 1.0011, 1.0011, 1.0023, 1.0023]
@@ -526,3 +528,72 @@ def test_a_rate_may_fall_only_on_the_days_that_are_named(pool):
     assert [event.amount > 0 for event in happened(run, RewardAccrued)] == [True, False, True]
     with pytest.raises(CarrybookError, match=r"expected it not to, or the day in venues\.jito\.slashed_on"):
         assemble(Scenario.load(path, ['venues.jito.slashed_on=["2025-01-03"]']), path.parent)
+
+
+def exact(value):
+    """A float's exact value."""
+    return Fraction(value)
+
+
+@pytest.mark.parametrize("rate", [1.160715954114, 1.205735187945])
+def test_the_pools_rounding_is_that_of_the_program(rate):
+    """Minted and paid out down, the fee up: to the unit, and never in favour of whoever comes."""
+    start = [Swap("jito", "USDC", "SOL", 1_234.567891), Stake("jito", 11.123456789)]
+    script = Script(start=start, after={0: [Unstake("jito", 3.000000001)]})
+    venue = jito(rounding="pool", withdrawal_fee=0.001, deposit_fee=0.002)
+    run = play(dollar_market([100.0] * 3, rate=rate), [venue], script, at_first_open=True)
+    staked_, asked = (each for each in happened(run, OrderFilled) if each.order in ("stake", "unstake"))
+    minted = 11_123_456_789 / exact(rate) // 1
+    kept = -(-minted * 2 // 1_000)
+    assert staked_.size == minted - kept
+    assert balance(run, "Expenses:Jito:DepositFee", "JITOSOL") == kept
+    fee = -(-3_000_000_001 // 1_000)
+    assert balance(run, "Expenses:Jito:WithdrawalFee", "JITOSOL") == fee
+    assert asked.amount == (3_000_000_001 - fee) * exact(rate) // 1
+    assert waterfall(run).unexplained == 0
+
+
+@pytest.mark.parametrize(("epochs_since", "lag_s", "wait_days"), [(0, 0.0, 1), (1, 0.0, 0.5), (0, 3_600.0, 25 / 24)])
+def test_an_unstaking_ends_with_the_epoch(epochs_since, lag_s, wait_days):
+    """Epochs of two days, from the market's opening or half a day later; asked for at the close of the first day."""
+    table = dollar_market([100.0] * 5)
+    began = table.open_ns[0] - epochs_since * NS_PER_DAY // 2
+    epoch_s = Dated([int(began)], [2 * 86_400.0])
+    venue = jito(epoch_s=epoch_s, epoch_lag_s=lag_s)
+    run = staked(table, venue, after={0: [Unstake("jito", 10.0)]})
+    (asked,) = [each for each in happened(run, OrderFilled) if each.order == "unstake"]
+    (arrived,) = happened(run, Unstaked)
+    assert arrived.at_ns == began + 2 * NS_PER_DAY + round(lag_s * NS_PER_SECOND)
+    assert arrived.at_ns - asked.at_ns == pytest.approx(wait_days * NS_PER_DAY, abs=10**9)
+
+
+def test_an_epoch_has_the_length_of_its_date():
+    """From each date of the rule on epochs are counted anew; asked for at a boundary it is the next that counts."""
+    table = dollar_market([100.0] * 5)
+    first = int(table.open_ns[0])
+    venue = jito(epoch_s=Dated([first, first + 2 * NS_PER_DAY], [86_400.0, 2 * 86_400.0]))
+    asked = Unstake("jito", 1.0)
+    due = [venue.due_ns(asked, first + hours * NS_PER_DAY // 24) for hours in (0, 23, 24, 48, 95, 96)]
+    assert [(each - first) / NS_PER_DAY for each in due] == [1, 1, 2, 4, 4, 6]
+
+
+def test_a_reward_fee_that_changes_is_one_line():
+    """A stream has one share for all time."""
+    fee = Dated([0, NS_PER_DAY], [0.04, 0.05])
+    with pytest.raises(CarrybookError, match=r"^venues\.jito\.reward_fee: 2 values; expected one for all time$"):
+        staked(dollar_market([100.0] * 3), jito(reward_fee=fee))
+
+
+def test_jito_by_its_own_rules():
+    """The protocols' rulebook: fees as they were seen, an exit at the end of an epoch, the program's rounding."""
+    scenario = Scenario.load(ROOT / "examples" / "uss" / "scenario.toml", [])
+    rules = Protocol().rules("jito", {})
+    assert {key: rule.at(1_735_689_600 * 10**9).value for key, rule in rules.items()} == {
+        "reward_fee": 0.04, "deposit_fee": 0.0, "withdrawal_fee": 0.001, "swap_fee_bps": 5.0,
+        "epoch_s": 190_000.0, "epoch_lag_s": 3_600.0,
+    }  # fmt: skip
+    settings = {key: rule.setting() for key, rule in rules.items()} | Protocol().terms("jito", None)
+    changed = evolve(scenario, venues=dict(scenario.venues) | {"jito": settings})
+    run = assemble(changed).simulation().run()
+    assert waterfall(run).unexplained == 0
+    assert balance(run, "Expenses:Jito:SwapFee") > 0

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from datetime import date
+from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 from attrs import field, frozen, validators
@@ -9,13 +11,14 @@ from attrs import field, frozen, validators
 from framework.accrual import Accrual, level_index
 from framework.books import Books
 from framework.clock import NS_PER_SECOND
-from framework.errors import MarketError
+from framework.errors import MarketError, ScenarioError
 from framework.events import FeeAccrued, RewardAccrued
 from framework.formulas import formula
 from framework.market import Market
 from framework.money import USDC, Account, token
 from framework.orders import Stake, Swap, Unstake, check_swap, positive
-from framework.venue import CASH, Bridge, Venue, account, basis_points, fraction, price_of
+from framework.venue import CASH, Bridge, Dated, Venue, account, basis_points, fraction, not_negative, price_of
+from venues.stake_pool import Pool, withdrawal_fee
 
 SOL, JITOSOL = token("SOL"), token("JITOSOL")
 RATE = "jitosol_rate"
@@ -35,13 +38,21 @@ class Jito(Venue):
     against an account of accretion, for it is part of the token's price already. That price is the market's and may
     differ from the pool's rate. `slashed_on` names the days on which the rate may fall. The defaults are Jito's own:
     4 % of rewards, 0.1 % of a delayed unstaking, no fee for staking (its documentation, as of 2026).
+
+    An unstaking takes `unstaking_s`, or, where the rule `epoch_s` says since when epochs last how long, until the next
+    epoch has begun and its update has come, `epoch_lag_s` later. Amounts are rounded to the nearest unit, or as the
+    pool does it: a fee up, what is minted and paid out down.
     """
 
     name: str = "jito"
-    swap_fee_bps: float = field(default=0.0, validator=basis_points)
-    reward_fee: float = field(default=0.04, validator=fraction)
-    withdrawal_fee: float = field(default=0.001, validator=fraction)
+    swap_fee_bps: float | Dated = field(default=0.0, validator=basis_points)
+    reward_fee: float | Dated = field(default=0.04, validator=fraction)
+    deposit_fee: float | Dated = field(default=0.0, validator=fraction)
+    withdrawal_fee: float | Dated = field(default=0.001, validator=fraction)
     unstaking_s: float = field(default=EPOCH_S, validator=validators.ge(0.0))
+    epoch_s: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
+    epoch_lag_s: float | Dated = field(default=0.0, validator=not_negative)
+    rounding: Literal["nearest", "pool"] = "nearest"
     slashed_on: tuple[date, ...] = ()
     bridge: Bridge = field(factory=Bridge)
 
@@ -54,6 +65,7 @@ class Jito(Venue):
     accretion = account("Equity:{venue}:Accretion", SOL, bucket="price_pnl")
     staking = account("Income:{venue}:Staking", SOL, bucket="staking")
     rewards_fee = account("Expenses:{venue}:RewardFee", SOL)
+    entry_fee = account("Expenses:{venue}:DepositFee", JITOSOL, when="deposit_fee")
     exit_fee = account("Expenses:{venue}:WithdrawalFee", JITOSOL)
     swap_fee_usdc = account("Expenses:{venue}:SwapFee", USDC)
     swap_fee_coins = account("Expenses:{venue}:SwapFee", SOL)
@@ -97,7 +109,8 @@ class Jito(Venue):
 
     def accruals(self) -> Iterable[Accrual]:
         """What the steps of the rate bring all tokens in the books, and the pool's fee that was taken before."""
-        kept = self.reward_fee / (1 - self.reward_fee)
+        fee = self._only("reward_fee")
+        kept = fee / (1 - fee)
         yield Accrual(
             debit=self.accretion, credit=self.staking, kind="staking_reward", event=RewardAccrued, on=JITOSOL,
             basis="steps", rate=RATE, price=("SOL.close", "close"),
@@ -122,7 +135,7 @@ class Jito(Venue):
         received, traded_for, _ = sides[order.buy]
         sold, bought = given.asset, received.asset
         amount = positive(book, order, "amount", sold)
-        fee = sold.nearest(sold.units(amount) * self.swap_fee_bps / 10_000)
+        fee = sold.nearest(sold.units(amount) * book.rule(self.swap_fee_bps) / 10_000)
         sold_price, bought_price = book.price_of(sold), book.price_of(bought)
         gained = bought.nearest(sold.units(amount - fee) * sold_price / bought_price)
         book.transfer(fee_account, given, fee, "swap_fee")
@@ -136,25 +149,59 @@ class Jito(Venue):
         )
 
     def stake(self, order: Stake, book: Books) -> None:
-        """Coins become tokens at the pool's rate."""
-        coins = positive(book, order, "size", SOL)
-        tokens = JITOSOL.nearest(SOL.units(coins) / book.level(RATE))
+        """Coins become tokens at the pool's rate, less the pool's fee of the tokens."""
+        coins, rate = positive(book, order, "size", SOL), book.level(RATE)
+        exact = self.rounding == "pool"
+        tokens = Pool.at_rate(rate).mint(coins) if exact else JITOSOL.nearest(SOL.units(coins) / rate)
+        fee = self._fee(tokens, book.rule(self.deposit_fee))
         book.transfer(self.traded_coins, self.coins_held, coins, "stake")
-        book.transfer(self.staked, self.traded_tokens, tokens, "stake")
-        book.fill(size=tokens, amount=coins)
+        book.transfer(self.staked, self.traded_tokens, tokens - fee, "stake")
+        if fee:
+            book.transfer(self.entry_fee, self.traded_tokens, fee, "deposit_fee")
+        book.fill(size=tokens - fee, amount=coins)
 
     def unstake(self, order: Unstake, book: Books) -> None:
         """The amount of SOL is fixed by today's rate; it stops earning and waits for the epoch to end."""
-        tokens = positive(book, order, "size", JITOSOL)
-        fee = JITOSOL.nearest(JITOSOL.units(tokens) * self.withdrawal_fee)
-        coins = SOL.nearest(JITOSOL.units(tokens - fee) * book.level(RATE))
+        tokens, rate = positive(book, order, "size", JITOSOL), book.level(RATE)
+        fee = self._fee(tokens, book.rule(self.withdrawal_fee))
+        burnt = tokens - fee
+        exact = self.rounding == "pool"
+        coins = Pool.at_rate(rate).redeem(burnt) if exact else SOL.nearest(JITOSOL.units(burnt) * rate)
         book.transfer(self.exit_fee, self.staked, fee, "withdrawal_fee")
         book.transfer(self.traded_tokens, self.staked, tokens - fee, "unstake")
         book.transfer(self.unstaking, self.traded_coins, coins, "unstake")
         book.fill(size=-tokens, amount=coins)
 
     def due_ns(self, order: object, at_ns: int) -> int | None:
-        return at_ns + round(self.unstaking_s * NS_PER_SECOND) if isinstance(order, Unstake) else None
+        if not isinstance(order, Unstake):
+            return None
+        if self.epoch_s is None:
+            return at_ns + round(self.unstaking_s * NS_PER_SECOND)
+        return self._next_update_ns(at_ns)
 
     def deliver(self, order: object, amount: int, book: Books) -> None:
         book.transfer(self.coins_held, self.unstaking, amount, "unstaked")
+
+    def _fee(self, tokens: int, share: float) -> int:
+        """What the pool keeps of some tokens."""
+        if self.rounding == "pool":
+            return withdrawal_fee(tokens, Fraction(str(share)))
+        return JITOSOL.nearest(JITOSOL.units(tokens) * share)
+
+    def _next_update_ns(self, at_ns: int) -> int:
+        """When the pool is next updated: epochs follow each other from each date of the rule on, or from 1970."""
+        rule = self.epoch_s if isinstance(self.epoch_s, Dated) else Dated([0], [self.epoch_s])
+        lag = self.epoch_lag_s.at(at_ns) if isinstance(self.epoch_lag_s, Dated) else self.epoch_lag_s
+        length_ns, lag_ns = max(1, round(float(rule.at(at_ns)) * NS_PER_SECOND)), round(float(lag) * NS_PER_SECOND)
+        began_ns = max(each for each in rule.since_ns if each <= at_ns)
+        passed = (at_ns - lag_ns - began_ns) // length_ns
+        return began_ns + (passed + 1) * length_ns + lag_ns
+
+    def _only(self, name: str) -> float:
+        """The value of a rule that an accrual is made with, which cannot change on the way."""
+        rule = getattr(self, name)
+        if not isinstance(rule, Dated):
+            return float(rule)
+        if len(set(rule.values)) > 1:
+            raise ScenarioError(f"venues.{self.name}.{name}: {len(set(rule.values))} values; expected one for all time")
+        return float(rule.values[0])

@@ -20,8 +20,9 @@ TERMS: Mapping[str, Mapping[str, object]] = {
     "hyperliquid": {"funding_price": "oracle"},
     "drift": {"funding_price": "oracle"},
     "asgard": {"lender": LENDERS["asgard"], "rate_convention": "effective"},
+    "jito": {"rounding": "pool"},
 }
-"""What never changed: funding is paid on the oracle price, and the rates of lenders' interfaces are APYs."""
+"""What never changed: funding on the oracle price, lenders' rates as APYs, the pool's rounding."""
 
 
 @frozen(kw_only=True)
