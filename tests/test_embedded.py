@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from framework.data.alignment import align
-from framework.data.embedded import EMBEDDED, HERE, reconstruct_sol, reconstruct_uss
+from framework.data.embedded import EMBEDDED, HERE, draw_stress, reconstruct_sol, reconstruct_uss
 from framework.errors import MarketError
 
 
@@ -16,6 +16,13 @@ def test_a_script_rebuilds_its_committed_file(script, file, tmp_path):
     """Rebuilding gives the file to the byte."""
     script.write(tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes() == (HERE / file).read_bytes()
+
+
+@pytest.mark.parametrize("file", ["crash_5m.csv", "failure_1h.csv"])
+def test_times_of_stress_are_drawn_as_committed(file, tmp_path):
+    """Drawing them again gives the files to the byte."""
+    draw_stress.write(tmp_path / file)
+    assert (tmp_path / file).read_bytes() == (HERE / file).read_bytes()
 
 
 def test_the_rows_run_through_every_printed_figure():

@@ -48,7 +48,7 @@ def files_told(page):
     """Example -> the names of the files that the page's table says are in the directory of its data."""
     rows = [line.split("|")[1:4] for line in page.splitlines() if "](../examples/" in line]
     return {
-        example: set(re.findall(r"`([\w/]+\.(?:csv|json))`", files))
+        example: set(re.findall(r"`([\w/-]+\.(?:csv|json))`", files))
         for examples, _, files in rows
         for example in re.findall(r"\(\.\./examples/(\w+)\)", examples)
     }
@@ -70,7 +70,7 @@ def test_the_page_on_data_says_which_files_each_example_takes():
     assert told == {name: files_named(market) for name, market in markets.items()}
     assert told["static"] == files_named(SOURCES)
     cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
-    described = {name for cell in cells for name in re.findall(r"`(\w+\.(?:csv|json))`", cell)}
+    described = {name for cell in cells for name in re.findall(r"`([\w-]+\.(?:csv|json))`", cell)}
     assert described == {file.rpartition("/")[2] for files in told.values() for file in files}
     for name, market in markets.items():
         (row,) = [line for line in page.splitlines() if f"(../examples/{name})" in line]

@@ -54,6 +54,16 @@ EMBEDDED = {
         interval="1h",
         label="SYNTHETIC: prices and funding of SOL and BTC by the hour, drawn at random; nothing in them is history",
     ),
+    "crash_5m": Embedded(
+        file="crash_5m.csv",
+        interval="5m",
+        label="SYNTHETIC: five-minute rows of SOL drawn to fall as it did on 2025-10-10; nothing in them is history",
+    ),
+    "failure_1h": Embedded(
+        file="failure_1h.csv",
+        interval="1h",
+        label="SYNTHETIC: a quiet fortnight of SOL by the hour, drawn at random; nothing in it is history",
+    ),
     "uss_daily": Embedded(
         file="uss_daily.csv",
         interval="1d",
