@@ -508,7 +508,7 @@ class Standing:
             collateral,
             tokens,
             delta,
-            (lambda: float(self.one("free")(*arguments)[0])) if self.has("free") else equity,
+            (lambda: max(0.0, float(self.one("free")(*arguments)[0]))) if self.has("free") else equity,
         )
 
     def is_closed(self, row: int) -> bool:
@@ -715,7 +715,6 @@ class Books:
         self.journal: list[Entry] = []
         self.balances: dict[Account, int] = dict.fromkeys(WALLET, 0)
         self.order: object = None
-        self.quoting = False
         self._venue: Venue | None = None
         self._figures: dict[str, Any] = {}
         self._cost: float | None = None
@@ -963,15 +962,6 @@ class Books:
         `rules` are the names of the venue's rules that do not let it, besides those that it has read.
         """
         raise Rejection(why, tuple(rules))
-
-    def lacks(self, why: str, formula: str) -> None:
-        """Reject an order for which there is too little money or margin; a quote does not ask for that.
-
-        The dated rules that do not let it are those of a formula of the venue.
-        """
-        if not self.quoting:
-            assert self._venue is not None
-            raise Rejection(why, self.standings[self._venue.name].rules_behind(formula))
 
     @contextmanager
     def at_cost(self, cost: float | None, fee_times: int) -> Iterator[None]:

@@ -493,7 +493,7 @@ class Execution:
         if type(order) in self._own:
             raise OrderRefused(f"{order} has no quote; expected an order that a venue fills, such as Open or Resize")
         try:
-            with self._tried(order, quoting=True):
+            with self._tried(order):
                 return self._filled(self.standing(order.venue), order)
         except Rejection as why:
             raise OrderRefused(f"{order.venue} would reject {order}: {why}") from None
@@ -506,7 +506,7 @@ class Execution:
         if type(order) in self._own and type(order) is not MoveTokens:
             raise OrderRefused(f"{order} cannot be asked about; expected an order that a venue fills, or MoveTokens")
         try:
-            with self._tried(order, quoting=False):
+            with self._tried(order):
                 if isinstance(order, MoveTokens):
                     self._tokens_moved(order)
                 else:
@@ -519,17 +519,16 @@ class Execution:
         return ""
 
     @contextmanager
-    def _tried(self, order: Order, *, quoting: bool) -> Iterator[None]:
-        """Take back what is done with an order; for a quote, venues do not ask whether there is enough for it."""
+    def _tried(self, order: Order) -> Iterator[None]:
+        """Take back what is done with an order."""
         books, executed = self._books, self._books.order
-        books.quoting = quoting
         try:
             yield
         except LedgerError as error:
             raise self._refused(order, error) from None
         finally:
             books.rollback()
-            books.order, books.quoting = executed, False
+            books.order = executed
 
     def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
         """What is told of an order that the ledger cannot take."""
@@ -1020,8 +1019,7 @@ class Execution:
         left_usd = standing.leg().margin_usd
         if left_usd < before_usd and USDC.nearest(left_usd) < 0:
             books.reject(f"{standing.name} would be left with {left_usd:.6f} USD of margin; expected 0 or more")
-        free_usd = standing.leg().free_usd
-        if standing.has("free") and free_usd < 0:
+        if standing.has("free") and (free_usd := books.value(standing.name, "free")) < 0:
             words = f"{standing.name} would be short of {-free_usd:.6f} USD of margin; expected to leave more"
             books.reject(words, standing.rules_behind("free"))
         return OrderFilled(venue=order.source, order="move_tokens", price=books.price_of(source.asset), size=size)

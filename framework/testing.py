@@ -23,6 +23,7 @@ from framework.events import Acted, ConditionMet, Ended, Event, Liquidated, Orde
 from framework.market import Market
 from framework.money import USDC, Account
 from framework.orders import Deposit, Order, Withdraw
+from framework.row_path import RowPath
 from framework.run import Run
 from framework.scenario import Entry as When
 from framework.scenario import Scenario
@@ -67,6 +68,7 @@ class Setup:
     strategy: Strategy
     capital_usd: float = 10_000.0
     entry: When = "first_close"
+    path: RowPath = "close"
     _known: dict[object, Run] = field(init=False, factory=dict, repr=False)
 
     @classmethod
@@ -81,6 +83,7 @@ class Setup:
             strategy=made.strategy,
             capital_usd=made.scenario.capital_usd,
             entry=made.entry,
+            path=made.path,
         )
 
     def simulation(
@@ -93,6 +96,7 @@ class Setup:
             strategy=strategy or deepcopy(self.strategy),
             capital_usd=self.capital_usd,
             entry=self.entry,
+            path=self.path,
             rows_at_once=rows_at_once,
         )
 

@@ -186,7 +186,7 @@ class Leg:
 
     @property
     def free_usd(self) -> float:
-        """What may leave, USD, with the fee on leaving: the equity, unless the venue keeps some of it."""
+        """What may leave, USD, with the fee on leaving: the equity, unless the venue keeps some or all of it."""
         return self._free_usd() if callable(self._free_usd) else self._free_usd
 
     @property

@@ -211,7 +211,7 @@ def test_a_liquidation_takes_just_enough_to_restore_the_buffer():
 
 
 def test_a_shortage_that_nothing_covers_takes_the_whole_position():
-    """DL02: 1 SOL sold at $50 stands at $100; both fees leave -51, nothing is left for the fund."""
+    """DL02 of the program's tests: 1 SOL sold at $50 stands at $100, and nothing is left for the insurance fund."""
     table = market([50.0, 100.0])
     made = venue(initial_margin=None, liquidator_fee=0.01, insurance_fee=0.01, liquidation_buffer=0.001, imf=None)
     run = play(table, [made], Script(start=[short(1.0, 3.0)]))
@@ -265,7 +265,7 @@ def test_what_nobody_can_pay_is_borne_by_the_protocol():
     st.sampled_from([{}, {"order_step": 0.01}, {"liquidator_fee": 0.01, "insurance_fee": 0.025}]),
 )  # fmt: skip
 def test_a_liquidated_account_is_healthy_or_empty(size, leverage, side, factor, rules):
-    """A move of any size: never more than there is, no debt left, and no better off than without fees."""
+    """A move of any size: never more than there is is taken, and no debt is left on the account."""
     run = play(
         market([100.0, 100.0 * factor]),
         [venue(**rules)],

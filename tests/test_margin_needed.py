@@ -170,7 +170,7 @@ def test_a_venue_may_refuse_what_a_filled_order_leaves():
     @frozen(kw_only=True)
     class Strict(Keeping):
         def accept(self, order, book):
-            if book.leg(self.name).free_usd < 0:
+            if book.value(self.name, "free") < 0:
                 book.reject("less than the initial margin")
 
     @frozen

@@ -240,8 +240,7 @@ class Drift(Venue):
     def resize(self, order: Resize, book: Books) -> None:
         resize_position(self, order, book)
 
-    def check_margin(self, book: Books) -> None:
-        """Reject a position that is opened or added to without its initial margin."""
+    def accept(self, order: object, book: Books) -> None:
         if self.initial_margin is not None:
             check_initial_margin(self, book, "initial_margin")
 

@@ -222,8 +222,7 @@ class Hyperliquid(Venue):
     def resize(self, order: Resize, book: Books) -> None:
         resize_position(self, order, book)
 
-    def check_margin(self, book: Books) -> None:
-        """Reject a position that is opened or added to without its initial margin."""
+    def accept(self, order: object, book: Books) -> None:
         if self.margin_tiers is not None:
             check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
 

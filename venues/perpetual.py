@@ -30,7 +30,6 @@ def open_position(venue: Traded, order: Open, book: Books) -> None:
     quoted_usd = order.quoted_notional_usd
     charged_usd = USDC.units(notional) if quoted_usd is None else quoted_usd
     venue.pay(book, venue.fees, taker_fee(venue, charged_usd, book), "taker_fee")
-    venue.check_margin(book)
     book.fill(charged=USDC.nearest(charged_usd))
 
 
@@ -51,8 +50,6 @@ def resize_position(venue: Traded, order: Resize, book: Books) -> None:
         book.refuse("it holds no position; expected Open before Resize")
     notional = trade(venue, coin, (contracts if held > 0 else -contracts) - held, book)
     venue.pay(book, venue.fees, taker_fee(venue, USDC.units(notional), book), "taker_fee")
-    if contracts > abs(held):
-        venue.check_margin(book)
 
 
 def liquidate_at_a_penalty(venue: Traded, book: Books, owing: Owing = None) -> None:
@@ -128,14 +125,21 @@ def deleverage(venue: Traded, coin: str, share: float, book: Books) -> None:
 
 
 def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
-    """Reject an order after which the account has less than the initial margin that a rule asks for."""
+    """Reject an order that adds to a position for which the account has too little initial margin by a rule."""
+    if not any(book[each] * added(each, book) > 0 for each in venue.position.values()):
+        return
     held, needed = (book.value(venue.name, each) for each in ("initial_collateral", "initial"))
     if held < needed:
-        book.lacks(
+        book.reject(
             f"{venue.name} would have {held:.6f} USD for an initial margin of {needed:.6f} USD ({rule}); "
             "expected a smaller position, or more margin",
-            "initial",
+            book.standings[venue.name].rules_behind("initial"),
         )
+
+
+def added(account: Account, book: Books) -> int:
+    """By how much an account has changed in what is being written."""
+    return sum(amount * ((debit is account) - (credit is account)) for debit, credit, amount, _ in book.written)
 
 
 def taker_fee(venue: Traded, notional_usd: float, book: Books) -> int:
