@@ -250,7 +250,7 @@ class GeometricBrownian:
         steps = (self.drift - sigma**2 / 2) * years + sign * sigma * years**0.5 * noise
         up, down = np.maximum(steps, 0.0), np.minimum(steps, 0.0)
         if self.extremes == "bridge":
-            up, down = _bridge(steps, sigma**2 * years, chances)
+            up, down = bridge(steps, sigma**2 * years, chances)
         first = history[history.price_column("", "open")][0]
         walk = first * np.exp(np.concatenate(([0.0], np.cumsum(steps))))
         opens, closes = walk[:-1], walk[1:]
@@ -479,8 +479,12 @@ def _hold_within(columns: dict[str, Floats]) -> None:
             columns[most] = np.maximum.reduce([columns[most], *beside])
 
 
-def _bridge(steps: Floats, variance: float, chances: Floats) -> tuple[Floats, Floats]:
-    """The highest and the lowest log price of a row above its open, each drawn given the step from open to close."""
+def bridge(steps: Floats, variance: float, chances: Floats) -> tuple[Floats, Floats]:
+    """The highest and the lowest log price of rows above their opens, given the steps from open to close.
+
+    `variance` is that of a step; `chances`, uniform below 1, have one more dimension before those of the steps, of
+    length 2. Each extreme has the distribution of that of a Brownian bridge; the two are drawn independently.
+    """
     spread = np.sqrt(steps**2 - 2 * variance * np.log1p(-chances))
     return (steps + spread[0]) / 2, (steps - spread[1]) / 2
 

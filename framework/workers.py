@@ -164,10 +164,8 @@ def processes(jobs: int, key: str, plan: Plan) -> Iterator[Executor]:
 @contextmanager
 def cluster(address: str) -> Iterator[tuple[Executor, int]]:
     """The workers of a Dask scheduler, and how many chunks they run at a time; raises `RunError`."""
-    try:
-        from distributed import Client  # noqa: PLC0415  (an optional extra)
-    except ImportError:
-        raise RunError("--cluster needs the extra `cluster`: pip install 'carrybook[cluster]'") from None
+    from distributed import Client  # noqa: PLC0415  (an optional extra, loaded when it is asked for)
+
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what is lost is told in one line
     try:
         client = Client(address, timeout=ANSWERS_S, set_as_default=False)

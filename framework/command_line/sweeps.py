@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from framework import workers
 from framework.choice import Choice, Constraint, Objective
+from framework.command_line.extras import need_extra
 from framework.grid import progress_terminal, terminal
 from framework.outcomes import Outcomes
 from framework.paths import METHODS
@@ -104,6 +105,7 @@ def _drawn(
 def _swept(plan: Sweep, out: Path, jobs: int | None, cluster: str | None) -> Swept:
     """Run a sweep here or on a cluster, with a bar where somebody watches."""
     if cluster:
+        need_extra("--cluster", "cluster", "distributed")
         plan.check()
     with Progress(console=progress_terminal(), disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task("cells", total=plan.size)
