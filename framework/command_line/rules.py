@@ -19,7 +19,7 @@ def rules(venue: str, at: str | None, lender: str | None, rulebook: str) -> None
     at_ns = None if at is None else _instant(at)
     grid = Grid(
         f"Rules of {venue}" + (f" on {lender}" if lender else "") + (f" at {day(at_ns)}" if at_ns is not None else ""),
-        ("rule", "value", "<since", "<until", "<certainty", "~unit and meaning", "~source"),
+        ("rule", "~value", "<since", "<until", "<certainty", "~unit and meaning", "~source"),
     )
     missing = []
     for rule in found.values():
