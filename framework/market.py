@@ -120,7 +120,7 @@ class Market:
     coverage: tuple[Coverage, ...] = ()
     dropped_rows: tuple[str, ...] = ()
     label: str = ""
-    """What a reader of any result must know about the data, such as that they are a reconstruction."""
+    """What a reader of any result must know about the data, such as that they are synthetic."""
     coin: str = ""
     """The coin of the columns `open`, `high`, `low` and `close`; without it they are those of any coin."""
     years: Floats = field(init=False)

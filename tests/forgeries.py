@@ -615,7 +615,7 @@ def a_file_that_the_manifest_does_not_name(forgery: Forgery) -> str:
 
 @found_by("again: run")
 def a_label_taken_away(forgery: Forgery) -> str:
-    """The warning that the data are a reconstruction, wherever it stands in the folder."""
+    """The warning that the data are synthetic, wherever it stands in the folder."""
     forgery.json("manifest", lambda manifest: manifest.update(label=""))
     return "manifest.json, label"
 

@@ -53,13 +53,13 @@ def test_json_is_one_object_and_nothing_else(capsys, tmp_path):
     assert json.loads((folder / "summary.json").read_text()) == summary
 
 
-def test_reconstruction_is_named_wherever_its_results_are_shown(capsys, tmp_path):
-    """Report, summary and manifest say that the embedded data are a reconstruction."""
+def test_synthetic_data_are_named_wherever_their_results_are_shown(capsys, tmp_path):
+    """Report, summary and manifest say that the embedded data are synthetic."""
     _, report, _ = carrybook(capsys, "run", SCENARIO, "--out", tmp_path)
     _, summary, _ = carrybook(capsys, "run", SCENARIO, "--out", tmp_path, "--json")
     folder = Path(json.loads(summary)["run"])
     for text in (report, summary, (folder / "manifest.json").read_text()):
-        assert "RECONSTRUCTION" in text
+        assert "SYNTHETIC" in text
 
 
 def test_settings_reach_every_key_of_the_interface(capsys, tmp_path):

@@ -4,11 +4,16 @@ import csv
 from datetime import date
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
+from examples.study.analysis import rate_statistics
+from examples.study.report import distances
+from examples.study.study import Study
 from framework.data.alignment import align
 from framework.data.embedded import EMBEDDED, HERE, draw_stress, reconstruct_sol, reconstruct_uss
 from framework.errors import MarketError
+from framework.valuation import chronicle
 
 
 @pytest.mark.parametrize(("script", "file"), [(reconstruct_sol, "sol_daily.csv"), (reconstruct_uss, "uss_daily.csv")])
@@ -37,6 +42,78 @@ def test_the_rows_run_through_every_printed_figure():
         for column in ("close", "high", "low"):
             if row[f"{column}_usd"]:
                 assert market[column][days[row["date"]]] == float(row[f"{column}_usd"])
+
+
+def sol_rows():
+    """The embedded rows of the study's days."""
+    return align([EMBEDDED["sol_daily"].series()], start=date(2024, 12, 31), end=date(2026, 2, 13))
+
+
+def printed(name):
+    """The rows of a file of printed figures."""
+    with (HERE / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_rows_are_those_of_a_market():
+    """Open and close lie between low and high, a day opens at the close before, and returns have the set volatility."""
+    market = sol_rows()
+    for inner in ("open", "close"):
+        assert (market["low"] <= market[inner]).all()
+        assert (market[inner] <= market["high"]).all()
+    assert (market["open"][1:] == market["close"][:-1]).all()
+    returns = np.diff(np.log(market["close"]))
+    assert returns.std() * 365**0.5 == pytest.approx(reconstruct_sol.VOLATILITY, rel=0.05)
+
+
+@pytest.mark.parametrize("row", printed("published_funding.csv"), ids=lambda row: row["venue"])
+def test_funding_has_the_printed_deviation_and_extremes(row):
+    """At their printed rounding; the months' printed means are met and make the printed mean to their own rounding."""
+    found = rate_statistics(sol_rows()[f"{row['venue']}_funding_rate"], rows_per_year=365)
+    for name in ("deviation", "highest", "lowest"):
+        assert round(getattr(found, name), 8) == float(row[name])
+    assert found.mean == pytest.approx(float(row["mean"]), rel=0, abs=0.05 / 36_500)
+
+
+@pytest.mark.parametrize(("venue", "leverage"), [("hyperliquid", 2), ("hyperliquid", 3), ("drift", 3)])
+def test_a_printed_log_of_the_realistic_model_comes_out(venue, leverage):
+    """Every line on its day, what was done and at which price, and no line more."""
+    lines = chronicle(Study().rebalance(venue, float(leverage)).run)
+    ours = [(line.date, line.kind, line.price) for line in lines if not line.kind.endswith("at the end")]
+    rows = [row for row in printed("published_rebalances.csv") if row["venue"] == venue]
+    theirs = [row for row in rows if row["leverage"] == str(leverage)]
+    assert ours == [(row["date"], row["event"], float(row["price_usd"])) for row in theirs]
+
+
+def test_the_printed_log_of_the_managed_model_comes_out():
+    """Its 18 positions, each opened and closed on its day for its reason."""
+    run = Study().model("full_rotation", {"capital_usd": 1_000.0, "strategy.leverage": 3.0}).run
+    ours = [(line.date, line.kind) for line in chronicle(run) if line.kind == "open" or line.kind.startswith("close")]
+    theirs = []
+    for row in printed("published_rotations.csv"):
+        reason = row["reason"].replace(" liquidation", "")
+        close = "close at the end" if reason == "end" else f"close: {reason}"
+        theirs += [(row["opened"], "open"), (row["closed"], close)]
+    assert len(theirs) == 36
+    assert ours == theirs
+
+
+def test_the_report_measures_how_far_the_main_cells_are():
+    """Each difference is that of its row; the note has their mean and largest size."""
+    grid = distances(Study())
+    assert len(grid.rows) == 9
+    apart = []
+    for *_, published, here, difference in grid.rows:
+        points = float(difference.removesuffix(" points"))
+        assert points == pytest.approx(float(here.removesuffix(" %")) - float(published.removesuffix(" %")), abs=1e-9)
+        apart.append(abs(points))
+    assert grid.note == f"mean distance {sum(apart) / 9:.1f} points, largest {max(apart):.1f}"
+
+
+def test_on_its_own_data_the_study_is_no_distance_away(study_data):
+    """Nine times 0.0 points."""
+    grid = distances(Study(study_data))
+    assert {row[-1] for row in grid.rows} == {"+0.0 points"}
 
 
 def test_the_rates_average_to_the_printed_months():

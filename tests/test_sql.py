@@ -191,8 +191,8 @@ def test_a_table_is_printed_with_the_data_named(static, capsys):
     code, printed, complaint = carrybook(capsys, "sql", static)
     assert (code, complaint) == (0, "")
     assert "Assets:Wallet:Cash" in printed
-    assert "10795.154843" in printed
-    assert "RECONSTRUCTION" in printed
+    assert "10795.154800" in printed
+    assert "SYNTHETIC" in printed
     code, printed, _ = carrybook(capsys, "sql", static, "SELECT range AS n, '[red]' AS words FROM range(1001)")
     assert "[red]" in printed
     assert printed.count("\n 999 ") == 1
@@ -206,7 +206,7 @@ def test_csv_has_exact_decimals(static, capsys):
     _, printed, _ = carrybook(capsys, "sql", static, select, "--csv")
     assert list(csv.reader(io.StringIO(printed))) == [
         ["account", "units", "nothing", "words"],
-        ["Assets:Wallet:Cash", "10795.154843000", "", 'a, "b"'],
+        ["Assets:Wallet:Cash", "10795.154800000", "", 'a, "b"'],
         ["Equity:Capital", "-10000.000000000", "", 'a, "b"'],
     ]
 

@@ -165,14 +165,14 @@ def study(capsys, *arguments):
 
 @pytest.mark.slow
 def test_the_report_runs_on_the_embedded_data_and_writes_markdown(capsys, tmp_path):
-    """Without data it says that they are a reconstruction; the Markdown file has the same tables."""
+    """Without data it says that they are synthetic; the Markdown file has the same tables."""
     code, report, _ = study(capsys, "--markdown", tmp_path / "study.md")
     text = (tmp_path / "study.md").read_text()
     assert code == 0
-    assert "RECONSTRUCTION" in report
-    assert "RECONSTRUCTION" in text
+    assert "SYNTHETIC" in report
+    assert "SYNTHETIC" in text
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert len(titles) == 18
+    assert len(titles) == 19
     assert all(title in report for title in titles)
     assert [path.name for path in tmp_path.iterdir()] == ["study.md"]
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 from typing import cast
 
 import click
@@ -29,8 +30,13 @@ TRIGGERS: Mapping[float, Sequence[float | str]] = {
 """The triggers that the study compares at each leverage; twice the leverage is its choice."""
 OPEN_FEES_BPS = (15.0, 10.0, 5.0, 0.0)
 BUFFERS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-PUBLISHED_DRIFT_4X_PCT = 2.3
-"""What the study prints for Drift at 4x and $10,000, % a year."""
+PUBLISHED_PCT: Mapping[tuple[str, str], Sequence[float]] = {
+    ("capital_rebalance", "hyperliquid"): (-4.8, -3.5, -19.6),
+    ("capital_rebalance", "drift"): (-4.8, -8.9, 2.3),
+    ("full_rotation", "hyperliquid"): (4.8, -14.9, -14.1),
+}
+"""What the study prints for its nine main cells, at $10,000 and each of its leverages, % a year."""
+PUBLISHED_DRIFT_4X_PCT = PUBLISHED_PCT["capital_rebalance", "drift"][-1]
 PUBLISHED_STATIC_2X_PCT = 5.9
 """What the study prints for the static model at 2x and $10,000, % a year."""
 
@@ -58,6 +64,8 @@ def study(data: Path | None, settings: tuple[str, ...], markdown: Path | None) -
 
 def tables(study: Study) -> Iterator[Grid]:
     """All tables of the comparison, in the order in which they are read."""
+    if not study.settings:
+        yield distances(study)
     yield venue_parameters(study)
     for perp in PERPS:
         yield performance(study, perp)
@@ -75,6 +83,28 @@ def tables(study: Study) -> Iterator[Grid]:
     yield winners(study)
     for perp, leverage in (("hyperliquid", 2.0), ("hyperliquid", 3.0), ("drift", 3.0)):
         yield events(study, perp, leverage)
+
+
+def distances(study: Study) -> Grid:
+    """How far the nine main cells are from what the study prints, on the market of these runs."""
+    columns = ("model", "<short", "leverage", "published", "here", "difference")
+    grid = Grid(f"Distance from the publication, ${HEADLINE:,.0f}, annualised", columns)
+    apart = []
+    for (model, perp), published in PUBLISHED_PCT.items():
+        for leverage, printed_pct in zip(LEVERAGES, published, strict=True):
+            settings: Table = {"strategy.short": perp, "strategy.leverage": leverage}
+            if model == "capital_rebalance":
+                settings["strategy.trigger"] = 2 * leverage
+            each = study.model(model, settings)
+            here_pct = round(float(each.metrics["annualized_return_pct"]), 1)
+            apart.append(round(here_pct - printed_pct, 1) + 0)
+            grid.add(
+                model.replace("_", " "), perp, f"{leverage:g}x", f"{printed_pct:+.1f} %",
+                each.pct("annualized_return_pct"), f"{apart[-1]:+.1f} points",
+            )  # fmt: skip
+    sizes = [abs(points) for points in apart]
+    grid.note = f"mean distance {fmean(sizes):.1f} points, largest {max(sizes):.1f}"
+    return grid
 
 
 def venue_parameters(study: Study) -> Grid:

@@ -60,7 +60,7 @@ SHIPPED = f"""\
 [market]
 start = {FIRST}                # first and last day in UTC, both included
 end = {LAST}
-embedded = "sol_daily"            # a reconstruction, which ships with the project
+embedded = "sol_daily"            # synthetic rows, which ship with the project
 """
 
 SCENARIO = Template(

@@ -1,4 +1,4 @@
-"""Data sets that ship with the project: reconstructions through published figures, or drawn; never original files."""
+"""Data sets that ship with the project, drawn at random or through published figures; never original files."""
 
 from pathlib import Path
 
@@ -45,8 +45,8 @@ EMBEDDED = {
         file="sol_daily.csv",
         interval="1d",
         label=(
-            "RECONSTRUCTION: SOL daily rows rebuilt through the study's printed prices and monthly mean rates; "
-            "results resemble the study's and are not equal to them"
+            "SYNTHETIC: SOL daily rows drawn at random through the study's printed prices, rates and event logs; "
+            "`carrybook study` measures how far results are from the published ones"
         ),
     ),
     "pairs_hourly": Embedded(
