@@ -33,6 +33,7 @@ from framework.ledger import RECORD, EventLog, Records, Settlements
 from framework.manifest import FORMAT, Manifest, Place, read_json, read_manifest, run_name
 from framework.market import At, Flags, Floats, Ints, Market, Source, price_column
 from framework.money import USDC, Account, Asset
+from framework.names import LATEST, forget, names_in
 from framework.performance import Summary
 from framework.run import Run
 from framework.scenario import Scenario, read_table
@@ -473,7 +474,7 @@ class Folder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path = _only_run(path)
+        self.path = path = only_run(path)
         self.manifest: Manifest = read_manifest(path)
         chart = self.manifest.ledger.chart
         self.accounts: tuple[Account, ...] = chart.opened
@@ -602,24 +603,40 @@ class Folder:
             yield records
 
 
-LATEST = "latest"
-"""In the place of a run's name below its parent: the run that was written last."""
+RUNS = Path("runs")
+"""Where runs are written unless it is said otherwise, and where a bare name is looked up."""
 
 
 def runs_at(path: Path) -> list[Path]:
-    """The path itself, all runs right below it, those whose names begin so, or the `latest` below its parent."""
+    """The runs that a path means: itself, all right below it, or by name, first digits or `latest` below its parent.
+
+    A bare word that means nothing in the working directory is looked up in `runs`.
+    """
+    found = _runs_at(path)
+    return found if found or path.parent != Path() or path.exists() else _runs_at(RUNS / path)
+
+
+def _runs_at(path: Path) -> list[Path]:
     if (path / "manifest.json").is_file():
         return [path]
-    place, latest = (path, False) if path.is_dir() else (path.parent, path.name == LATEST)
-    start = "" if path.is_dir() or latest else escape(path.name)
-    found = [each.parent for each in place.glob(f"{start}*/manifest.json") if not each.parent.name.startswith(".")]
-    if latest:
-        return sorted(found, key=lambda each: (each / "manifest.json").stat().st_mtime_ns)[-1:]
-    return sorted(found)
+    if path.is_dir():
+        return runs_below(path)
+    named = names_in(path.parent).get(path.name)
+    if named and (path.parent / named / "manifest.json").is_file():
+        return [path.parent / named]
+    if path.name == LATEST:
+        return sorted(runs_below(path.parent), key=lambda each: (each / "manifest.json").stat().st_mtime_ns)[-1:]
+    return runs_below(path.parent, path.name)
 
 
-def _only_run(path: Path) -> Path:
-    """The one run that a path means."""
+def runs_below(parent: Path, start: str = "") -> list[Path]:
+    """The folders of runs right below a directory, sorted, whose names begin so."""
+    found = (each.parent for each in parent.glob(f"{escape(start)}*/manifest.json"))
+    return sorted(each for each in found if not each.name.startswith("."))
+
+
+def only_run(path: Path) -> Path:
+    """The one run that a path or a bare word means; raises `RunError` where it means several, or a word means none."""
     runs = runs_at(path)
     if len(runs) > 1:
         known = ", ".join(each.name[:8] for each in runs[:8]) + (", ..." if len(runs) > 8 else "")
@@ -628,7 +645,25 @@ def _only_run(path: Path) -> Path:
             f"{path}: not a finished run but {len(runs)} of them; expected the folder of one, {place / LATEST}, or one "
             f"of {known}"
         )
+    names = names_in(path.parent) or (names_in(RUNS) if path.parent == Path() else {})
+    if not runs and names and not path.exists():
+        raise RunError(f"{path}: no run of this name or digest; expected one of {', '.join(names)}, or {LATEST}")
     return runs[0] if runs else path
+
+
+def remove(folder: Path) -> None:
+    """Delete the folder of a run and its names; raises `RunError`. It is gone at once, however long that takes."""
+    Folder(folder)
+    parent, digest = folder.parent, folder.name
+    aside = parent / f".{digest[:16]}.deleted"
+    try:
+        folder.rename(aside)
+        shutil.rmtree(aside)
+    except OSError as error:
+        raise RunError(f"{folder}: not removable ({error.strerror})") from None
+    for name, each in names_in(parent).items():
+        if each == digest:
+            forget(parent, name)
 
 
 def among(column: pa.Array, names: Collection[str]) -> Flags:

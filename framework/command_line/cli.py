@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "framework.command_line.sweeps:choose",
         "Choose among the cells of a grid by what they do on paths, and say how much of the best in sample is luck.",
     ),
+    "compare": ("framework.command_line.collection:compare", "Show finished RUNs beside each other."),
     "data": ("framework.data.commands:data", "Look at the store of market data."),
     "explain": (
         "framework.command_line.examination:explain",
@@ -34,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("framework.command_line.examination:report", "Write a RUN, or a sweep, as one HTML file."),
     "rules": ("framework.command_line.rules:rules", "Print the rules of a VENUE, with dates, source and certainty."),
     "run": ("framework.command_line.commands:run", "Run a SCENARIO (TOML), write its run folder, and print a report."),
+    "runs": ("framework.command_line.collection:runs", "List, show, rename and delete finished runs."),
     "sql": ("framework.command_line.examination:sql", "Answer a SELECT about a finished RUN."),
     "study": ("examples.study.report:study", "Make the study's whole report: its three models on both venues."),
     "sweep": ("framework.command_line.sweeps:sweep", "Run a SCENARIO over a grid of its keys."),

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from framework.archive import save
+from framework.archive import RUNS, identity, save
 from framework.assembly import assemble
 from framework.grid import terminal
 from framework.logs import log
+from framework.names import assign, check_free
 from framework.performance import summarize
 from framework.reports.comparisons import cells, check, compare
 from framework.reports.report import report
@@ -25,7 +26,7 @@ from framework.text import say
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Put a value over a key of the scenario.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Parent of the run folder."
+    "--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Parent of the run folder."
 )
 @click.option(
     "--json",
@@ -33,11 +34,22 @@ from framework.text import say
     is_flag=True,
     help="Print the summary, with published figures and their readings, as one JSON object.",
 )
+@click.option("--name", help="A name for the run, under which commands find it.")
 @click.option("--rules", is_flag=True, help="Print the rules of the venues as well.")
-def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path, as_json: bool, rules: bool) -> None:
+def run(
+    scenario: Path,
+    data: Path | None,
+    settings: tuple[str, ...],
+    out: Path,
+    as_json: bool,
+    name: str | None,
+    rules: bool,
+) -> None:
     """Run a SCENARIO (TOML), write its run folder, and print a report."""
     assembly = assemble(Scenario.load(scenario, settings), data)
     log.info("assembled", scenario=assembly.scenario.name, rows=len(assembly.market))
+    if name is not None:
+        check_free(out, name, identity(assembly))
     finished = assembly.simulation().run()
     summary = summarize(assembly, finished)
     check(assembly.scenario, summary)
@@ -45,6 +57,8 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
     comparison = compare(assembly.scenario, data, unchanged, settings)
     beside = () if as_json else cells(assembly)
     folder = save(assembly, finished, summary, out)
+    if name is not None:
+        assign(out, name, folder.name)
     log.info("saved", folder=str(folder), transfers=len(finished.ledger))
     if as_json:
         published = {"published": comparison.plain()} if comparison else {}
@@ -55,4 +69,4 @@ def run(scenario: Path, data: Path | None, settings: tuple[str, ...], out: Path,
         console.print(f"{finished.market.label}\n", style="bold yellow", markup=False)
     for grid in report(assembly, finished, summary, comparison, beside, rules=rules):
         grid.show(console)
-    console.print(f"Run {folder}", markup=False, soft_wrap=True)
+    console.print(f"Run {folder}" + (f", {name}" if name else ""), markup=False, soft_wrap=True)

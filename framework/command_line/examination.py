@@ -18,6 +18,7 @@ from framework.archive import Folder, runs_at
 from framework.audit import Result
 from framework.audit import audit as audit_folder
 from framework.command_line.extras import need_extra
+from framework.command_line.parameters import RUN, RUNS_OR_ONE
 from framework.errors import RunError
 from framework.files import replace_file
 from framework.grid import Grid, terminal
@@ -49,7 +50,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUNS_OR_ONE)
 @click.option("--data", type=click.Path(path_type=Path), help="Directory of the scenario's sources, for --thorough.")
 @click.option(
     "--thorough", is_flag=True, help="Also compute everything again from the market, and run the scenario again."
@@ -102,7 +103,7 @@ def _as_json(results: Sequence[Result]) -> list[dict[str, object]]:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUN)
 @click.argument("what")
 @click.option("--from", "since", type=DAY, help="First day.")
 @click.option("--to", "until", type=DAY, help="Last day.")
@@ -127,7 +128,7 @@ def explain(run: Path, what: str, since: object, until: object, entries: int, as
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUN)
 @click.option("--account", help="An account, or what several begin with, such as Assets:Wallet.")
 @click.option("--kind", help="A kind of transfer, such as funding.")
 @click.option("--event", type=int, help="The id of an event.")
@@ -165,7 +166,7 @@ def ledger(
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUN)
 @click.option("--format", "form", type=click.Choice(["beancount", "hledger", "csv"]), required=True, help="For what.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory for the files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the files as one JSON object.")
@@ -176,7 +177,7 @@ def export(run: Path, form: Literal["beancount", "hledger", "csv"], out: Path, a
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUN)
 @click.argument("select", default="SELECT * FROM balances")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object per row, DECIMALs as text, in one array.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
@@ -217,9 +218,9 @@ def _signs(account: str | None) -> str:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUNS_OR_ONE)
 @click.option("--out", type=click.Path(path_type=Path), help="The file; report-RUN.html here if not given.")
-@click.option("--against", type=click.Path(path_type=Path), multiple=True, help="Another run beside it; repeatable.")
+@click.option("--against", type=RUN, multiple=True, help="Another run beside it; repeatable.")
 def report(run: Path, out: Path | None, against: tuple[Path, ...]) -> None:
     """Write a RUN, or a sweep's folder, as one HTML file: pictures, and every figure down to the market rows behind it.
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import pandas as pd
 from attrs import asdict, fields
 
-from framework.archive import Folder, equity_table
+from framework.archive import Folder, equity_table, runs_below
 from framework.errors import RunError
 from framework.ledger import Ledger
+from framework.names import names_in
+from framework.reports.differences import flat
 from framework.reports.explain import Line, Selection, explain, register
 from framework.run import Run
 
@@ -55,6 +57,27 @@ def read_frame(folder: Path, table: str) -> pd.DataFrame:
     if not path.is_file():
         raise RunError(f"{folder}: no table {table!r}; expected ledger, events, equity or market")
     return pd.read_parquet(path)
+
+
+def load_runs(directory: Path) -> pd.DataFrame:
+    """One row per finished run right below a directory, by digest: its name, scenario, settings and figures.
+
+    Settings have their dotted keys, such as `strategy.leverage`, where they are not the same in all runs; figures the
+    names of the summary. Raises `RunError` for a directory without runs.
+    """
+    folders = [Folder(path) for path in runs_below(directory)]
+    if not folders:
+        raise RunError(f"{directory}: no finished run in it; expected a directory such as runs")
+    names = {digest: name for name, digest in names_in(directory).items()}
+    settings = pd.DataFrame([flat(folder.scenario.table()) for folder in folders], dtype=object)
+    differing = [key for key in settings if settings[key].map(repr).nunique() > 1]
+    rows = [
+        {"run": folder.name, "name": names.get(folder.path.name), "scenario": folder.scenario.name}
+        | {key: settings[key].iloc[row] for key in differing if key != "name"}
+        | {key: value for key, value in folder.summary.items() if not isinstance(value, dict | list)}
+        for row, folder in enumerate(folders)
+    ]
+    return pd.DataFrame(rows).set_index("run")
 
 
 def register_frame(folder: Path, chosen: Selection | None = None) -> pd.DataFrame:
