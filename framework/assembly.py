@@ -24,7 +24,7 @@ from framework.data.series import Fill, Joining, Series, spliced
 from framework.data.store import EXAMPLE_SERIES, Store
 from framework.errors import MarketError, ScenarioError
 from framework.incidents import Incidents, disturbed
-from framework.market import PRICES, Market
+from framework.market import PRICES, Floats, Market
 from framework.mistakes import is_ours, mistakes_told
 from framework.row_path import RowPath
 from framework.rules import Rule
@@ -277,7 +277,9 @@ class Assembly:
         """
         incidents = Incidents.of(self.scenario.incidents, market, list(self.scenario.venues))
         _check_incidents(incidents, self.venues)
-        market = disturbed(market, incidents, {venue.name: venue.coins for venue in self.venues})
+        market = disturbed(
+            _with_derived(market, self.venues), incidents, {venue.name: venue.coins for venue in self.venues}
+        )
         with mistakes_told(self.venues, market):
             check_columns(self.venues, market)
             for venue in self.venues:
@@ -333,6 +335,20 @@ def assemble(
         venues += (_build({"class": issuer, **scenario.fees}, "fees", Venue, "venues", {"name": issuer}),)
     market = market or load_market(scenario.market, data)
     return Assembly(scenario, market, strategy, venues, rulebook, data, _in_force(scenario, rulebook)).on(market)
+
+
+def _with_derived(market: Market, venues: Sequence[Venue]) -> Market:
+    """The market with the columns that venues work out of its others, each from the rows of the one behind it."""
+    found: dict[str, tuple[str, Floats]] = {}
+    with mistakes_told(venues, market):
+        for venue in venues:
+            found |= venue.derived(market)
+    if not found:
+        return market
+    columns = market.columns | {name: values for name, (_, values) in found.items()}
+    sources = dict(market.sources)
+    sources |= {name: sources[behind] for name, (behind, _) in found.items() if behind in sources}
+    return evolve(market, columns=columns, sources=sources)
 
 
 def _check_incidents(incidents: Incidents, venues: Sequence[Venue]) -> None:

@@ -406,6 +406,13 @@ class Venue:
         """Market columns that its methods read besides the prices of its formulas and the rates of its accruals."""
         return ()
 
+    def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:
+        """Columns that follow from others and that the market lacks: by name, the column that each follows from and it.
+
+        Raises `MarketError` where they cannot be worked out of these rows.
+        """
+        return {}
+
     def check(self, market: Market) -> None:
         """Refuse market data that this venue cannot have; raises `MarketError`."""
 

@@ -1,5 +1,6 @@
 """Hyperliquid by its own rules: orders, payments and liquidations of accounts of which everything is known."""
 
+import json
 import re
 from fractions import Fraction
 
@@ -24,7 +25,7 @@ from framework import (
 )
 from framework.books import Books
 from framework.clock import NS_PER_HOUR
-from framework.errors import ScenarioError
+from framework.errors import MarketError, ScenarioError
 from framework.events import FundingSettled, Liquidated
 from framework.market import Market
 from framework.money import USDC
@@ -326,6 +327,49 @@ def test_funding_is_paid_by_those_that_are_there_when_a_row_begins(row_ns):
     orders = {0: [short(100.0, 5_000.0)], 2: [Close("hyperliquid")]}
     run = play(table, [venue()], Script(after=orders))
     assert [USDC.units(event.amount) for event in happened(run, FundingSettled)] == [20.0, 30.0]
+
+
+def hours_of(rows: list[dict]) -> dict[str, list[float]]:
+    """Hours at $100 with the premiums of raw rows."""
+    flat_ = {each: [100.0] * len(rows) for each in ("open", "high", "low", "close")}
+    return flat_ | {"hyperliquid_premium": [float(row["premium"]) for row in rows]}
+
+
+def test_funding_is_worked_out_of_the_premium_where_there_is_no_rate(study_data):
+    """9,807 hours: each rate is the API's to its ten places, and pays the short of it."""
+    rows = json.loads((study_data / "sol_funding_history.json").read_text())
+    open_ns = START_NS + np.arange(len(rows)) * NS_PER_HOUR
+    table = Market(open_ns=open_ns, at_ns=open_ns + NS_PER_HOUR - 1_000_000, columns=hours_of(rows))
+    told = scenario({"taker_fee_bps": 0.0, "maintenance_margin": 0.05})
+    assembly = assemble(Scenario.of(told), market=table)
+    rates = np.array([float(row["fundingRate"]) for row in rows])
+    made = assembly.market["hyperliquid.SOL.funding"]
+    assert np.abs(made - rates).max() < 5.1e-11
+    run = play(assembly.market, assembly.venues, Script(start=[short(100.0, 5_000.0)]))
+    assert -held(run, "Income:Hyperliquid:Funding") == pytest.approx(10_000 * rates.sum(), abs=1e-2)
+
+
+def test_a_premium_of_days_makes_no_rate():
+    """Which of its hours were clamped is not known; a rate that is there goes first."""
+    rows = [{"premium": "0.001"}] * 3
+    days = START_NS + np.arange(3) * 24 * NS_PER_HOUR
+    told = scenario({"taker_fee_bps": 0.0, "maintenance_margin": 0.05, "funding_clamp": 0.0002})
+    table = Market(open_ns=days, at_ns=days + 24 * NS_PER_HOUR - 1_000_000, columns=hours_of(rows))
+    with pytest.raises(MarketError, match="works out funding by the hour of 'hyperliquid_premium'; expected such rows"):
+        assemble(Scenario.of(told), market=table)
+    given_ = hours_of(rows) | {"hyperliquid_funding_rate": [0.5] * 3}
+    table = Market(open_ns=days, at_ns=days + 24 * NS_PER_HOUR - 1_000_000, columns=given_)
+    assert "hyperliquid.SOL.funding" not in assemble(Scenario.of(told), market=table).market.columns
+
+
+def test_the_clamp_has_its_dates():
+    """An eighth of 0.0006 with a clamp of 0.0002, of 0.0003 with one of 0.0005, of the premium of 0.0008 with none."""
+    rows, hour = [{"premium": "0.0008"}] * 3, START_NS + np.arange(4) * NS_PER_HOUR
+    clamp = [{"since": int(at), "value": each} for at, each in zip(hour, (0.0002, 0.0005, 0.0), strict=False)]
+    told = scenario({"taker_fee_bps": 0.0, "maintenance_margin": 0.05, "funding_clamp": clamp})
+    table = Market(open_ns=hour[:3], at_ns=hour[:3] + NS_PER_HOUR - 1_000_000, columns=hours_of(rows))
+    made = assemble(Scenario.of(told), market=table).market["hyperliquid.SOL.funding"]
+    assert made.tolist() == pytest.approx([0.0006 / 8, 0.0003 / 8, 0.0008 / 8])
 
 
 # -- rules as values

@@ -125,8 +125,8 @@ class Drift(Venue):
         return position
 
     @per_coin
-    def worth(position, mark):
-        return position * mark
+    def worth(position, oracle):
+        return position * oracle
 
     @per_coin
     def notional(worth):
@@ -272,7 +272,7 @@ class Drift(Venue):
     def _reduce(self, coin: str, missing: Fraction, book: Books) -> None:
         """Let a liquidator take as much of a position as covers what is missing, and both fees out of the margin."""
         position, row, market = self.position[coin], book.row, book.market
-        held, price = book[position], Fraction(book.price(coin))
+        held, price = book[position], Fraction(book.price(coin, "oracle"))
         rules = (self.maintenance_margin, self.imf, self.liquidation_buffer, self.liquidator_fee, self.insurance_fee)
         base, imf, buffer, liquidator_fee, insurance_fee = (Fraction(book.rule(each) or 0) for each in rules)
         size = Fraction(abs(held), position.asset.scale)
@@ -289,7 +289,7 @@ class Drift(Venue):
             step=Fraction(str(book.rule(self.order_step) or 1e-9)),
         )
         contracts = round(taken.coins * position.asset.scale)
-        trade(self, coin, -contracts if held > 0 else contracts, book)
+        trade(self, coin, -contracts if held > 0 else contracts, book, "oracle")
         for fee, kind in ((taken.liquidator_fee, "liquidator_fee"), (taken.insurance_fee, "insurance_fee")):
             book.transfer(self.penalties, self.margin, round(fee * USDC.scale), kind)
         if not book[position]:
@@ -298,15 +298,19 @@ class Drift(Venue):
     def settle_losses(self, book: Books) -> None:
         """Settle what positions have lost against the margin; what that is short of is borrowed."""
         for coin in self.coins:
-            made = book.worth(self.position[coin], book.price(coin)) + book[self.quote[coin]] + book[self.drawn[coin]]
+            made = (
+                book.worth(self.position[coin], book.price(coin, "oracle"))
+                + book[self.quote[coin]]
+                + book[self.drawn[coin]]
+            )
             book.transfer(self.margin, self.drawn[coin], min(0, made), "settled_loss")
         self._net(book)
 
     def deleverage(self, share: float, book: Books) -> None:
         """Close a share of each position that has a profit, at no fee."""
         for coin in by_worth(self, book):
-            if book.worth(self.position[coin], book.price(coin)) + book[self.quote[coin]] > 0:
-                deleverage(self, coin, share, book)
+            if book.worth(self.position[coin], book.price(coin, "oracle")) + book[self.quote[coin]] > 0:
+                deleverage(self, coin, share, book, "oracle")
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
         book.transfer(self.margin, source, amount, kind)

@@ -1,15 +1,18 @@
 """Hyperliquid: an account with perpetual positions in one or several coins, its margin in USDC shared by them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
+import numpy as np
 from attrs import Attribute, evolve, field, frozen, validators
 
 from framework.accrual import Accrual
 from framework.books import Books
-from framework.errors import ScenarioError
+from framework.clock import NS_PER_HOUR
+from framework.errors import MarketError, ScenarioError
 from framework.events import FundingSettled
 from framework.formulas import choose, formula, greater, lesser, per_coin, ratio
+from framework.market import TICK_NS, Floats, Market
 from framework.money import USDC, Account, perpetual
 from framework.orders import Close, Open, Resize
 from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative, share
@@ -19,6 +22,7 @@ from venues.hyperliquid_formulas import (
     FeeTier,
     Line,
     Tier,
+    funding_rate,
     lines,
     liquidation_price,
     taker_fee_bps,
@@ -64,8 +68,9 @@ class Hyperliquid(Venue):
 
     Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate, for which a
     column such as `hyperliquid.BTC.funding` goes first and, with several coins, has to be there for each;
-    `funding_price` is the price that it is paid on. A row pays positions that are open when it begins, as the protocol
-    pays those that are open on the hour.
+    `funding_price` is the price that it is paid on. Where a market of hours has the mean premium alone, in a column
+    such as `hyperliquid.BTC.premium` or `hyperliquid_premium`, the rate is worked out of it by `funding_clamp`. A row
+    pays positions that are open when it begins, as the protocol pays those that are open on the hour.
 
     The account is liquidated where its equity at the rows' adverse extremes of all coins is at most the maintenance
     margin: `maintenance_margin` of the notional, or by the coins' `margin_tiers` half of the initial margin at the
@@ -99,6 +104,7 @@ class Hyperliquid(Venue):
     partial_from_usd: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
     funding_rate: str = "hyperliquid_funding_rate"
     funding_price: Literal["open", "close", "oracle"] = "close"
+    funding_clamp: float | Dated | None = field(default=None, validator=validators.optional(fraction))
     bridge: Bridge = field(factory=Bridge)
 
     margin = account("Assets:{venue}:Margin", USDC)
@@ -213,6 +219,22 @@ class Hyperliquid(Venue):
                 price=funding_prices(self, coin),
             )
 
+    def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:
+        return dict(self._rates(market))
+
+    def _rates(self, market: Market) -> Iterator[tuple[str, tuple[str, Floats]]]:
+        """The rates of coins of which the market has the premium and no rate."""
+        for coin in self.coins:
+            rates, names = funding_columns(self, coin), (f"{self.name}.{coin}.premium", f"{self.name}_premium")
+            premium = next((each for each in names if each in market.columns), None)
+            if premium is None or not market.columns.keys().isdisjoint(rates):
+                continue
+            if np.any(market.at_ns + TICK_NS - market.open_ns != NS_PER_HOUR):
+                raise MarketError(f"venue {self.name} works out funding by the hour of {premium!r}; expected such rows")
+            clamp = self.funding_clamp
+            by_row = clamp.by_row(market.at_ns) if isinstance(clamp, Dated) else 0.0005 if clamp is None else clamp
+            yield rates[0], (premium, funding_rate(market[premium], by_row))
+
     def open(self, order: Open, book: Books) -> None:
         open_position(self, order, book)
 
@@ -254,7 +276,7 @@ class Hyperliquid(Venue):
     def _hand_over(self, book: Books) -> None:
         """The liquidator vault takes every position and all margin, and bears what is owed."""
         for coin in by_worth(self, book):
-            trade(self, coin, -book[self.position[coin]], book)
+            trade(self, coin, -book[self.position[coin]], book, "mark")
             realise(self, coin, book)
         book.transfer(self.penalties, self.margin, max(0, book[self.margin]), "backstop")
         book.transfer(self.margin, self.bad_debt, max(0, -book[self.margin]), "bad_debt")
@@ -262,8 +284,8 @@ class Hyperliquid(Venue):
     def deleverage(self, share: float, book: Books) -> None:
         """Close a share of each position that has a profit against losers without margin, at no fee."""
         for coin in by_worth(self, book):
-            if book.worth(self.position[coin], book.price(coin)) + book[self.quote[coin]] > 0:
-                deleverage(self, coin, share, book)
+            if book.worth(self.position[coin], book.price(coin, "mark")) + book[self.quote[coin]] > 0:
+                deleverage(self, coin, share, book, "mark")
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
         book.transfer(self.margin, source, amount, kind)

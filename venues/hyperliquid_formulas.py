@@ -7,6 +7,7 @@ Sources: Hyperliquid's documentation of margining, margin tiers, liquidations, f
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from attrs import field, frozen, validators
 
 from framework.formulas import greater, lesser, ratio
@@ -94,14 +95,15 @@ def taker_fee_bps(tiers: Sequence[FeeTier], volume_usd: float) -> float:
     return [each.taker_fee_bps for each in tiers if volume_usd > each.above_usd or not each.above_usd][-1]
 
 
-def funding_rate(premium: Any, clamp: float | None = 0.0005, hours: int = 8, number: Any = float) -> Any:  # noqa: ANN401
+def funding_rate(premium: Any, clamp: Any = 0.0005, hours: int = 8, number: Any = float) -> Any:  # noqa: ANN401
     """The rate of an hour from the mean premium P: F = P + clamp(0.0001 - P, +-clamp), of which an hour pays F/8.
 
-    Without a clamp there is no interest. Before 2023-06-08 the whole was paid every eight hours: `hours` is 1 then.
+    Without a clamp, or with one of 0, there is no interest. Before 2023-06-08 the whole was paid every eight hours:
+    `hours` is 1 then.
     `number` is of what the premium is made, such as decimals.
     """
     interest, most, whole = number(str(INTEREST)), number(str(FUNDING_CAP)), premium
     if clamp is not None:
-        width = number(str(clamp))
+        width = clamp if isinstance(clamp, np.ndarray) else number(str(clamp))
         whole = premium + lesser(greater(interest - premium, -width), width)
     return lesser(greater(whole / hours, -most), most)

@@ -10,6 +10,7 @@ from typing import Any
 
 from framework.books import Books
 from framework.events import Side
+from framework.market import Role
 from framework.money import USDC, Account
 from framework.orders import Close, Open, Resize, check_open, positive
 from framework.venue import CASH
@@ -82,9 +83,9 @@ def pay_out(venue: Traded, book: Books, target: Account, amount: int, kind: str)
     book.transfer(target, venue.margin, amount, kind)
 
 
-def trade(venue: Traded, coin: str, contracts: int, book: Books) -> int:
+def trade(venue: Traded, coin: str, contracts: int, book: Books, role: Role = "price") -> int:
     """Move contracts into the position, above 0, or out of it, and their notional the other way; returns |notional|."""
-    notional = USDC.nearest(abs(contracts) / venue.position[coin].asset.scale * book.price(coin))
+    notional = USDC.nearest(abs(contracts) / venue.position[coin].asset.scale * book.price(coin, role))
     book.transfer(venue.position[coin], venue.traded[coin], contracts, "trade")
     book.transfer(venue.quote[coin], venue.traded_usdc, -notional if contracts > 0 else notional, "trade")
     return notional
@@ -116,10 +117,10 @@ def by_worth(venue: Traded, book: Books) -> list[str]:
     return sorted(worth, key=lambda coin: -worth[coin])
 
 
-def deleverage(venue: Traded, coin: str, share: float, book: Books) -> None:
-    """Auto-deleveraging: close a share of a position at the price of the moment, without a fee."""
+def deleverage(venue: Traded, coin: str, share: float, book: Books, role: Role) -> None:
+    """Auto-deleveraging: close a share of a position at the mark or the oracle's price, without a fee."""
     held = book[venue.position[coin]]
-    trade(venue, coin, -round(held * share), book)
+    trade(venue, coin, -round(held * share), book, role)
     if not book[venue.position[coin]]:
         realise(venue, coin, book)
 
