@@ -88,6 +88,19 @@ def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
     return target
 
 
+def run_table(run: Run, name: str) -> pa.Table:
+    """A table of a run in memory as its folder would hold it: `ledger`, `events`, `equity` or `market`."""
+    match name:
+        case "ledger":
+            return pa.concat_tables(_ledger_tables(run))
+        case "events":
+            return pa.concat_tables(_event_tables(run.events, run.market))
+        case "equity":
+            return equity_table(run)
+        case _:
+            return _market_table(run.market)
+
+
 def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: str) -> None:
     (folder / "scenario.toml").write_text(assembly.scenario.toml())
     _parquet(folder / "market.parquet", [_market_table(run.market)])

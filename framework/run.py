@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import field, frozen
@@ -14,6 +16,11 @@ from framework.market import At, Floats, Market
 from framework.mistakes import mistakes_told
 from framework.money import Account
 from framework.venue import CASH, IN_TRANSIT, Venue
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from framework.reports.frames import Frames
 
 
 @frozen(eq=False, kw_only=True)
@@ -176,6 +183,19 @@ class Run:
         A fraction of the mark, above 0 while it has not happened; shape (rows,), NaN where there is no such price.
         """
         return {key: distance for key, (_, distance) in self._liquidation.items()}
+
+    @property
+    def frames(self) -> "Frames":
+        """The run as pandas frames: `run.frames.equity()`, `positions()`, `events()`, `fills()` and `ledger()`."""
+        frames: Frames = import_module("framework.reports.frames").Frames.of(self)  # pandas is loaded here alone
+        return frames
+
+    def equity(self) -> "DataFrame":
+        """What everything was worth, from the capital to the final equity; see `Frames.equity`."""
+        return self.frames.equity()
+
+    def _repr_html_(self) -> str:
+        return self.frames._repr_html_()
 
     def row(self, at_ns: int) -> int:
         """The row whose prices held at an instant: the last that had closed, or the first."""
