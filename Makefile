@@ -1,4 +1,4 @@
-.PHONY: test test-all bench
+.PHONY: test test-all bench docs
 
 test:
 	python -m pytest -n auto -m "not slow"
@@ -9,3 +9,6 @@ test-all:
 bench:
 	python -m benchmarks
 	python benchmarks/long_ledger.py 1000000
+
+docs:
+	python -m sphinx -W -q -b html docs docs/build
