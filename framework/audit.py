@@ -1629,16 +1629,28 @@ class Replayed:
             ends = ("", event["venue"]) if event["order"] == PASSAGES[0] else (event["venue"], "")
         if ends is None:
             return
-        bridges = [
-            (self._bridges[end], into) for end, into in zip(ends, (False, True), strict=True) if end in self._bridges
-        ]
-        ways = [(bridge.sender_share, bridge.way(into=into).fee_usd) for bridge, into in bridges]
-        leaving = sum(USDC.nearest(fee_usd * share) for share, fee_usd in ways)
-        whole = sum(USDC.nearest(fee_usd) for _, fee_usd in ways)
+        arrived = event["kind"] == TransferArrived.__name__ and made.cause is not None
+        sent_ns = made.cause.at_ns if arrived and made.cause else made.at_ns
+        leaving = whole = 0
+        for end, into in zip(ends, (False, True), strict=True):
+            if end in self._bridges:
+                on_leaving, in_all = self._fee(end, into, event["amount"], sent_ns)
+                leaving, whole = leaving + on_leaving, whole + in_all
         parts = {TransferSent.__name__: leaving, TransferArrived.__name__: whole - leaving}
         expected = parts.get(event["kind"], whole)
         if event["fee"] != expected:
             yield f"its fee is {event['fee']}; the declared ways make {expected}"
+
+    def _fee(self, venue: str, into: bool, amount: int, at_ns: int) -> tuple[int, int]:
+        """What a sum pays on leaving by a venue's way, and in all, by the rules in force when it is sent."""
+        bridge, incidents = self._bridges[venue], self._books.incidents
+        way, times = bridge.way(into=into), incidents.gas(venue, at_ns) if incidents else 1.0
+        fee_usd, gas_usd, bps = (
+            rule.at(at_ns) if isinstance(rule, Dated) else rule for rule in (way.fee_usd, way.gas_usd, way.fee_bps)
+        )
+        further = USDC.nearest(gas_usd * times) - int(-Fraction(str(bps)) * amount // 10_000)
+        share = bridge.sender_share
+        return USDC.nearest(fee_usd * share) + round(further * share), USDC.nearest(fee_usd) + further
 
     def _make(self, event: Mapping[str, Any], records: Records) -> Entry | None:
         """The entry of an event, made again; None where nothing makes it."""

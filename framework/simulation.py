@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -841,7 +842,7 @@ class Execution:
         books = self._books
         books.begin(source.venue, order)
         amount = positive(books, order, "amount_usd", USDC)
-        free_usd, fee = source.leg().free_usd, self._passage(source, target).leaving
+        free_usd, fee = source.leg().free_usd, self._passage(source, target, amount).leaving
         if USDC.units(amount + fee) > free_usd:
             asked, less = said(order.amount_usd), f", less a fee of {USDC.decimal(fee)} USD" if fee else ""
             known = f"{free_usd:.6f} USD"
@@ -861,9 +862,12 @@ class Execution:
     ) -> Event:
         """Send money from a venue, or the wallet where there is none, to another; it counts for neither on the way."""
         books = self._books
-        passage = self._passage(source, target)
+        passage = self._passage(source, target, amount)
         kept = (source, target) if passage.arriving > amount else (source,)
         books.begin((target or source).venue, order)  # type: ignore[union-attr]
+        if amount < passage.least:
+            asked, least = (f"{USDC.decimal(each).normalize():f}" for each in (amount, passage.least))
+            books.reject(f"amount_usd is {asked}; expected at least the {least} USD that its way takes")
         if kind != "transfer" and not passage.latency_ns and not passage.fails:
             self._into(target, CASH, amount, kind)
             self._out_of(source, CASH, amount, kind)
@@ -912,17 +916,17 @@ class Execution:
         self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
         return sent.event
 
-    def _passage(self, source: Standing | None, target: Standing | None) -> "Passage":
-        """The way of money now, worked out once where no date changes it."""
+    def _passage(self, source: Standing | None, target: Standing | None, amount: int) -> "Passage":
+        """The way of so much money now, worked out once where neither date nor sum nor incident changes it."""
         key = source.name if source else "", target.name if target else ""
         known = self._passages.get(key)
         if known is None:
-            at_ns = self._books.at_ns
-            known = Passage.of(source, target, at_ns)
-            if self._books.incidents:
-                cut_off = any(name and self._books.incidents.cut_off(name, at_ns) for name in key)
+            at_ns, incidents = self._books.at_ns, self._books.incidents
+            known = Passage.of(source, target, amount, at_ns, incidents)
+            if incidents:
+                cut_off = any(name and incidents.cut_off(name, at_ns) for name in key)
                 return evolve(known, fails=known.fails or cut_off)
-            if not any(each and each.venue.bridge.dated for each in (source, target)):
+            if all(each is None or each.venue.bridge.fixed for each in (source, target)):
                 self._passages[key] = known
         return known
 
@@ -1065,29 +1069,48 @@ def _largest(standing: Standing) -> str:
 
 @frozen
 class Passage:
-    """The way of one sum: what is paid on leaving and on arriving in atomic units, how long it takes, if it fails."""
+    """The way of one sum: what is paid on leaving and on arriving in atomic units, how long it takes, if it fails.
+
+    `least` is the smallest sum that it takes.
+    """
 
     leaving: int
     arriving: int
     latency_ns: int
     fails: bool
+    least: int = 0
 
     @classmethod
-    def of(cls, source: Standing | None, target: Standing | None, at_ns: int) -> "Passage":
+    def of(
+        cls, source: Standing | None, target: Standing | None, amount: int, at_ns: int, incidents: Incidents
+    ) -> "Passage":
         """The way out of one venue and into another; the wallet is where there is none."""
-        ways = [
-            (bridge, bridge.way(into=into))
-            for bridge, into in (
-                (source.venue.bridge if source else None, False),
-                (target.venue.bridge if target else None, True),
-            )
-            if bridge is not None
-        ]
-        leaving = sum(USDC.nearest(way.fee_usd * bridge.sender_share) for bridge, way in ways)
-        total = sum(USDC.nearest(way.fee_usd) for _, way in ways)
-        latency_ns = round(sum(way.latency_s for _, way in ways) * NS_PER_SECOND)
-        fails = any(way.fails.at(at_ns) if isinstance(way.fails, Dated) else way.fails for _, way in ways)
-        return cls(leaving, total - leaving, latency_ns, bool(fails))
+        leaving = arriving = least = 0
+        latency_s, fails = 0.0, False
+
+        def now(rule: Any) -> Any:  # noqa: ANN401  (a rule of any type)
+            return rule.at(at_ns) if isinstance(rule, Dated) else rule
+
+        for standing, into in ((source, False), (target, True)):
+            if standing is None:
+                continue
+            bridge = standing.venue.bridge
+            way = bridge.way(into=into)
+            times = incidents.gas(standing.name, at_ns) if incidents else 1.0
+            fee_usd, share = now(way.fee_usd), bridge.sender_share
+            more = USDC.nearest(now(way.gas_usd) * times) + _part_of(amount, now(way.fee_bps))
+            here = USDC.nearest(fee_usd * share) + round(more * share)
+            leaving += here
+            arriving += USDC.nearest(fee_usd) + more - here
+            latency_s += now(way.latency_s)
+            least = max(least, USDC.nearest(now(way.minimum_usd)))
+            fails = fails or bool(now(way.fails))
+        return cls(leaving, arriving, round(latency_s * NS_PER_SECOND), fails, least)
+
+
+def _part_of(amount: int, bps: float) -> int:
+    """So many basis points of a sum, rounded up: two parts of it never cost less than the whole."""
+    return math.ceil(amount * Fraction(str(bps)) / 10_000)
 
 
 class Present:

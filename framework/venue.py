@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, frozen, validators
+from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, fields, frozen, validators
 
 from framework.accrual import Accrual, Computed
 from framework.errors import ScenarioError
@@ -124,40 +124,52 @@ class Penalty:
 
 @frozen
 class Way:
-    """One direction of a passage: what it costs, how long it takes, and when nothing gets through."""
+    """One direction of a passage: what it costs, how long it takes, the least it takes, and when it fails.
 
-    fee_usd: float = field(default=0.0, validator=not_negative)
-    latency_s: float = field(default=0.0, validator=not_negative)
+    The fee is `fee_usd`, `gas_usd` and `fee_bps` of the sum together; gas is what incidents make dearer. Each of them
+    may have changed with time: what holds when the money is sent holds for all of its way.
+    """
+
+    fee_usd: float | Dated = field(default=0.0, validator=not_negative)
+    latency_s: float | Dated = field(default=0.0, validator=not_negative)
     fails: bool | Dated | None = None
+    fee_bps: float | Dated = field(default=0.0, validator=basis_points)
+    gas_usd: float | Dated = field(default=0.0, validator=not_negative)
+    minimum_usd: float | Dated = field(default=0.0, validator=not_negative)
 
 
 @frozen
 class Bridge:
     """The passage of money between a venue and everywhere else, for `Move`, `Deposit` and `Withdraw` alike.
 
-    `fee_usd`, `latency_s` and `fails` hold in both directions, unless `inbound` or `outbound` say otherwise. A move
+    The rules of a `Way` hold in both directions, unless `inbound` or `outbound` has others for one of them. A move
     from one venue to another takes the way out of the one and the way into the other, so two orders by way of the
     wallet never cost less than one. Of every fee `sender_share` is paid on leaving and the rest on arriving. What
     cannot get through returns to where it came from, or to the wallet where its source no longer takes it; what its
     target does not take on arriving goes to the wallet. Its fee on leaving is lost either way.
     """
 
-    fee_usd: float = field(default=0.0, validator=not_negative)
-    latency_s: float = field(default=0.0, validator=not_negative)
+    fee_usd: float | Dated = field(default=0.0, validator=not_negative)
+    latency_s: float | Dated = field(default=0.0, validator=not_negative)
     sender_share: float = field(default=0.5, validator=validators.and_(validators.ge(0.0), validators.le(1.0)))
     fails: bool | Dated | None = None
     inbound: Way | None = None
     outbound: Way | None = None
+    fee_bps: float | Dated = field(default=0.0, validator=basis_points)
+    gas_usd: float | Dated = field(default=0.0, validator=not_negative)
+    minimum_usd: float | Dated = field(default=0.0, validator=not_negative)
 
     @property
-    def dated(self) -> bool:
-        """Whether what it does depends on the time."""
-        return any(isinstance(each.fails, Dated) for each in (self.way(into=True), self.way(into=False)))
+    def fixed(self) -> bool:
+        """Whether what it does depends neither on the time nor on the sum."""
+        ways = self.way(into=True), self.way(into=False)
+        dated = any(isinstance(getattr(way, each.name), Dated) for way in ways for each in fields(Way))
+        return not dated and all(way.fee_bps == 0 for way in ways)
 
     def way(self, *, into: bool) -> Way:
         """The way into the venue, or out of it."""
         chosen = self.inbound if into else self.outbound
-        return chosen or Way(self.fee_usd, self.latency_s, self.fails)
+        return chosen or Way(**{each.name: getattr(self, each.name) for each in fields(Way)})
 
 
 @frozen

@@ -194,7 +194,7 @@ class Jito(Venue):
         lag = self.epoch_lag_s.at(at_ns) if isinstance(self.epoch_lag_s, Dated) else self.epoch_lag_s
         length_ns, lag_ns = max(1, round(float(rule.at(at_ns)) * NS_PER_SECOND)), round(float(lag) * NS_PER_SECOND)
         began_ns = max(each for each in rule.since_ns if each <= at_ns)
-        passed = (at_ns - lag_ns - began_ns) // length_ns
+        passed = (at_ns - began_ns) // length_ns
         return began_ns + (passed + 1) * length_ns + lag_ns
 
     def _only(self, name: str) -> float:

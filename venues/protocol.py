@@ -16,13 +16,15 @@ LENDERS: Mapping[str, str] = {"asgard": "kamino"}
 """Venues that borrow from a lender, and the lender where none is chosen; its rules are those of the table `terms`."""
 LENDER_FILES: Mapping[str, str] = {each: each for each in get_args(Name)} | {"drift": "drift_spot"}
 """The file of each lender's rules."""
+OFF_SOLANA = ("hyperliquid",)
+"""Venues to which money goes by the passages of `rules/passages.toml`; the wallet and the others are on Solana."""
 TERMS: Mapping[str, Mapping[str, object]] = {
-    "hyperliquid": {"funding_price": "oracle"},
+    "hyperliquid": {"funding_price": "oracle", "bridge": {"sender_share": 1.0}},
     "drift": {"funding_price": "oracle"},
     "asgard": {"lender": LENDERS["asgard"], "rate_convention": "effective"},
     "jito": {"rounding": "pool"},
 }
-"""What never changed: funding on the oracle price, lenders' rates as APYs, the pool's rounding."""
+"""What never changed: funding on the oracle price, lenders' rates as APYs, the pool's rounding, who pays a passage."""
 
 
 @frozen(kw_only=True)
@@ -39,7 +41,9 @@ class Protocol(Rulebook):
         return TERMS.get(venue, {})
 
     def rules(self, venue: str, table: Mapping[str, object]) -> Mapping[str, Rule]:
-        found = rules_of("venues", venue)
+        found = dict(rules_of("venues", venue))
+        if venue in OFF_SOLANA:
+            found |= {f"bridge.{key}": rule for key, rule in rules_of("venues", "passages").items()}
         lender = table.get("lender", LENDERS.get(venue))
         if lender is None:
             return found
