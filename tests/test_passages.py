@@ -1,5 +1,6 @@
 """The passages of money: what they cost by date, direction and sum, how long they take, and when they fail."""
 
+import pytest
 from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
