@@ -10,6 +10,7 @@ from benchmarks.figures import Figure
 from benchmarks.full_study import full_study
 from benchmarks.loops import daily, hourly
 from benchmarks.memory import memory, saving
+from benchmarks.rulebooks import rulebooks
 from benchmarks.stretches import stretches, venues
 from benchmarks.sweeps import cells, sweeps
 
@@ -23,6 +24,6 @@ class Benchmark(Protocol):
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     each.__name__: each
-    for each in (daily, hourly, stretches, venues, books, memory, saving, full_study, cells, sweeps, cold)
+    for each in (daily, hourly, rulebooks, stretches, venues, books, memory, saving, full_study, cells, sweeps, cold)
 }
 """All of them by name, in the order of the table."""

@@ -12,6 +12,7 @@ A venue's rules are written down in a TOML file, one table for each rule:
 """
 
 import tomllib
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -105,7 +106,7 @@ class Dated:
 
     def at(self, at_ns: int) -> Any:  # noqa: ANN401  (a rule of any type)
         """The value in force at an instant; raises `ScenarioError` before the first and after the end."""
-        place = int(np.searchsorted(self.since_ns, at_ns, side="right")) - 1
+        place = bisect_right(self.since_ns, at_ns) - 1
         if place < 0:
             first = day(self.since_ns[0])
             raise ScenarioError(f"the rule begins at {first}; expected a market that begins no earlier")
