@@ -358,4 +358,4 @@ def test_the_command_runs_a_path_and_names_it_on_top(capsys, tmp_path):
         main(["run", str(SCENARIO), "--out", str(tmp_path), *path])
     assert not exit_.value.code
     told = " ".join(capsys.readouterr().out.split())
-    assert told.startswith("SYNTHETIC: path 4 of seed 0, circular block bootstrap, blocks of 10 rows; RECONSTRUCTION")
+    assert told.startswith("SYNTHETIC: path 4 of seed 0, circular block bootstrap, blocks of 10 rows; SYNTHETIC")

@@ -30,13 +30,16 @@ TRIGGERS: Mapping[float, Sequence[float | str]] = {
 """The triggers that the study compares at each leverage; twice the leverage is its choice."""
 OPEN_FEES_BPS = (15.0, 10.0, 5.0, 0.0)
 BUFFERS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-PUBLISHED_PCT: Mapping[tuple[str, str], Sequence[float]] = {
-    ("capital_rebalance", "hyperliquid"): (-4.8, -3.5, -19.6),
-    ("capital_rebalance", "drift"): (-4.8, -8.9, 2.3),
-    ("full_rotation", "hyperliquid"): (4.8, -14.9, -14.1),
+PUBLISHED_PCT: Mapping[tuple[str, float], Sequence[float]] = {
+    ("hyperliquid", 1_000.0): (-8.5, -5.3, -22.1),
+    ("hyperliquid", 10_000.0): (-4.8, -3.5, -19.6),
+    ("hyperliquid", 100_000.0): (-4.7, -3.3, -19.3),
+    ("drift", 1_000.0): (-5.2, -9.2, 1.4),
+    ("drift", 10_000.0): (-4.8, -8.9, 2.3),
+    ("drift", 100_000.0): (-4.8, -8.8, 2.3),
 }
-"""What the study prints for its nine main cells, at $10,000 and each of its leverages, % a year."""
-PUBLISHED_DRIFT_4X_PCT = PUBLISHED_PCT["capital_rebalance", "drift"][-1]
+"""What the study prints for its nine main cells, three capitals at each of its leverages, % a year."""
+PUBLISHED_DRIFT_4X_PCT = PUBLISHED_PCT["drift", HEADLINE][-1]
 PUBLISHED_STATIC_2X_PCT = 5.9
 """What the study prints for the static model at 2x and $10,000, % a year."""
 
@@ -86,24 +89,21 @@ def tables(study: Study) -> Iterator[Grid]:
 
 
 def distances(study: Study) -> Grid:
-    """How far the nine main cells are from what the study prints, on the market of these runs."""
-    columns = ("model", "<short", "leverage", "published", "here", "difference")
-    grid = Grid(f"Distance from the publication, ${HEADLINE:,.0f}, annualised", columns)
+    """How far the nine main cells of both venues are from what the study prints, on the market of these runs."""
+    columns = ("capital", "leverage", *(f"{perp} {what}" for perp in PERPS for what in ("published", "here", "apart")))
+    grid = Grid("Distance from the publication, annualised", columns)
     apart = []
-    for (model, perp), published in PUBLISHED_PCT.items():
-        for leverage, printed_pct in zip(LEVERAGES, published, strict=True):
-            settings: Table = {"strategy.short": perp, "strategy.leverage": leverage}
-            if model == "capital_rebalance":
-                settings["strategy.trigger"] = 2 * leverage
-            each = study.model(model, settings)
-            here_pct = round(float(each.metrics["annualized_return_pct"]), 1)
-            apart.append(round(here_pct - printed_pct, 1) + 0)
-            grid.add(
-                model.replace("_", " "), perp, f"{leverage:g}x", f"{printed_pct:+.1f} %",
-                each.pct("annualized_return_pct"), f"{apart[-1]:+.1f} points",
-            )  # fmt: skip
-    sizes = [abs(points) for points in apart]
-    grid.note = f"mean distance {fmean(sizes):.1f} points, largest {max(sizes):.1f}"
+    for capital in CAPITALS:
+        for index, leverage in enumerate(LEVERAGES):
+            cells = []
+            for perp in PERPS:
+                each = study.rebalance(perp, leverage, settings={"capital_usd": capital})
+                published = PUBLISHED_PCT[perp, capital][index]
+                points = round(round(float(each.metrics["annualized_return_pct"]), 1) - published, 1) + 0
+                cells += [f"{published:+.1f} %", each.pct("annualized_return_pct"), f"{points:+.1f}"]
+                apart.append(abs(points))
+            grid.add(f"${capital:,.0f}", f"{leverage:g}x", *cells)
+    grid.note = f"percentage points; {fmean(apart):.1f} apart in the mean, {max(apart):.1f} at most"
     return grid
 
 
