@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import AttrsInstance, evolve, field, fields_dict, frozen, has
 
 from framework import paths
 from framework.books import check_columns, dated_rules
@@ -280,9 +280,10 @@ class Assembly:
         market = disturbed(
             _with_derived(market, self.venues), incidents, {venue.name: venue.coins for venue in self.venues}
         )
-        with mistakes_told(self.venues, market):
-            check_columns(self.venues, market)
-            for venue in self.venues:
+        venues = tuple(_without_ends(venue, incidents.failed_ns(venue.name)) for venue in self.venues)
+        with mistakes_told(venues, market):
+            check_columns(venues, market)
+            for venue in venues:
                 _check_dates(venue, market)
                 venue.check(market)
         lending = self.scenario.benchmarks.lending if self.scenario.benchmarks else None
@@ -292,7 +293,7 @@ class Assembly:
             )
             raise ScenarioError(f"benchmarks.lending: the market has no column {lending!r}; expected one of {known}")
         _check_leverage(self.strategy, {venue.name: venue for venue in self.venues}, market)
-        return evolve(self, market=market, incidents=incidents)
+        return evolve(self, market=market, incidents=incidents, venues=venues)
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""
@@ -436,6 +437,24 @@ def _check_dates(venue: Venue, market: Market) -> None:
             rule.at(int(market.at_ns[-1]))
         except ScenarioError as error:
             raise ScenarioError(f"venues.{venue.name}.{name}: {error}") from None
+
+
+def _without_ends(part: Part, failed_ns: int | None) -> Part:
+    """A venue that fails, or a part of it, with rules that go on: those that hold up to its failure need no end."""
+    if failed_ns is None or not has(type(part)):
+        return part
+    changed: dict[str, object] = {}
+    for name in fields_dict(cast("type[AttrsInstance]", type(part))):
+        value = getattr(part, name)
+        if not isinstance(value, Dated):
+            made = _without_ends(value, failed_ns)
+        elif value.until_ns is not None and value.until_ns >= failed_ns:
+            made = evolve(value, until_ns=None)
+        else:
+            made = value
+        if made is not value:
+            changed[name] = made
+    return evolve(cast("Any", part), **changed) if changed else part
 
 
 def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:

@@ -146,6 +146,11 @@ class Incidents:
         found = [each for each in self.occurrences if each.closes and each.incident.venue == venue and each.at(at_ns)]
         return next((each for each in found if each.incident.kind == "failure"), found[0] if found else None)
 
+    def failed_ns(self, venue: str) -> int | None:
+        """When a venue fails for good; None where it does not."""
+        found = (each for each in self.occurrences if each.incident.kind == "failure" and each.incident.venue == venue)
+        return next((each.start_ns for each in found), None)
+
     def cut_off(self, venue: str, at_ns: int) -> bool:
         """Whether nothing gets through to a venue, or from it, at an instant."""
         return any(

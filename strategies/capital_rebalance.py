@@ -5,11 +5,11 @@ from typing import Literal
 
 from attrs import Attribute, field, frozen, validators
 
-from framework.events import ConditionMet, Ended, Event, Liquidated
+from framework.events import ConditionMet, Deleveraged, Ended, Event, Liquidated
 from framework.orders import Order
 from framework.strategy import Condition, LeverageAbove, NoPosition, Strategy, View
 from strategies.hedge import LegsApart, Unhedged, apart, even_out, left_open
-from strategies.pair import Refused, close_pair, half, level_equity, open_after_fees, open_pair, reopen_pair
+from strategies.pair import Refused, half, leave_pair, level_equity, open_after_fees, open_pair, reopen_pair
 
 
 @frozen(kw_only=True)
@@ -55,20 +55,20 @@ class CapitalRebalance(Strategy):
     def on_event(self, event: Event, view: View) -> Iterable[Order]:
         match event:
             case Ended():
-                return close_pair(self.long, self.short)
+                return leave_pair(view, self.long, self.short)
             case ConditionMet(condition=LeverageAbove()):
                 return level_equity(view, self.long, self.short, self.min_transfer_usd)
             case ConditionMet():
                 return self._mend(view, quietly=True)
             case Liquidated() if left_open(event, view):
                 return reopen_pair(view, self.long, self.short, self.leverage, refused=self.refused)
-            case Liquidated():
+            case Liquidated() | Deleveraged():
                 return self._answer(view)
             case _:
                 return self._mend(view)
 
     def _answer(self, view: View) -> Iterator[Order]:
-        """What a liquidation is answered with: closed legs and those of `close` are opened anew, others made equal."""
+        """Answer a liquidation or a deleveraging: open closed legs and those of `close` anew, make others equal."""
         gone = not view.leg(self.long).size or not view.leg(self.short).size
         if self.unhedged == "close" or (self.unhedged == "cut" and gone):
             yield from reopen_pair(view, self.long, self.short, self.leverage, refused=self.refused)

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 
 from attrs import field, frozen, validators
 
-from framework.events import ConditionMet, Ended, Event, Liquidated
+from framework.events import ConditionMet, Deleveraged, Ended, Event, Liquidated
 from framework.orders import Close, Order, PayPenalty, Resize
 from framework.strategy import Condition, EveryRow, LiquidationNear, NoPosition, Strategy, View
 from strategies.hedge import LegsApart, Unhedged, apart, even_out, left_open, takes
 from strategies.minimum_apy import MinimumApy
-from strategies.pair import Refused, close_pair, half, level_equity, open_after_fees
+from strategies.pair import Refused, half, leave_pair, level_equity, open_after_fees
 
 MINIMUM_APY = "minimum APY"
 """The reason of a close that the minimum APY caused."""
@@ -60,7 +60,7 @@ class FullRotation(Strategy):
         woken = isinstance(event, ConditionMet)
         match event:
             case Ended():
-                yield from close_pair(self.long, self.short)
+                yield from leave_pair(view, self.long, self.short)
             case ConditionMet(condition=NoPosition() | EveryRow()) if not held:
                 yield from self._enter(view, quietly=True)
             case _ if held and self._unhedged(event, view):
@@ -84,7 +84,7 @@ class FullRotation(Strategy):
         """Whether a leg lacks its hedge; what to do after a liquidation is no question of it where both are left."""
         if isinstance(event, Liquidated):
             return self.unhedged != "close" and not left_open(event, view)
-        return apart(view, self.long, self.short, self.tolerance)
+        return isinstance(event, Deleveraged) or apart(view, self.long, self.short, self.tolerance)
 
     def _leave(self, view: View, reason: str) -> Iterator[Order]:
         """Close both legs, if both venues take that: one alone would leave the other without its hedge."""

@@ -79,13 +79,23 @@ def close_pair(long: str, short: str) -> Iterator[Order]:
     yield Close(short)
 
 
+def leave_pair(view: View, long: str, short: str) -> Iterator[Order]:
+    """Close each leg that has a position or money: at the end, where nothing is to be hedged any more."""
+    for venue in (long, short):
+        leg = view.leg(venue)
+        if leg.size or leg.equity_usd:
+            yield Close(venue)
+
+
 def level_equity(view: View, long: str, short: str, min_transfer_usd: float) -> Iterator[Order]:
     """Send half the difference in equity from the richer leg to the poorer, if it is above `min_transfer_usd`.
 
     What is left in the wallet goes to the poorer leg first. Of what may not leave its venue a part is sent. Nothing is
-    done while money is on its way: it counts for neither leg, and would be sent twice; nor where a leg is missing.
+    done while money is on its way: it counts for neither leg, and would be sent twice; nor where a leg is missing, or
+    its venue takes no order.
     """
-    if view.transit_usd or not (view.leg(long).size and view.leg(short).size):
+    held = view.leg(long).size and view.leg(short).size
+    if view.transit_usd or not held or not takes(view, Close(long), Close(short)):
         return
     if view.cash_usd > min_transfer_usd:
         poorer, richer = sorted((long, short), key=lambda venue: view.leg(venue).equity_usd)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from attrs import field, frozen, validators
 
-from framework.events import ConditionMet, Ended, Event, Liquidated, Rejected, Side
+from framework.events import ConditionMet, Deleveraged, Ended, Event, Liquidated, Rejected, Side
 from framework.orders import Close, Open, Order
 from framework.strategy import Condition, Strategy, View
 from strategies.hedge import LegsApart, Unhedged, apart, even_out, left_open, quoted_fee_usd
-from strategies.pair import close_pair
+from strategies.pair import close_pair, leave_pair
 
 
 @frozen(kw_only=True)
@@ -43,10 +43,10 @@ class Static(Strategy):
     def on_event(self, event: Event, view: View) -> Iterable[Order]:
         match event:
             case Ended():
-                return close_pair(self.long, self.short)
+                return leave_pair(view, self.long, self.short)
             case Liquidated() if left_open(event, view):
                 return close_pair(self.long, self.short)
-            case Liquidated():
+            case Liquidated() | Deleveraged():
                 return even_out(view, self.long, self.short, self.leverage, self.unhedged)
             case _ if apart(view, self.long, self.short, self.tolerance):
                 woken = isinstance(event, ConditionMet)

@@ -8,17 +8,22 @@ from hypothesis import strategies as st
 from framework import (
     Acted,
     Bridge,
+    Deleveraged,
     Deposit,
     Leg,
     Liquidated,
     Move,
     Rejected,
+    Scenario,
     StillView,
     TransferArrived,
     TransferSent,
+    VenueResumed,
+    assemble,
     waterfall,
 )
 from framework.clock import NS_PER_DAY
+from framework.errors import ScenarioError
 from framework.venue import Dated, Way
 from strategies.capital_rebalance import CapitalRebalance
 from strategies.full_rotation import FullRotation
@@ -26,7 +31,9 @@ from strategies.margin_call import MarginCallDeleverage
 from strategies.pair import level_equity
 from strategies.static import Static
 from tests.fickle_venues import FickleDrift, FickleLender, FicklePerpetual
-from tests.markets import START_NS, dollar_market, happened, jito, market, play
+from tests.markets import START_NS, dollar_market, happened, hyperliquid, jito, market, play
+from tests.test_incidents import day, incident
+from tests.test_incidents import play as play_with
 from venues.issuer import Issuer
 
 ROWS = 24
@@ -281,3 +288,64 @@ def test_a_synthetic_dollar_is_hedged_or_closed_while_its_venue_takes_orders(mov
     if unhedged != "hold":
         assert set(np.flatnonzero(apart).tolist()) <= halted
     assert waterfall(run).unexplained == 0
+
+
+def test_a_long_whose_shorts_venue_is_halted_is_cut_once_it_resumes():
+    """Liquidated in part while the short takes no order: what was tried is in the log once, and an open row cuts."""
+    venues = [lender(), FicklePerpetual(**FREE)]
+    halted = incident("halt", venue="hyperliquid", at=day(2), hours=48)
+    table = market([100.0, 100.0, 88.0, 88.0, 88.0, 88.0])
+    run = play_with(table, venues, rebalance(), halted)
+    assert unhedged_rows(run) == {2, 3}
+    assert len(happened(run, VenueResumed)) == 1
+    assert [each[4] for each in sizes(run)] == pytest.approx([90.0, 90.0])
+    assert rejections(run) == ["a resize to 90 coins", "the closing of its position"]
+
+
+@pytest.mark.parametrize(("unhedged", "coins"), [("cut", 0.0), ("close", 0.0), ("hold", 150.0)])
+@pytest.mark.parametrize("strategy", [CapitalRebalance, FullRotation, Static])
+def test_a_long_whose_shorts_venue_fails_is_closed_or_held(strategy, unhedged, coins):
+    """In the same row, and nothing is opened again at a venue that is gone, nor tried in the log."""
+    failure = incident("failure", venue="hyperliquid", at=day(2, 12), loss_share=0.9)
+    run = play_with(
+        market([100.0] * 6), [lender(), FicklePerpetual(**FREE)], pair_of(strategy, unhedged=unhedged), failure
+    )
+    assert [each[-1] for each in sizes(run)] == pytest.approx([coins, 0.0])
+    assert rejections(run) == []
+    assert waterfall(run).unexplained == 0
+
+
+@pytest.mark.parametrize("strategy", [CapitalRebalance, FullRotation, Static])
+def test_a_short_that_a_venue_deleverages_by_a_tenth_takes_the_long_along(strategy):
+    """Less than the tolerance, and no reason to wait for more."""
+    deleveraging = incident("deleveraging", venue="hyperliquid", at=day(3), share=0.1)
+    fields = {"liquidation_buffer": 0.0} if strategy is FullRotation else {}
+    table = market([100.0, 100.0, 95.0, 95.0, 95.0])
+    run = play_with(table, [lender(), hyperliquid()], pair_of(strategy, unhedged="cut", **fields), deleveraging)
+    assert len(happened(run, Deleveraged)) == 1
+    assert [each[3] for each in sizes(run)] == pytest.approx([135.0, 135.0])
+
+
+def drift_until(end, *incidents):
+    """A static pair on Drift, in March and April 2026."""
+    return Scenario.of(
+        {
+            "name": "ended",
+            "capital_usd": 10_000,
+            "market": {"start": "2026-03-25", "end": end, "embedded": "failure_1h"},
+            "rulebook": {"class": "protocol"},
+            "strategy": {"class": "static", "long": "asgard", "short": "drift", "leverage": 2.0},
+            "venues": {"asgard": {}, "drift": {}},
+            "incidents": list(incidents),
+        }
+    )
+
+
+def test_rules_that_end_with_a_venue_need_no_rules_after_its_failure():
+    """Drift's rules end when it was drained; without the failure, or with a later one, the market is refused."""
+    failure = {"kind": "failure", "venue": "drift", "at": "2026-04-01T16:05:00", "loss_share": 0.9}
+    run = assemble(drift_until("2026-04-03", failure)).simulation().run()
+    assert run.curve.size_by_venue["drift"][-1] == 0
+    for incidents in ((), ({**failure, "at": "2026-04-02"},)):
+        with pytest.raises(ScenarioError, match="the rule ends at 2026-04-01 16:05"):
+            assemble(drift_until("2026-04-03", *incidents))

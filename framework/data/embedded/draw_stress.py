@@ -25,7 +25,7 @@ KNOTS = (
 WICK_ROW, WICK = 21 * 12 + 3, 0.86
 """The row whose least trade is this share of the oracle's least price."""
 FAILURE_START, FAILURE_ROWS = datetime(2026, 3, 25, tzinfo=UTC), 14 * 24
-FIRST_USD, YEARLY = 84.0, 0.6
+FIRST_USD, YEARLY = 84.0, 0.3
 """The quiet fortnight's first price, and its volatility per year."""
 LENDING, BORROWING = 0.05, 0.065
 """Rates a year of the lender's pools, which hold."""
