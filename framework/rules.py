@@ -13,7 +13,7 @@ A venue's rules are written down in a TOML file, one table for each rule:
 
 import tomllib
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -114,6 +114,10 @@ class Dated:
             last = day(self.until_ns)
             raise ScenarioError(f"the rule ends at {last}; expected a market that ends no later")
         return self.values[place]
+
+    def each(self, make: Callable[[Any], Any]) -> "Dated":
+        """The rule that has, from the same instants on, what is made of each value."""
+        return evolve(self, values=tuple(make(value) for value in self.values))
 
     def by_row(self, at_ns: NDArray[np.int64]) -> NDArray[Any]:
         """The value in force at each of some instants, in their order; raises `ScenarioError` as `at` does."""

@@ -386,10 +386,10 @@ class Venue:
 
     def formulas(self) -> Mapping[str, Formula]:
         """The venue's rules by name."""
-        return formulas_where(self._class, self.chosen)
+        return formulas_where(self._class, self.fields_chosen)
 
     @property
-    def chosen(self) -> frozenset[str]:
+    def fields_chosen(self) -> frozenset[str]:
         """The fields that are set, of those on which formulas depend."""
         named = {each.when for each in formulas_of(self._class).values() if each.when}
         return frozenset(name for name in named if getattr(self, name))

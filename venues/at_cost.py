@@ -97,7 +97,7 @@ class AtCost(Venue):
 
     def formulas(self) -> Mapping[str, Formula]:
         inner: type = type(self.of)
-        return _formulas(inner, self.of.chosen, at_a_distance=self.liquidation_distance is not None)
+        return _formulas(inner, self.of.fields_chosen, at_a_distance=self.liquidation_distance is not None)
 
     def rules(self) -> Mapping[str, object]:
         own = {"fees_at_entry": self.fees_at_entry, "liquidation_distance": self.liquidation_distance}

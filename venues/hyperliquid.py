@@ -1,10 +1,10 @@
 """Hyperliquid: an account with perpetual positions in one or several coins, its margin in USDC shared by them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
-from attrs import Attribute, evolve, field, frozen, validators
+from attrs import field, frozen, validators
 
 from framework.accrual import Accrual
 from framework.books import Books
@@ -18,14 +18,17 @@ from framework.orders import Close, Open, Resize
 from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative, share
 from venues.hyperliquid_formulas import (
     BACKSTOP,
+    MARGIN,
     PARTIAL,
     FeeTier,
-    Line,
     Tier,
+    flat,
     funding_rate,
     lines,
     liquidation_price,
+    of_rule,
     taker_fee_bps,
+    two_tiers,
     withdrawable,
 )
 from venues.perpetual import (
@@ -43,23 +46,6 @@ from venues.perpetual import (
     taker_fee,
     trade,
 )
-
-MARGIN: Mapping[str, Callable[[tuple[Line, ...]], float]] = {
-    "margin_rate": lambda of: of[0].rate,
-    "upper_margin_rate": lambda of: of[-1].rate,
-    "upper_deduction": lambda of: of[-1].deduction,
-    "initial_rate": lambda of: of[0].initial,
-    "upper_initial_rate": lambda of: of[-1].initial,
-    "upper_from_usd": lambda of: of[-1].above_usd,
-}
-"""The inputs of formulas that are numbers of a coin's first or last tier."""
-
-
-def _two_tiers(_: object, attribute: "Attribute[Any]", rule: Any) -> None:  # noqa: ANN401  (a rule, dated or not)
-    for table in rule.values if isinstance(rule, Dated) else (rule or {},):
-        for coin, tiers in table.items():
-            if not 1 <= len(tiers) <= 2:
-                raise ValueError(f"'{attribute.name}' must be one or two tiers for each coin: {len(tiers)} of {coin}")
 
 
 @frozen(kw_only=True)
@@ -94,7 +80,7 @@ class Hyperliquid(Venue):
     volume_usd: float | None = field(default=None, validator=validators.optional(not_negative))
     fee_discount: float | Dated | None = field(default=None, validator=validators.optional(share))
     maintenance_margin: float | Dated | None = field(default=None, validator=validators.optional(fraction))
-    margin_tiers: dict[str, tuple[Tier, ...]] | Dated | None = field(default=None, validator=_two_tiers)
+    margin_tiers: dict[str, tuple[Tier, ...]] | Dated | None = field(default=None, validator=two_tiers)
     leverage: float | None = field(default=None, validator=validators.optional(validators.ge(1)))
     payout_floor: float | Dated | None = field(default=None, validator=validators.optional(share))
     margin_mode: Literal["cross", "isolated"] | None = None
@@ -182,7 +168,7 @@ class Hyperliquid(Venue):
     def input(self, name: str) -> Any:  # noqa: ANN401  (as of any venue)
         if name not in MARGIN:
             return super().input(name)
-        return {coin: _each(self.tiers(coin), MARGIN[name]) for coin in self.coins}
+        return {coin: of_rule(self.tiers(coin), MARGIN[name]) for coin in self.coins}
 
     def rule_behind(self, name: str) -> str:
         return name if name not in MARGIN else "maintenance_margin" if self.margin_tiers is None else "margin_tiers"
@@ -190,10 +176,10 @@ class Hyperliquid(Venue):
     def tiers(self, coin: str) -> Any:  # noqa: ANN401  (lines, with dates or without)
         """The lines of a coin's maintenance margin; one without an initial margin where it is the same for all."""
         if self.margin_tiers is None:
-            return _each(self.maintenance_margin, lambda rate: (Line(rate, 0.0, 0.0, 0.0),))
-        return _each(self.margin_tiers, lambda table: lines(self._tiers_in(table, coin), self.leverage))
+            return of_rule(self.maintenance_margin, flat)
+        return of_rule(self.margin_tiers, lambda table: lines(self._of(coin, table), self.leverage))
 
-    def _tiers_in(self, table: Mapping[str, tuple[Tier, ...]], coin: str) -> tuple[Tier, ...]:
+    def _of(self, coin: str, table: Mapping[str, tuple[Tier, ...]]) -> tuple[Tier, ...]:
         if coin not in table:
             raise ScenarioError(f"{self.name}.margin_tiers: none of {coin}; expected one of {', '.join(table)}")
         return table[coin]
@@ -292,8 +278,3 @@ class Hyperliquid(Venue):
 
     def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
         pay_out(self, book, target, amount, kind)
-
-
-def _each(rule: Any, make: Callable[[Any], Any]) -> Any:  # noqa: ANN401  (a rule of any type)
-    """What is made of a rule: of each of its values, where it changed with time."""
-    return evolve(rule, values=[make(each) for each in rule.values]) if isinstance(rule, Dated) else make(rule)

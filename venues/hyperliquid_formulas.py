@@ -4,14 +4,14 @@ They take floats, arrays, fractions or decimals alike. Money is USD, sizes are c
 Sources: Hyperliquid's documentation of margining, margin tiers, liquidations, fees and funding, and states of accounts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import Attribute, field, frozen, validators
 
 from framework.formulas import greater, lesser, ratio
-from framework.venue import basis_points
+from framework.venue import Dated, basis_points
 
 BACKSTOP = 2 / 3
 """Share of the maintenance margin below which the liquidator vault takes over."""
@@ -66,6 +66,35 @@ def lines(tiers: Sequence[Tier], leverage: float | None = None, number: Any = fl
         initial = 1 / (most if leverage is None else min(most, number(leverage)))
         found.append(Line(rate, deduction, initial, above))
     return tuple(found)
+
+
+def flat(rate: float) -> tuple[Line, ...]:
+    """The one line of a maintenance margin that is the same share of any notional, and of no initial margin."""
+    return (Line(rate, 0.0, 0.0, 0.0),)
+
+
+MARGIN: Mapping[str, Callable[[Sequence[Line]], float]] = {
+    "margin_rate": lambda of: of[0].rate,
+    "upper_margin_rate": lambda of: of[-1].rate,
+    "upper_deduction": lambda of: of[-1].deduction,
+    "initial_rate": lambda of: of[0].initial,
+    "upper_initial_rate": lambda of: of[-1].initial,
+    "upper_from_usd": lambda of: of[-1].above_usd,
+}
+"""The inputs of formulas that are numbers of a coin's first or last line."""
+
+
+def two_tiers(_: object, attribute: "Attribute[Any]", rule: Any) -> None:  # noqa: ANN401  (a rule, dated or not)
+    """The validator of tiers by coin: one or two of each, as every table of Hyperliquid has; raises `ValueError`."""
+    for table in rule.values if isinstance(rule, Dated) else (rule or {},):
+        for coin, tiers in table.items():
+            if not 1 <= len(tiers) <= 2:
+                raise ValueError(f"'{attribute.name}' must be one or two tiers for each coin: {len(tiers)} of {coin}")
+
+
+def of_rule(rule: Any, make: Callable[[Any], Any]) -> Any:  # noqa: ANN401  (a rule of any type)
+    """What is made of a rule: of each of its values, where it changed with time."""
+    return rule.each(make) if isinstance(rule, Dated) else make(rule)
 
 
 def maintenance_margin(notional: Any, of: Sequence[Line]) -> Any:  # noqa: ANN401
