@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from attrs import field, frozen
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from framework.clock import NS_PER_DAY, NS_PER_YEAR
 from framework.errors import MarketError
 from framework.money import Asset
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -135,6 +138,26 @@ class Market:
         self._check_prices()
         check_columns(self.columns, lambda name, index: f"{self.cell(name, index)}, column {name}")
         object.__setattr__(self, "years", (self.at_ns + TICK_NS - self.open_ns) / NS_PER_YEAR)
+
+    @classmethod
+    def of(cls, frame: "DataFrame", coin: str = "", label: str = "") -> "Market":
+        """A market from a pandas frame: its index is when each row opens, with a time zone; its columns are ours.
+
+        `open`, `high`, `low` and `close` in USD, and whatever the venues need, such as `hyperliquid_funding_rate` and
+        `sol_lending_apy`, as fractions. A row is as long as most are apart. Raises `MarketError`.
+        """
+        zone = getattr(frame.index, "tz", None)
+        if zone is None:
+            raise MarketError("the frame's index has no time zone; expected times such as frame.tz_localize('UTC')")
+        open_ns = np.asarray(frame.index.tz_convert("UTC").as_unit("ns").asi8, dtype=np.int64)  # type: ignore[attr-defined]
+        if len(open_ns) < 2:
+            raise MarketError(f"the frame has {len(open_ns)} rows; expected two or more, which say how long a row is")
+        if (np.diff(open_ns) <= 0).any():
+            raise MarketError("the frame's times do not rise; expected rows in time order, each time once")
+        steps, counts = np.unique(np.diff(open_ns), return_counts=True)
+        at_ns = open_ns + int(steps[counts.argmax()]) - TICK_NS
+        columns = {str(name): np.asarray(frame[name], dtype=np.float64) for name in frame}
+        return cls(open_ns=open_ns, at_ns=at_ns, columns=columns, coin=coin, label=label)
 
     def __len__(self) -> int:
         return len(self.at_ns)

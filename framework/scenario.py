@@ -217,12 +217,12 @@ class Scenario:
     """The directory of its file: a user's own modules are looked for there first. No part of what is run."""
 
     @classmethod
-    def load(cls, path: Path, settings: Sequence[str] = ()) -> "Scenario":
+    def load(cls, path: Path | str, settings: Sequence[str] = ()) -> "Scenario":
         """Read a TOML file, with `KEY=VALUE` settings put over its keys; raises `ScenarioError`."""
-        table = read_table(path)
+        table = read_table(Path(path))
         for setting in settings:
             put(table, setting)
-        return cls.of(table, beside=path.parent)
+        return cls.of(table, beside=Path(path).parent)
 
     @classmethod
     def of(cls, table: Mapping[str, object], beside: Path | None = None) -> "Scenario":

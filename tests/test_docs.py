@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = ["metrics", "rules", "tutorial", "extending", "auditing", "exports"]
+PAGES = ["metrics", "own-data", "rules", "tutorial", "extending", "auditing", "exports"]
 FOLLOWED = [*(f"docs/{page}.md" for page in PAGES), "README.md"]
 EXIT_CODES = {"error": 2, "finding": 1}
 """What a console block is marked with -> the exit code of its commands, else 0."""
@@ -47,7 +47,7 @@ def test_a_page_can_be_followed_from_top_to_bottom(page, tmp_path):
                     capture_output=True,
                     text=True,
                     check=False,
-                    env=os.environ | {"PATH": path},
+                    env=os.environ | {"PATH": path, "CARRYBOOK_DATA": str(tmp_path / "store")},
                 )
                 assert done.returncode == EXIT_CODES.get(info, 0), done.stderr
                 for line in shown:

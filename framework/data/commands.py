@@ -151,6 +151,62 @@ def list_(as_json: bool) -> None:
         raise StoreError("; ".join(strange))
 
 
+@data.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--kind", "what", type=click.Choice(["prices", "funding", "rates"]), required=True, help="What it has.")
+@click.option("--coin", required=True, help="Code of the coin, such as ETH; of a rate, what is lent.")
+@click.option("--unit", type=click.Choice(["usd", "fraction", "percent", "bps"]), help="Unit of funding or of a rate.")
+@click.option("--time", "time_column", help="Column of the times, where its name does not say so.")
+@click.option("--column", help="Column of the rate, where its name does not say so.")
+@click.option("--interval", type=click.Choice(INTERVALS), help="How often samples come, where the file has gaps.")
+@click.option("--yes", is_flag=True, help="Store it without asking.")
+def import_(
+    file: Path,
+    what: Any,  # noqa: ANN401  (one of the choices)
+    coin: str,
+    unit: str | None,
+    time_column: str | None,
+    column: str | None,
+    interval: str | None,
+    yes: bool,
+) -> None:
+    """Take a FILE of one's own into the store: CSV, Parquet or Feather, after a preview of what was understood.
+
+    Prices are in USD with open, high, low and close; funding is that of each sample, above 0 where longs pay; rates are
+    per year.
+    """
+    from framework.data.own import scenario_lines, understand  # noqa: PLC0415
+    from framework.data.plausibility import Level  # noqa: PLC0415
+    from framework.data.store import Store  # noqa: PLC0415
+    from framework.errors import MarketError  # noqa: PLC0415
+    from framework.grid import Grid, terminal  # noqa: PLC0415
+    from framework.market import utc  # noqa: PLC0415
+
+    found = understand(file, what, coin, unit=unit, time=time_column, column=column, interval=interval)
+    samples, kind, console = found.samples, found.kind, terminal()
+    first, last = (f"{utc(int(samples.time_ns[at])):%Y-%m-%d %H:%M}" for at in (0, -1))
+    grid = Grid(f"{found.file} as {kind.series}", ("ours", "<column", "<unit", "first", "last", "least", "largest"))
+    grid.add("time", found.time, f"every {kind.every_ns / 3.6e12:g} h, UTC", first, last, "", "")
+    for name, values in samples.columns.items():
+        told = (f"{each:.6g}" for each in (values[0], values[-1], values.min(), values.max()))
+        grid.add(name, found.columns[name], kind.units[name], *told)
+    grid.note = "; ".join((f"{len(samples):,} rows", *found.notes))
+    grid.show(console)
+    for each in found.findings[:5]:
+        say(f"{each.level}: {each.check}: {each.words}", err=True)
+    errors = [each for each in found.findings if each.level is Level.ERROR and each.check != "gap"]
+    if errors:
+        raise MarketError(f"{file}: {errors[0].words}; nothing was stored; expected data without errors")
+    need_extra("importing", "fetch", "filelock")
+    if not yes:
+        click.confirm(f"Store it as {kind.series}?", abort=True, err=True)
+    store = Store.default()
+    with store.lock(kind.series):
+        added = store.append(kind, samples, found.asked())
+    say(f"{kind.series}: {added:,} new samples")
+    say(f"In a scenario, below [market]: {scenario_lines([kind])[0]}")
+
+
 @data.command()
 @click.argument("series")
 @click.option("--from", "since", type=DAY, help="First day; rows are counted from it, as a scenario counts them.")

@@ -1,0 +1,230 @@
+"""Data of one's own: a CSV, Parquet or Feather file of prices, funding or rates, understood before it is stored."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from attrs import evolve, field, frozen
+
+from framework.clock import INTERVALS_NS
+from framework.data.gaps import usual_step
+from framework.data.inspection import findings
+from framework.data.plausibility import Measure
+from framework.data.provenance import Asked
+from framework.data.rows import Finding, Rows
+from framework.data.samples import Kind, Samples
+from framework.data.series import Floats, Ints, Joining
+from framework.data.store import PART
+from framework.errors import MarketError
+from framework.market import PRICES, utc
+from framework.text import shown
+
+What = Literal["prices", "funding", "rates"]
+UNITS: Mapping[str, float] = {"fraction": 1.0, "percent": 0.01, "bps": 0.0001}
+"""Unit of a rate -> what a value is multiplied with to be a fraction."""
+TIMES = ("time", "timestamp", "date", "datetime", "at", "open_time", "t")
+LETTERS = {"open": "o", "high": "h", "low": "l", "close": "c"}
+WORDS = {"funding": ("funding_rate", "fundingrate", "funding", "rate"), "rates": ("apy", "apr", "rate", "lending_apy")}
+"""What a column of a kind may be called, in small letters."""
+TICKS = ((1e17, 1), (1e14, 1_000), (1e11, 1_000_000), (1e8, 1_000_000_000))
+"""The least number that is a time since 1970 in a unit, and the unit in nanoseconds."""
+SUFFIXES = (".csv", ".parquet", ".feather")
+
+
+@frozen(kw_only=True, eq=False)
+class Understood:
+    """What a file was understood to be: the series that it becomes, its samples, and what to know about them.
+
+    `columns` are our names and the file's; `notes` what was assumed; `findings` what is wrong or unlikely.
+    """
+
+    file: str
+    digest: str
+    kind: Kind
+    samples: Samples
+    columns: Mapping[str, str]
+    time: str
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+    def asked(self) -> Asked:
+        """The line of provenance: which file, with its digest."""
+        first, last = (utc(int(self.samples.time_ns[at])).isoformat() for at in (0, -1))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return Asked(now, f"file {self.file}", self.digest, len(self.samples), first, last, version("carrybook"))
+
+
+def understand(
+    path: Path,
+    what: What,
+    coin: str,
+    *,
+    unit: str | None = None,
+    time: str | None = None,
+    column: str | None = None,
+    interval: str | None = None,
+) -> Understood:
+    """Read a file as prices of a coin in USD, as its funding, or as a yearly rate; raises `MarketError`.
+
+    `unit` is that of funding and rates, which are stored as fractions; funding is that of each sample, above 0 where
+    longs pay. `time` and `column` name columns of the file where their names do not say what they are, `interval` how
+    often samples come where the file has gaps.
+    """
+    if not PART.fullmatch(coin):
+        raise MarketError(f"coin {shown(coin)}; expected its code, such as ETH")
+    frame = read(path)
+    name, time_ns, notes = _times(frame, path, time)
+    columns, factor, note = _columns(frame, path, what, unit, column, besides=name)
+    values = {ours: _numbers(frame[theirs], f"{path}, column {theirs}") * factor for ours, theirs in columns.items()}
+    order = np.argsort(time_ns, kind="stable")
+    twice = np.flatnonzero(np.diff(time_ns[order]) == 0)
+    for place in twice[:1].tolist():
+        at = utc(int(time_ns[order][place])).isoformat()
+        raise MarketError(f"{path}: {at} stands twice; expected each time once")
+    step_ns = INTERVALS_NS[interval] if interval else usual_step(time_ns[order])
+    if step_ns is None:
+        raise MarketError(f"{path}: {len(time_ns)} rows; expected two or more, or --interval")
+    if (np.diff(order) != 1).any():
+        notes = (*notes, "rows were not in time order and have been sorted")
+    kind = _kind(what, coin, step_ns)
+    samples = Samples(time_ns[order], {ours: each[order] for ours, each in values.items()})
+    measure = {"prices": Measure.PRICE, "funding": Measure.FUNDING, "rates": Measure.YEARLY}[what]
+    rows = Rows(
+        path.name,
+        samples.time_ns,
+        order + 1,
+        samples.columns,
+        every_ns=step_ns,
+        measures=dict.fromkeys(columns, measure),
+    )
+    return Understood(
+        file=path.name,
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        kind=kind,
+        samples=samples,
+        columns=columns,
+        time=name,
+        notes=(*notes, *([note] if note else [])),
+        findings=tuple(findings(rows)),
+    )
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A CSV, Parquet or Feather file as a frame; raises `MarketError`."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise MarketError(f"{path}: expected a file that ends with {', '.join(SUFFIXES)}")
+    readers: Mapping[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": pd.read_csv,
+        ".parquet": pd.read_parquet,
+        ".feather": pd.read_feather,
+    }
+    try:
+        frame = readers[path.suffix.lower()](path)
+    except OSError as error:
+        raise MarketError(f"{path}: not readable ({error.strerror or type(error).__name__})") from None
+    except Exception as error:  # whatever the three readers say of a file that is none of theirs
+        raise MarketError(f"{path}: not a {path.suffix[1:]} file ({' '.join(str(error).split())[:120]})") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index(names="time" if frame.index.name is None else str(frame.index.name))
+    if not len(frame):
+        raise MarketError(f"{path}: no rows; expected at least two")
+    return frame
+
+
+def _times(frame: pd.DataFrame, path: Path, given: str | None) -> tuple[str, Ints, tuple[str, ...]]:
+    """The column of times, the times in nanoseconds, and what was assumed of them."""
+    names = {str(name).lower(): str(name) for name in frame}
+    name = given or next((names[each] for each in TIMES if each in names), None)
+    if name is None or name not in frame:
+        there = ", ".join(map(str, frame))
+        raise MarketError(f"{path}: no column {given or TIMES[0]}; expected --time with one of {there}")
+    column = frame[name]
+    if pd.api.types.is_numeric_dtype(column):
+        least = float(column.min())
+        unit_ns = next((unit for bound, unit in TICKS if least >= bound), None)
+        if unit_ns is None:
+            raise MarketError(f"{path}, column {name}: {least:g}; expected times since 1970 in s, ms, us or ns")
+        words = {1: "nanoseconds", 1_000: "microseconds", 1_000_000: "milliseconds", 1_000_000_000: "seconds"}[unit_ns]
+        return name, (column.to_numpy(dtype=np.int64) * unit_ns), (f"times are {words} since 1970 in UTC",)
+    try:
+        stamps = pd.to_datetime(column, utc=True, format=None if column.dtype.kind == "M" else "ISO8601")
+    except (ValueError, TypeError, OverflowError) as error:
+        words = " ".join(str(error).split())[:120]
+        raise MarketError(f"{path}, column {name}: {words}; expected times such as 2025-01-31T00:00:00Z") from None
+    if stamps.isna().any():
+        raise MarketError(f"{path}, column {name}: row {int(stamps.isna().argmax()) + 1} has no time")
+    aware = getattr(column.dtype, "tz", None) is not None or str(column.iloc[0]).endswith(("Z", "+00:00"))
+    notes: tuple[str, ...] = () if aware else ("times without an offset were read as UTC",)
+    at_ns: Ints = stamps.dt.as_unit("ns").to_numpy(dtype=np.int64)
+    return name, at_ns, notes
+
+
+def _columns(
+    frame: pd.DataFrame, path: Path, what: What, unit: str | None, given: str | None, *, besides: str
+) -> tuple[dict[str, str], float, str]:
+    """Our columns and the file's, what values are multiplied with, and a note."""
+    names = {str(name).lower(): str(name) for name in frame if str(name) != besides}
+    there = ", ".join(names.values())
+    if what == "prices":
+        found = {price: names.get(price) or names.get(LETTERS[price]) for price in PRICES}
+        missing = [price for price, name in found.items() if name is None]
+        if missing:
+            raise MarketError(f"{path}: no column {missing[0]}; expected open, high, low, close; there are {there}")
+        if unit not in (None, "usd"):
+            raise MarketError(f"--unit {unit}: prices are in usd; expected no other unit")
+        return {price: str(name) for price, name in found.items()}, 1.0, ""
+    if unit is None or unit not in UNITS:
+        raise MarketError(f"--unit {unit or 'is missing'}: expected {', '.join(UNITS)}; a value alone does not say it")
+    numeric = [name for name in names.values() if pd.api.types.is_numeric_dtype(frame[name])]
+    named = [given] if given else [names[each] for each in WORDS[what] if each in names] or numeric
+    if len(named) != 1 and not (named and named[0].lower() in WORDS[what]):
+        raise MarketError(f"{path}: which column is it? expected --column with one of {', '.join(numeric) or there}")
+    if named[0] not in frame:
+        raise MarketError(f"{path}: no column {named[0]}; expected one of {there}")
+    ours = "funding_rate" if what == "funding" else "apy"
+    factor = UNITS[unit]
+    return {ours: named[0]}, factor, "" if factor == 1 else f"{unit} have been divided by {1 / factor:g}"
+
+
+def _numbers(column: "pd.Series[float]", place: str) -> Floats:
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    for row in np.flatnonzero(~np.isfinite(values))[:1].tolist():
+        raise MarketError(f"{place}, row {row + 1}: {shown(column.tolist()[row])}; expected a finite number")
+    return values
+
+
+def _kind(what: What, coin: str, step_ns: int) -> Kind:
+    """The series that a file becomes, by what it has."""
+    interval = next((name for name, span_ns in INTERVALS_NS.items() if span_ns == step_ns), f"{step_ns // 10**9}s")
+    plain = Kind(
+        series=f"own:{coin}:{interval if what == 'prices' else what}",
+        what=f"own file, {what} of {coin}",
+        units={},
+        joining=Joining.LAST,
+        every_ns=step_ns,
+    )
+    if what == "prices":
+        return evolve(plain, units=dict.fromkeys(PRICES, "USD"), span_ns=step_ns)
+    if what == "funding":
+        units = {"funding_rate": f"fraction of notional per {interval}"}
+        return evolve(plain, units=units, joining=Joining.SUM)
+    return evolve(plain, units={"apy": "fraction per year"}, joining=Joining.MEAN)
+
+
+def scenario_lines(kinds: Sequence[Kind]) -> list[str]:
+    """What a scenario says to use series of one's own, as lines of `[market]`."""
+    lines = []
+    for kind in kinds:
+        coin, what = kind.series.split(":")[1:]
+        if kind.span_ns:
+            lines.append(f'prices = "{kind.series}"')
+        elif what == "funding":
+            lines.append(f'funding.VENUE = "{kind.series}"')
+        else:
+            lines.append(f'series.{coin.lower()}_lending_apy = {{ series = "{kind.series}", joining = "mean" }}')
+    return lines

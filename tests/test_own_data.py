@@ -1,0 +1,181 @@
+"""Data of one's own: what a file is understood to be, what is refused, and a market from a frame."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from framework import Market, Scenario, assemble
+from framework.command_line.cli import main
+from framework.data.own import understand
+from framework.data.store import Store
+from framework.errors import MarketError
+from tests.conftest import ROOT
+
+DAYS = pd.date_range("2025-01-01", periods=48, freq="h", tz="UTC")
+CLOSE = 100 + np.sin(np.arange(48) / 5)
+PRICES = pd.DataFrame({"time": DAYS, "open": CLOSE, "high": CLOSE + 1, "low": CLOSE - 1, "close": CLOSE})
+FUNDING = pd.DataFrame({"time": DAYS, "funding_rate": np.linspace(-0.0001, 0.0002, 48)})
+
+
+def written(frame, path):
+    """The frame in a file of the kind that its name says."""
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_feather(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "feather"])
+def test_every_format_gives_the_same_series(tmp_path, suffix):
+    """Rows of an hour, with the times and values of the frame."""
+    found = understand(written(PRICES, tmp_path / f"own.{suffix}"), "prices", "ETH")
+    assert (found.kind.series, found.kind.span_ns, found.findings) == ("own:ETH:1h", 3_600 * 10**9, ())
+    assert np.array_equal(found.samples.time_ns, DAYS.as_unit("ns").asi8)
+    assert np.array_equal(found.samples.columns["high"], CLOSE + 1)
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("fraction", 1), ("percent", 100), ("bps", 10_000)])
+def test_units_become_fractions(tmp_path, unit, factor):
+    """Whatever the unit in the file, the series says fraction of notional."""
+    frame = FUNDING.assign(funding_rate=FUNDING.funding_rate * factor)
+    found = understand(written(frame, tmp_path / "f.parquet"), "funding", "ETH", unit=unit)
+    assert found.kind.units == {"funding_rate": "fraction of notional per 1h"}
+    assert found.samples.columns["funding_rate"] == pytest.approx(FUNDING.funding_rate)
+
+
+@pytest.mark.parametrize(("unit", "words"), [("s", "seconds"), ("ms", "milliseconds"), ("us", "microseconds"),
+                                             ("ns", "nanoseconds")])  # fmt: skip
+def test_numbers_are_times_since_1970_in_the_unit_of_their_size(tmp_path, unit, words):
+    """And the preview says which."""
+    frame = FUNDING.assign(time=DAYS.as_unit(unit).asi8)
+    found = understand(written(frame, tmp_path / "f.csv"), "funding", "ETH", unit="fraction")
+    assert np.array_equal(found.samples.time_ns, DAYS.as_unit("ns").asi8)
+    assert found.notes == (f"times are {words} since 1970 in UTC",)
+
+
+def test_what_was_assumed_is_told(tmp_path):
+    """Times without an offset, and rows out of order, which are sorted."""
+    frame = FUNDING.assign(time=DAYS.strftime("%Y-%m-%d %H:%M"))[::-1]
+    found = understand(written(frame, tmp_path / "f.csv"), "funding", "ETH", unit="fraction")
+    assert np.array_equal(found.samples.columns["funding_rate"], FUNDING.funding_rate)
+    assert len(found.notes) == 2
+    assert "read as UTC" in found.notes[0]
+    assert "sorted" in found.notes[1]
+
+
+BAD = {
+    "another suffix": (PRICES, "own.txt", {}, "expected a file that ends with .csv, .parquet, .feather"),
+    "no price": (PRICES.drop(columns="low"), "own.csv", {}, "no column low; expected open, high, low, close"),
+    "no time": (PRICES.drop(columns="time"), "own.csv", {}, "no column time; expected --time with one of open"),
+    "text": (PRICES.astype({"close": object}).assign(close="x"), "own.csv", {}, "row 1: 'x'; expected a finite number"),
+    "a hole": (PRICES.assign(close=[*CLOSE[:-1], np.nan]), "own.csv", {}, "row 48: nan; expected a finite number"),
+    "a time twice": (pd.concat([PRICES, PRICES[:1]]), "own.csv", {}, "stands twice; expected each time once"),
+    "a word": (PRICES.assign(time="soon"), "own.csv", {}, "expected times such as 2025-01-31T00:00:00Z"),
+    "a coin": (PRICES, "own.csv", {"coin": "../ETH"}, "expected its code, such as ETH"),
+    "no row": (PRICES[:0], "own.csv", {}, "no rows; expected at least two"),
+    "one row": (PRICES[:1], "own.csv", {}, "expected two or more, or --interval"),
+    "a unit of prices": (PRICES, "own.csv", {"unit": "bps"}, "prices are in usd"),
+    "no unit": (FUNDING, "own.csv", {"what": "funding"}, "expected fraction, percent, bps; a value alone does not say"),
+    "two rates": (
+        FUNDING.assign(funding_rate=0.1, other=0.2).rename(columns={"funding_rate": "one"}),
+        "own.csv",
+        {"what": "rates", "unit": "percent"},
+        "expected --column with one of one, other",
+    ),
+    "another column": (
+        FUNDING,
+        "own.csv",
+        {"what": "rates", "unit": "bps", "column": "x"},
+        "no column x; expected one",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_be_understood_is_refused(tmp_path, case):
+    """In one line with the place and what would be right."""
+    frame, name, options, words = BAD[case]
+    path = tmp_path / name
+    if path.suffix == ".csv":
+        written(frame, path)
+    else:
+        path.write_text("?")
+    given = {"what": "prices", "coin": "ETH"} | options
+    with pytest.raises(MarketError) as error:
+        understand(path, given.pop("what"), given.pop("coin"), **given)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "feather"])
+def test_a_file_that_is_none_of_its_kind_is_refused(tmp_path, suffix):
+    """A picture under the name of a table."""
+    path = tmp_path / f"own.{suffix}"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe")
+    with pytest.raises(MarketError, match="not a "):
+        understand(path, "prices", "ETH")
+
+
+def imported(capsys, *arguments):
+    """Exit code and what is printed."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        main(["data", "import", *map(str, arguments)])
+    said = capsys.readouterr()
+    return exit_.value.code or 0, said.out, said.err
+
+
+def test_a_preview_stands_before_what_is_stored(tmp_path, capsys, monkeypatch):
+    """Without consent nothing is stored; with it the series is what was shown, and says from which file."""
+    monkeypatch.setenv("CARRYBOOK_DATA", str(tmp_path / "store"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    file = written(PRICES, tmp_path / "own.parquet")
+    code, printed, _ = imported(capsys, file, "--kind", "prices", "--coin", "ETH")
+    assert (code, "own.parquet as own:ETH:1h" in printed, Store.default().ids()) == (130, True, [])
+    code, printed, _ = imported(capsys, file, "--kind", "prices", "--coin", "ETH", "--yes")
+    assert (code, "own:ETH:1h: 48 new samples" in printed) == (0, True)
+    assert Store.default().asked("own:ETH:1h")[0].request == "file own.parquet"
+    assert "0 new samples" in imported(capsys, file, "--kind", "prices", "--coin", "ETH", "--yes")[1]
+
+
+def test_values_that_cannot_be_right_are_not_stored(tmp_path, capsys, monkeypatch):
+    """Percent that are called fractions."""
+    monkeypatch.setenv("CARRYBOOK_DATA", str(tmp_path / "store"))
+    file = written(FUNDING.assign(funding_rate=0.02), tmp_path / "own.csv")
+    arguments = ("--kind", "funding", "--coin", "ETH", "--unit", "fraction", "--yes")
+    code, _, said = imported(capsys, file, *arguments)
+    assert (code, "nothing was stored" in said, Store.default().ids()) == (2, True, [])
+
+
+def test_a_frame_is_a_market_like_that_of_a_file():
+    """The embedded market as a frame gives the same run, to the digest of the ledger."""
+    scenario = Scenario.load(ROOT / "examples/capital_rebalance/scenario.toml")
+    assembly = assemble(scenario)
+    market = assembly.market
+    index = pd.DatetimeIndex(pd.to_datetime(market.open_ns, utc=True))
+    again = Market.of(pd.DataFrame(dict(market.columns), index=index), coin=market.coin)
+    assert np.array_equal(again.at_ns, market.at_ns)
+    runs = [assembly.simulation().run(), assemble(scenario, market=again).simulation().run()]
+    assert runs[0].ledger.digest == runs[1].ledger.digest
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (PRICES.set_index(DAYS.tz_localize(None)), "no time zone; expected times such as frame.tz_localize"),
+        (PRICES, "no time zone"),
+        (PRICES.drop(columns="time").set_index(DAYS)[:1], "1 rows; expected two or more"),
+        (PRICES[["close"]].set_index(DAYS), "no column 'open'"),
+        (PRICES.drop(columns="time").set_index(DAYS)[::-1], "expected rows in time order"),
+    ],
+)
+def test_a_frame_that_is_no_market_is_refused(frame, words):
+    """In one line."""
+    with pytest.raises(MarketError, match=words):
+        Market.of(frame)
