@@ -4,13 +4,13 @@ A folder is never half there: everything is written beside its place under anoth
 one rename makes it the run. Tables are read in batches, never whole.
 """
 
+import errno
 import hashlib
 import json
 import os
 import platform
 import re
 import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from glob import escape
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from framework.assembly import Assembly
 from framework.errors import CarrybookError, RunError, ScenarioError
 from framework.events import Event
-from framework.files import sync
+from framework.files import new_draft, open_to_all, replace_file, sync
 from framework.ledger import RECORD, EventLog, Records, Settlements
 from framework.manifest import FORMAT, Manifest, Place, read_json, read_manifest, run_name
 from framework.market import At, Flags, Floats, Ints, Market, Source, price_column
@@ -67,20 +67,23 @@ def identity(assembly: Assembly) -> str:
 def save(assembly: Assembly, run: Run, summary: Summary, parent: Path) -> Path:
     """Write the folder of a run below `parent` and return it; raises `RunError`, and then nothing is left behind.
 
-    A folder of this name that holds the same result is replaced; one that holds anything else is left as it is, and
-    that is an error.
+    A folder of this name that holds the same result stays, and so no reader ever finds none; of its manifest what is
+    new is where things lie. One that holds anything else is left as it is, and that is an error.
     """
     name = identity(assembly)
     target = parent / name
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{name[:16]}.", dir=parent))
+        draft = new_draft(parent, name[:16])
     except OSError as error:
         raise RunError(f"{parent}: not writable ({error.strerror}); expected a directory for runs") from None
     try:
         _write(draft, assembly, run, summary, name)
-        _check_same(draft, target)
-        _replace(draft, target)
+        open_to_all(draft)
+        if not _renamed(draft, target):
+            _check_same(draft, target)
+            _keep(draft, target)
+        sync(parent)
     except OSError as error:
         raise RunError(f"{target}: not writable ({error.strerror})") from None
     finally:
@@ -101,14 +104,35 @@ def run_table(run: Run, name: str) -> pa.Table:
             return _market_table(run.market)
 
 
+def _renamed(draft: Path, target: Path) -> bool:
+    """Make the draft the run, in one step; False where there is something of that name already."""
+    if target.exists():
+        return False
+    try:
+        draft.rename(target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    return True
+
+
+def _keep(draft: Path, target: Path) -> None:
+    """Leave a run of the same content as it is, as the one that was written last."""
+    if read_manifest(draft).files == read_manifest(target).files:
+        replace_file(target / "manifest.json", (draft / "manifest.json").read_bytes())
+    else:
+        os.utime(target / "manifest.json")
+
+
 def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: str) -> None:
-    (folder / "scenario.toml").write_text(assembly.scenario.toml())
+    (folder / "scenario.toml").write_text(assembly.scenario.toml(), encoding="utf-8")
     _parquet(folder / "market.parquet", [_market_table(run.market)])
     _parquet(folder / "ledger.parquet", _ledger_tables(run))
     _parquet(folder / "events.parquet", _event_tables(run.events, run.market))
     _parquet(folder / "equity.parquet", [equity_table(run)])
     _parquet(folder / "balances.parquet", [_balance_table(run)])
-    (folder / "summary.json").write_text(_json(summary))
+    (folder / "summary.json").write_text(_json(summary), encoding="utf-8")
     manifest = {
         "format": FORMAT,
         "run": name,
@@ -138,7 +162,8 @@ def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: s
         "versions": {"carrybook": version("carrybook"), "python": platform.python_version()}
         | {library: version(library) for library in LIBRARIES},
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, allow_nan=False, default=str) + "\n")
+    text = json.dumps(manifest, indent=1, allow_nan=False, default=str) + "\n"
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
     for path in folder.iterdir():
         sync(path)
 
@@ -183,38 +208,25 @@ def _streams(run: Run) -> list[dict[str, object]]:
 
 def _check_same(draft: Path, target: Path) -> None:
     """Refuse to write over a folder that is not the same run, whole; raises `RunError`."""
-    if not target.exists():
-        return
     why = ""
     try:
-        mine, theirs = (json.loads((folder / "manifest.json").read_text()) for folder in (draft, target))
-        for name, digest in theirs["files"].items():
+        mine, theirs = read_manifest(draft), read_manifest(target)
+        for name, digest in theirs.files.items():
             if hashlib.sha256((target / name).read_bytes()).hexdigest() != digest:
                 why = f"its {name} is not the one that was saved"
-        if set(theirs["files"]) != set(mine["files"]):
+        if set(theirs.files) != set(mine.files):
             why = "it has other files"
         for key in ("scenario", "inputs", "code", "project", "ledger", "counts"):
-            why = why or (f"its {key} differs" if theirs.get(key) != mine[key] else "")
-        summaries = [json.loads((folder / "summary.json").read_text()) for folder in (draft, target)]
+            why = why or (f"its {key} differs" if getattr(theirs, key) != getattr(mine, key) else "")
+        summaries = [read_json(folder / "summary.json") for folder in (draft, target)]
         why = why or ("its summary differs" if summaries[0] != summaries[1] else "")
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        why = f"it cannot be read: {type(error).__name__}"
+    except (OSError, RunError) as error:
+        why = f"it cannot be read: {error.strerror if isinstance(error, OSError) else error}"
     if why:
         raise RunError(
             f"{target}: there is a folder of this name that is not this result ({why}), and is left as it is; expected "
             "another --out, or that folder to be moved away"
         )
-
-
-def _replace(draft: Path, target: Path) -> None:
-    """Put the draft in the target's place; a run that is there already is moved aside first and then removed."""
-    draft.chmod(0o755)
-    aside = draft.with_name(draft.name + ".old")
-    if target.exists():
-        target.rename(aside)
-    draft.rename(target)
-    sync(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _json(value: object) -> str:

@@ -3,11 +3,16 @@
 import contextlib
 import errno
 import os
+import re
+import shutil
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 MIB = 1 << 20
+DRAFT = re.compile(r"\..*\.[a-z0-9_]{8}\.draft")
+"""What a draft is called."""
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
@@ -16,6 +21,8 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
     The file is opened before it is looked at, and without waiting for a writer, so that nothing can be exchanged in
     between and nothing hangs.
     """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "a name with a NUL", str(path).replace("\0", "\\0"))
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(handle, "rb") as file:  # noqa: PTH123  (of a handle, not of a path)
         found = os.fstat(handle)
@@ -46,6 +53,32 @@ def replace_file(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             Path(draft).unlink()
         raise
+
+
+def new_draft(parent: Path, name: str) -> Path:
+    """A new directory for what is not finished yet, under a name that nobody can foresee; raises `OSError`."""
+    return Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".draft", dir=parent))
+
+
+def open_to_all(path: Path) -> None:
+    """Give a directory that was private while it was made the permissions of any new one."""
+    path.chmod(0o777 & ~umask())
+
+
+def clear_drafts(directory: Path, age_s: float = 86_400.0) -> list[Path]:
+    """Remove what killed processes have left unfinished in a directory, once it is older than a day."""
+    removed = []
+    try:
+        drafts = sorted(each for each in directory.iterdir() if DRAFT.fullmatch(each.name))
+    except OSError:
+        return []
+    for each in drafts:
+        with contextlib.suppress(OSError):
+            found = each.lstat()
+            if time.time() - found.st_mtime > age_s:
+                shutil.rmtree(each) if stat.S_ISDIR(found.st_mode) else each.unlink()
+                removed.append(each)
+    return removed
 
 
 def umask() -> int:

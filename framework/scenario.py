@@ -19,14 +19,14 @@ from difflib import get_close_matches
 from functools import cache, partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 from traceback import extract_tb
 from types import ModuleType
 from typing import Any, ClassVar, Literal, TypeVar, Union
 
 import cattrs
 import tomli_w
-from attrs import asdict, evolve, field, fields_dict, frozen, has, validators
+from attrs import Attribute, asdict, evolve, field, fields_dict, frozen, has, validators
 from cattrs.errors import (
     ClassValidationError,
     ForbiddenExtraKeysError,
@@ -45,6 +45,10 @@ from framework.text import shown
 from framework.venue import Dated, Venue
 
 Table = dict[str, object]
+LEAST_USD = 0.01
+"""The least capital: returns are fractions of it."""
+MOST = 1e15
+"""No figure that is published is larger."""
 Entry = Literal["first_close", "first_open", "look_ahead"]
 """When a strategy starts: at the close of the first row, at its open, or, as no one could, at its close when it opens.
 
@@ -52,12 +56,19 @@ The last is the study's: positions are opened at the price of the first close an
 """
 
 
+def _below_data(_: object, attribute: "Attribute[str]", value: str) -> None:
+    """A file below the directory of the data: a scenario of somebody else names no other."""
+    path = PurePath(value)
+    if not value or "\0" in value or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"'{attribute.name}' must be a file below the directory of the data: {shown(value)}")
+
+
 @frozen(kw_only=True)
 class EarlierSpec:
     """A file with the same columns as a source, and its reader: what stands before the source's first sample."""
 
     reader: str
-    file: str
+    file: str = field(validator=_below_data)
 
 
 @frozen(kw_only=True)
@@ -76,7 +87,7 @@ class SourceSpec:
     """
 
     reader: str
-    file: str
+    file: str = field(validator=_below_data)
     interval: str | None = None
     time: str | None = None
     columns: dict[str, str] | None = None
@@ -159,9 +170,15 @@ class Published:
     """
 
     source: str
-    figures: dict[str, float]
+    figures: dict[str, float] = field()
     readings: dict[str, list[str]] = field(factory=dict)
     verdict: str = ""
+
+    @figures.validator
+    def _bounded(self, _: object, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            if not abs(value) <= MOST:
+                raise ValueError(f"'figures' must be of at most {MOST:g}: {name} = {value:g}")
 
 
 @frozen(kw_only=True)
@@ -201,7 +218,7 @@ class Scenario:
     """
 
     name: str
-    capital_usd: float = field(validator=(validators.gt(0), validators.le(USD_LIMIT)))
+    capital_usd: float = field(validator=(validators.ge(LEAST_USD), validators.le(float(USD_LIMIT))))
     seed: int = 0
     entry: Entry = "first_close"
     market: MarketSpec

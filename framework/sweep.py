@@ -1,7 +1,6 @@
 """A sweep: one scenario over a grid of its keys, and over paths, in parallel, resumable, as one tidy table."""
 
 import concurrent.futures
-import csv
 import hashlib
 import json
 import os
@@ -27,6 +26,7 @@ from framework.market import Market
 from framework.performance import outcome, swept
 from framework.scenario import MarketSpec, Scenario, Table, place, put, read_table, value_at, value_of
 from framework.source_code import project_digest
+from framework.text import Sheet
 
 Row = dict[str, object]
 CHUNK = 16
@@ -357,7 +357,7 @@ def _write(folder: Path, rows: list[Row]) -> None:
     names = [*dict.fromkeys(name for row in rows for name in row if name != "error"), "error"]
     columns = {name: _tidy([row.get(name) for row in rows]) for name in names}
     text, table = StringIO(), BytesIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = Sheet(text)
     writer.writerow(names)
     writer.writerows(zip(*columns.values(), strict=True))
     pq.write_table(pa.table(columns), table)

@@ -4,7 +4,11 @@ Scenarios, tables, folders and replies may hold any character. Everything that i
 tables and trees, through `framework.grid.terminal`; the linter knows no other way.
 """
 
+import csv
+import re
 import sys
+from collections.abc import Iterable
+from typing import IO
 
 import click
 
@@ -45,6 +49,33 @@ def one_line(words: str) -> str:
     most = LINE // 4
     line = " ".join(each if len(each) <= most else f"{each[:SHOWN]}..." for each in words.split())
     return line if len(line) <= LINE else f"{line[:LINE]}..."
+
+
+NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?", re.ASCII)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a text begins with that a spreadsheet would take for a formula."""
+
+
+class Sheet:
+    """A CSV file that spreadsheets may open: a text that they would take for a formula has an apostrophe before it."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._writer = csv.writer(file, lineterminator="\n")
+
+    def writerow(self, cells: Iterable[object]) -> None:
+        """Write a row."""
+        self._writer.writerow([_guarded(cell) for cell in cells])
+
+    def writerows(self, rows: Iterable[Iterable[object]]) -> None:
+        """Write rows."""
+        for row in rows:
+            self.writerow(row)
+
+
+def _guarded(cell: object) -> object:
+    if isinstance(cell, str) and cell.startswith(FORMULA) and not NUMERAL.fullmatch(cell):
+        return f"'{cell}"
+    return cell
 
 
 def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:

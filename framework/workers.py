@@ -7,10 +7,13 @@ markets and a user's own modules along, so workers share no disk. One whose own 
 import concurrent.futures  # which loads its processes when they are asked for: a plain run needs none
 import hashlib
 import logging
+import multiprocessing
+import os
 import pickle
 import platform
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -150,10 +153,23 @@ def run(
             future.cancel()
 
 
+def _begin(key: str, plan: Plan) -> None:
+    """Let this process have a plan, and end with the process that has started it, however that ends."""
+    keep(key, plan)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 @contextmanager
 def processes(jobs: int, key: str, plan: Plan) -> Iterator[Executor]:
     """Processes of this machine that have the plan from the beginning."""
-    with concurrent.futures.ProcessPoolExecutor(jobs, initializer=keep, initargs=(key, plan)) as pool:
+    with concurrent.futures.ProcessPoolExecutor(jobs, initializer=_begin, initargs=(key, plan)) as pool:
         try:
             yield pool
         except BaseException:

@@ -101,8 +101,10 @@ def test_logs_are_silent_unless_asked_for(tmp_path):
 
 
 BAD_SETTINGS = {
-    "capital_usd=0": "capital_usd: 0.0; expected > 0",
-    "capital_usd=-5": "capital_usd: -5.0; expected > 0",
+    "capital_usd=0": "capital_usd: 0.0; expected >= 0.01",
+    "capital_usd=-5": "capital_usd: -5.0; expected >= 0.01",
+    "capital_usd=1e-300": "capital_usd: 1e-300; expected >= 0.01",
+    "seed=" + "9" * 400: "expected a whole number of at most 64 bits",
     "capital_usd=many": "capital_usd: 'many'; expected a number",
     "capital_usd=nan": "capital_usd: nan; expected a number",
     "capital_usd=2e9": "capital_usd: 2000000000.0; expected <= 1000000000",

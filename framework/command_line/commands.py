@@ -7,6 +7,7 @@ import click
 
 from framework.archive import RUNS, identity, save
 from framework.assembly import assemble
+from framework.files import clear_drafts
 from framework.grid import terminal
 from framework.logs import log
 from framework.names import assign, check_free
@@ -15,6 +16,12 @@ from framework.reports.comparisons import cells, check, compare
 from framework.reports.report import report
 from framework.scenario import Scenario
 from framework.text import say
+
+
+def clear(directory: Path) -> None:
+    """Remove what killed commands have left unfinished there more than a day ago, and say so."""
+    for each in clear_drafts(directory):
+        say(f"Removed {each}, which was never finished.", err=True)
 
 
 @click.command()
@@ -56,6 +63,7 @@ def run(
     unchanged = Scenario.load(scenario) if settings and assembly.scenario.published else None
     comparison = compare(assembly.scenario, data, unchanged, settings)
     beside = () if as_json else cells(assembly)
+    clear(out)
     folder = save(assembly, finished, summary, out)
     if name is not None:
         assign(out, name, folder.name)

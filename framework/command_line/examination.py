@@ -25,7 +25,7 @@ from framework.grid import Grid, terminal
 from framework.reports.explain import Node, Selection, origins, register, sources
 from framework.reports.explain import explain as explain_number
 from framework.reports.exports import export as export_folder
-from framework.reports.sql import MEMORY_GB, ask, csv_lines, json_lines, views
+from framework.reports.sql import MEMORY_GB, TIME_S, ask, csv_lines, json_lines, views
 from framework.reports.sql import grid as answer_grid
 from framework.text import say
 
@@ -189,7 +189,10 @@ def export(run: Path, form: Literal["beancount", "hledger", "csv"], out: Path, a
     metavar="GB",
     help="Memory that the answer may take, 1 if not given; what does not fit goes to a temporary folder.",
 )
-def sql(run: Path, select: str, memory_gb: float | None, as_json: bool, as_csv: bool, as_script: bool) -> None:
+@click.option("--seconds", "time_s", type=float, default=TIME_S, show_default=True, help="Time that it may take.")
+def sql(
+    run: Path, select: str, memory_gb: float | None, time_s: float, as_json: bool, as_csv: bool, as_script: bool
+) -> None:
     """Answer a SELECT about a finished RUN. Without one, show the balances.
 
     Views: transfers, postings, events, balances, waterfall, accounts, roll_forward, prices, market, equity.
@@ -199,7 +202,7 @@ def sql(run: Path, select: str, memory_gb: float | None, as_json: bool, as_csv: 
     if as_script:
         say(views(Folder(run)))
         return
-    with ask(Folder(run), select, MEMORY_GB if memory_gb is None else memory_gb) as answer:
+    with ask(Folder(run), select, MEMORY_GB if memory_gb is None else memory_gb, time_s) as answer:
         if as_json or as_csv:
             for line in json_lines(answer) if as_json else csv_lines(answer):
                 say(line, nl=False)

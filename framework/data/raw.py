@@ -14,10 +14,13 @@ from attrs import frozen
 
 from framework.clock import NS_PER_SECOND
 from framework.errors import MarketError
+from framework.files import MIB, read_bounded
 from framework.market import Floats, Ints
 from framework.text import SHOWN, shown
 
 NS_PER_MS = 1_000_000
+MOST_BYTES = 1024 * MIB
+"""The longest file of data that is read."""
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 PLAIN = {int, float, str}
 """What a number may be in JSON; venues quote prices as text."""
@@ -41,7 +44,7 @@ class Raw:
     def read(cls, path: Path) -> "Raw":
         """Read a file whole; raises `MarketError` where that fails."""
         try:
-            content = path.read_bytes()
+            content = read_bounded(path, MOST_BYTES)
         except OSError as error:
             raise MarketError(f"{path}: not readable ({error.strerror}); expected a data file") from None
         return cls(path.name, hashlib.sha256(content).hexdigest(), content)

@@ -6,7 +6,6 @@ and commodities, ids as metadata, and balances to hold against: hledger after ev
 and at the end. Spreadsheets get CSV: exact decimals, times in UTC, a line of headings each.
 """
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,6 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -26,9 +24,11 @@ from attrs import define, field, frozen
 
 from framework.archive import UNKNOWN, Folder
 from framework.errors import RunError
+from framework.files import new_draft
 from framework.ledger import Records
 from framework.market import utc
 from framework.money import EXACT, USDC, Asset
+from framework.text import Sheet
 
 
 @define(eq=False)
@@ -220,7 +220,7 @@ def export(folder: Folder, form: Form, out: Path) -> tuple[Path, ...]:
 def _draft(out: Path) -> Iterator[Path]:
     """A directory within the one to be written, or where that will be made; it is gone afterwards."""
     place = next(each for each in (out, *out.parents) if each.exists())
-    draft = Path(mkdtemp(prefix=".export.", dir=place))
+    draft = new_draft(place, "export")
     try:
         yield draft
     finally:
@@ -424,7 +424,7 @@ def write_tables(books: SavedBooks, folder: Path) -> None:
         tables = {}
         for name, columns in TABLES.items():
             file = files.enter_context((folder / f"{name}.csv").open("w", encoding="utf-8", newline=""))
-            tables[name] = csv.writer(file, lineterminator="\n")
+            tables[name] = Sheet(file)
             tables[name].writerow(columns)
         last = {USDC: Decimal(1)}
         for at_ns, row, asset, price_usd in books.prices():

@@ -4,18 +4,22 @@ Amounts are integers of atomic units; `units`, prices and dollars are DECIMALs, 
 reads the run's own files and no other, and can change nothing.
 """
 
-import csv
 import io
 import json
 import math
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
+from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from tempfile import TemporaryDirectory
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 from attrs import frozen
 
@@ -23,10 +27,9 @@ from framework.archive import Folder
 from framework.errors import RunError, SqlError
 from framework.grid import Grid
 from framework.money import Asset
+from framework.reports import query
+from framework.text import Sheet
 from framework.valuation import priced
-
-if TYPE_CHECKING:
-    import duckdb
 
 TABLES = ("ledger", "events", "market", "equity", "balances")
 """Parquet files of a run's folder."""
@@ -34,10 +37,12 @@ WIDTH = 38
 """Digits of a DECIMAL."""
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FLOAT", "DOUBLE")
 """How the types of numbers begin."""
-FETCHED = 4096
-"""Rows of an answer that are in memory at a time."""
 MEMORY_GB = 1.0
 """Memory that an answer may take, unless it is told otherwise."""
+TIME_S = 300.0
+"""Seconds that an answer may take, unless it is told otherwise."""
+MOST_S = 1_000_000
+"""More than anybody waits."""
 BOUNDS_GB = 0.5, 1e6
 """The least memory with which anything is answered, and more than anybody has."""
 OURS_GB = 0.3
@@ -136,41 +141,96 @@ class Answer:
 
 
 @contextmanager
-def ask(folder: Folder, statement: str, memory_gb: float = MEMORY_GB) -> Iterator[Answer]:
+def ask(folder: Folder, statement: str, memory_gb: float = MEMORY_GB, time_s: float = TIME_S) -> Iterator[Answer]:
     """The answer to one SELECT over the views of a saved run; raises `SqlError` for what DuckDB cannot answer.
 
-    The statement sees the tables of the run's folder and no other file, and can change nothing. What does not fit into
-    `memory_gb`, 10^9 bytes each, lies in a temporary folder meanwhile, which is gone with the answer.
+    The statement sees the tables of the run's folder and no other file, and can change nothing. It is answered by a
+    process of its own, which is ended where it takes more than `memory_gb`, 10^9 bytes each, more than `time_s`, or
+    longer than the answer is wanted. What does not fit into memory lies in a temporary folder meanwhile.
     """
     least_gb, most_gb = BOUNDS_GB
     if not least_gb <= memory_gb <= most_gb:
         raise SqlError(f"SQL: memory of {memory_gb:g} GB; expected {least_gb:g} or more")
-    duckdb = _duckdb()
-    script = views(folder)
-    with TemporaryDirectory(prefix="carrybook.") as spill, duckdb.connect(":memory:") as connection:
-        connection.execute(f"SET temp_directory = {_quote(spill)}")
+    if not 0 < time_s <= MOST_S:
+        raise SqlError(f"SQL: a time of {time_s:g} s; expected more than 0 and at most {MOST_S:,}")
+    if find_spec("duckdb") is None:
+        raise SqlError("SQL needs DuckDB, which is not installed; expected pip install '.[sql]'")
+    with TemporaryDirectory(prefix="carrybook.") as spill:
         limit_gb = memory_gb - OURS_GB
-        connection.execute(f"SET memory_limit = '{round(limit_gb * 1000)}MB'")
-        connection.execute("SET enable_progress_bar = false")
-        connection.execute(f"SET threads = {max(1, min(os.cpu_count() or 1, int(limit_gb / THREAD_GB)))}")
-        connection.execute(f"SET allowed_paths = [{', '.join(_quote(path) for path in _files(folder).values())}]")
-        try:
-            connection.execute(script)
-        except duckdb.Error as error:
-            raise RunError(f"{folder.path}: {_words(error)}; expected the tables as they were saved") from None
-        for setting in ("python_enable_replacements", "enable_external_access"):
-            connection.execute(f"SET {setting} = false")
-        connection.execute("SET lock_configuration = true")
-        try:
-            _refuse_all_but_select(connection, statement)
-            answer = connection.execute(statement)
-            names = tuple(column[0] for column in answer.description)
-            numeric = tuple(str(column[1]).startswith(NUMBERS) for column in answer.description)
-            yield Answer(names, numeric, _fetched(answer), folder.label)
-        except duckdb.OutOfMemoryException:
-            raise SqlError(f"SQL: needs more memory than {memory_gb:g} GB; expected --memory with more") from None
-        except duckdb.Error as error:
-            raise SqlError(f"SQL: {_words(error)}") from None
+        threads = max(1, min(os.cpu_count() or 1, int(limit_gb / THREAD_GB)))
+        request = {
+            "script": views(folder),
+            "statement": statement,
+            "memory_bytes": round(memory_gb * 1e9),
+            "cpu_s": math.ceil(time_s * threads) + 1,
+            "settings": [
+                f"SET temp_directory = {_quote(spill)}",
+                f"SET memory_limit = '{round(limit_gb * 1000)}MB'",
+                "SET enable_progress_bar = false",
+                f"SET threads = {threads}",
+                f"SET allowed_paths = [{', '.join(_quote(path) for path in _files(folder).values())}]",
+            ],
+            "locks": [
+                "SET python_enable_replacements = false",
+                "SET enable_external_access = false",
+                "SET lock_configuration = true",
+            ],
+        }
+        command = [sys.executable, "-P", str(Path(query.__file__))]
+        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL) as process:  # noqa: S603  (our own)
+            out_of_time = threading.Event()
+            timer = threading.Timer(time_s, _end, (process, out_of_time))
+            timer.daemon = True
+            timer.start()
+            try:
+                yield _read(folder, process, request, _Limits(memory_gb, time_s, out_of_time))
+            finally:
+                timer.cancel()
+                process.kill()
+
+
+class _Limits(NamedTuple):
+    memory_gb: float
+    time_s: float
+    out_of_time: threading.Event
+
+
+def _end(process: "subprocess.Popen[bytes]", out_of_time: threading.Event) -> None:
+    out_of_time.set()
+    process.kill()
+
+
+def _read(folder: Folder, process: "subprocess.Popen[bytes]", request: dict[str, object], limits: _Limits) -> Answer:
+    """What the process answers; its rows are read as they are wanted."""
+    assert process.stdin
+    with suppress(BrokenPipeError):
+        query.send(process.stdin, (request,))
+    columns = _next(folder, process, limits)[1]
+    names, kinds = zip(*columns, strict=True)
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        while (message := _next(folder, process, limits))[0] == "rows":
+            yield from message[1]
+
+    return Answer(names, tuple(kind.startswith(NUMBERS) for kind in kinds), rows(), folder.label)
+
+
+def _next(folder: Folder, process: "subprocess.Popen[bytes]", limits: _Limits) -> tuple[Any, ...]:
+    """The next message of the process; raises `SqlError`, or `RunError` for tables that cannot be read."""
+    assert process.stdout
+    message = query.receive(process.stdout)
+    if message is None and limits.out_of_time.is_set():
+        raise SqlError(f"SQL: needs more time than {limits.time_s:g} s; expected --seconds with more")
+    match message:
+        case None | ("memory",):
+            raise SqlError(f"SQL: needs more memory than {limits.memory_gb:g} GB; expected --memory with more")
+        case ("tables", error):
+            raise RunError(f"{folder.path}: {_words(error)}; expected the tables as they were saved")
+        case ("refused", found):
+            raise SqlError(f"SQL: {found}; expected one SELECT")
+        case ("error", error):
+            raise SqlError(f"SQL: {_words(error)}")
+    return message
 
 
 def views(folder: Folder) -> str:
@@ -213,29 +273,8 @@ def _files(folder: Folder) -> dict[str, str]:
     return {table: str((folder.path / f"{table}.parquet").resolve()) for table in TABLES}
 
 
-def _duckdb() -> ModuleType:
-    try:
-        import duckdb  # noqa: PLC0415  (an extra, and nothing else needs it)
-    except ImportError:
-        raise SqlError("SQL needs DuckDB, which is not installed; expected pip install '.[sql]'") from None
-    return duckdb
-
-
-def _refuse_all_but_select(connection: "duckdb.DuckDBPyConnection", statement: str) -> None:
-    statements = connection.extract_statements(statement)
-    kinds = [each.type.name for each in statements]
-    if len(kinds) != 1 or kinds[0] not in ("SELECT", "EXPLAIN"):
-        found = f"{len(kinds)} statements" if len(kinds) != 1 else kinds[0]
-        raise SqlError(f"SQL: {found}; expected one SELECT")
-
-
-def _fetched(answer: "duckdb.DuckDBPyConnection") -> Iterator[tuple[object, ...]]:
-    while rows := answer.fetchmany(FETCHED):
-        yield from rows
-
-
-def _words(error: Exception) -> str:
-    words, _, _ = str(error).partition("\n\nLINE ")
+def _words(error: str) -> str:
+    words, _, _ = error.partition("\n\nLINE ")
     return " ".join(words.split())
 
 
@@ -285,7 +324,7 @@ def json_lines(answer: Answer) -> Iterator[str]:
 
 def _csv_line(cells: tuple[str, ...] | list[str]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
+    Sheet(line).writerow(cells)
     return line.getvalue()
 
 
