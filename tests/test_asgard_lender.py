@@ -186,6 +186,22 @@ def test_what_is_free_is_paid_out_and_a_smaller_loan_is_always_welcome():
     assert balance(run, "Liabilities:Asgard:Loan") == -(6_000 + 1_398 - 10 + 3) * 10**6
 
 
+@pytest.mark.parametrize("price", [99.123456789, 100.0, 101.7])
+def test_all_that_is_free_can_be_paid_out(price):
+    """To the last unit, whatever the price."""
+
+    class Drains(Script):
+        def on_event(self, event, view):
+            free_usd = view.leg("asgard").free_usd
+            return [Withdraw("asgard", free_usd - 1e-6)] if free_usd > 1 else ()
+
+    prices = market([100.0, price, price])
+    run = play(prices, [lent(terms={"max_leverage": 3.84})], Drains(start=[LONG], after={1: []}))
+    assert happened(run, Rejected) == []
+    owed, coins = -balance(run, "Liabilities:Asgard:Loan"), balance(run, "Assets:Asgard:Collateral", "SOL")
+    assert owed / 1e6 == pytest.approx(min(0.74, 1 - 1 / 3.84) * coins / 1e9 * price, abs=2e-6)
+
+
 def test_quotes_are_not_limited():
     """What an order would cost is known before the money for it is there."""
     seen = []

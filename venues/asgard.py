@@ -235,10 +235,11 @@ class Asgard(Venue):
         rules: Any = self.terms.in_force(book.rule)
         worth_usd = self.coins_held.asset.units(book[self.coins_held]) * book.price(self.coin, "oracle")
         owed_usd = USDC.units(-book[self.loan] - book[self.surplus])
+        least_usd = 1 / USDC.scale  # what is free was rounded to the nearest unit
         loan = f"a loan of {owed_usd:,.2f} USD on coins worth {worth_usd:,.2f} USD"
-        if rules.limit_ltv is not None and owed_usd > rules.limit_ltv * worth_usd:
+        if rules.limit_ltv is not None and owed_usd > rules.limit_ltv * worth_usd + least_usd:
             book.reject(f"{loan}; {self.lender} lends up to {rules.limit_ltv:.4g} of their worth")
-        if rules.max_leverage is not None and worth_usd > rules.max_leverage * (worth_usd - owed_usd):
+        if rules.max_leverage is not None and worth_usd > rules.max_leverage * (worth_usd - owed_usd + least_usd):
             book.reject(f"{loan}; expected at most {rules.max_leverage:.4g} times the equity at {self.lender}")
         if rules.borrow_capacity_usd is not None and owed_usd > rules.borrow_capacity_usd:
             book.reject(f"{loan}; {self.lender} lends one position up to {rules.borrow_capacity_usd:,.2f} USD")
