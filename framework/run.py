@@ -18,6 +18,7 @@ from framework.money import Account
 from framework.venue import CASH, IN_TRANSIT, Venue
 
 if TYPE_CHECKING:
+    from bokeh.models import LayoutDOM
     from pandas import DataFrame
 
     from framework.reports.frames import Frames
@@ -193,6 +194,10 @@ class Run:
     def equity(self) -> "DataFrame":
         """What everything was worth, from the capital to the final equity; see `Frames.equity`."""
         return self.frames.equity()
+
+    def plot(self) -> "LayoutDOM":
+        """Equity, drawdown and each leg's leverage as Bokeh figures; needs the extra `report`."""
+        return self.frames.plot()
 
     def _repr_html_(self) -> str:
         return self.frames._repr_html_()

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from html import escape
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -18,6 +19,9 @@ from framework.performance import metrics
 from framework.reports.differences import flat
 from framework.reports.explain import Line, Selection, explain, register
 from framework.run import Run
+
+if TYPE_CHECKING:
+    from bokeh.models import LayoutDOM
 
 HEADLINES = ("final_equity_usd", "return_pct", "cagr_pct", "sharpe", "max_drawdown_pct", "liquidations")
 """Figures that a notebook shows of a run."""
@@ -97,6 +101,15 @@ class Frames:
         """One row per transfer: number, event, kind, debit, credit, asset, atomic `amount` and `units` of the asset."""
         frame = _timed(self._table("ledger"))
         return frame.assign(units=frame.amount / 10.0 ** frame.asset.map(dict(self._decimals)))
+
+    def plot(self) -> "LayoutDOM":
+        """Equity, drawdown and each leg's leverage as Bokeh figures with one time axis; needs the extra `report`.
+
+        `bokeh.plotting.show` opens them, and a notebook shows them.
+        """
+        pictures = import_module("framework.reports.pictures")  # Bokeh is loaded here alone
+        drawn: LayoutDOM = pictures.of_a_run(self._table("equity"))
+        return drawn
 
     def _repr_html_(self) -> str:
         """The main figures as a table for a notebook; whatever came from a file is escaped."""

@@ -28,7 +28,7 @@ from framework.errors import RunError
 from framework.market import Floats
 from framework.reports.explain import Node, explain, sources
 from framework.reports.packing import packed, table
-from framework.reports.pictures import Picture, Timeline, categories, heatmap, parallel, waterfall
+from framework.reports.pictures import Picture, Timeline, categories, drawdown_pct, heatmap, parallel, waterfall
 from framework.reports.report import WATERFALL_WORDS
 
 __all__ = ["page", "sweep_page"]
@@ -126,8 +126,7 @@ class _Page:
         kept = {name: curve[name].to_numpy() for name in curve.column_names if name not in ("at_ns", "moment")}
         at_ms = curve["at_ns"].to_numpy() / 1e6
         columns = {"equity": kept["equity_usd"], **self._benchmarks(kept, at_ms)}
-        peak = np.maximum.accumulate(kept["equity_usd"])
-        columns["drawdown"] = (kept["equity_usd"] / peak - 1) * 100
+        columns["drawdown"] = drawdown_pct(kept["equity_usd"])
         venues = [name.removesuffix("_equity_usd") for name in kept if name.endswith("_equity_usd")]
         held = [venue for venue in venues if np.any(kept[f"{venue}_size"])]
         columns |= {f"leverage {venue}": kept[f"{venue}_leverage"] for venue in held}

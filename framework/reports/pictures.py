@@ -9,7 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from attrs import define, field
+from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter, Range1d
 from bokeh.palettes import Colorblind
 from bokeh.plotting import figure
@@ -17,7 +19,17 @@ from bokeh.transform import linear_cmap
 
 from framework.market import Floats, Ints
 
-__all__ = ["Picture", "Timeline", "categories", "heatmap", "overview", "parallel", "waterfall"]
+__all__ = [
+    "Picture",
+    "Timeline",
+    "categories",
+    "drawdown_pct",
+    "heatmap",
+    "of_a_run",
+    "overview",
+    "parallel",
+    "waterfall",
+]
 
 Picture = Any
 """A figure of Bokeh, whose types say nothing of what a figure has."""
@@ -78,12 +90,12 @@ class Timeline:
     ) -> Picture:
         """Curves of columns, by their name in the legend; `dashed` are constant levels, such as a trigger."""
         plot = self._figure(name, title, unit, form)
-        for colour, (column, word) in zip(_colours(len(words)), words.items(), strict=True):
+        for colour, (curve, word) in zip(_colours(len(words)), words.items(), strict=True):
             style = {"color": colour, "line_width": 1.6, "source": self.source, "legend_label": word}
             if area:
-                plot.varea("at_ms", 0, column, source=self.source, color=colour, alpha=0.25)
-            drawn = (plot.step if steps else plot.line)("at_ms", column, **style)
-            tip = [("", "@at_ms{%F %H:%M}"), (word, f"@{{{column}}}{{{form}}}")]
+                plot.varea("at_ms", 0, curve, source=self.source, color=colour, alpha=0.25)
+            drawn = (plot.step if steps else plot.line)("at_ms", curve, **style)
+            tip = [("", "@at_ms{%F %H:%M}"), (word, f"@{{{curve}}}{{{form}}}")]
             plot.add_tools(HoverTool(renderers=[drawn], tooltips=tip, formatters={"@at_ms": "datetime"}, mode="vline"))
         for word, level in (dashed or {}).items():
             plot.hspan(y=[level], line_color=LINE, line_dash="dashed", legend_label=f"{word}: {level:g}")
@@ -127,6 +139,25 @@ class Timeline:
         _plain(plot)
         self.figures.append(plot)
         return plot
+
+
+def of_a_run(curve: pa.Table) -> Picture:
+    """Equity, drawdown and the leverage of each leg, from the table of a run's curve."""
+    kept = {name: curve[name].to_numpy() for name in curve.column_names if name not in ("at_ns", "moment")}
+    legs = [name for name in kept if name.endswith("_leverage") and np.nan_to_num(kept[name]).any()]
+    columns = {"equity": kept["equity_usd"], "drawdown": drawdown_pct(kept["equity_usd"])}
+    timeline = Timeline(curve["at_ns"].to_numpy() / 1e6, columns | {name: kept[name] for name in legs})
+    timeline.lines("equity", "Equity", "USD", {"equity": "equity"})
+    timeline.lines("drawdown", "Drawdown from the peak so far", "%", {"drawdown": "drawdown"}, area=True)
+    if legs:
+        timeline.lines("leverage", "Leverage of each leg", "x", {name: name.removesuffix("_leverage") for name in legs})
+    return column(timeline.figures, sizing_mode="stretch_width")
+
+
+def drawdown_pct(equity_usd: Floats) -> Floats:
+    """How far a value is below its highest so far, percent, at most 0."""
+    below: Floats = (equity_usd / np.maximum.accumulate(equity_usd) - 1) * 100
+    return below
 
 
 def waterfall(name: str, title: str, steps: Sequence[tuple[str, float]], total: tuple[str, float]) -> Picture:
