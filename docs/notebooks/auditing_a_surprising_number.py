@@ -79,5 +79,12 @@ def _(folder):
     return (results,)
 
 
+@app.cell(hide_code=True)
+def _(keep, origin, results, tree):
+    assert (origin, results) and len(tree)  # what has been read is no longer needed
+    keep.cleanup()
+    return
+
+
 if __name__ == "__main__":
     app.run()
