@@ -81,9 +81,9 @@ def _(folder):
 
 @app.cell(hide_code=True)
 def _(keep, origin, results, tree):
-    assert (origin, results) and len(tree)  # what has been read is no longer needed
-    keep.cleanup()
-    return
+    read = (origin, results, tree)
+    keep.cleanup()  # once all of it is read
+    return (read,)
 
 
 if __name__ == "__main__":
