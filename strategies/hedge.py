@@ -1,6 +1,7 @@
 """Hedge: how a pair gets two legs of one size again after a venue changed one of them or rejected an order."""
 
 from collections.abc import Generator, Iterator
+from math import isclose
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -52,9 +53,12 @@ def apart(view: View, long: str, short: str, share: float) -> bool:
 
 
 def left_open(event: Liquidated, view: View) -> bool:
-    """Whether a liquidation took its penalty alone: the rules leave it to the strategy to close the position."""
+    """Whether a liquidation took its penalty alone: the rules leave it to the strategy to close the position.
+
+    Sizes are compared as floats, which do not tell the atomic units of a large position apart.
+    """
     held = abs(view.leg(event.venue).size) * perpetual("").scale
-    return not event.closed and held > 0 and round(held) == abs(event.size)
+    return not event.closed and held > 0 and isclose(held, abs(event.size), rel_tol=1e-12)
 
 
 def takes(view: View, *orders: Order) -> bool:
