@@ -11,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from examples.study.study import MARKET, SOURCES, Study
 from framework.assembly import assemble, load_market
@@ -41,11 +41,8 @@ PAIR: Mapping[str, Any] = {
     "rulebook": {"class": "protocol"},
     "venues": {"asgard": {}, "hyperliquid": {}},
 }
-PASSAGES = {
-    "inbound": {"fee_usd": 0.5, "latency_s": 180.0},
-    "outbound": {"fee_usd": 1.3, "latency_s": 1_200.0},
-}
-"""Hyperliquid and Solana until September 2025: 3 minutes one way, 20 the other; an estimate of the time, no rule."""
+WAY: Mapping[str, float] = {"fee_usd": 3.0, "latency_s": 0.0, "fee_bps": 0.0, "gas_usd": 0.0, "minimum_usd": 0.0}
+"""The study's bridge in either direction: three dollars for any sum, at once."""
 
 STUDY: Mapping[str, object] = {
     "rulebook.path": "close",
@@ -68,18 +65,17 @@ STUDY: Mapping[str, object] = {
     "venues.hyperliquid.liquidation_closes": False,
     "venues.hyperliquid.forgive_negative_equity": True,
     "venues.hyperliquid.taker_fee_bps": 3.5,
-    "venues.hyperliquid.bridge": {"fee_usd": 3.0},
+    "venues.hyperliquid.bridge": {"sender_share": 0.5, "inbound": {**WAY}, "outbound": {**WAY}},
 }
 """The rules of the study, as values over those of the protocols."""
 
 
 @frozen
 class Step:
-    """A rule that is the protocol's from here on: the study's values that it ends, what it sets, on which market."""
+    """A rule that is the protocol's from here on: the study's values that it ends, or the market that it takes."""
 
     title: str
     ends: tuple[str, ...] = ()
-    sets: Mapping[str, object] = field(factory=dict)
     market: str = ""
 
 
@@ -101,7 +97,7 @@ STEPS = (
     Step("Price role: the lender looks at an oracle", market="oracle"),
     Step("Fees by date", (*both("taker_fee_bps"), *both("open_fee_bps"), *both("gas_usd"))),
     Step("Swap of the leveraged part", both("swap_fee_bps", "swap_impact_bps_per_million")),
-    Step("Bridge: its fee and its time", both("bridge"), {"venues.hyperliquid.bridge": PASSAGES}),
+    Step("Bridge: its fee and its time", both("bridge")),
     Step("Rates converted as APY", both("rate_convention")),
     Step(
         "Limits: loan of 74 %, initial margin",
@@ -186,8 +182,6 @@ class Cell:
         done = self.markets.steps[:steps]
         ended = {key for step in done for key in step.ends}
         settings = {key: value for key, value in STUDY.items() if key not in ended}
-        for step in done:
-            settings |= step.sets
         strategy = {**PAIR["strategy"], "leverage": self.leverage, "trigger": self.trigger}
         table: dict[str, Any] = {
             "name": "study_vs_protocol", "capital_usd": self.capital_usd, "market": {**MARKET},
