@@ -130,12 +130,17 @@ def test_the_plug_of_the_study_is_told_where_the_study_is_reproduced_alone():
 
 def test_the_result_stands_beside_its_benchmarks():
     """Holding, lending and the constant rate of the scenario, each with what the run is less than it."""
-    result = told("capital_rebalance")[0]["Result"]
+    grids, run = told("capital_rebalance")
+    result = grids["Result"]
     assert result.columns == ("measure", "run", "Holding SOL", "Lending SOL", "4.2 % a year")
-    values = measures(result)
-    assert values["Return"] == "-2.29 %"
-    (less,) = [row for row in result.rows if row[0].startswith("Return of the run")]
-    assert less == ("Return of the run, less", "", "+55.55 %", "+52.99 %", "-7.02 %")
+    rows = {row[0]: row[1:] for row in result.rows}
+    close = run.market["close"]
+    mine = float(waterfall(run).result) / 10_000 * 100
+    held, constant = (close[-1] / close[0] - 1) * 100, (1.042 ** (len(run.market) / 365) - 1) * 100
+    assert (rows["Return"][0], rows["Return"][1]) == (f"{mine:+.2f} %", f"{held:+.2f} %")
+    assert rows["Return"][3] == f"{constant:+.2f} %"
+    less = rows["Return of the run, less"]
+    assert (less[0], less[1], less[3]) == ("", f"{mine - held:+.2f} %", f"{mine - constant:+.2f} %")
     assert "4.2 % a year" not in told("static")[0]["Result"].columns
 
 

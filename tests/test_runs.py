@@ -246,3 +246,19 @@ def test_a_directory_of_runs_is_one_frame(here, tmp_path):
     assert frame.loc[here["base"], "sharpe"] == Folder(Path("base")).summary["sharpe"]
     with pytest.raises(RunError, match="no finished run in it"):
         load_runs(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_six_commands_of_the_readme_are_a_newcomers_path(tmp_path, capsys, monkeypatch):
+    """Install stands before them; run, look, change, compare and share follow each other in one empty directory."""
+    readme = (ROOT / "README.md").read_text()
+    install, _, rest = readme.partition("<!-- six commands -->")
+    assert "<!-- run -->" in install
+    commands = [line[2:].split()[1:] for line in rest.partition("\n```\n\n")[0].splitlines() if line.startswith("$ ")]
+    assert [each[0] for each in commands] == ["run", "explain", "run", "compare", "report"]
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        code, printed, said = carrybook(capsys, *command)
+        assert (code, bool(printed)) == (0, True), said
+    assert (tmp_path / "base.html").read_text().lstrip().lower().startswith("<!doctype html")

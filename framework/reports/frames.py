@@ -170,12 +170,13 @@ def read_frame(folder: Path, table: str) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def load_runs(directory: Path) -> pd.DataFrame:
+def load_runs(directory: Path | str) -> pd.DataFrame:
     """One row per finished run right below a directory, by digest: its name, scenario, settings and figures.
 
     Settings have their dotted keys, such as `strategy.leverage`, where they are not the same in all runs; figures the
     names of the summary. Raises `RunError` for a directory without runs.
     """
+    directory = Path(directory)
     folders = [Folder(path) for path in runs_below(directory)]
     if not folders:
         raise RunError(f"{directory}: no finished run in it; expected a directory such as runs")
