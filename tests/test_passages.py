@@ -223,3 +223,8 @@ def test_an_order_that_is_filled_at_once_pays_the_same():
     filled = [each for each in happened(run, OrderFilled) if each.order == "deposit"]
     assert [each.fee for each in filled] == [2_500_000]
     assert len(happened(run, Rejected)) == 1
+
+
+def test_a_bridge_of_the_scenarios_own_replaces_the_passages():
+    """A flat fee is the whole fee, and no direction keeps a rule that was not asked for."""
+    assert not [key for key in Protocol().rules("hyperliquid", {"bridge": {"fee_usd": 3.0}}) if "bridge" in key]

@@ -17,14 +17,17 @@ LENDERS: Mapping[str, str] = {"asgard": "kamino"}
 LENDER_FILES: Mapping[str, str] = {each: each for each in get_args(Name)} | {"drift": "drift_spot"}
 """The file of each lender's rules."""
 OFF_SOLANA = ("hyperliquid",)
-"""Venues to which money goes by the passages of `rules/passages.toml`; the wallet and the others are on Solana."""
+"""Venues to which money goes by the passages of `rules/passages.toml`, unless a scenario has a `bridge` of its own.
+
+The wallet and the other venues are on Solana.
+"""
 TERMS: Mapping[str, Mapping[str, object]] = {
-    "hyperliquid": {"funding_price": "oracle", "bridge": {"sender_share": 1.0}},
+    "hyperliquid": {"funding_price": "oracle"},
     "drift": {"funding_price": "oracle"},
     "asgard": {"lender": LENDERS["asgard"], "rate_convention": "effective"},
     "jito": {"rounding": "pool"},
 }
-"""What never changed: funding on the oracle price, lenders' rates as APYs, the pool's rounding, who pays a passage."""
+"""What never changed: funding on the oracle price, lenders' rates as APYs, the pool's rounding."""
 
 
 @frozen(kw_only=True)
@@ -42,7 +45,7 @@ class Protocol(Rulebook):
 
     def rules(self, venue: str, table: Mapping[str, object]) -> Mapping[str, Rule]:
         found = dict(rules_of("venues", venue))
-        if venue in OFF_SOLANA:
+        if venue in OFF_SOLANA and "bridge" not in table:
             found |= {f"bridge.{key}": rule for key, rule in rules_of("venues", "passages").items()}
         lender = table.get("lender", LENDERS.get(venue))
         if lender is None:
