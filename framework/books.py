@@ -37,7 +37,7 @@ from framework.venue import (
 
 LIMIT = 2**63
 """Where the integers of the ledger end."""
-ROLES = ("price", "mark", "oracle")
+ROLES: tuple[Role, ...] = ("price", "mark", "oracle")
 """The inputs of formulas that are prices of a venue's coins, by role."""
 DEFAULTS: Mapping[str, Formula] = {
     "size": formula(lambda: 0.0),
@@ -148,7 +148,7 @@ class Standing:
         self._inputs, self._zeroed, self._coins = plan.inputs, plan.prices, plan.coins
         self._priced = plan.priced
         judged = "price" if plan.priced is None else plan.columns[plan.priced][0]
-        self.judged_at: Role = judged if judged in ROLES else "price"  # type: ignore[assignment]
+        self.judged_at: Role = judged if judged in ROLES else "price"
         """The role of the price by which its formulas judge a position first."""
         self._formulas = plan.formulas
         main = market.price_column("")
@@ -232,7 +232,7 @@ class Standing:
                     found.append(self._dated(name, index))
                     continue
                 if at == "open" and name in ROLES:
-                    found.append(self.market.opening(coin, name))  # type: ignore[arg-type]
+                    found.append(self.market.opening(coin, name))
                     continue
                 own, extreme = self._column(name, index, coin, at, signs)
                 found.append(self._in_step(own, extreme) if extreme else self.market[own])

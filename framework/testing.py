@@ -17,13 +17,14 @@ import numpy as np
 from attrs import evolve, field, fields, frozen, has
 
 from framework.assembly import Assembly, assemble
-from framework.books import STATE, Books, Entry, Standing
+from framework.books import ROLES, STATE, Books, Entry, Standing
 from framework.errors import CarrybookError
 from framework.events import Acted, ConditionMet, Ended, Event, Liquidated, OrderFilled, Rejected
+from framework.incidents import Incidents
 from framework.market import Market
 from framework.money import USDC, Account
 from framework.orders import Deposit, Order, Withdraw
-from framework.row_path import RowPath
+from framework.row_path import PATHS, RowPath
 from framework.run import Run
 from framework.scenario import Entry as When
 from framework.scenario import Scenario
@@ -69,6 +70,7 @@ class Setup:
     capital_usd: float = 10_000.0
     entry: When = "first_close"
     path: RowPath = "close"
+    incidents: Incidents = field(factory=Incidents)
     _known: dict[object, Run] = field(init=False, factory=dict, repr=False)
 
     @classmethod
@@ -84,6 +86,7 @@ class Setup:
             capital_usd=made.scenario.capital_usd,
             entry=made.entry,
             path=made.path,
+            incidents=made.incidents,
         )
 
     def simulation(
@@ -97,6 +100,7 @@ class Setup:
             capital_usd=self.capital_usd,
             entry=self.entry,
             path=self.path,
+            incidents=self.incidents,
             rows_at_once=rows_at_once,
         )
 
@@ -171,6 +175,34 @@ def explained(setup: Setup) -> Iterator[str]:
     missing = waterfall(setup.run()).unexplained
     if missing:
         yield f"{missing} USD of the result are unexplained; expected accounts whose buckets say where each belongs"
+
+
+def paths(setup: Setup) -> Iterator[str]:
+    """On every path of prices within a row acts come to an end, at prices of the row, and books and cuts agree."""
+    for path in PATHS:
+        if path == setup.path:
+            continue
+        other = evolve(setup, path=path)
+        try:
+            run = other.run()
+        except CarrybookError as error:
+            yield f"on the path {path}, {error}"
+            continue
+        yield from (f"on the path {path}, {words}" for words in _unlike(run, other.simulation(rows_at_once=1).run()))
+        yield from (f"on the path {path}, {words}" for words in (*explained(other), *_outside(run)))
+
+
+def _outside(run: Run) -> Iterator[str]:
+    """Liquidations that were found at a price that the coin's row does not have, in any role."""
+    market, standings = run.market, {each.name: each for each in run._standings}  # noqa: SLF001
+    for event in run.single:
+        if isinstance(event, Liquidated) and len(standings[event.venue].venue.coins) == 1:
+            row, (coin,) = run.row(event.at_ns), standings[event.venue].venue.coins
+            reached = [market[market.price_column(coin, at, role)][row] for role in ROLES for at in ("low", "high")] + [
+                market.opening(coin, role)[row] for role in ROLES
+            ]
+            if not min(reached) <= event.trigger_price <= max(reached):
+                yield f"{_said(event)} was found at {event.trigger_price}, which {market.rows(row, row + 1)} has not"
 
 
 def state(setup: Setup) -> Iterator[str]:
@@ -322,7 +354,7 @@ def traces(setup: Setup) -> Iterator[str]:
 
 
 CHECKS: Mapping[str, Callable[[Setup], Iterator[str]]] = {
-    each.__name__: each for each in (cuts, explained, state, future, orders, crash, sides, traces)
+    each.__name__: each for each in (cuts, explained, paths, state, future, orders, crash, sides, traces)
 }
 """All checks by name, in the order in which they are made."""
 

@@ -268,7 +268,20 @@ class TakesAnything(Right):
         super().resize(order, book)
 
 
+@frozen(kw_only=True)
+class NeverDone(Right):
+    """Liquidates next to nothing at a time, and is due again."""
+
+    @formula
+    def liquidated(equity, notional):
+        return (equity <= 1.2 * notional) & (notional > 0)
+
+    def liquidate(self, book):
+        self.trade(1, book)
+
+
 WRONG = {
+    NeverDone: ("paths", "on the path adverse_first, liquidate of own is due again after 1000 times in row 2 (2025-"),
     FeeBySegment: ("cuts", "looked at after every row, event "),
     Remembers: ("cuts", "run a second time, event 2, OrderFilled at own"),
     Unexplained: ("explained", "of the result are unexplained; expected accounts whose buckets say"),

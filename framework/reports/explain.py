@@ -3,6 +3,7 @@
 The register lists the transfers in their order, with the running balance of the accounts that are asked for.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -115,7 +116,7 @@ def name_of(folder: Folder, code: int) -> str:
 
 
 SOURCES = (
-    "event", "kind", "asset", "rate", "price", "size",
+    "event", "kind", "asset", "rate", "price", "size", "trigger_price", "details",
     "price_source", "price_source_row", "rate_source", "rate_source_row", "rate_source_rows",
 )  # fmt: skip
 
@@ -292,7 +293,7 @@ def origins(folder: Folder, events: Sequence[int]) -> Mapping[int, Mapping[str, 
     for row in _rows_of(folder, events):
         asset = assets.get(row["asset"])
         size = f"{asset.decimal(row['size']):f}" if asset and row["size"] is not None else None
-        values = row | {"size": size, "asset": asset.code if asset and size else None}
+        values = row | {"size": size, "asset": asset.code if asset and size else None, "details": None}
         found[row["event"]] = {name: value for name, value in values.items() if value not in (None, "")}
     return found
 
@@ -317,7 +318,16 @@ def _source(row: Mapping[str, Any], assets: Mapping[str, Asset]) -> str:
     if row["size"] is not None and row["asset"] in assets:
         asset = assets[row["asset"]]
         words += f", size {asset.decimal(row['size']):f} {asset.code}"
-    return words
+    return words + _bound(row)
+
+
+def _bound(row: Mapping[str, Any]) -> str:
+    """At which price an act was due, and which dated rules bound it."""
+    further = json.loads(row.get("details") or "{}")
+    words = "" if row.get("trigger_price") is None else f", reached {row['trigger_price']:.10g}"
+    if further.get("liquidation_price") is not None:
+        words += f", liquidation price {further['liquidation_price']:.10g}"
+    return words + (f", by {', '.join(further['rules'])}" if further.get("rules") else "")
 
 
 def _title(account: Account) -> str:
