@@ -33,7 +33,7 @@ def root(size: Any) -> Any:  # noqa: ANN401
         return np.sqrt(size)
     if isinstance(size, Fraction):
         return Fraction(math.isqrt(int(size * 10**10) + 1), 10**5)
-    return math.sqrt(size)
+    return math.sqrt(size) if size > 0 else 0.0  # what an order that will be rejected would leave may be below zero
 
 
 # -- margin
