@@ -12,7 +12,7 @@ from benchmarks.loops import daily, hourly
 from benchmarks.memory import memory, saving
 from benchmarks.rulebooks import rulebooks
 from benchmarks.stretches import stretches, venues
-from benchmarks.sweeps import cells, sweeps
+from benchmarks.sweeps import cells, paths, sweeps
 
 
 class Benchmark(Protocol):
@@ -24,6 +24,20 @@ class Benchmark(Protocol):
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     each.__name__: each
-    for each in (daily, hourly, rulebooks, stretches, venues, books, memory, saving, full_study, cells, sweeps, cold)
+    for each in (
+        daily,
+        hourly,
+        rulebooks,
+        stretches,
+        venues,
+        books,
+        memory,
+        saving,
+        full_study,
+        cells,
+        sweeps,
+        paths,
+        cold,
+    )
 }
 """All of them by name, in the order of the table."""
