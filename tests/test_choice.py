@@ -1,6 +1,8 @@
 """A choice says who wins in sample, who wins on paths, and how much of it is luck."""
 
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -155,3 +157,15 @@ def test_a_choice_among_cells_that_all_fail_is_refused(capsys, tmp_path):
     code, _, complaint = command(capsys, *options)
     assert (code, complaint.count("\n")) == (2, 1)
     assert "expected at least the leverage" in complaint
+
+
+@pytest.mark.slow
+def test_the_example_prints_its_expected_choice(capsys, tmp_path, monkeypatch):
+    """To the letter, but for the digest; after a wanted change: the command of its README, with `sed` as for a run."""
+    monkeypatch.chdir(ROOT)
+    readme = (ROOT / "examples" / "robust_trigger" / "README.md").read_text()
+    (line,) = [each for each in readme.splitlines() if each.startswith("    carrybook choose") and "--data" not in each]
+    with pytest.raises(SystemExit):
+        main([*shlex.split(line)[1:], "--jobs", "1", "--out", str(tmp_path)])
+    printed = re.sub(r"(?m)^Paths \S+$", "Paths sweeps/...", capsys.readouterr().out)
+    assert printed == (ROOT / "examples" / "robust_trigger" / "expected_choice.txt").read_text()

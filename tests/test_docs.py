@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = ["metrics", "own-data", "rules", "tutorial", "extending", "auditing", "exports"]
+PAGES = ["metrics", "paths", "own-data", "rules", "tutorial", "extending", "auditing", "exports"]
 FOLLOWED = [*(f"docs/{page}.md" for page in PAGES), "README.md"]
 EXIT_CODES = {"error": 2, "finding": 1}
 """What a console block is marked with -> the exit code of its commands, else 0."""
