@@ -168,7 +168,9 @@ class Cell:
         try:
             run = assemble(self.scenario(steps), market=self.markets.after(steps)).simulation().run()
         except ScenarioError as error:
-            return Figures(why=str(error))
+            if not str(error).startswith("strategy.leverage:"):
+                raise
+            return Figures()
         return Figures.of(run)
 
     def study(self) -> "Figures":
@@ -194,12 +196,11 @@ class Cell:
 
 @frozen
 class Figures:
-    """What a run comes to; `why` is the complaint where there was none."""
+    """What a run comes to; nothing where its leverage is one at which a leg is liquidated at once."""
 
     yearly_pct: float = float("nan")
     liquidations: int = 0
     opened: bool = False
-    why: str = ""
 
     @classmethod
     def of(cls, run: Run) -> "Figures":
