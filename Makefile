@@ -1,10 +1,13 @@
-.PHONY: test test-all bench docs
+.PHONY: test test-all drills bench docs
 
 test:
 	python -m pytest -n auto -m "not slow"
 
 test-all:
 	python -m pytest -n auto
+
+drills:
+	CARRYBOOK_DRILLS=$${CARRYBOOK_DRILLS:-50} python -m pytest -m drill
 
 bench:
 	python -m benchmarks

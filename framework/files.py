@@ -65,19 +65,24 @@ def open_to_all(path: Path) -> None:
     path.chmod(0o777 & ~umask())
 
 
-def clear_drafts(directory: Path, age_s: float = 86_400.0) -> list[Path]:
-    """Remove what killed processes have left unfinished in a directory, once it is older than a day."""
-    removed = []
+def stale_drafts(directory: Path, age_s: float = 86_400.0) -> list[Path]:
+    """What killed processes have left unfinished in a directory more than a day ago."""
+    before = time.time() - age_s
     try:
-        drafts = sorted(each for each in directory.iterdir() if DRAFT.fullmatch(each.name))
+        return sorted(
+            each for each in directory.iterdir() if DRAFT.fullmatch(each.name) and each.lstat().st_mtime < before
+        )
     except OSError:
         return []
-    for each in drafts:
+
+
+def clear_drafts(directory: Path) -> list[Path]:
+    """Remove what killed processes have left unfinished in a directory, once it is older than a day."""
+    removed = []
+    for each in stale_drafts(directory):
         with contextlib.suppress(OSError):
-            found = each.lstat()
-            if time.time() - found.st_mtime > age_s:
-                shutil.rmtree(each) if stat.S_ISDIR(found.st_mode) else each.unlink()
-                removed.append(each)
+            shutil.rmtree(each) if stat.S_ISDIR(each.lstat().st_mode) else each.unlink()
+            removed.append(each)
     return removed
 
 

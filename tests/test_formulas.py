@@ -231,7 +231,7 @@ def test_our_formulas_are_exact_on_fractions(venue, data):
     for name in leaves(formulas):
         by_coin = name in ("price", "mark", "oracle") or isinstance(venue.input(name), dict)
         inputs += [(name, index) for index in range(coins)] if by_coin else [(name, None)]
-    targets = [(name, None) for name, each in formulas.items() if name != "entry_price"]
+    targets = [(name, None) for name in formulas if name != "entry_price"]
     run = program(formulas, targets, inputs, coins, "Ours")
     values = data.draw(st.lists(st.integers(1, 10**9), min_size=len(inputs), max_size=len(inputs)))
     exact = run(*(Fraction(each, 1000) for each in values))

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "compare": ("framework.command_line.collection:compare", "Show finished RUNs beside each other."),
     "data": ("framework.data.commands:data", "Look at the store of market data."),
+    "doctor": ("framework.command_line.doctor:doctor", "Say whether all that the commands need is there."),
     "explain": (
         "framework.command_line.examination:explain",
         "Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account.",

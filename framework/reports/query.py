@@ -22,7 +22,7 @@ PLAIN = {
 """What an answer holds besides numbers and text."""
 
 
-class _Answer(pickle.Unpickler):
+class _Answer(pickle.Unpickler):  # noqa: S301  (which makes nothing but plain values)
     """Reads what the process sends, and makes nothing but plain values of it."""
 
     def find_class(self, module: str, name: str) -> object:
@@ -51,7 +51,7 @@ def _limit(memory_bytes: int, seconds: int) -> None:
     with contextlib.suppress(ImportError):  # which Windows does not have
         import resource  # noqa: PLC0415
 
-        with open("/proc/self/statm") as file:  # noqa: PTH123  (of Linux alone; elsewhere DuckDB's own limit holds)
+        with open("/proc/self/statm", encoding="utf-8") as file:  # noqa: PTH123  (of Linux alone; elsewhere DuckDB's own limit holds)
             taken = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + memory_bytes,) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))

@@ -52,7 +52,7 @@ def write(path: Path) -> None:
     """Write the table."""
     names = [f"{coin}.{price}" for coin, _, _ in COINS for price in ("open", "high", "low", "close")]
     names += [f"hyperliquid.{coin}.funding" for coin, _, _ in COINS]
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["time", *names])
         writer.writerows(rows())

@@ -84,7 +84,7 @@ NAMES = (
 def write(path: Path) -> None:
     """Write the table that a file's name says."""
     lines = crash() if path.name.startswith("crash") else failure()
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(NAMES)
         writer.writerows(lines)

@@ -221,7 +221,7 @@ def rows() -> list[list[str]]:
 
 def write(path: Path) -> None:
     """Write the table."""
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["time", *PRICES, *RATES])
         writer.writerows(rows())
