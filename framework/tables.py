@@ -151,7 +151,7 @@ class Table:
                 for batch in file.iter_batches(ROWS_READ, columns=wanted):
                     yield self._conformed(batch, schema, coded, row)
                     row += len(batch)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:  # ValueErrors of names that are not UTF-8
             self._refuse(f"not readable ({' '.join(str(error).split())}); expected the table as it was saved")
 
     def whole(self, columns: Collection[str] | None = None) -> pa.Table:
@@ -173,9 +173,9 @@ class Table:
         try:
             footer = pq.read_metadata(self.path)
             found = footer.schema.to_arrow_schema()
-        except (OSError, pa.ArrowException) as error:
+            self._check_schema(found)
+        except (OSError, ValueError, pa.ArrowException) as error:  # ValueErrors of names that are not UTF-8
             self._refuse(f"not readable ({' '.join(str(error).split())}); expected the table as it was saved")
-        self._check_schema(found)
         most = ROWS_PER_BYTE * self.path.stat().st_size
         if footer.num_rows > most:
             self._refuse(f"{footer.num_rows:,} rows; expected at most {most:,} in a file of its size")
@@ -233,6 +233,8 @@ class Table:
                 self._refuse(f"{place}: missing; expected {kind} in every row")
             if pa.types.is_floating(kind) and (at := pc.index(pc.is_finite(column), False).as_py()) >= 0:
                 self._refuse(f"row {row + at + 1}, column {name}: {column[at]}; expected a finite number")
+            if kind == pa.string():
+                column.dictionary.validate(full=True)  # which is where text that is not UTF-8 is found
             if kind == pa.string() and name not in coded:
                 lengths = pc.binary_length(column.dictionary).cast(pa.int64())
                 length = pc.sum(lengths.take(column.indices)).as_py() or 0

@@ -216,3 +216,15 @@ def test_an_equity_curve_that_is_no_number_is_refused(sent) -> None:
     pq.write_table(table.set_column(3, "equity_usd", pa.array(values)), path)
     with pytest.raises(RunError, match=r"row 6, column equity_usd: nan; expected a finite number"):
         Folder(sent).table("equity")
+
+
+@pytest.mark.parametrize("text", [b"hyperliquid", b"venue"])
+def test_text_that_is_not_utf8_is_refused(sent, capsys, text) -> None:
+    """In a cell and in the name of a column."""
+    path = sent / "events.parquet"
+    table = pq.read_table(path)
+    names = pa.array(["hyperliquid"] * len(table))
+    pq.write_table(table.set_column(2, "venue", names), path, compression="none", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(text, b"\xc3\x28" + text[2:]))
+    said = refused(capsys, "export", sent, "--format", "csv", "--out", sent / "out")
+    assert f"{path}: not readable" in said or "no column 'venue'" in said
