@@ -768,7 +768,11 @@ class Books:
             if accrual.compute is not None:
                 computed = ComputedStream(accrual, self.market, standing.name)
                 standing.computed.append(computed)
-                if any(each is not standing for each in self._computed):
+                if standing in self._computed:
+                    raise ScenarioError(
+                        f"{standing.name} works out two accruals from what all others are worth; expected one"
+                    )
+                if self._computed:
                     raise ScenarioError(
                         f"venues {self._computed[0].name} and {standing.name} both work out an accrual from what all "
                         "others are worth; expected one of them"

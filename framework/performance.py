@@ -557,7 +557,10 @@ def _lent(run: Run, column: str | None, coins: list[str]) -> tuple[str, str] | N
 
 
 def max_drawdown_pct(run: Run) -> float:
-    """Largest fall of the equity at the rows' closes from its peak so far, which starts at the capital; percent."""
+    """Largest fall of the equity at the rows' closes from its peak so far, which starts at the capital; percent.
+
+    The final equity is not among them, as in the study: what closing the positions costs at the end is not a drawdown.
+    """
     curve = run.curve.equity_usd
     peak = np.maximum(np.maximum.accumulate(curve), USDC.units(run.capital))
     return float(((peak - curve) / peak).max() * 100)

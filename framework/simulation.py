@@ -1171,7 +1171,9 @@ class Present:
 
     def sizes(self, venue: str, rows: int) -> Floats:
         books = self._books
-        self._execution.standing(venue)
+        coins = dict.fromkeys(each.asset.coin for each in self._execution.standing(venue).positions)
+        if len(coins) > 1:
+            raise ScenarioError(f"sizes: {venue} has positions in {', '.join(coins)}; expected a venue of one coin")
         first = max(0, books.row - checked_rows("sizes", rows))
         known = books.standings[venue].sizes(first, books.row)
         if venue in self.opened and rows > books.row:

@@ -104,7 +104,8 @@ class View(Protocol):
         """The position in coins with which each of the last `rows` rows up to the present one began; shorter at first.
 
         So an element belongs to the same row as that of `history` does. The first row has one only where a run starts
-        before it: as it opens, or with the look-ahead.
+        before it: as it opens, or with the look-ahead. Raises `ScenarioError` for a venue of several coins, which
+        cannot be added.
         """
 
 

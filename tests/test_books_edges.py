@@ -161,6 +161,18 @@ def test_second_venue_that_works_out_an_accrual_is_refused():
     play(flat(3), [*venues[:2], Issuer(name="second")], Script())
 
 
+def test_second_accrual_that_a_venue_works_out_is_refused():
+    """Neither knows what the other takes."""
+
+    class Twice(Issuer):
+        def accruals(self):
+            return 2 * tuple(super().accruals())
+
+    with pytest.raises(ScenarioError) as refused:
+        play(flat(3), [hyperliquid(), Twice(maintenance_per_year=0.01)], Script())
+    assert str(refused.value) == "issuer works out two accruals from what all others are worth; expected one"
+
+
 def asked_after_first_row(table, venues, orders, ask):
     """What a strategy finds after the first row."""
     found = []
@@ -272,7 +284,7 @@ def test_basis_that_there_is_not_is_refused():
     with pytest.raises(ScenarioError) as refused:
         play(flat(3), [Bank(given=(("basis", "compound"),))], Script())
     assert str(refused.value).startswith(
-        "accrual 'interest': basis 'compound'; expected one of payment, compounding, simple, total, steps, rises"
+        "accrual 'interest': basis 'compound'; expected one of payment, compounding, effective, simple, total, steps, rises"
     )
 
 

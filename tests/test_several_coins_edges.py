@@ -11,7 +11,7 @@ from framework.errors import MarketError, ScenarioError
 from framework.events import Liquidated
 from framework.money import perpetual
 from framework.performance import metrics
-from framework.strategy import DeltaBeyond, LiquidationNear
+from framework.strategy import DeltaBeyond, EveryRow, LiquidationNear
 from framework.venue import USDC, account
 from tests.markets import Script, collateral, dollar_market, happened, hyperliquid, jito, play
 from tests.test_coins import FLAT, FUNDING, SHORTS, both, coins_market
@@ -171,6 +171,29 @@ def test_a_condition_names_its_coin_where_there_is_a_choice(condition, words):
     """Without one it would compare what is not alike."""
     with pytest.raises(ScenarioError, match=words):
         play(coins_market(FLAT | FUNDING), [both()], Woken(condition, SHORTS))
+
+
+@frozen
+class Sized(Strategy):
+    """Reads back how large a venue's position was."""
+
+    venue: str
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        return SHORTS
+
+    def on_event(self, event, view):
+        assert len(view.sizes(self.venue, 1)) <= 1
+        return ()
+
+
+def test_sizes_of_a_venue_with_several_coins_are_refused():
+    """Two bitcoins and ten of another coin are not twelve of anything."""
+    with pytest.raises(ScenarioError, match="hyperliquid has positions in SOL, BTC; expected a venue of one coin"):
+        play(coins_market(FLAT | FUNDING), [both()], Sized("hyperliquid"))
 
 
 def test_a_condition_on_a_venue_of_one_coin_looks_at_that_coin():
