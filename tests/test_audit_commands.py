@@ -29,7 +29,7 @@ def test_audit_prints_a_line_for_every_check(capsys, run):
     assert printed.count(" passed ") == 19
     code, printed, _ = carrybook(capsys, "audit", run, "--thorough")
     assert code == 0
-    assert printed.count(" passed ") == 28
+    assert printed.count(" passed ") == 29
 
 
 def test_audit_ends_with_one_on_any_finding(capsys, run, tmp_path):
@@ -92,12 +92,12 @@ def test_explain_says_debit_and_credit_in_words(capsys, run):
     """What is earned was given, what is spent received; of what has a price it is said how its profit is made."""
     day = ("--from", "2025-01-15", "--to", "2025-01-15")
     _, earned, _ = carrybook(capsys, "explain", run, "funding", *day)
-    assert "+5.063945 USD  funding  (1 entry)" in earned
-    assert "2025-01-15: gave 5.063945 USDC (credit) to Assets:Hyperliquid:Margin  <- event 57" in earned
+    assert "+1.001420 USD  funding  (1 entry)" in earned
+    assert "2025-01-15: gave 1.001420 USDC (credit) to Assets:Hyperliquid:Margin  <- event 57" in earned
     assert "A debit is what an account receives, a credit what it gives" in earned
     assert "What has a price" not in earned
     _, spent, _ = carrybook(capsys, "explain", run, "carry", *day)
-    assert "-2.617221 USD  entry 65, 2025-01-15: received 2.617221 USDC (debit) from Liabilities:Asgard:Loan" in spent
+    assert "-2.617162 USD  entry 65, 2025-01-15: received 2.617162 USDC (debit) from Liabilities:Asgard:Loan" in spent
     _, held, _ = carrybook(capsys, "explain", run, "price_pnl", *day)
     assert "What has a price gains what it is worth at the end" in held
     _, short, _ = carrybook(capsys, "explain", run, "funding", "--entries", "0")

@@ -284,7 +284,8 @@ def test_basis_that_there_is_not_is_refused():
     with pytest.raises(ScenarioError) as refused:
         play(flat(3), [Bank(given=(("basis", "compound"),))], Script())
     assert str(refused.value).startswith(
-        "accrual 'interest': basis 'compound'; expected one of payment, compounding, effective, simple, total, steps, rises"
+        "accrual 'interest': basis 'compound'; "
+        "expected one of payment, compounding, effective, simple, total, steps, rises"
     )
 
 
