@@ -229,14 +229,14 @@ class Jumps:
 class GeometricBrownian:
     """A geometric Brownian motion of one coin; every other column stays at its mean in the history.
 
-    `volatility` and `drift` are per year: the expected price grows by exp(drift) in a year. The default volatility is
+    `volatility` and `growth` are per year: the expected price grows by exp(growth) in a year. The default volatility is
     that of the history's closes. `extremes` of a row are those of the motion within it, each on its own distributed as
     it is given open and close (a Brownian bridge), or those of open and close alone. `antithetic` paths 2k - 1 and 2k
     mirror each other.
     """
 
     volatility: float | None = field(default=None, validator=validators.optional(validators.ge(0)))
-    drift: float = 0.0
+    growth: float = 0.0
     extremes: Literal["bridge", "closes"] = "bridge"
     antithetic: bool = False
 
@@ -247,7 +247,7 @@ class GeometricBrownian:
         levels, sigma, years = _one_coin(history), self._sigma(history), float(history.years[0])
         sign = -1 if self.antithetic and number % 2 == 0 else 1
         noise, chances = random.standard_normal(rows), random.random((2, rows))[::sign]
-        steps = (self.drift - sigma**2 / 2) * years + sign * sigma * years**0.5 * noise
+        steps = (self.growth - sigma**2 / 2) * years + sign * sigma * years**0.5 * noise
         up, down = np.maximum(steps, 0.0), np.minimum(steps, 0.0)
         if self.extremes == "bridge":
             up, down = bridge(steps, sigma**2 * years, chances)
@@ -273,7 +273,7 @@ class GeometricBrownian:
         return float(_log_returns(history)[history.price_column("")].std() / history.years[0] ** 0.5)
 
     def words(self, history: Market) -> str:
-        return f"geometric Brownian motion, volatility {self._sigma(history):.4g} and drift {self.drift:g} per year"
+        return f"geometric Brownian motion, volatility {self._sigma(history):.4g} and growth {self.growth:g} per year"
 
 
 METHODS: Mapping[str, type[Method]] = {
@@ -440,7 +440,7 @@ def _tokens(history: Market) -> Sequence[str]:
 def chained(history: Market, drawn: Drawn) -> Market:
     """The market of the rows that were drawn: prices from the returns of each row, everything else as it is there.
 
-    A token with a pool's rate keeps the premium of its row over rate times coin, so that it does not drift away.
+    A token with a pool's rate keeps the premium of its row over rate times coin, so that none wanders off.
     """
     picked, ratios, levels = drawn.picked, _ratios(history), _levels(history)
     columns, before = {name: values[picked] for name, values in history.columns.items()}, dict[str, Floats]()

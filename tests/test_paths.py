@@ -236,10 +236,10 @@ def test_coins_move_together():
 def test_antithetic_paths_mirror_each_other():
     """The log returns of a pair sum to twice the drift, and one's highs are the other's lows."""
     source = history()
-    up, down = (draw(source, "gbm", number, antithetic=True, volatility=0.8, drift=0.1) for number in (7, 8))
+    up, down = (draw(source, "gbm", number, antithetic=True, volatility=0.8, growth=0.1) for number in (7, 8))
     drift = (0.1 - 0.8**2 / 2) / 365
     np.testing.assert_allclose(log_returns(up) + log_returns(down), 2 * drift, atol=1e-14)
-    still = [draw(source, "gbm", number, antithetic=True, volatility=0.8, drift=0.32) for number in (7, 8)]
+    still = [draw(source, "gbm", number, antithetic=True, volatility=0.8, growth=0.32) for number in (7, 8)]
     np.testing.assert_allclose(np.log(still[0]["high"] / still[0]["open"]), -np.log(still[1]["low"] / still[1]["open"]))
     assert not np.array_equal(draw(source, "gbm", 9, antithetic=True)["close"], up["close"])
 
