@@ -161,11 +161,11 @@ def test_the_tables_parameters_are_those_of_the_dumps():
 
 
 @given(st.floats(0, 1e9), st.floats(0.01, 1), st.floats(0, 0.01))
-def test_floats_arrays_and_the_programs_integers_give_one_ratio(size, ratio, imf):
-    """The program takes the root to five places."""
+def test_floats_arrays_and_fractions_give_one_ratio(size, ratio, imf):
+    """The root of a fraction is exact to twenty places."""
     one = drift.margin_ratio(ratio, size, imf)
     assert drift.margin_ratio(ratio, np.array([size]), imf)[0] == pytest.approx(one, rel=1e-12)
-    assert float(drift.margin_ratio(Fraction(ratio), Fraction(size), Fraction(imf))) == pytest.approx(one, abs=2e-7)
+    assert float(drift.margin_ratio(Fraction(ratio), Fraction(size), Fraction(imf))) == pytest.approx(one, rel=1e-12)
     assert drift.asset_weight(ratio, np.array([size]), imf)[0] == pytest.approx(drift.asset_weight(ratio, size, imf))
 
 

@@ -28,11 +28,11 @@ SECONDS_PER_YEAR = 31_536_000
 
 
 def root(size: Any) -> Any:  # noqa: ANN401
-    """The square root of a size in coins; of a fraction to five places, as the program's integers have it."""
+    """The square root of a size in coins; of a fraction to twenty places, of which the program has five."""
     if isinstance(size, np.ndarray):
         return np.sqrt(size)
     if isinstance(size, Fraction):
-        return Fraction(math.isqrt(int(size * 10**10) + 1), 10**5)
+        return Fraction(math.isqrt(int(size * 10**40)), 10**20)
     return math.sqrt(size) if size > 0 else 0.0  # what an order that will be rejected would leave may be below zero
 
 
