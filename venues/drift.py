@@ -138,7 +138,7 @@ class Drift(Venue):
 
     @per_coin
     def unsettled_loss(worth, quote, drawn):
-        return greater(-(worth + quote + drawn), 0.0)
+        return greater(-(worth + quote + drawn), 0)
 
     @formula
     def tokens(held):
