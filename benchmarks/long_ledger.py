@@ -72,7 +72,7 @@ def post_and_save(transfers: int, parent: Path) -> None:
 
 def load(folder: Folder) -> None:
     """Every transfer once, in batches."""
-    assert sum(len(batch) for batch in folder.records()) == folder.manifest["counts"]["transfers"]
+    assert sum(len(batch) for batch in folder.records()) == folder.manifest.counts.transfers
 
 
 def check(folder: Folder) -> None:
@@ -85,7 +85,7 @@ def check_one_by_one(folder: Folder) -> None:
     for each in CHECKS:
         began = perf_counter()
         audit(folder, checks=(each,))
-        _print(f"  {each.__name__}", folder.manifest["counts"]["transfers"], perf_counter() - began)
+        _print(f"  {each.__name__}", folder.manifest.counts.transfers, perf_counter() - began)
 
 
 def query(folder: Folder) -> None:
@@ -140,7 +140,7 @@ def one(transfers: int, parent: Path, step: str) -> None:
     began = perf_counter()
     (STEPS | SMALLER)[step](folder)
     if step != "check by check":
-        _print(step, folder.manifest["counts"]["transfers"], perf_counter() - began)
+        _print(step, folder.manifest.counts.transfers, perf_counter() - began)
 
 
 if __name__ == "__main__":

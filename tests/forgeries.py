@@ -14,11 +14,13 @@ RUNS = {
     "transit": ("capital_rebalance", ("strategy.leverage=4.0", "venues.asgard.bridge.latency_s=172800")),
     "euss": ("euss", ()),
     "rotation": ("full_rotation", ()),
+    "incident": ("incident", ()),
     "own": ("capital_rebalance", ("strategy.leverage=4.0", "venues.hyperliquid.class=tests.own_venue:Own")),
 }
 """Name of a run -> example and settings.
 
-4x has liquidations, a bad debt and transfers, eUSS rewards and fees; the full rotation values at cost.
+4x has liquidations, a bad debt and transfers, eUSS rewards and fees; the full rotation values at cost. In the incident
+a venue fails.
 The venue of the last is of a user's own class, whose accounts, kinds, events and rules have names of their own.
 """
 
@@ -248,6 +250,17 @@ def an_entry_later_than_its_event(forgery: Forgery) -> str:
     forgery.change("ledger", 700, at_ns=lambda at_ns: at_ns + 1)
     forgery.seal()
     return "entry 701"
+
+
+@found_by("incidents", "incident")
+def a_halt_invented(forgery: Forgery) -> str:
+    rows = forgery.rows("events")
+    kept = ("event", "at_ns", "row")
+    halt = dict.fromkeys(rows[-1]) | {name: rows[-1][name] for name in kept}
+    halt |= {"event": len(rows) + 1, "kind": "VenueHalted", "venue": "hyperliquid"}
+    forgery.write("events", [*rows, halt])
+    forgery.seal()
+    return f"event {halt['event']}"
 
 
 @found_by("kinds")

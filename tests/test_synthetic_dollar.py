@@ -143,7 +143,7 @@ def test_every_key_of_the_interface_changes_the_run(capsys, tmp_path):
 
 
 BAD_SETTINGS = {
-    "capital_usd=0": "capital_usd: 0.0; expected > 0",
+    "capital_usd=0": "capital_usd: 0.0; expected >= 0.01",
     "market.start=soon": "market.start: 'soon'; expected a date such as 2025-01-31",
     "market.start=2021-01-01": "market.start 2021-01-01 is before 2022-11-05",
     "market.end=2022-11-04": "market.end: 2022-11-04; expected on or after market.start, 2022-11-05",
