@@ -629,7 +629,7 @@ class Folder:
 
 
 RUNS = Path("runs")
-"""Where runs are written unless it is said otherwise, and where a bare name is looked up."""
+"""Where runs are written by default, and where a bare name is looked up."""
 
 
 def runs_at(path: Path) -> list[Path]:

@@ -867,7 +867,7 @@ class Books:
             self.stamp += 1
 
     def rule(self, rule: Any) -> Any:  # noqa: ANN401  (a rule of any type)
-        """A rule as it stands: the value in force now, of one that changed with time.
+        """The value of a rule that is in force now, of one that changed with time.
 
         What a venue reads while it acts or fills an order is said of the event.
         """
@@ -961,7 +961,7 @@ class Books:
         raise OrderRefused(f"{name} refuses {self.order} in row {self.row + 1} ({opened}): {why}")
 
     def reject(self, why: str, rules: Sequence[str] = ()) -> NoReturn:
-        """Reject an order that cannot be filled now; it is rolled back, the strategy is told, and the run goes on.
+        """Reject an order that cannot be filled now; it is rolled back, the strategy sees a `Rejected`, and the run goes on.
 
         `rules` are the names of the venue's rules that do not let it, besides those that it has read.
         """

@@ -326,7 +326,7 @@ def walk_forward(returns: Floats, folds: int = FOLDS) -> tuple[float, float, lis
     """Log growth of choosing, in each part of the rows but the first, the cell that grew most in the parts before.
 
     Also that of the cell that grew most over the same parts, and the cells that were chosen. Returns have shape (rows,
-    cells) and are those of one run of each cell over all rows: a cell is joined as it stands, not entered anew.
+    cells) and are those of one run of each cell over all rows: a cell's run goes on, and does not enter again.
     """
     growth = np.log1p(np.maximum(returns, -1 + 1e-12))
     edges = np.linspace(0, len(growth), folds + 1).round().astype(int).tolist()

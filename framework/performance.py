@@ -47,11 +47,11 @@ from framework.valuation import (
 TAIL = 0.05
 """Share of the days that value at risk leaves out, the worst ones."""
 LEAST_DAYS = 20
-"""Days from which a value at risk is told: with fewer there is no worst twentieth."""
+"""Days from which a value at risk is computed: with fewer there is no worst twentieth."""
 NO_VOLATILITY = 1e-8
 """Volatility per year below which there is none: it would come from the rounding of prices and balances."""
 LEVERAGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 20.0, np.inf)
-"""Edges of the ranges of leverage for which the time spent there is told."""
+"""Edges of the ranges of leverage for which the time spent there is reported."""
 
 
 class Undefined(ValueError):  # noqa: N818  (it is no error of anybody's)
@@ -705,7 +705,7 @@ def _short_units(run: Run) -> float:
 
 Summary = dict[str, Any]
 CALL = ("date", "margin_usd", "size")
-"""What is told of a margin call: its day, the margin that was called, and the cut in coins."""
+"""What the summary has of a margin call: its day, the margin that was called, and the cut in coins."""
 
 
 def metrics(run: Run, rate: float = 0.0) -> dict[str, float | int | str | None]:

@@ -182,7 +182,7 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
     """The workers of a Dask scheduler, and how many chunks they run at a time; raises `RunError`."""
     from distributed import Client  # noqa: PLC0415  (an optional extra, loaded when it is asked for)
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what is lost is told in one line
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what is lost is reported in one line
     try:
         client = Client(address, timeout=ANSWERS_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:

@@ -17,9 +17,9 @@ class CapitalRebalance(Strategy):
     """Level the two legs' equity when either leg's effective leverage passes `trigger`.
 
     `long` and `short` name venues; `leverage` is notional over equity of each leg at entry. A leg that was liquidated
-    all the same is answered by closing both and opening them anew with what is left. Where only a part of it was
+    all the same is answered by closing both and opening them again with what is left. Where only a part of it was
     liquidated, or a venue has changed a leg in another way, `unhedged` says what becomes of the larger one: a `cut`
-    goes on with both at the smaller size and levels their equity, `close` opens both anew, `hold` waits. Legs that
+    goes on with both at the smaller size and levels their equity, `close` opens both again, `hold` waits. Legs that
     differ by more than `tolerance` of the larger one are unhedged as well. `refused` says what becomes of an opening
     that a venue does not take.
     """
@@ -68,7 +68,7 @@ class CapitalRebalance(Strategy):
                 return self._mend(view)
 
     def _answer(self, view: View) -> Iterator[Order]:
-        """Answer a liquidation or a deleveraging: open closed legs and those of `close` anew, make others equal."""
+        """Answer a liquidation or a deleveraging: open closed legs and those of `close` again, make others equal."""
         gone = not view.leg(self.long).size or not view.leg(self.short).size
         if self.unhedged == "close" or (self.unhedged == "cut" and gone):
             yield from reopen_pair(view, self.long, self.short, self.leverage, refused=self.refused)

@@ -141,7 +141,7 @@ def rejections(run):
 
 @pytest.mark.parametrize(("unhedged", "coins"), [("cut", 90.0), ("close", 15_000 / 88), ("hold", 150.0)])
 def test_a_liquidation_in_part_is_answered_as_the_policy_says(unhedged, coins):
-    """Of 150 coins 60 are sold: the short follows, or both are opened anew, or the long is bought back."""
+    """Of 150 coins 60 are sold: the short follows, or both are opened again, or the long is bought back."""
     run = play(market(FALL), [lender(), FicklePerpetual(**FREE)], rebalance(unhedged=unhedged))
     (liquidation,) = happened(run, Liquidated)
     assert (liquidation.size, liquidation.closed) == (150 * 10**9, False)

@@ -185,7 +185,7 @@ def test_a_failed_venue_loses_a_share_and_freezes_the_rest():
 
 
 def test_what_is_frozen_is_paid_when_the_scenario_says_so():
-    """It reaches the wallet at that instant, and the strategy is told."""
+    """It reaches the wallet at that instant, and the strategy is woken."""
     failure = incident("failure", day(2), venue="drift", loss_share=0.5, paid=day(4, 6))
     run = play(flat(6), [drift()], Script(start=OPENED[1:]), failure)
     arrived = only(run, TransferArrived)

@@ -568,7 +568,7 @@ def test_an_unstaking_ends_with_the_epoch(epochs_since, lag_s, wait_days):
 
 
 def test_an_epoch_has_the_length_of_its_date():
-    """From each date of the rule on epochs are counted anew; asked for at a boundary it is the next that counts."""
+    """Each date of the rule begins a new count of epochs; asked for at a boundary it is the next that counts."""
     table = dollar_market([100.0] * 5)
     first = int(table.open_ns[0])
     venue = jito(epoch_s=Dated([first, first + 2 * NS_PER_DAY], [86_400.0, 2 * 86_400.0]))

@@ -62,7 +62,7 @@ def path_of(usd, step_ns=NS_PER_DAY, start_ns=MIDNIGHT_NS, keep=None):
 
 
 def made(usd, rate=0.0, **rows):
-    """The metrics of a path as they are told."""
+    """The metrics of a path as they are printed."""
     return Measured.of(RETURN_METRICS, Subject(path=path_of(usd, **rows), rate=rate))
 
 

@@ -40,7 +40,7 @@ NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FL
 MEMORY_GB = 1.0
 """Memory that an answer may take, unless it is told otherwise."""
 TIME_S = 300.0
-"""Seconds that an answer may take, unless it is told otherwise."""
+"""Seconds that an answer may take by default."""
 MOST_S = 1_000_000
 """More than anybody waits."""
 BOUNDS_GB = 0.5, 1e6
