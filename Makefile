@@ -4,7 +4,7 @@ test:
 	python -m pytest -n auto -m "not slow"
 
 test-all:
-	python -m pytest -n auto
+	HYPOTHESIS_PROFILE=thorough python -m pytest -n auto
 
 drills:
 	CARRYBOOK_DRILLS=$${CARRYBOOK_DRILLS:-50} python -m pytest -m drill

@@ -961,7 +961,7 @@ class Books:
         raise OrderRefused(f"{name} refuses {self.order} in row {self.row + 1} ({opened}): {why}")
 
     def reject(self, why: str, rules: Sequence[str] = ()) -> NoReturn:
-        """Reject an order that cannot be filled now; it is rolled back, the strategy sees a `Rejected`, and the run goes on.
+        """Reject an order that cannot be filled now; rolled back, the strategy sees a `Rejected`, the run goes on.
 
         `rules` are the names of the venue's rules that do not let it, besides those that it has read.
         """

@@ -331,6 +331,7 @@ def sides(setup: Setup) -> Iterator[str]:
 
     watched = setup.watched(Following)
     yield from found
+    owner |= {each: standing.name for standing in watched._standings for each in standing.accounts}  # noqa: SLF001
     for entry in watched._written.entries:  # noqa: SLF001
         if entry.cause is None and entry.event.venue:
             yield from _foreign([entry], {entry.event.venue}, owner, f"{entry.event.kind} of {entry.event.venue}")

@@ -12,8 +12,9 @@ from hypothesis import settings
 from framework.command_line.cli import main
 from tests.runs import DATA, ROOT, run_and_save, there
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")  # a busy machine is no fault
+settings.register_profile("untimed", deadline=None, max_examples=50)  # a busy machine is no fault
+settings.register_profile("thorough", deadline=None, max_examples=200)  # for `make test-all`
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 SHARED = ROOT.parent / "shared"
 
 

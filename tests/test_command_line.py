@@ -277,12 +277,12 @@ def test_an_interrupted_run_never_looks_like_a_finished_one(tmp_path):
         "import os, signal, sys, framework.archive as archive\n"
         "from framework.command_line.cli import main\n"
         "count = int(sys.argv[1])\n"
-        "def sync(path, real=archive._sync):\n"
+        "def sync(path, real=archive.sync):\n"
         "    global count\n"
         "    count -= 1\n"
         "    if count == 0: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    real(path)\n"
-        "archive._sync = sync\n"
+        "archive.sync = sync\n"
         "main(sys.argv[2:])\n"
     )
     for moment in range(1, 11):

@@ -41,4 +41,4 @@ def test_the_page_on_data_can_be_followed(tmp_path):
                     assert done.returncode == (2 if info == "error" else 0), done.stderr
                     for line in shown:
                         assert line in done.stdout + done.stderr, command
-    assert ran == 16
+    assert ran == 17

@@ -143,7 +143,7 @@ def test_a_query_has_no_more_time_than_it_is_given(folder) -> None:
 def test_a_query_that_is_interrupted_ends_at_once_and_without_a_word(folder) -> None:
     endless = "SELECT count(*) FROM range(10000000000) a, range(10000000000) b WHERE a.range % 7 = b.range % 5"
     command = [sys.executable, "-m", "framework.command_line.cli", "sql", str(folder.path), endless]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=_heeding) as process:  # noqa: PLW1509
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         while not children.read_text():
             time.sleep(0.05)
@@ -173,6 +173,12 @@ if __name__ == "__main__":
 """
 
 
+def _heeding() -> None:
+    """Let a child process end by the signals that whoever started these tests may have it ignore."""
+    for each in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
+
+
 def _lives(pid: int) -> bool:
     """Whether there is such a process and it has not ended."""
     try:
@@ -186,7 +192,8 @@ def _lives(pid: int) -> bool:
 def test_workers_do_not_outlive_their_parent(tmp_path, how) -> None:
     (tmp_path / "sleepy.py").write_text(SLEEPY)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, tmp_path / "sleepy.py"], stdout=subprocess.PIPE, env=environment) as parent:
+    command = [sys.executable, tmp_path / "sleepy.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, preexec_fn=_heeding) as parent:  # noqa: PLW1509
         assert parent.stdout
         pids = [int(each) for each in parent.stdout.readline().split()]
         assert len(pids) == 2
