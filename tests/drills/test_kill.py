@@ -68,7 +68,8 @@ def test_a_command_that_is_killed_leaves_nothing_that_looks_finished(capsys, tmp
             assert process.stderr
             said = process.stderr.read()
             code = process.wait(60)
-        assert b"Traceback" not in said, (how, said)
+        if how is not signal.SIGINT:  # which Python itself reports while it loads modules and while it ends
+            assert b"Traceback" not in said, (how, said)
         assert code in (0, -how, 130, 2), (how, code, said)
         counts[f"{how.name} {'too late' if code == 0 else 'in time'}"] += 1
         finished = [each.parent for each in out.rglob("manifest.json") if not each.parent.name.startswith(".")]
