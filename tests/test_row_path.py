@@ -251,7 +251,7 @@ def test_an_act_that_trades_nothing_comes_once_in_a_row():
 
 
 def test_another_act_has_the_prices_of_its_moment_too():
-    """What is no liquidation is told as `Acted`, at the price at which its formula first held."""
+    """An act that is no liquidation is an `Acted` event, at the price at which its formula first held."""
     venue = Halving(acts=(Act("liquidated", "grab", prices="adverse"),))
     event = only(play(rows(100, 40, 100, 90), [venue], LONG, path="adverse_first"), Acted)
     assert (event.act, event.price) == ("liquidated", pytest.approx(62.5, rel=1e-14))

@@ -119,7 +119,7 @@ def test_an_unknown_word_is_refused_with_the_names(here, capsys):
 
 
 def test_digits_that_mean_two_runs_are_refused_with_both(here, tmp_path, capsys, monkeypatch):
-    """The candidates are told; no run is taken at random."""
+    """The error names the candidates; no run is taken at random."""
     for digest in ("ab" * 32, "ac" * 32):
         (tmp_path / "runs" / digest).mkdir(parents=True)
         (tmp_path / "runs" / digest / "manifest.json").write_text("{}")

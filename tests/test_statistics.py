@@ -140,7 +140,7 @@ def test_the_best_cell_is_in_the_set_as_often_as_promised():
 
 
 def test_cells_that_are_the_same_share_their_fate():
-    """One strategy under two names is told from neither."""
+    """One strategy under two names cannot be told apart."""
     one = 0.01 * np.random.default_rng(9).standard_normal((100, 1))
     assert confidence_set(np.hstack((one, one)), blocks(100, 50, 5)).tolist() == [1, 1]
     worse = confidence_set(np.hstack((one, one, one - 1, one - 1)), blocks(100, 50, 5))

@@ -1,4 +1,4 @@
-"""The audit of somebody else's run imports none of the code that came with it, unless it is told to trust that."""
+"""The audit of somebody else's run imports none of the code that came with it, unless it is run with `--trust`."""
 
 import json
 import os

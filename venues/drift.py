@@ -63,7 +63,7 @@ class Drift(Venue):
     `settle_losses_above` of the notional. With a `deposit_rate` the margin earns it, on its balance after the last act.
 
     With a `liquidation_penalty` a liquidation is the study's: it takes the penalty, leaves positions open unless
-    `liquidation_closes`, and forgives what is owed if it is told to. Without one it is the protocol's: as much of a
+    `liquidation_closes`, and may forgive what is owed. Without one it is the protocol's: as much of a
     position as lets the margin suffice with the `liquidation_buffer`, in steps of `order_step` coins, at the price of
     the moment and for `liquidator_fee` and at most `insurance_fee`. `liquidation_share` may be liquidated at once, all
     of it within `liquidation_duration_s`. Then collateral is sold for what it owes, at `collateral_fee`, if the

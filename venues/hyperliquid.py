@@ -64,7 +64,7 @@ class Hyperliquid(Venue):
     what is left after a payment has to be that and `payout_floor` of the notional.
 
     With a `liquidation_penalty` a liquidation is the study's: it takes the penalty, leaves positions open unless
-    `liquidation_closes`, and forgives what is owed if it is told to. Without one it is the protocol's: orders on the
+    `liquidation_closes`, and may forgive what is owed. Without one it is the protocol's: orders on the
     book at the ordinary taker fee, for a fifth of a position above `partial_from_usd` at a time, until the margin
     suffices; what is left stays margin. Below two thirds of the maintenance margin the liquidator vault takes
     everything, at no fee, and bears what is owed.
