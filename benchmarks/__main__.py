@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from benchmarks.table import BENCHMARKS
-from framework.grid import Grid, terminal
+from framework.support.grid import Grid, terminal
 
 
 @click.command()

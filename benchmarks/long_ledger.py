@@ -17,13 +17,13 @@ from time import perf_counter
 
 import numpy as np
 
-from framework.archive import Folder, save
 from framework.assembly import assemble
 from framework.audit import CHECKS, audit
 from framework.market import TICK_NS, Market
 from framework.performance import summarize
 from framework.reports.exports import export
 from framework.reports.sql import ask
+from framework.run_folder.archive import Folder, save
 from framework.scenario import Scenario
 
 ROOT = Path(__file__).parent.parent

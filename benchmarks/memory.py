@@ -9,9 +9,9 @@ from pathlib import Path
 
 from benchmarks import inputs
 from benchmarks.figures import Figure, medians
-from framework.archive import save
 from framework.assembly import assemble
 from framework.performance import summarize
+from framework.run_folder.archive import save
 from framework.scenario import Scenario
 
 

@@ -9,7 +9,7 @@ from time import perf_counter, process_time
 from benchmarks import inputs
 from benchmarks.figures import Figure, children_time, medians
 from framework.assembly import path_of
-from framework.sweep import Sweep, sweep
+from framework.many_runs.sweep import Sweep, sweep
 
 GRIDS = (
     "strategy.leverage=" + ",".join(f"{2 + step / 5:g}" for step in range(10)),

@@ -10,7 +10,6 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from attrs import AttrsInstance, evolve, field, fields_dict, frozen, has
 
-from framework import paths
 from framework.books import check_columns, dated_rules
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND, midnight_ns
 from framework.data.alignment import FUNDING_RATE, align
@@ -23,11 +22,11 @@ from framework.data.samples import Kind
 from framework.data.series import Fill, Joining, Series, spliced
 from framework.data.store import EXAMPLE_SERIES, Store
 from framework.errors import MarketError, ScenarioError
-from framework.incidents import Incidents, disturbed
+from framework.many_runs import paths
 from framework.market import PRICES, Floats, Market
-from framework.mistakes import is_ours, mistakes_told
-from framework.row_path import RowPath
-from framework.rules import Rule
+from framework.rulebook.incidents import Incidents, disturbed
+from framework.rulebook.row_path import RowPath
+from framework.rulebook.rules import Rule
 from framework.scenario import (
     Entry,
     MarketSpec,
@@ -43,8 +42,9 @@ from framework.scenario import (
     structure,
 )
 from framework.simulation import Simulation
-from framework.source_code import is_known, own_modules
 from framework.strategy import Strategy, checked_conditions
+from framework.support.mistakes import is_ours, mistakes_told
+from framework.support.source_code import is_known, own_modules
 from framework.venue import Dated, Venue
 
 

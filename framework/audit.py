@@ -28,7 +28,6 @@ from attrs import fields, frozen
 from numpy.typing import NDArray
 
 from framework.accrual import GROWING, Accrual, Computed, column_of
-from framework.archive import UNKNOWN, Folder, among, ints, roll_forward, save
 from framework.assembly import Assembly, assemble, named_modules
 from framework.books import DEFAULTS, ROLES, Books, Entry, Standing
 from framework.clock import NS_PER_YEAR, Clock, Phase, midnight_ns
@@ -55,17 +54,18 @@ from framework.events import (
 )
 from framework.formulas import leaves, program
 from framework.ledger import BLOCK, RECORD, Records, links
-from framework.manifest import DIGEST
 from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source, utc
 from framework.money import USDC, Account, Asset
 from framework.orders import Order
 from framework.performance import COSTS, FIGURES, summarize
-from framework.row_path import WAYS, Corner, Point
+from framework.rulebook.row_path import WAYS, Corner, Point
 from framework.run import Run
+from framework.run_folder.archive import UNKNOWN, Folder, among, ints, roll_forward, save
+from framework.run_folder.manifest import DIGEST
+from framework.run_folder.tables import EVENT_COLUMNS, NAMES, ROLL_COLUMNS
 from framework.scenario import import_from
 from framework.simulation import FINISH, Execution
-from framework.source_code import own_modules
-from framework.tables import EVENT_COLUMNS, NAMES, ROLL_COLUMNS
+from framework.support.source_code import own_modules
 from framework.valuation import Waterfall, Worth, decimal, fees_of, waterfall_of
 from framework.venue import (
     BRIDGE_FEE,

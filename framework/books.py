@@ -16,10 +16,10 @@ from framework.accrual import LEVELS, Accrual, Computed, Stream, column_of, inde
 from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
-from framework.incidents import Incidents
 from framework.market import PRICES, At, Floats, Ints, Market, PriceAt, Role
 from framework.money import USDC, Account, Asset
-from framework.row_path import Corner, Point, RowPath, between, first_due
+from framework.rulebook.incidents import Incidents
+from framework.rulebook.row_path import Corner, Point, RowPath, between, first_due
 from framework.venue import (
     CASH,
     IN_TRANSIT,

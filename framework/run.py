@@ -13,8 +13,8 @@ from framework.errors import ScenarioError
 from framework.events import Event
 from framework.ledger import EventLog, Ledger, Written
 from framework.market import At, Floats, Market
-from framework.mistakes import mistakes_told
 from framework.money import Account
+from framework.support.mistakes import mistakes_told
 from framework.venue import CASH, IN_TRANSIT, Venue
 
 if TYPE_CHECKING:

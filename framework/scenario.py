@@ -35,13 +35,13 @@ from cattrs.errors import (
 )
 
 from framework.errors import ScenarioError
-from framework.files import MIB, read_bounded
-from framework.incidents import Incident
 from framework.money import USD_LIMIT
-from framework.row_path import RowPath
-from framework.rules import Rule
+from framework.rulebook.incidents import Incident
+from framework.rulebook.row_path import RowPath
+from framework.rulebook.rules import Rule
 from framework.strategy import Strategy
-from framework.text import shown
+from framework.support.files import MIB, read_bounded
+from framework.support.text import shown
 from framework.venue import Dated, Venue
 
 Table = dict[str, object]

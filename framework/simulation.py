@@ -40,11 +40,8 @@ from framework.events import (
     VenueHalted,
     VenueResumed,
 )
-from framework.incidents import AT_ONCE, Incidents, Occurrence
 from framework.ledger import write_out
-from framework.logs import debugging, log
 from framework.market import Floats, Market
-from framework.mistakes import checked_answer, is_ours, located, mistakes_told
 from framework.money import USDC, Account
 from framework.orders import (
     Deposit,
@@ -57,9 +54,12 @@ from framework.orders import (
     positive,
     said,
 )
-from framework.row_path import Point, RowPath
+from framework.rulebook.incidents import AT_ONCE, Incidents, Occurrence
+from framework.rulebook.row_path import Point, RowPath
 from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, checked_rows, event_of
+from framework.support.logs import debugging, log
+from framework.support.mistakes import checked_answer, is_ours, located, mistakes_told
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
 
 FIRST_WINDOW = 512

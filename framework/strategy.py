@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from framework.errors import ScenarioError
 from framework.events import ConditionMet, Event, MarginCalled, OrderFilled
 from framework.formulas import choose
-from framework.grid import Grid
 from framework.market import Floats
 from framework.money import USDC
 from framework.orders import Order, method_of
+from framework.support.grid import Grid
 from framework.venue import Leg, Venue, fraction, not_negative
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from framework.assembly import Assembly, assemble
 from framework.books import ROLES, STATE, Books, Entry, Standing
 from framework.errors import CarrybookError
 from framework.events import Acted, ConditionMet, Ended, Event, Liquidated, OrderFilled, Rejected
-from framework.incidents import Incidents
 from framework.market import Market
 from framework.money import USDC, Account
 from framework.orders import Deposit, Order, Withdraw
-from framework.row_path import PATHS, RowPath
+from framework.rulebook.incidents import Incidents
+from framework.rulebook.row_path import PATHS, RowPath
 from framework.run import Run
 from framework.scenario import Entry as When
 from framework.scenario import Scenario

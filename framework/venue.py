@@ -28,7 +28,7 @@ from framework.formulas import (
 from framework.market import Floats, Market
 from framework.money import USDC, Account, Asset, perpetual, token
 from framework.orders import check_open, check_swap, positive
-from framework.rules import Dated
+from framework.rulebook.rules import Dated
 
 if TYPE_CHECKING:
     from framework.books import Books

@@ -7,11 +7,11 @@ import numpy as np
 from attrs import fields, frozen
 
 from framework.events import MarginCalled, OrderFilled
-from framework.grid import Grid
 from framework.market import Floats, Ints
 from framework.money import USDC, Asset, perpetual, token
 from framework.run import Run
 from framework.strategy import MarginBelow
+from framework.support.grid import Grid
 from framework.venue import account_part
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from typing import Literal
 from attrs import field, frozen, validators
 
 from framework.events import ConditionMet, Ended, Event, Liquidated, MarginCalled, Rejected, Side
-from framework.grid import Grid
 from framework.orders import (
     ChargeRebalance,
     Close,
@@ -23,6 +22,7 @@ from framework.orders import (
 )
 from framework.run import Run
 from framework.strategy import Condition, DeltaBeyond, MarginBelow, NoPosition, Strategy, View
+from framework.support.grid import Grid
 from strategies.daybook import daybook, tables
 from strategies.hedge import Unhedged, first_filled, left_open, quoted_fee_usd, quotes, takes
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import frozen
 
-from framework.archive import Folder
+from framework.run_folder.archive import Folder
 from tests.forgery import Forgery, Row
 
 RUNS = {

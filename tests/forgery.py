@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from framework.archive import Folder, roll_forward
 from framework.ledger import links
-from framework.tables import ROLL_COLUMNS
+from framework.run_folder.archive import Folder, roll_forward
+from framework.run_folder.tables import ROLL_COLUMNS
 
 Row = dict[str, Any]
 

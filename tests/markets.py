@@ -23,7 +23,7 @@ from framework import (
 from framework.books import Stretch
 from framework.clock import NS_PER_DAY
 from framework.market import TICK_NS
-from framework.row_path import RowPath
+from framework.rulebook.row_path import RowPath
 from framework.scenario import Entry
 from venues.asgard import Asgard
 from venues.at_cost import AtCost

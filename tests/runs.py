@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from framework.archive import save
 from framework.assembly import assemble
 from framework.performance import summarize
 from framework.run import Run
+from framework.run_folder.archive import save
 from framework.scenario import Scenario
 
 ROOT = Path(__file__).parent.parent

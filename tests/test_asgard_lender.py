@@ -24,7 +24,7 @@ from framework import (
     waterfall,
 )
 from framework.errors import CarrybookError, ScenarioError
-from framework.rules import Dated
+from framework.rulebook.rules import Dated
 from framework.venue import Bridge
 from tests.markets import (
     HALF_OF_EQUITY,

@@ -12,13 +12,13 @@ import pytest
 from attrs import evolve
 
 from framework import accrual
-from framework.archive import Folder, save
 from framework.assembly import assemble
 from framework.audit import CHECKS, THOROUGH, audit, result_name
 from framework.books import Projection, Standing
 from framework.errors import RunError
 from framework.performance import summarize
 from framework.run import Run
+from framework.run_folder.archive import Folder, save
 from framework.scenario import Scenario
 from framework.simulation import Passage
 from tests.forgeries import CASES, RUNS, Case, a_file_truncated
@@ -208,7 +208,7 @@ def test_a_check_that_cannot_go_on_says_so(runs: dict[str, Path], tmp_path: Path
 def test_what_was_found_before_a_check_could_not_go_on_is_kept(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("framework.tables.ROWS_READ", 100)
+    monkeypatch.setattr("framework.run_folder.tables.ROWS_READ", 100)
     forgery = Forgery(runs["rebalance"], tmp_path / "copy")
     forgery.change("events", 50, cause=10**6)
     forgery.change("events", 60, cause=10**6)

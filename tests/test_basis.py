@@ -32,7 +32,6 @@ from framework import (
     metrics,
     waterfall,
 )
-from framework.archive import Folder, save
 from framework.audit import audit
 from framework.clock import NS_PER_HOUR, NS_PER_SECOND
 from framework.command_line.cli import main
@@ -42,6 +41,7 @@ from framework.data.raw import Raw
 from framework.data.readers import table
 from framework.errors import MarketError, OrderRefused, ScenarioError
 from framework.performance import summarize
+from framework.run_folder.archive import Folder, save
 from framework.venue import Leg
 from tests.markets import Script, balance, flat, happened, hyperliquid, market, play
 from venues.spot import Spot

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from framework import Scenario, assemble, metrics
-from framework.choice import Choice, Constraint, History, Objective, walk_forward
 from framework.command_line.cli import main
-from framework.outcomes import Outcomes
-from framework.sweep import Sweep, sweep
+from framework.many_runs.choice import Choice, Constraint, History, Objective, walk_forward
+from framework.many_runs.outcomes import Outcomes
+from framework.many_runs.sweep import Sweep, sweep
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from framework import workers
 from framework.command_line.cli import main
 from framework.errors import RunError
-from framework.sweep import Sweep, sweep
+from framework.many_runs import workers
+from framework.many_runs.sweep import Sweep, sweep
 from tests.conftest import ROOT
 
 pytest.importorskip("distributed", reason="needs the extra `cluster`")

@@ -27,10 +27,10 @@ from framework import (
     metrics,
     waterfall,
 )
-from framework.archive import Folder, save
 from framework.audit import audit
 from framework.performance import summarize
 from framework.reports.frames import ledger_frame
+from framework.run_folder.archive import Folder, save
 from tests.markets import Script, at_cost, balance, collateral, dollar_market, happened, jito, play
 
 MAINTENANCE = 0.03

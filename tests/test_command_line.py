@@ -274,7 +274,7 @@ def test_a_wrong_cell_is_one_line_with_file_row_and_column(capsys, tmp_path, stu
 def test_an_interrupted_run_never_looks_like_a_finished_one(tmp_path):
     """Killed at any moment, a run has left a folder with everything in it under its name, or none."""
     script = (
-        "import os, signal, sys, framework.archive as archive\n"
+        "import os, signal, sys, framework.run_folder.archive as archive\n"
         "from framework.command_line.cli import main\n"
         "count = int(sys.argv[1])\n"
         "def sync(path, real=archive.sync):\n"

@@ -7,7 +7,7 @@ import pytest
 
 from framework.command_line import doctor
 from framework.command_line.cli import main
-from framework.files import new_draft
+from framework.support.files import new_draft
 
 
 def told(capsys, out) -> tuple[object, list[str]]:

@@ -28,7 +28,7 @@ from framework.errors import ScenarioError
 from framework.events import Acted, Liquidated
 from framework.market import Market
 from framework.money import USDC
-from framework.rules import rules_of
+from framework.rulebook.rules import rules_of
 from framework.testing import Setup, conforms
 from framework.venue import Penalty
 from tests.markets import Script, asgard, balance, dollar_market, flat, happened, jito, market, play

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework.archive import Folder
 from framework.errors import RunError
 from framework.money import BUCKETS, USDC
 from framework.performance import COSTS, FIGURES
 from framework.reports.explain import ACCOUNTS, Selection, explain, register, sources
 from framework.reports.frames import explain_frame, read_frame, register_frame
 from framework.run import Run
+from framework.run_folder.archive import Folder
 from framework.valuation import PricedBook, waterfall_of
 from tests.runs import EXAMPLES
 

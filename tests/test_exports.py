@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from framework import tables
-from framework.archive import Folder
 from framework.command_line.cli import main
 from framework.errors import RunError
 from framework.market import utc
 from framework.money import USDC, Asset
 from framework.reports.exports import beancount_commodity, commodities, export, fixed, hledger_commodity
+from framework.run_folder import tables
+from framework.run_folder.archive import Folder
 from framework.valuation import Prices, equity
 from tests.runs import EXAMPLES
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.archive import Folder
 from framework.command_line.cli import main
+from framework.run_folder.archive import Folder
 from tests.runs import ROOT
 
 EXAMPLE = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

@@ -5,9 +5,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from framework import Scenario, assemble
-from framework.archive import save
 from framework.performance import summarize
 from framework.reports.frames import Frames
+from framework.run_folder.archive import save
 from tests.runs import ROOT
 
 EXAMPLES = ("capital_rebalance", "uss", "portfolio")

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from framework.grid import Grid
+from framework.support.grid import Grid
 
 CELLS = ("liquidation_penalty.fraction", "1 found", "1,234,567.89")
 WORDS = "the folder: cannot be read further: runs/" + "e" * 64 + "/ledger.parquet: not readable"

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framework.archive import Folder
 from framework.command_line.cli import main
 from framework.errors import RunError
-from framework.manifest import JSON_BYTES
+from framework.run_folder.archive import Folder
+from framework.run_folder.manifest import JSON_BYTES
 from tests.runs import run_and_save
 
 

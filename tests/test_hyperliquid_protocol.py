@@ -29,7 +29,7 @@ from framework.errors import MarketError, ScenarioError
 from framework.events import FundingSettled, Liquidated
 from framework.market import Market
 from framework.money import USDC
-from framework.rules import rules_of
+from framework.rulebook.rules import rules_of
 from framework.testing import Setup, conforms
 from framework.venue import Dated, Penalty
 from tests.markets import START_NS, Script, asgard, balance, drift, flat, happened, market, play

@@ -33,14 +33,14 @@ from framework import (
     assemble,
     waterfall,
 )
-from framework.archive import Folder, save
 from framework.audit import audit
 from framework.clock import NS_PER_DAY, NS_PER_HOUR
 from framework.errors import ScenarioError
-from framework.incidents import Incident, Incidents, disturbed, split_mix
 from framework.market import TICK_NS
 from framework.performance import summarize
 from framework.reports.report import report
+from framework.rulebook.incidents import Incident, Incidents, disturbed, split_mix
+from framework.run_folder.archive import Folder, save
 from framework.simulation import Simulation
 from framework.strategy import EveryRow
 from framework.venue import CASH, IN_TRANSIT, Bridge

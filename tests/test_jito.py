@@ -34,7 +34,7 @@ from framework import (
 )
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.command_line.cli import main
-from framework.rules import Dated
+from framework.rulebook.rules import Dated
 from framework.valuation import chronicle
 from tests.conftest import ROOT
 from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play

@@ -7,12 +7,12 @@ import pytest
 from attrs import evolve
 
 from framework import Liquidated, Market, Rejected, Scenario, assemble, waterfall
-from framework.archive import Folder, save
 from framework.audit import audit
 from framework.clock import NS_PER_DAY
 from framework.errors import ScenarioError
 from framework.performance import summarize
-from framework.rules import rules_of
+from framework.rulebook.rules import rules_of
+from framework.run_folder.archive import Folder, save
 from framework.testing import findings
 from tests.markets import START_NS, Script, balance, happened, market, play
 from tests.runs import ROOT

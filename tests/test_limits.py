@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from framework import files
-from framework.archive import Folder
 from framework.command_line.cli import main
 from framework.errors import ScenarioError, SqlError
-from framework.files import clear_drafts, new_draft, read_bounded, replace_file
 from framework.reports.sql import ask
+from framework.run_folder.archive import Folder
 from framework.scenario import Scenario
-from framework.text import Sheet
+from framework.support import files
+from framework.support.files import clear_drafts, new_draft, read_bounded, replace_file
+from framework.support.text import Sheet
 from tests.runs import ROOT, run_and_save
 
 BASIS = ROOT / "examples" / "basis" / "scenario.toml"
@@ -157,7 +157,7 @@ def test_a_query_that_is_interrupted_ends_at_once_and_without_a_word(folder) -> 
 
 SLEEPY = """
 import sys, time
-from framework import workers
+from framework.many_runs import workers
 
 class Plan:
     def lines(self, cells):

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from framework import Scenario, assemble
-from framework.archive import identity
 from framework.command_line.cli import main
-from framework.source_code import files_digest, project_digest
-from framework.sweep import Sweep
+from framework.many_runs.sweep import Sweep
+from framework.run_folder.archive import identity
+from framework.support.source_code import files_digest, project_digest
 from tests.runs import ROOT
 
 SCENARIO = """
@@ -113,8 +113,8 @@ def test_an_edited_file_of_the_project_is_another_run_and_another_sweep(monkeypa
     scenario = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
     plan = Sweep.of(scenario, ["strategy.leverage=2,3"])
     before = identity(assemble(Scenario.load(scenario))), plan.check()
-    monkeypatch.setattr("framework.archive.project_digest", lambda: "other")
-    monkeypatch.setattr("framework.sweep.project_digest", lambda: "other")
+    monkeypatch.setattr("framework.run_folder.archive.project_digest", lambda: "other")
+    monkeypatch.setattr("framework.many_runs.sweep.project_digest", lambda: "other")
     after = identity(assemble(Scenario.load(scenario))), plan.check()
     assert before[0] != after[0]
     assert before[1] != after[1]

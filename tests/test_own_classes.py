@@ -4,7 +4,7 @@ import pytest
 
 from framework import LeverageAbove, Scenario, assemble
 from framework.errors import ScenarioError
-from framework.mistakes import mistakes_told
+from framework.support.mistakes import mistakes_told
 from tests.markets import flat, hyperliquid
 
 HEAD = """import numpy as np

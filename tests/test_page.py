@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.archive import Folder, save
 from framework.assembly import assemble
 from framework.command_line.cli import main
+from framework.many_runs.sweep import Sweep, sweep
 from framework.performance import summarize
 from framework.reports.explain import explain, sources
 from framework.reports.packing import packed, table
 from framework.reports.page import page
+from framework.run_folder.archive import Folder, save
 from framework.scenario import Scenario
-from framework.sweep import Sweep, sweep
 from tests.runs import EXAMPLES, ROOT
 
 MOST_BYTES = 3_000_000

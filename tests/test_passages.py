@@ -21,11 +21,11 @@ from framework import (
     assemble,
     waterfall,
 )
-from framework.archive import Folder, save
 from framework.audit import audit
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.performance import summarize
-from framework.rules import Dated, rules_of
+from framework.rulebook.rules import Dated, rules_of
+from framework.run_folder.archive import Folder, save
 from framework.venue import Way
 from tests.markets import START_NS, Script, balance, drift, flat, happened, hyperliquid, play
 from tests.runs import ROOT

@@ -10,9 +10,9 @@ import pytest
 from framework import Scenario, assemble, metrics
 from framework.command_line.cli import main
 from framework.errors import RunError
-from framework.outcomes import Outcomes
+from framework.many_runs.outcomes import Outcomes
+from framework.many_runs.sweep import NUMBER, Sweep, sweep
 from framework.performance import outcome
-from framework.sweep import NUMBER, Sweep, sweep
 from tests.conftest import ROOT
 from tests.runs import EXAMPLES, WITHOUT_EMBEDDED
 

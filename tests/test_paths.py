@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework import Scenario, assemble
-from framework.archive import Folder, save
 from framework.assembly import path_of
 from framework.audit import audit
 from framework.command_line.cli import main
 from framework.errors import CarrybookError
+from framework.many_runs.paths import CircularBootstrap, Drawn, Path, Which, chained, stationary_rows
+from framework.many_runs.statistics import block_length
 from framework.market import PRICES
-from framework.paths import CircularBootstrap, Drawn, Path, Which, chained, stationary_rows
 from framework.performance import summarize
-from framework.statistics import block_length
+from framework.run_folder.archive import Folder, save
 from tests.conftest import ROOT
 from tests.histories import history
 

@@ -4,13 +4,13 @@ import pytest
 from attrs import frozen
 
 from framework import Ended, Open, Scenario, Side, Strategy, assemble, waterfall
-from framework.archive import Folder, save
 from framework.audit import audit
 from framework.events import Liquidated, Rejected
 from framework.market import Market
 from framework.money import USDC
 from framework.orders import Close, Deposit, Resize, Withdraw
 from framework.performance import summarize
+from framework.run_folder.archive import Folder, save
 from framework.strategy import EveryRow
 from framework.testing import Setup, conforms
 from framework.venue import Venue

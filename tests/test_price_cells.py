@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from framework.archive import PRICE
+from framework.run_folder.archive import PRICE
 from tests.runs import EXAMPLES, run_and_save
 
 

@@ -8,9 +8,9 @@ from attrs import frozen
 from rich.console import Console
 
 from framework import Liquidated, Scenario, Strategy, assemble, waterfall
-from framework.grid import Grid
 from framework.performance import summarize
 from framework.reports.report import WATERFALL_WORDS, report
+from framework.support.grid import Grid
 from tests.conftest import ROOT
 
 

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework import USDC, Acted, Liquidated, Market, Open, Penalty, Side
-from framework.archive import Folder
 from framework.audit import audit
 from framework.books import Books
 from framework.errors import LedgerError
 from framework.formulas import formula
 from framework.market import TICK_NS
 from framework.money import token
-from framework.row_path import LAST_BIT, PATHS, Point, first_due
+from framework.rulebook.row_path import LAST_BIT, PATHS, Point, first_due
+from framework.run_folder.archive import Folder
 from framework.venue import CASH, Act, Venue, account
 from tests.markets import START_NS, Script, asgard, flat, happened, hyperliquid, market, play
 from tests.runs import run_and_save

@@ -7,13 +7,13 @@ from attrs import evolve, frozen
 from click.testing import CliRunner
 
 from framework import Liquidated, Open, Rejected, Rulebook, Scenario, Side, Strategy, Withdraw, assemble
-from framework.archive import Folder, save
 from framework.command_line.cli import carrybook
 from framework.errors import ScenarioError
 from framework.performance import summarize
 from framework.reports.report import report
-from framework.row_path import RowPath
-from framework.rules import CERTAINTIES, Dated, instant_ns, names_of, read_rules, rules_of
+from framework.rulebook.row_path import RowPath
+from framework.rulebook.rules import CERTAINTIES, Dated, instant_ns, names_of, read_rules, rules_of
+from framework.run_folder.archive import Folder, save
 
 FEE = """
 [fee_bps]

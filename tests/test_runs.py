@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from framework.archive import Folder, only_run, remove
 from framework.command_line.cli import main
 from framework.errors import RunError
-from framework.names import assign, check_name, names_in
 from framework.reports.differences import Difference
 from framework.reports.frames import load_runs
+from framework.run_folder.archive import Folder, only_run, remove
+from framework.run_folder.names import assign, check_name, names_in
 from tests.runs import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

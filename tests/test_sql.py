@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framework.archive import Folder
 from framework.command_line.cli import main
 from framework.money import BUCKETS
 from framework.reports.sql import ask, views
-from framework.tables import EVENT_COLUMNS
+from framework.run_folder.archive import Folder
+from framework.run_folder.tables import EVENT_COLUMNS
 from framework.valuation import decimal, equity, waterfall, waterfall_of
 from tests.runs import EXAMPLES
 
@@ -274,7 +274,7 @@ def test_settings_are_locked(static):
 SPILLING = """
 import re, sys
 from pathlib import Path
-from framework.archive import Folder
+from framework.run_folder.archive import Folder
 from framework.reports.sql import ask
 
 with ask(Folder(Path(sys.argv[1])), sys.argv[2], 0.5) as answer:

@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from framework.paths import stationary_rows
-from framework.statistics import (
+from framework.many_runs.paths import stationary_rows
+from framework.many_runs.statistics import (
     best_of_luck,
     confidence_set,
     deflated_sharpe,

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from framework import Scenario, assemble
 from framework.command_line.cli import main
 from framework.errors import CarrybookError
+from framework.many_runs.sweep import Sweep, sweep
 from framework.performance import figures
-from framework.sweep import Sweep, sweep
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.command_line.cli import main
-from framework.grid import Grid, Terminal, terminal
-from framework.text import LINE, one_line, plain, say, shown
+from framework.support.grid import Grid, Terminal, terminal
+from framework.support.text import LINE, one_line, plain, say, shown
 from tests.runs import ROOT, run_and_save
 
 ESC = "\x1b[2J\x1b]0;owned\x9b31m\u202e\u2066"

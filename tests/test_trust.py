@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework.command_line.cli import main
-from framework.source_code import is_known
+from framework.support.source_code import is_known
 from tests.runs import ROOT
 from tests.test_found_again import SCENARIO, STRATEGY
 
@@ -93,7 +93,7 @@ def test_trusted_code_that_ends_the_program_does_not_end_the_audit(capsys, sent)
     folder, file, module = sent
     manifest = json.loads((folder / "manifest.json").read_text())
     file.write_text(EVIL)
-    from framework.source_code import own_modules
+    from framework.support.source_code import own_modules
 
     sys.path.append(str(file.parent))
     manifest["code"] = own_modules([module])

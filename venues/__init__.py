@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from framework.logs import log
+from framework.support.logs import log
 
 ISSUER = "issuer"
 """The class of which a scenario's `fees` are the keys, and the name of its venue."""

@@ -20,7 +20,7 @@ from attrs import NOTHING, evolve, field, fields, frozen, validators
 
 from framework.errors import ScenarioError
 from framework.money import USDC
-from framework.rules import Dated
+from framework.rulebook.rules import Dated
 from framework.venue import basis_points, fraction, not_negative, share
 
 Amount = int | Fraction

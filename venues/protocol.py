@@ -6,8 +6,8 @@ from typing import get_args
 from attrs import frozen
 
 from framework.errors import ScenarioError
-from framework.row_path import RowPath
-from framework.rules import Rule, rules_of
+from framework.rulebook.row_path import RowPath
+from framework.rulebook.rules import Rule, rules_of
 from framework.scenario import Rulebook
 from framework.strategy import Strategy
 from venues.lenders import Name

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from framework.row_path import RowPath
+from framework.rulebook.row_path import RowPath
 from framework.scenario import Rulebook
 from framework.strategy import Strategy
 

@@ -23,8 +23,8 @@ def _():
     from pathlib import Path
 
     from framework import Scenario, assemble
-    from framework.archive import Folder, save
     from framework.performance import summarize
+    from framework.run_folder.archive import Folder, save
 
     example = Path(__file__).parents[2] / "examples/capital_rebalance/scenario.toml"
     assembly = assemble(Scenario.load(example))

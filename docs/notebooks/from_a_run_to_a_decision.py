@@ -25,7 +25,7 @@ def _():
 
     import pandas as pd
 
-    from framework.sweep import Sweep, sweep
+    from framework.many_runs.sweep import Sweep, sweep
 
     example = Path(__file__).parents[2] / "examples/capital_rebalance/scenario.toml"
     plan = Sweep.of(example, ["strategy.leverage=2,3", "strategy.trigger=4,5,6,8"])

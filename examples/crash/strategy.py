@@ -8,8 +8,8 @@ from attrs import frozen
 
 from framework import Event, Order, Run, Strategy, View
 from framework.clock import NS_PER_HOUR
-from framework.grid import Grid
 from framework.market import utc
+from framework.support.grid import Grid
 from strategies.capital_rebalance import CapitalRebalance
 from strategies.hedge import Unhedged
 

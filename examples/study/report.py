@@ -14,9 +14,9 @@ from examples.study.study import HEADLINE, Result, Study, usd
 from framework.command_line.cli import main
 from framework.errors import RunError
 from framework.events import Side
-from framework.files import replace_file
-from framework.grid import Grid, terminal
 from framework.scenario import Table
+from framework.support.files import replace_file
+from framework.support.grid import Grid, terminal
 from framework.valuation import chronicle, waterfall
 
 PERPS = ("hyperliquid", "drift")

@@ -16,11 +16,11 @@ from attrs import evolve, frozen
 from examples.study.study import MARKET, SOURCES, Study
 from framework.assembly import assemble, load_market
 from framework.errors import ScenarioError
-from framework.grid import Grid, terminal
 from framework.market import Market
 from framework.performance import metrics
 from framework.run import Run
 from framework.scenario import Scenario, place
+from framework.support.grid import Grid, terminal
 
 CAPITALS = (1_000.0, 10_000.0, 100_000.0)
 LEVERAGES = (2.0, 3.0, 4.0)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import click
 
 from framework.errors import CarrybookError, OutputClosed
-from framework.text import one_line, say
+from framework.support.text import one_line, say
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("framework.command_line.examination:audit", "Check the folder of a finished RUN."),
@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
 def carrybook(form: Literal["console", "json"] | None, log_level: str) -> None:
     """Simulate carry strategies on a double-entry ledger."""
     if form:
-        _load("framework.logs:show")(form, log_level)
+        _load("framework.support.logs:show")(form, log_level)
 
 
 MISTAKE = 2

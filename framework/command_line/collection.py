@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from framework.archive import RUNS, Folder, only_run, remove, runs_below
 from framework.command_line.parameters import RUN
 from framework.errors import RunError
-from framework.grid import Grid, terminal
-from framework.names import assign, check_name, forget, names_in
 from framework.reports.differences import Difference, flat
-from framework.text import say
+from framework.run_folder.archive import RUNS, Folder, only_run, remove, runs_below
+from framework.run_folder.names import assign, check_name, forget, names_in
+from framework.support.grid import Grid, terminal
+from framework.support.text import say
 
 LISTED = ("return_pct", "cagr_pct", "sharpe", "max_drawdown_pct", "liquidations")
 """Figures of the list of runs."""

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import click
 
-from framework.archive import RUNS, identity, save
 from framework.assembly import assemble
-from framework.files import clear_drafts
-from framework.grid import terminal
-from framework.logs import log
-from framework.names import assign, check_free
 from framework.performance import summarize
 from framework.reports.comparisons import cells, check, compare
 from framework.reports.report import report
+from framework.run_folder.archive import RUNS, identity, save
+from framework.run_folder.names import assign, check_free
 from framework.scenario import Scenario
-from framework.text import say
+from framework.support.files import clear_drafts
+from framework.support.grid import terminal
+from framework.support.logs import log
+from framework.support.text import say
 
 
 def clear(directory: Path) -> None:

@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 
 from framework.data.store import Store
 from framework.errors import StoreError
-from framework.files import stale_drafts
-from framework.text import say
+from framework.support.files import stale_drafts
+from framework.support.text import say
 
 LEAST_BYTES = 10**9
 """How much room a disk should have left."""

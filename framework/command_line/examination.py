@@ -14,20 +14,20 @@ from attrs import asdict
 from rich.text import Text
 from rich.tree import Tree
 
-from framework.archive import Folder, runs_at
 from framework.audit import Result
 from framework.audit import audit as audit_folder
 from framework.command_line.extras import need_extra
 from framework.command_line.parameters import RUN, RUNS_OR_ONE
 from framework.errors import RunError
-from framework.files import replace_file
-from framework.grid import Grid, terminal
 from framework.reports.explain import Node, Selection, origins, register, sources
 from framework.reports.explain import explain as explain_number
 from framework.reports.exports import export as export_folder
 from framework.reports.sql import MEMORY_GB, TIME_S, ask, csv_lines, json_lines, views
 from framework.reports.sql import grid as answer_grid
-from framework.text import say
+from framework.run_folder.archive import Folder, runs_at
+from framework.support.files import replace_file
+from framework.support.grid import Grid, terminal
+from framework.support.text import say
 
 TERMS = (
     "A debit is what an account receives, a credit what it gives. Income accounts give what is earned,\n"

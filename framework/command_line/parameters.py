@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from framework.archive import only_run, runs_at
+from framework.run_folder.archive import only_run, runs_at
 
 
 class RunType(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone

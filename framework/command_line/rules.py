@@ -3,9 +3,9 @@
 import click
 
 from framework.errors import ScenarioError
-from framework.grid import Grid, terminal
-from framework.rules import Rule, day, instant_ns
+from framework.rulebook.rules import Rule, day, instant_ns
 from framework.scenario import Rulebook, find_class, structure
+from framework.support.grid import Grid, terminal
 
 
 @click.command()

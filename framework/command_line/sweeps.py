@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
-from framework import workers
-from framework.choice import Choice, Constraint, Objective
 from framework.command_line.extras import need_extra
-from framework.grid import progress_terminal, terminal
-from framework.outcomes import Outcomes
-from framework.paths import METHODS
-from framework.sweep import Sweep, Swept, overview
-from framework.sweep import sweep as run_sweep
-from framework.text import say
+from framework.many_runs import workers
+from framework.many_runs.choice import Choice, Constraint, Objective
+from framework.many_runs.outcomes import Outcomes
+from framework.many_runs.paths import METHODS
+from framework.many_runs.sweep import Sweep, Swept, overview
+from framework.many_runs.sweep import sweep as run_sweep
+from framework.support.grid import progress_terminal, terminal
+from framework.support.text import say
 
 Command = Callable[..., None]
 

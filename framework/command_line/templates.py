@@ -19,7 +19,7 @@ from attrs import frozen
 import framework
 from framework.data.origins import commands
 from framework.errors import TemplateError
-from framework.text import say
+from framework.support.text import say
 
 LONGS = ("asgard",)
 """Venues that can hold the long leg of a new scenario."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framework.command_line.extras import need_extra
-from framework.text import say
+from framework.support.text import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -127,8 +127,8 @@ def list_(as_json: bool) -> None:
     """All series of the store. The exit code is 2 if there are files that are none."""
     from framework.data.store import Store  # noqa: PLC0415
     from framework.errors import StoreError  # noqa: PLC0415
-    from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
+    from framework.support.grid import Grid, terminal  # noqa: PLC0415
 
     store = Store.default()
     grid = Grid(f"Series in {store.root}", ("<series", "samples", "<first", "<last", "<columns"))
@@ -179,8 +179,8 @@ def import_(
     from framework.data.plausibility import Level  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
     from framework.errors import MarketError  # noqa: PLC0415
-    from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
+    from framework.support.grid import Grid, terminal  # noqa: PLC0415
 
     found = understand(file, what, coin, unit=unit, time=time_column, column=column, interval=interval)
     samples, kind, console = found.samples, found.kind, terminal()
@@ -216,8 +216,8 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
     """What a SERIES is, where it came from, and its first and last rows."""
     from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
-    from framework.grid import Grid, terminal  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
+    from framework.support.grid import Grid, terminal  # noqa: PLC0415
 
     store = Store.default()
     kind, samples = store.read(series)
@@ -340,7 +340,7 @@ def _fetch(
     from framework.data.fetching.client import Client  # noqa: PLC0415
     from framework.data.fetching.feed import Fetch  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
-    from framework.grid import progress_terminal  # noqa: PLC0415
+    from framework.support.grid import progress_terminal  # noqa: PLC0415
 
     host = base_url or os.environ.get(f"CARRYBOOK_BASE_URL_{source.upper()}")
     if wait_scale < 1 and not host:

@@ -22,7 +22,7 @@ from framework.data.series import Floats, Ints, Joining
 from framework.data.store import PART
 from framework.errors import MarketError
 from framework.market import PRICES, utc
-from framework.text import shown
+from framework.support.text import shown
 
 What = Literal["prices", "funding", "rates"]
 UNITS: Mapping[str, float] = {"fraction": 1.0, "percent": 0.01, "bps": 0.0001}

@@ -14,9 +14,9 @@ from attrs import frozen
 
 from framework.clock import NS_PER_SECOND
 from framework.errors import MarketError
-from framework.files import MIB, read_bounded
 from framework.market import Floats, Ints
-from framework.text import SHOWN, shown
+from framework.support.files import MIB, read_bounded
+from framework.support.text import SHOWN, shown
 
 NS_PER_MS = 1_000_000
 MOST_BYTES = 1024 * MIB

@@ -20,7 +20,7 @@ from framework.data.series import Floats, Ints
 from framework.data.store import Store
 from framework.errors import MarketError
 from framework.market import PRICES, utc
-from framework.text import shown
+from framework.support.text import shown
 
 TIMES = (
     "time", "timestamp", "date", "hourBucket", "t", "ts", "time_utc", "fundingTime", "date_utc",

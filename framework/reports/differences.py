@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from attrs import frozen
 
-from framework.archive import Folder
 from framework.errors import RunError
-from framework.grid import Grid
 from framework.market import utc
-from framework.names import names_in
 from framework.performance import METRICS
-from framework.text import shown
+from framework.run_folder.archive import Folder
+from framework.run_folder.names import names_in
+from framework.support.grid import Grid
+from framework.support.text import shown
 from framework.valuation import Waterfall, waterfall_of
 
 FIGURES = (

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from framework.archive import UNKNOWN, Folder
 from framework.clock import midnight_ns
 from framework.errors import RunError
 from framework.market import Flags, Ints
 from framework.money import BUCKETS, Account, Asset
 from framework.performance import COSTS, FIGURES
+from framework.run_folder.archive import UNKNOWN, Folder
 from framework.valuation import PricedBook, decimal, revalued, usdc
 
 

@@ -22,13 +22,13 @@ import numpy as np
 import pyarrow as pa
 from attrs import define, field, frozen
 
-from framework.archive import UNKNOWN, Folder
 from framework.errors import RunError
-from framework.files import new_draft
 from framework.ledger import Records
 from framework.market import utc
 from framework.money import EXACT, USDC, Asset
-from framework.text import Sheet
+from framework.run_folder.archive import UNKNOWN, Folder
+from framework.support.files import new_draft
+from framework.support.text import Sheet
 
 
 @define(eq=False)

@@ -11,14 +11,14 @@ import pandas as pd
 import pyarrow as pa
 from attrs import asdict, field, fields, frozen
 
-from framework.archive import Folder, equity_table, run_table, runs_below
 from framework.errors import RunError
 from framework.ledger import Ledger
-from framework.names import names_in
 from framework.performance import metrics
 from framework.reports.differences import flat
 from framework.reports.explain import Line, Selection, explain, register
 from framework.run import Run
+from framework.run_folder.archive import Folder, equity_table, run_table, runs_below
+from framework.run_folder.names import names_in
 
 if TYPE_CHECKING:
     from bokeh.models import LayoutDOM

@@ -22,7 +22,6 @@ from attrs import frozen
 from bokeh.document import Document
 from bokeh.resources import Resources
 
-from framework.archive import Folder
 from framework.clock import NS_PER_YEAR
 from framework.errors import RunError
 from framework.market import Floats
@@ -30,6 +29,7 @@ from framework.reports.explain import Node, explain, sources
 from framework.reports.packing import packed, table
 from framework.reports.pictures import Picture, Timeline, categories, drawdown_pct, heatmap, parallel, waterfall
 from framework.reports.report import WATERFALL_WORDS
+from framework.run_folder.archive import Folder
 
 __all__ = ["page", "sweep_page"]
 

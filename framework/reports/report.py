@@ -7,8 +7,6 @@ import numpy as np
 
 from framework.assembly import Assembly
 from framework.events import Event
-from framework.grid import Grid
-from framework.mistakes import is_ours
 from framework.performance import (
     LEVERAGE_RANGES,
     METRICS,
@@ -20,6 +18,8 @@ from framework.performance import (
 )
 from framework.reports.comparisons import Cell, Comparison
 from framework.run import Run
+from framework.support.grid import Grid
+from framework.support.mistakes import is_ours
 from framework.valuation import chronicle, fees_usd, liquidations, running_fees_usd, waterfall
 
 WATERFALL_WORDS = {

@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 
 from attrs import frozen
 
-from framework.archive import Folder
 from framework.errors import RunError, SqlError
-from framework.grid import Grid
 from framework.money import Asset
 from framework.reports import query
-from framework.text import Sheet
+from framework.run_folder.archive import Folder
+from framework.support.grid import Grid
+from framework.support.text import Sheet
 from framework.valuation import priced
 
 TABLES = ("ledger", "events", "market", "equity", "balances")

@@ -16,7 +16,7 @@ from types import FrameType
 import pytest
 
 from framework.command_line.cli import main
-from framework.text import LINE
+from framework.support.text import LINE
 
 SEED = int(os.environ.get("CARRYBOOK_DRILLS_SEED", "17"))
 FACTOR = float(os.environ.get("CARRYBOOK_DRILLS", "1"))

@@ -19,7 +19,7 @@ from attrs import define, field, frozen
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from framework.errors import FetchError
-from framework.logs import log
+from framework.support.logs import log
 
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may pass."""

@@ -15,7 +15,7 @@ from framework.data.samples import Samples
 from framework.data.series import Floats, Ints
 from framework.errors import FetchError
 from framework.market import utc
-from framework.text import SHOWN, shown
+from framework.support.text import SHOWN, shown
 
 LOWEST_PER_YEAR = 0.002
 """A pool that costs less than 0.2 % a year in the middle was given in fractions where percent were expected."""

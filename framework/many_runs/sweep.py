@@ -16,17 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import evolve, field, frozen
 
-from framework import workers
-from framework.archive import identity
 from framework.assembly import Assembly, assemble, load_history, path_of
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
-from framework.files import replace_file
-from framework.grid import Grid
+from framework.many_runs import workers
 from framework.market import Market
 from framework.performance import outcome, swept
+from framework.run_folder.archive import identity
 from framework.scenario import MarketSpec, Scenario, Table, place, put, read_table, value_at, value_of
-from framework.source_code import project_digest
-from framework.text import Sheet
+from framework.support.files import replace_file
+from framework.support.grid import Grid
+from framework.support.source_code import project_digest
+from framework.support.text import Sheet
 
 Row = dict[str, object]
 CHUNK = 16

@@ -11,11 +11,9 @@ from attrs import frozen
 from numpy.random import PCG64, Generator, SeedSequence
 
 from framework.errors import CarrybookError, ScenarioError
-from framework.grid import Grid
-from framework.market import Floats, Ints
-from framework.outcomes import RETURN, SHOWN, Outcomes
-from framework.paths import stationary_rows
-from framework.statistics import (
+from framework.many_runs.outcomes import RETURN, SHOWN, Outcomes
+from framework.many_runs.paths import stationary_rows
+from framework.many_runs.statistics import (
     BLOCKS,
     NORMAL,
     Estimate,
@@ -30,7 +28,9 @@ from framework.statistics import (
     quantile,
     sharpe,
 )
-from framework.sweep import Row, Sweep
+from framework.many_runs.sweep import Row, Sweep
+from framework.market import Floats, Ints
+from framework.support.grid import Grid
 
 SAMPLES = 1000
 """Bootstrap samples behind a confidence set."""

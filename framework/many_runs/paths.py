@@ -17,8 +17,8 @@ from numpy.random import PCG64, Generator, SeedSequence
 
 from framework.clock import NS_PER_DAY, midnight_ns
 from framework.errors import MarketError
+from framework.many_runs.statistics import block_length
 from framework.market import TICK_NS, Floats, Ints, Market, Source
-from framework.statistics import block_length
 
 LEVEL = re.compile(r"(?:(?P<group>.+)[._])?(?P<what>open|high|low|close|mark|oracle)(?:\.(?P<extreme>low|high))?")
 """Columns that are levels: prices, such as `close` and `BTC.oracle.low`, and rates of pools, such as `x_rate_open`."""

@@ -28,17 +28,17 @@ from numpy.typing import NDArray
 from framework.assembly import Assembly
 from framework.errors import CarrybookError, RunError, ScenarioError
 from framework.events import Event
-from framework.files import new_draft, open_to_all, replace_file, sync
 from framework.ledger import RECORD, EventLog, Records, Settlements
-from framework.manifest import FORMAT, Manifest, Place, read_json, read_manifest, run_name
 from framework.market import At, Flags, Floats, Ints, Market, Source, price_column
 from framework.money import USDC, Account, Asset
-from framework.names import LATEST, forget, names_in
 from framework.performance import Summary
 from framework.run import Run
+from framework.run_folder.manifest import FORMAT, Manifest, Place, read_json, read_manifest, run_name
+from framework.run_folder.names import LATEST, forget, names_in
+from framework.run_folder.tables import EVENT_COLUMNS, LEDGER, NAMES, ROLL_COLUMNS, TEXTS, Table, roll_schema
 from framework.scenario import Scenario, read_table
-from framework.source_code import project_digest
-from framework.tables import EVENT_COLUMNS, LEDGER, NAMES, ROLL_COLUMNS, TEXTS, Table, roll_schema
+from framework.support.files import new_draft, open_to_all, replace_file, sync
+from framework.support.source_code import project_digest
 from framework.valuation import PricedBook, Prices, Worth, decimal, priced
 from framework.venue import IN_TRANSIT
 

@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen, validators
 from framework.clock import NS_PER_HOUR, NS_PER_YEAR
 from framework.errors import ScenarioError
 from framework.market import Flags, Floats, Market, price_column
-from framework.rules import day, instant_ns
+from framework.rulebook.rules import day, instant_ns
 
 Kind = Literal["halt", "failure", "oracle_freeze", "depeg", "transfer_failure", "gas", "deleveraging"]
 """What may happen.

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from framework.errors import OutputClosed
-from framework.text import plain
+from framework.support.text import plain
 
 PROSE_WIDTH = 40
 """The least width of a column of prose, below which lines of the terminal are broken instead."""

@@ -7,10 +7,10 @@ import numpy as np
 from attrs import frozen
 
 from framework.errors import ScenarioError
-from framework.grid import Grid
+from framework.many_runs.statistics import Estimate, expected_shortfall, mean, quantile
+from framework.many_runs.sweep import Row, Sweep, Swept
 from framework.market import Flags, Floats
-from framework.statistics import Estimate, expected_shortfall, mean, quantile
-from framework.sweep import Row, Sweep, Swept
+from framework.support.grid import Grid
 
 LIQUIDATED, RETURN, DRAWDOWN, FIRST = "liquidations", "return_pct", "max_drawdown_pct", "first_liquidation_days"
 SHOWN = 40

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from framework.errors import RunError
-from framework.files import read_bounded, replace_file
-from framework.text import shown
+from framework.support.files import read_bounded, replace_file
+from framework.support.text import shown
 
 NAMES = ".names"
 """The directory of the names, below that of the runs."""

@@ -15,7 +15,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from framework.mistakes import OUR_PACKAGES
+from framework.support.mistakes import OUR_PACKAGES
 
 INSTALLED = ("site-packages", "dist-packages")
 """Names of the directories of installed packages."""

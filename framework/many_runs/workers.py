@@ -24,7 +24,7 @@ from typing import Protocol
 from attrs import frozen
 
 from framework.errors import RunError
-from framework.source_code import own_modules, project_digest
+from framework.support.source_code import own_modules, project_digest
 
 Executor = concurrent.futures.Executor
 Cells = Sequence[tuple[int, dict[str, object]]]

@@ -14,10 +14,10 @@ from pathlib import Path
 from attrs import Attribute, asdict, field, frozen, validators
 
 from framework.errors import RunError, ScenarioError
-from framework.files import MIB, read_bounded
 from framework.market import At
 from framework.money import Account, Asset
 from framework.scenario import structure
+from framework.support.files import MIB, read_bounded
 
 FORMAT = 4
 """Version of the folder's layout."""

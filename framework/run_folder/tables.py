@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from attrs import frozen
 
 from framework.errors import RunError
-from framework.files import MIB
+from framework.support.files import MIB
 
 ROWS_READ = 1 << 17
 """Rows of a table in memory at a time while it is read."""

@@ -1,7 +1,7 @@
 """Text from outside on its way to people: nothing in it may steer a terminal, and no value fills a screen.
 
 Scenarios, tables, folders and replies may hold any character. Everything that is printed goes through `say` or, for
-tables and trees, through `framework.grid.terminal`; the linter knows no other way.
+tables and trees, through `framework.support.grid.terminal`; the linter knows no other way.
 """
 
 import csv

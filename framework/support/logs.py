@@ -6,7 +6,7 @@ from typing import Literal
 
 import structlog
 
-from framework.text import plain
+from framework.support.text import plain
 
 _LOGGER = logging.getLogger("carrybook")
 

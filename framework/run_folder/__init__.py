@@ -1,0 +1,1 @@
+"""The folder of a run: written whole, and read through doors that check types."""
