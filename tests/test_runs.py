@@ -210,20 +210,44 @@ def test_metrics_and_waterfalls_stand_side_by_side(here):
         assert float(amounts["funding"]) == summaries[place]["funding_usd"]
 
 
-def test_curves_part_on_the_first_day_that_differs(tmp_path, here):
-    """Another trigger parts them when the first rebalance is due, not before; the event behind it is that transfer."""
+def parted(directory, *settings):
+    """Where the curve of a run under some settings leaves that of `base`, and the folder of that run."""
+    options = [option for setting in settings for option in ("--set", setting)]
     with pytest.raises(SystemExit):
-        main(["run", str(SCENARIO), "--set", "strategy.trigger=7", "--out", str(tmp_path), "--name", "later"])
-    found = Difference.of([Path("base"), tmp_path / "later"])
-    (parting,) = found.partings
-    one, two = (pd.read_parquet(only_run(each) / "equity.parquet") for each in (Path("base"), tmp_path / "later"))
+        main(["run", str(SCENARIO), "--out", str(directory), *options])
+    (parting,) = Difference.of([Path("base"), only_run(directory / "latest")]).partings
+    return parting, only_run(directory / "latest")
+
+
+def test_curves_part_on_the_first_day_that_differs(tmp_path, here):
+    """A higher trigger parts them where the first rebalance of the lower one is due; the higher one has no such event.
+
+    By then the two logs have the same events, in which the extra ones shift all others.
+    """
+    parting, folder = parted(tmp_path, "strategy.trigger=7")
+    one, two = (pd.read_parquet(each / "equity.parquet") for each in (only_run(Path("base")), folder))
     at = int((one.equity_usd != two.equity_usd).to_numpy().argmax())
-    assert parting.day == str(pd.Timestamp(one.at_ns[at]).date())
+    events = pd.read_parquet(only_run(Path("base")) / "events.parquet")
+    met = events[events.kind == "ConditionMet"].iloc[0]
+    assert parting.day == parting.event_day == str(pd.Timestamp(one.at_ns[at]).date())
     assert parting.equity_usd == (one.equity_usd[at], two.equity_usd[at])
-    assert parting.event_day <= parting.day
-    assert parting.events[0] != parting.events[1]
-    same = Difference.of([Path("base"), only_run(Path("calm"))])
-    assert same.partings[0].day == "2024-12-31"
+    assert parting.events == (f"{met.event} ConditionMet {met.venue}", "")
+
+
+def test_the_event_behind_a_parting_may_be_in_both_runs(tmp_path, here):
+    """A dearer entry is another fill in each; the start is the same."""
+    parting, _ = parted(tmp_path, "venues.hyperliquid.taker_fee_bps=9")
+    assert (parting.day, parting.event_day) == ("2024-12-31", "2024-12-31")
+    assert parting.events == ("3 OrderFilled hyperliquid", "3 OrderFilled hyperliquid")
+
+
+def test_a_run_that_ends_earlier_parts_where_only_the_other_goes_on(tmp_path, here):
+    """The first event that the other has not is its end."""
+    parting, folder = parted(tmp_path, "market.end=2025-01-31")
+    ended = pd.read_parquet(folder / "events.parquet").query("kind == 'Ended'").event.item()
+    assert (parting.day, parting.event_day) == ("2025-02-01", "2025-01-31")
+    assert parting.equity_usd[1] == Folder(folder).summary["final_equity_usd"]
+    assert parting.events[1] == f"{ended} Ended"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """Finished runs beside each other: settings that differ, metrics, waterfalls, and where their curves part."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from attrs import frozen
 
@@ -26,6 +26,8 @@ FIGURES = (
 """Figures of a summary that are compared besides all metrics."""
 EVENT = ("at_ns", "venue", "kind", "asset", "rate", "price", "size", "amount", "fee", "order", "reason", "counterparty")
 """What makes an event the same in two runs: all but its number and its cause."""
+SAME_USD = 1e-6
+"""The least unit of the books: what differs by less is the rounding of a sum."""
 ABSENT = "-"
 
 
@@ -59,8 +61,10 @@ class Compared:
 class Parting:
     """Where the curve of a run leaves that of the first: None where it never does.
 
-    `day` is the first at whose end the equity differs, `equity_usd` that of both. `events` are the first that differ,
-    as `number kind venue`, at or before that day; an empty text where a run has none.
+    `day` is that of the first row that both have and in which their equity differs, or the first that only one has
+    after the other's end; `equity_usd` is that of both. `events` are of each run the first up to that row that the
+    other has not, as `number kind venue`, wherever it stands among the others; empty where there is none.
+    `event_day` is the day of the earlier one, empty where the market alone differs.
     """
 
     day: str
@@ -156,7 +160,7 @@ class Difference:
                 "<first day",
                 f"equity of {labels[0]}",
                 "equity",
-                "<first other event",
+                "<event behind it",
                 f"<in {labels[0]}",
                 "<in it",
             ),
@@ -204,43 +208,44 @@ def _less(value: float | None, first: float | None) -> float | None:
 
 def _parting(first: Folder, other: Folder) -> Parting | None:
     """Where the curve of another run leaves that of the first."""
-    curves = [folder.table("equity", ["at_ns", "equity_usd"]) for folder in (first, other)]
-    times, worths = ([curve[name].to_numpy() for curve in curves] for name in ("at_ns", "equity_usd"))
-    count = min(map(len, times))
-    apart = (times[0][:count] != times[1][:count]) | (worths[0][:count] != worths[1][:count])
-    apart[0] = worths[0][0] != worths[1][0]  # a start at another instant of the first row is no other curve
-    if not apart.any() and len(times[0]) == len(times[1]):
+    curves = [folder.table("equity", ["at_ns", "moment", "equity_usd"]).to_pandas() for folder in (first, other)]
+    for curve in curves:  # a start at another instant of the first row is no other curve
+        curve.loc[curve.moment == "start", "at_ns"] = min(int(each.at_ns[0]) for each in curves)
+    rows = curves[0].merge(curves[1], on=["at_ns", "moment"], how="outer", sort=False, suffixes=("", "_other"))
+    rows = rows.sort_values("at_ns", kind="stable")
+    both = rows[["equity_usd", "equity_usd_other"]].ffill().bfill()
+    shared = rows.equity_usd.notna() & rows.equity_usd_other.notna()
+    apart = shared & ((both.equity_usd - both.equity_usd_other).abs() >= SAME_USD)
+    covered = rows.at_ns <= min(int(curve.at_ns.iloc[-1]) for curve in curves)  # finer rows in between part nothing
+    places = np.flatnonzero(apart | ~covered)
+    if not len(places):
         return None
-    at = int(np.argmax(apart)) if apart.any() else count
-    at_ns = min(int(each[min(at, len(each) - 1)]) for each in times)
-    equity_usd = tuple(float(each[min(at, len(each) - 1)]) for each in worths)
-    events, event_ns = _first_other_event(first, other)
+    at = int(places[0])
+    at_ns = int(rows.at_ns.iloc[at])
+    events = [_events(folder, at_ns) for folder in (first, other)]
+    own = [_own_event(events[0], events[1]), _own_event(events[1], events[0])]
+    instants = [int(event["at_ns"]) for event in own if event]
+    told = [f"{event['event']} {event['kind']} {event['venue']}".strip() if event else "" for event in own]
     return Parting(
         day=f"{utc(at_ns):%Y-%m-%d}",
-        equity_usd=(equity_usd[0], equity_usd[1]),
-        event_day="" if event_ns is None else f"{utc(event_ns):%Y-%m-%d}",
-        events=events,
+        equity_usd=(float(both.equity_usd.iloc[at]), float(both.equity_usd_other.iloc[at])),
+        event_day=f"{utc(min(instants)):%Y-%m-%d}" if instants else "",
+        events=(told[0], told[1]),
     )
 
 
-def _first_other_event(first: Folder, other: Folder) -> tuple[tuple[str, str], int | None]:
-    """The first event of each run that is another in the other one, as `number kind venue`, and its instant."""
-    tables = [folder.table("events", ["event", *EVENT]) for folder in (first, other)]
-    count = min(map(len, tables))
-    differs = np.zeros(count, dtype=bool)
-    for name in EVENT:
-        one, two = (table[name].slice(0, count) for table in tables)
-        unequal = pc.fill_null(pc.not_equal(one, two), False)
-        one_absent = pc.xor(pc.is_null(one), pc.is_null(two))
-        differs |= _flags(unequal) | _flags(one_absent)
-    at = int(np.argmax(differs)) if differs.any() else count
-    rows: list[dict[str, Any] | None] = [
-        table.slice(at, 1).to_pylist()[0] if at < len(table) else None for table in tables
-    ]
-    told = [f"{row['event']} {row['kind']} {row['venue']}".strip() if row else "" for row in rows]
-    instants = [int(row["at_ns"]) for row in rows if row]
-    return (told[0], told[1]), min(instants, default=None)
+def _events(folder: Folder, until_ns: int) -> list[dict[str, Any]]:
+    """The events of a run up to an instant, in their order."""
+    table = folder.table("events", ["event", *EVENT])
+    return table.filter(pc.less_equal(table["at_ns"], until_ns)).to_pylist()  # type: ignore[no-any-return]
 
 
-def _flags(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return column.to_numpy(zero_copy_only=False).astype(bool)  # type: ignore[no-any-return]
+def _own_event(events: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first event that another run has not, or has less often, by time and content; None without one."""
+    left = Counter(tuple(event[name] for name in EVENT) for event in others)
+    for event in events:
+        content = tuple(event[name] for name in EVENT)
+        if not left[content]:
+            return event
+        left[content] -= 1
+    return None
