@@ -4,7 +4,7 @@ An index is a market-wide path, its value before the first row and after each. W
 last changed is a factor times the way of the index since then, so one row and a thousand rows post the same integers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from framework.errors import MarketError, ScenarioError
 from framework.events import Event
-from framework.market import FALLBACK, Floats, Ints, Market
+from framework.market import FALLBACK, Floats, Ints, Market, Measure
 from framework.money import Account, Asset
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ GROWING = ("compounding", "effective")
 """Bases on which a balance earns on what it has earned."""
 LEVELS = ("steps", "rises")
 """Bases whose rate is a level, with a column for the open of a row and one for its close."""
+MEASURED: Mapping[Basis, Measure] = {
+    "payment": Measure.FUNDING,
+    "compounding": Measure.YEARLY,
+    "effective": Measure.YEARLY,
+    "simple": Measure.YEARLY,
+    "total": Measure.FUNDING,
+    "steps": Measure.PRICE,
+    "rises": Measure.PRICE,
+}
+"""What the rate of a basis measures."""
 
 
 def _known_basis(accrual: "Accrual", _: object, basis: object) -> None:
@@ -110,6 +120,17 @@ def column_of(market: Market, names: str | tuple[str, ...]) -> str:
         if coin and role in FALLBACK:
             return market.price_column(coin, "close", role)  # type: ignore[arg-type]
     return each[-1]
+
+
+def columns_read(accrual: Accrual) -> Iterator[tuple[str | tuple[str, ...], Measure]]:
+    """The columns of the rate and of the price of an accrual, with what they have to measure."""
+    if accrual.basis in LEVELS:
+        yield f"{accrual.rate}_open", MEASURED[accrual.basis]
+        yield f"{accrual.rate}_close", MEASURED[accrual.basis]
+    elif accrual.rate:
+        yield accrual.rate, MEASURED[accrual.basis]
+    if accrual.price:
+        yield accrual.price, Measure.PRICE
 
 
 def row_rate(market: Market, column: str) -> Floats:

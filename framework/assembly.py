@@ -15,7 +15,7 @@ from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND, midnight_ns
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
 from framework.data.gaps import usual_step
-from framework.data.plausibility import Level, doubts, measure_of_column
+from framework.data.plausibility import Doubt, Level, doubts
 from framework.data.raw import Raw
 from framework.data.readers import READERS, options_of
 from framework.data.samples import Kind
@@ -23,7 +23,7 @@ from framework.data.series import Fill, Joining, Series, spliced
 from framework.data.store import EXAMPLE_SERIES, Store
 from framework.errors import MarketError, ScenarioError
 from framework.many_runs import paths
-from framework.market import PRICES, Floats, Market
+from framework.market import PRICES, TICK_NS, Floats, Market, Measure, measure_of_column
 from framework.rulebook.incidents import Incidents, disturbed
 from framework.rulebook.row_path import RowPath
 from framework.rulebook.rules import Rule
@@ -46,6 +46,9 @@ from framework.strategy import Strategy, checked_conditions
 from framework.support.mistakes import is_ours, mistakes_told
 from framework.support.source_code import is_known, own_modules
 from framework.venue import Dated, Venue
+
+YEARLY = (Measure.YEARLY, Measure.OTHER)
+"""What a column of lending rates may measure."""
 
 
 def load_market(spec: MarketSpec, data: Path | None) -> Market:
@@ -102,12 +105,38 @@ def _judged(series: Series, market: MarketSpec) -> Series:
     found = list(doubts(times, columns, measures, step_ns)) if len(times) else []
     if not found:
         return series
-    first = min(found, key=lambda doubt: list(Level).index(doubt.level))
+    first = _first(found)
     place = series.file if first.index is None else series.place(rows.start + first.index)
-    column = series.label(first.column or "")
-    count = f"; the first of {len(found)} findings" if len(found) > 1 else ""
-    note = f"IMPLAUSIBLE DATA ({first.level}): {place}, column {column}: {first.words}{count}"
-    return evolve(series, note="; ".join(filter(None, (series.note, note))))
+    return evolve(series, note=_noted(series.note, f"{place}, column {series.label(first.column or '')}", found))
+
+
+def _doubted(market: Market, measures: Mapping[str, Measure]) -> Market:
+    """The market with a note on what is implausible in it, of columns that no file has been judged by.
+
+    They are those without a source, and those that measure what `measures` say and their names do not.
+    """
+    unnamed = [name for name in measures if measure_of_column(name) is Measure.OTHER]
+    judged = {name: column for name, column in market.columns.items() if name not in market.sources or name in unnamed}
+    step_ns = int(np.median(market.at_ns + TICK_NS - market.open_ns))
+    kinds = {name: measures.get(name) or measure_of_column(name) for name in judged}
+    found = list(doubts(market.open_ns, judged, kinds, step_ns))
+    if not found:
+        return market
+    first = _first(found)
+    place = "" if first.index is None else f"{market.cell(first.column or '', first.index)}, "
+    note = _noted("", f"{place}column {first.column}", found)
+    return market if note in market.label else evolve(market, label="; ".join(filter(None, (market.label, note))))
+
+
+def _first(found: Sequence[Doubt]) -> Doubt:
+    """The first of the most certain findings."""
+    return min(found, key=lambda doubt: list(Level).index(doubt.level))
+
+
+def _noted(note: str, place: str, found: Sequence[Doubt]) -> str:
+    """A note with what is implausible behind it: the first finding, and how many there are."""
+    first, count = _first(found), f"; the first of {len(found)} findings" if len(found) > 1 else ""
+    return "; ".join(filter(None, (note, f"IMPLAUSIBLE DATA ({first.level}): {place}: {first.words}{count}")))
 
 
 def _files(spec: MarketSpec, data: Path) -> list[Series]:
@@ -282,18 +311,18 @@ class Assembly:
         )
         venues = tuple(_without_ends(venue, incidents.failed_ns(venue.name)) for venue in self.venues)
         with mistakes_told(venues, market):
-            check_columns(venues, market)
+            measures = check_columns(venues, market)
             for venue in venues:
                 _check_dates(venue, market)
                 venue.check(market)
         lending = self.scenario.benchmarks.lending if self.scenario.benchmarks else None
-        if lending and lending not in market.columns:
-            known = (
-                ", ".join(name for name in market.columns if name.endswith("_apy")) or "none: the market has no rate"
-            )
-            raise ScenarioError(f"benchmarks.lending: the market has no column {lending!r}; expected one of {known}")
+        if lending and (lending not in market.columns or measure_of_column(lending) not in YEARLY):
+            rates = (name for name in market.columns if measure_of_column(name) is Measure.YEARLY)
+            known = ", ".join(rates) or "none: the market has no rate"
+            words = f"the market has no column {lending!r} of rates per year"
+            raise ScenarioError(f"benchmarks.lending: {words}; expected one of {known}")
         _check_leverage(self.strategy, {venue.name: venue for venue in self.venues}, market)
-        return evolve(self, market=market, incidents=incidents, venues=venues)
+        return evolve(self, market=_doubted(market, measures), incidents=incidents, venues=venues)
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""

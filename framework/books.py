@@ -12,11 +12,22 @@ import numpy as np
 from attrs import evolve, fields_dict, has
 from numpy.typing import NDArray
 
-from framework.accrual import LEVELS, Accrual, Computed, Stream, column_of, index_of
+from framework.accrual import Accrual, Computed, Stream, column_of, columns_read, index_of
 from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
 from framework.formulas import Formula, Key, formula, leaves, program
-from framework.market import PRICES, At, Floats, Ints, Market, PriceAt, Role
+from framework.market import (
+    PRICES,
+    WORDS,
+    At,
+    Floats,
+    Ints,
+    Market,
+    Measure,
+    PriceAt,
+    Role,
+    measure_of_column,
+)
 from framework.money import USDC, Account, Asset
 from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import Corner, Point, RowPath, between, first_due
@@ -1335,18 +1346,23 @@ class _Projections(_ByName[Projection]):
         return found
 
 
-def check_columns(venues: Sequence[Venue], market: Market) -> None:
-    """Refuse venues that read what the market does not have, or a coin that has two prices or another's.
+def check_columns(venues: Sequence[Venue], market: Market) -> dict[str, Measure]:
+    """What each column that venues read has to measure.
 
-    Raises `MarketError`.
+    Raises `MarketError` for one that the market does not have or that measures something else, and for a coin that has
+    two prices or another's.
     """
     plain: dict[str, None] = {}
+    measures: dict[str, Measure] = {}
     for venue in venues:
-        for column in _columns_of(venue, market):
+        for column, measure in _columns_of(venue, market):
             if column not in market.columns:
                 raise MarketError(
                     f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
                 )
+            if measure is not Measure.OTHER:
+                _refuse_other(venue, column, measure, measures.get(column, measure_of_column(column)), market)
+                measures[column] = measure
         for coin in venue.coins:
             own = market.price_column(coin)
             if own in PRICES:
@@ -1358,19 +1374,32 @@ def check_columns(venues: Sequence[Venue], market: Market) -> None:
             f"the columns {', '.join(PRICES)} are those of one coin, and venues hold {' and '.join(plain)}; expected "
             f"columns named by coin, such as {list(plain)[1]}.close"
         )
+    return measures
 
 
-def _columns_of(venue: Venue, market: Market) -> Iterator[str]:
-    """The market columns that a venue reads."""
+def _refuse_other(venue: Venue, column: str, measure: Measure, found: Measure, market: Market) -> None:
+    """Refuse a column that measures something else than a venue takes it for; raises `MarketError`."""
+    if found in (measure, Measure.OTHER):
+        return
+    rule = next((f".{name}" for name, value in venue.rules().items() if value == column), "")
+    some = [name for name in market.columns if measure_of_column(name) is measure]
+    such = f"such as {', '.join(some)}" if some else "of which the market has none"
+    raise MarketError(
+        f"venues.{venue.name}{rule}: {column!r} has {WORDS[found]}; expected a column of {WORDS[measure]}, {such}"
+    )
+
+
+def _columns_of(venue: Venue, market: Market) -> Iterator[tuple[str, Measure]]:
+    """The market columns that a venue reads, with what each has to measure."""
     for coin in venue.coins:
-        yield from (market.price_column(coin, at) for at in ("close", "low", "high"))
+        yield from ((market.price_column(coin, at), Measure.PRICE) for at in ("close", "low", "high"))
     for name, _, coin in Plan.of(venue).columns:
         if name == "in step":
             own = market.price_column(coin)
-            yield f"{coin.lower()}_close" if own in PRICES and coin not in venue.coins else own
+            yield (f"{coin.lower()}_close" if own in PRICES and coin not in venue.coins else own), Measure.PRICE
     for accrual in venue.accruals():
-        if accrual.rate and accrual.basis not in LEVELS:
-            yield column_of(market, accrual.rate)
-        if accrual.price:
-            yield column_of(market, accrual.price)
-    yield from (column_of(market, each) for each in venue.columns())
+        for names, measure in columns_read(accrual):
+            yield column_of(market, names), measure
+    named = venue.columns()
+    for names in named:
+        yield column_of(market, names), named[names] if isinstance(named, Mapping) else Measure.OTHER

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
@@ -35,6 +36,50 @@ Role = Literal["price", "mark", "oracle"]
 """What a price is for: `price` to trade at, `mark` to value positions, `oracle` for funding and for lenders."""
 FALLBACK: Mapping[Role, Role] = {"oracle": "mark", "mark": "price"}
 """The role whose price stands in where a market has none."""
+
+
+class Measure(StrEnum):
+    """What a column measures."""
+
+    PRICE = "price"
+    """USD, or one token in another."""
+    FUNDING = "funding"
+    """Fraction of the notional, per sample."""
+    YEARLY = "yearly"
+    """Fraction per year."""
+    PERCENT = "percent"
+    """Percent per year, as some sources write it; our readers divide by 100."""
+    FRACTION = "fraction"
+    """A fraction of anything, such as a premium."""
+    AMOUNT = "amount"
+    """USD or tokens that somebody has."""
+    OTHER = "other"
+    """What its name does not say."""
+
+
+MEASURED: Mapping[Measure, re.Pattern[str]] = {
+    Measure.PRICE: re.compile(r"(.+[._])?(open|high|low|close|mark|oracle)"),
+    Measure.FUNDING: re.compile(r"(.+_)?funding_rate|.+\.funding"),
+    Measure.YEARLY: re.compile(r".+_ap[ry]"),
+    Measure.FRACTION: re.compile(r"(.+[._])?premium"),
+    Measure.AMOUNT: re.compile(r".+_capacity"),
+}
+"""How the columns that measure something are named."""
+
+
+WORDS: Mapping[Measure, str] = {
+    Measure.PRICE: "prices",
+    Measure.FUNDING: "funding rates",
+    Measure.YEARLY: "rates per year",
+    Measure.FRACTION: "fractions",
+    Measure.AMOUNT: "amounts",
+}
+"""What a column has that measures something."""
+
+
+def measure_of_column(name: str) -> Measure:
+    """What a column of a market measures, by its name; `OTHER` where that does not say it."""
+    return next((measure for measure, names in MEASURED.items() if names.fullmatch(name)), Measure.OTHER)
 
 
 @frozen(eq=False)

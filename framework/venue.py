@@ -415,7 +415,10 @@ class Venue:
         return ()
 
     def columns(self) -> Iterable[str | tuple[str, ...]]:
-        """Market columns that its methods read besides the prices of its formulas and the rates of its accruals."""
+        """Market columns that its methods read besides the prices of its formulas and the rates of its accruals.
+
+        A mapping says as well what each has to measure, such as `Measure.AMOUNT`.
+        """
         return ()
 
     def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:

@@ -1,16 +1,19 @@
 """Data of one's own: what a file is understood to be, what is refused, and a market from a frame."""
 
 import io
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from attrs import evolve
 
 from framework import Market, Scenario, assemble
 from framework.command_line.cli import main
 from framework.data.own import understand
 from framework.data.store import Store
 from framework.errors import MarketError
+from framework.performance import summarize
 from tests.conftest import ROOT
 
 DAYS = pd.date_range("2025-01-01", periods=48, freq="h", tz="UTC")
@@ -163,6 +166,69 @@ def test_a_frame_is_a_market_like_that_of_a_file():
     assert np.array_equal(again.at_ns, market.at_ns)
     runs = [assembly.simulation().run(), assemble(scenario, market=again).simulation().run()]
     assert runs[0].ledger.digest == runs[1].ledger.digest
+
+
+DOUBTED = {
+    "a low of 5": ({"low": (9, 5.0)}, "row 10, column low: 5.0 after "),
+    "a high of 100,000": ({"high": (9, 1e5)}, "row 10, column high: 100000.0 after "),
+    "lending in percent": ({"sol_lending_apy": (slice(None), 5.0)}, "column sol_lending_apy: 5 in the middle; "),
+    "a price times ten": ({"open": (9, 2e3), "high": (9, 2e3)}, "row 10, column open: 2000.0 after "),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), DOUBTED.values(), ids=DOUBTED)
+def test_a_run_on_a_frame_that_is_implausible_says_so_at_its_top_and_to_scripts(changes, words):
+    """The label is what the report begins with, and what `--json` calls the data."""
+    scenario = Scenario.load(ROOT / "examples/capital_rebalance/scenario.toml")
+    market = assemble(scenario).market
+    index = pd.DatetimeIndex(pd.to_datetime(market.open_ns, utc=True))
+    columns = {name: values.copy() for name, values in market.columns.items()}
+    for name, (rows, value) in changes.items():
+        columns[name][rows] = value
+    assembly = assemble(scenario, market=Market.of(pd.DataFrame(columns, index=index), coin=market.coin))
+    summary = summarize(assembly, assembly.simulation().run())
+    assert f"IMPLAUSIBLE DATA (error): {words}" in summary["data"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (
+            "venues.hyperliquid.funding_rate=plain",
+            "IMPLAUSIBLE DATA .error.: sol_daily.*, column plain: 5 for 24 h; no ",
+        ),
+        (
+            "venues.asgard.lending_rate=plain",
+            "IMPLAUSIBLE DATA .error.: column plain: 5 in the middle; for a rate that",
+        ),
+    ],
+)
+def test_a_column_whose_name_says_nothing_is_judged_by_what_reads_it(setting, words):
+    """Funding of 5 a day, and 500 % a year."""
+    scenario = Scenario.load(ROOT / "examples/capital_rebalance/scenario.toml", [setting])
+    market = assemble(Scenario.load(ROOT / "examples/capital_rebalance/scenario.toml")).market
+    label = assemble(scenario, market=with_column(market, "plain", 5.0)).market.label
+    assert re.search(words, label)
+    assert "IMPLAUSIBLE" not in assemble(scenario, market=with_column(market, "plain", 0.0001)).market.label
+
+
+def test_a_column_cannot_be_read_as_two_things():
+    """One venue takes it for funding, another for a rate per year."""
+    settings = ["venues.hyperliquid.funding_rate=plain", "venues.asgard.lending_rate=plain"]
+    market = assemble(Scenario.load(ROOT / "examples/capital_rebalance/scenario.toml")).market
+    scenario = Scenario.load(ROOT / "examples/capital_rebalance/scenario.toml", settings)
+    words = "venues.hyperliquid.funding_rate: 'plain' has rates per year; expected a column of funding rates, such as"
+    with pytest.raises(MarketError, match=words):
+        assemble(scenario, market=with_column(market, "plain", 0.0001))
+
+
+def with_column(market, name, value):
+    """The market with one more column, which has a source like any other."""
+    return evolve(
+        market,
+        columns=market.columns | {name: np.full(len(market), value)},
+        sources=market.sources | {name: market.sources["close"]},
+    )
 
 
 @pytest.mark.parametrize(

@@ -332,8 +332,9 @@ def test_benchmarks_are_what_the_capital_would_have_become(finished):
         ("benchmarks.rate=-1", r"benchmarks.rate: -1.0; expected a fraction per year"),
         (
             "benchmarks.lending=dai_apy",
-            r"benchmarks.lending: the market has no column 'dai_apy'; expected one of",
+            r"benchmarks.lending: the market has no column 'dai_apy' of rates per year; expected one of",
         ),
+        ("benchmarks.lending=close", "benchmarks.lending: the market has no column 'close' of rates per year; "),
         ("benchmarks.rates=0.01", r"benchmarks.rates: unknown key; did you mean rate\?"),
     ],
 )

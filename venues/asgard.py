@@ -12,7 +12,7 @@ from framework.books import Books
 from framework.errors import ScenarioError
 from framework.events import InterestAccrued, Side
 from framework.formulas import formula, ratio
-from framework.market import Market
+from framework.market import Market, Measure
 from framework.money import USDC, Account, token
 from framework.orders import Close, Move, Open, Resize, Withdraw, check_open, positive
 from framework.venue import CASH, Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative
@@ -136,8 +136,8 @@ class Asgard(Venue):
         """The loan-to-value up to which the lender lends."""
         return self.terms.most_ltv() if self.terms else 1.0
 
-    def columns(self) -> Iterable[str]:
-        return (self.borrow_capacity,) if self.borrow_capacity else ()
+    def columns(self) -> Mapping[str, Measure]:
+        return {self.borrow_capacity: Measure.AMOUNT} if self.borrow_capacity else {}
 
     def check(self, market: Market) -> None:
         """Refuse a lender whose rules do not reach over the market, or do not say how it liquidates."""

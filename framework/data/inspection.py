@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from framework.data.plausibility import Level, Measure, doubts
+from framework.data.plausibility import Level, doubts
 from framework.data.premiums import unexplained
 from framework.data.rows import LETTERS, Finding, Rows
-from framework.market import PRICES
+from framework.market import PRICES, Measure
 
 
 def findings(samples: Rows) -> Iterator[Finding]:

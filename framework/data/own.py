@@ -14,14 +14,13 @@ from attrs import evolve, field, frozen
 from framework.clock import INTERVALS_NS
 from framework.data.gaps import usual_step
 from framework.data.inspection import findings
-from framework.data.plausibility import Measure
 from framework.data.provenance import Asked
 from framework.data.rows import Finding, Rows
 from framework.data.samples import Kind, Samples
 from framework.data.series import Floats, Ints, Joining
 from framework.data.store import PART
 from framework.errors import MarketError
-from framework.market import PRICES, utc
+from framework.market import PRICES, Measure, utc
 from framework.support.text import shown
 
 What = Literal["prices", "funding", "rates"]

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from framework.clock import NS_PER_DAY, NS_PER_HOUR, NS_PER_YEAR
 from framework.data.series import Floats, Ints
-from framework.market import PRICES
+from framework.market import PRICES, Measure
 
 JUMP, SWING = 5.0, 2.0
 """Factors by which a price changes between neighbours: beyond the first an error, beyond the second a warning."""
@@ -44,22 +44,6 @@ class Level(StrEnum):
     """The data are unusual; they may be right."""
 
 
-class Measure(StrEnum):
-    """What a column measures."""
-
-    PRICE = "price"
-    """USD, or one token in another."""
-    FUNDING = "funding"
-    """Fraction of the notional, per sample."""
-    YEARLY = "yearly"
-    """Fraction per year."""
-    PERCENT = "percent"
-    """Percent per year, as some sources write it; our readers divide by 100."""
-    FRACTION = "fraction"
-    """A fraction of anything, such as a premium."""
-    OTHER = "other"
-
-
 @frozen
 class Doubt:
     """A value or a column that is not plausible: the check that found it, its level, and the sample, if it is one."""
@@ -81,8 +65,10 @@ def doubts(
             found = list(rule(time_ns, values, every_ns))
         for doubt in found:
             yield Doubt(doubt.check, doubt.level, doubt.words, doubt.index, name)
-    if set(PRICES) <= columns.keys():
-        yield from _wicks(columns)
+    for last in (name for name in columns if name == PRICES[-1] or name.endswith(f".{PRICES[-1]}")):
+        candle = [last.removesuffix(PRICES[-1]) + price for price in PRICES]
+        if set(candle) <= columns.keys():
+            yield from _wicks(columns, *candle)
 
 
 def _prices(time_ns: Ints, values: Floats, _every_ns: int | None) -> Iterator[Doubt]:
@@ -100,12 +86,12 @@ def _prices(time_ns: Ints, values: Floats, _every_ns: int | None) -> Iterator[Do
         yield Doubt("units" if far else "jump", level, words, index + 1)
 
 
-def _wicks(columns: Mapping[str, Floats]) -> Iterator[Doubt]:
+def _wicks(columns: Mapping[str, Floats], *candle: str) -> Iterator[Doubt]:
     """Lows and highs far from the open and the close of their own candle."""
-    opened, high, low, close = (columns[name] for name in PRICES)
+    opened, high, low, close = (columns[name] for name in candle)
     body_low, body_high = np.minimum(opened, close), np.maximum(opened, close)
     with np.errstate(all="ignore"):
-        far = {"low": body_low / low, "high": high / body_high}
+        far = {candle[2]: body_low / low, candle[1]: high / body_high}
     for name, times in far.items():
         for index in np.flatnonzero(times > WICK).tolist():
             level = Level.ERROR if times[index] > LONG_WICK else Level.WARNING
@@ -189,15 +175,6 @@ RULES: Mapping[Measure, Callable[[Ints, Floats, int | None], Iterator[Doubt]]] =
     Measure.FRACTION: _fractions,
     Measure.OTHER: _any,
 }
-
-
-def measure_of_column(name: str) -> Measure:
-    """What a column of a market measures, by its name."""
-    if name in PRICES or name.endswith(("_open", "_close", ".open", ".close")):
-        return Measure.PRICE
-    if name.endswith(("funding_rate", ".funding")):
-        return Measure.FUNDING
-    return Measure.YEARLY if name.endswith("_apy") else Measure.OTHER
 
 
 def measure_of(unit: str) -> Measure:

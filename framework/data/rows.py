@@ -13,13 +13,13 @@ import numpy as np
 from attrs import Factory, frozen
 
 from framework.data.gaps import Hole, holes, usual_step
-from framework.data.plausibility import Level, Measure, measure_of
+from framework.data.plausibility import Level, measure_of
 from framework.data.raw import DATE, MS_RANGE, NS_PER_MS, Raw, number
 from framework.data.samples import Kind, Samples
 from framework.data.series import Floats, Ints
 from framework.data.store import Store
 from framework.errors import MarketError
-from framework.market import PRICES, utc
+from framework.market import PRICES, Measure, utc
 from framework.support.text import shown
 
 TIMES = (

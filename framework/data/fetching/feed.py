@@ -11,14 +11,14 @@ from attrs import field, frozen
 from framework.data.fetching.client import Client, Pace
 from framework.data.fetching.replies import Page, ReplyRefused, distinct, refuse_units
 from framework.data.gaps import Hole, holes
-from framework.data.plausibility import Level, Measure, doubts, measure_of
+from framework.data.plausibility import Level, doubts, measure_of
 from framework.data.provenance import Asked
 from framework.data.raw import NS_PER_MS
 from framework.data.samples import Kind, Samples
 from framework.data.series import Ints, Joining
 from framework.data.store import Store
 from framework.errors import CarrybookError, FetchError, MarketError, StoreError
-from framework.market import check_columns, utc
+from framework.market import Measure, check_columns, utc
 
 
 class Feed(ABC):
