@@ -9,6 +9,7 @@ import pytest
 from framework.command_line.cli import main
 from tests.runs import ROOT
 
+EXAMPLE = str(ROOT / "examples" / "robust_trigger" / "scenario.toml")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
@@ -33,6 +34,18 @@ def test_the_install_line_of_the_readme_has_all_that_its_commands_need():
 @pytest.mark.parametrize(
     ("library", "arguments", "extra"),
     [
+        (
+            "optuna",
+            (
+                "choose",
+                f"{ROOT}/examples/robust_trigger/scenario.toml",
+                "--paths",
+                "2",
+                "--space",
+                "strategy.leverage=2:3",
+            ),
+            "search",
+        ),
         ("bokeh", ("report", "RUN"), "report"),
         ("duckdb", ("sql", "RUN"), "sql"),
         ("jinja2", ("report", "RUN"), "report"),

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from framework.many_runs import workers
 from framework.many_runs.choice import Choice, Constraint, Objective
 from framework.many_runs.outcomes import Outcomes
 from framework.many_runs.paths import METHODS
+from framework.many_runs.search import TRIALS, Space, search
 from framework.many_runs.sweep import Sweep, Swept, overview
 from framework.many_runs.sweep import sweep as run_sweep
 from framework.support.grid import progress_terminal, terminal
@@ -105,18 +107,30 @@ def _drawn(
 def _swept(plan: Sweep, out: Path, jobs: int | None, cluster: str | None) -> Swept:
     """Run a sweep here or on a cluster, with a bar where somebody watches."""
     if cluster:
-        need_extra("--cluster", "cluster", "distributed")
         plan.check()
-    with Progress(console=progress_terminal(), disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("cells", total=plan.size)
+    with _runner(plan.size, out, jobs, cluster) as run:
+        return run(plan)
 
-        def done(cells: int) -> None:
-            progress.update(bar, completed=cells)
 
-        if cluster is None:
-            return run_sweep(plan, out, jobs, done)
-        with workers.cluster(cluster) as (executor, width):
-            return run_sweep(plan, out, jobs or width, done, executor)
+@contextmanager
+def _runner(cells: int, out: Path, jobs: int | None, cluster: str | None) -> Iterator[Callable[[Sweep], Swept]]:
+    """What runs sweeps here or on a cluster one after another, with one bar for the cells of all of them."""
+    with ExitStack() as stack:
+        executor, width = None, jobs
+        if cluster is not None:
+            need_extra("--cluster", "cluster", "distributed")
+            executor, there = stack.enter_context(workers.cluster(cluster))
+            width = jobs or there
+        progress = stack.enter_context(Progress(console=progress_terminal(), disable=not sys.stderr.isatty()))
+        bar, before = progress.add_task("cells", total=cells), 0
+
+        def run(plan: Sweep) -> Swept:
+            nonlocal before
+            swept = run_sweep(plan, out, width, lambda done: progress.update(bar, completed=before + done), executor)
+            before += plan.size
+            return swept
+
+        yield run
 
 
 @click.command()
@@ -190,6 +204,14 @@ def paths(
     "--objective", default="mean", show_default=True, help="mean, growth, quantile:0.05, expected_shortfall:0.05."
 )
 @click.option("--constraint", "constraints", multiple=True, help="Such as liquidation<=0.01 or loss<=0.5.")
+@click.option(
+    "--space",
+    "spaces",
+    multiple=True,
+    metavar="KEY=LOW:HIGH[:STEP]",
+    help="A key and the range in which a sampler looks for its best values.",
+)
+@click.option("--trials", type=click.IntRange(2, 10_000), help="Cells that the sampler tries; 50 if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print the choice as one JSON object.")
 def choose(
     scenario: Path,
@@ -202,18 +224,29 @@ def choose(
     out: Path,
     objective: str,
     constraints: tuple[str, ...],
+    spaces: tuple[str, ...],
+    trials: int | None,
     as_json: bool,
     **drawn: object,
 ) -> None:
     """Choose among the cells of a grid by what they do on paths, and say how much of the best in sample is luck.
 
-    The paths are those of `carrybook paths` with the same options, and are not run twice.
+    The paths are those of `carrybook paths` with the same options, and are not run twice. Where a grid would be too
+    large, a sampler looks for good cells in a --space, of which a --grid is one more part.
     """
     aim, limits = Objective.of(objective), [Constraint.of(each) for each in constraints]
-    if not grids:
-        raise click.UsageError("--grid: none; expected at least one, such as strategy.leverage=2,3,4")
+    if not grids and not spaces:
+        raise click.UsageError("--grid: none; expected at least one, such as strategy.leverage=2,3,4, or a --space")
+    if trials and not spaces:
+        raise click.UsageError("--trials: every cell of a grid is run; expected a --space as well")
     plan = Sweep.of(scenario, grids, [*settings, *_drawn(**drawn)], data, paths)  # type: ignore[arg-type]
-    swept = _swept(plan, out, jobs, cluster)
+    if spaces:
+        need_extra("--space", "search", "optuna")
+        space, count = Space.of(plan, spaces), trials or TRIALS
+        with _runner(count * paths, out, jobs, cluster) as run:
+            plan, swept = search(plan, space, aim, limits, count, out, run)
+    else:
+        swept = _swept(plan, out, jobs, cluster)
     choice = Choice.of(plan, Outcomes.of(plan, swept), aim, limits)
     if as_json:
         say(json.dumps({**_counts(swept), **choice.plain()}))

@@ -48,6 +48,8 @@ class Sweep:
     table: Table
     grid: tuple[tuple[str, tuple[object, ...]], ...]
     paths: int = 0
+    listed: tuple[Row, ...] = ()
+    """Cells one by one, instead of a grid."""
     data: Path | None = None
     beside: Path | None = None
     """The directory of the scenario's file."""
@@ -90,7 +92,9 @@ class Sweep:
 
     @property
     def combinations(self) -> list[Row]:
-        """Every combination of the grid's values, the last key varying fastest."""
+        """Every combination of the grid's values, the last key varying fastest; or the cells as they are listed."""
+        if self.listed:
+            return list(self.listed)
         keys = [key for key, _ in self.grid]
         return [dict(zip(keys, values, strict=True)) for values in product(*(values for _, values in self.grid))]
 
@@ -123,7 +127,7 @@ class Sweep:
         """Refuse a value that no cell can have; returns the digest that names the sweep. Raises `CarrybookError`.
 
         A cell is left out if each of its values, and its market, is in one that has been assembled; of paths the first
-        stands for all.
+        stands for all. Of cells that are listed it is enough if one can be.
         """
         good: set[object] = set()
         complaints: dict[tuple[str, str], CarrybookError] = {}
@@ -145,9 +149,9 @@ class Sweep:
                 for value in values:
                     complaints.setdefault(value, error)
         for value, complaint in complaints.items():
-            if value not in good:
+            if value not in good and not (self.listed and good):
                 raise complaint
-        tables = [json.dumps(each, default=str) for each in (self.table, self.grid, self.paths)]
+        tables = [json.dumps(each, default=str) for each in (self.table, self.grid, self.paths, *self.listed)]
         parts = [version("carrybook"), project_digest(), *tables]
         return hashlib.sha256("\n".join([*parts, *sorted(inputs)]).encode()).hexdigest()
 
@@ -185,6 +189,12 @@ class Sweep:
         assert isinstance(market, dict)
         market.pop("path", None)
         plan = evolve(self, table=table, grid=self.grid, paths=0)
+        plan.histories.update(self.histories)
+        return plan
+
+    def listing(self, cells: Sequence[Row]) -> "Sweep":
+        """The plan with these cells instead of its grid."""
+        plan = evolve(self, grid=(), listed=tuple(cells))
         plan.histories.update(self.histories)
         return plan
 
@@ -256,12 +266,14 @@ def sweep(
     jobs: int | None = None,
     on_progress: Callable[[int], None] | None = None,
     executor: workers.Executor | None = None,
+    known: Sequence[Row] = (),
 ) -> Swept:
     """Run the cells that are missing, and write all of them as `results.parquet` and `results.csv` below `out`.
 
     They are run in `jobs` processes, or by an `executor` that runs so many chunks at a time. `on_progress` gets the
-    number of cells that are done. Raises `CarrybookError` for a bad grid, before anything is written, and `RunError` if
-    a worker dies or is refused, or the folder cannot be written; what is finished is kept and not run again.
+    number of cells that are done. `known` has the rows of the first cells, from a sweep that has run them. Raises
+    `CarrybookError` for a bad grid, before anything is written, and `RunError` if a worker dies or is refused, or the
+    folder cannot be written; what is finished is kept and not run again.
     """
     name = plan.check()
     folder = out / name
@@ -269,6 +281,7 @@ def sweep(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         store = _Store(folder / "cells.jsonl", cells)
+        store.add([_line(index, row) for index, row in enumerate(known) if index not in store.rows])
         missing = [index for index in range(len(cells)) if index not in store.rows]
         if on_progress:
             on_progress(len(store.rows))
