@@ -30,6 +30,7 @@ Basis = Literal["payment", "compounding", "effective", "simple", "total", "steps
 - `rises`: the steps up alone
 """
 
+BASES: tuple[str, ...] = get_args(Basis)
 GROWING = ("compounding", "effective")
 """Bases on which a balance earns on what it has earned."""
 LEVELS = ("steps", "rises")
@@ -48,9 +49,8 @@ MEASURED: Mapping[Basis, Measure] = {
 
 def _known_basis(accrual: "Accrual", _: object, basis: object) -> None:
     """Raises `ScenarioError` for a basis that there is not."""
-    if basis not in get_args(Basis):
-        some = ", ".join(get_args(Basis))
-        raise ScenarioError(f"accrual {accrual.kind!r}: basis {basis!r}; expected one of {some}")
+    if basis not in BASES:
+        raise ScenarioError(f"accrual {accrual.kind!r}: basis {basis!r}; expected one of {', '.join(BASES)}")
 
 
 @frozen(kw_only=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from attrs import AttrsInstance, evolve, field, fields_dict, frozen, has
 
-from framework.books import check_columns, dated_rules
+from framework.books import Plan, check_columns
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND, midnight_ns
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
@@ -460,7 +460,7 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
 
 def _check_dates(venue: Venue, market: Market) -> None:
     """Refuse a rule whose first date is later than the market's beginning, or whose end is before the market's."""
-    for name, rule in dated_rules(venue):
+    for name, rule in Plan.of(venue).dated:
         try:
             rule.at(int(market.open_ns[0]))
             rule.at(int(market.at_ns[-1]))

@@ -94,13 +94,21 @@ def _with_defaults(own: Mapping[str, Formula]) -> Mapping[str, Formula]:
 
 
 class Plan:
-    """What a venue's formulas ask for, sorted: accounts, columns of the market, and rules. The same for every run."""
+    """What a venue declares, and what its formulas ask for: accounts, columns of the market, and rules.
+
+    It is the same for every run.
+    """
 
     def __init__(self, venue: Venue) -> None:
         self.accounts = venue.accounts()
         self.owned = tuple(each for each in self.accounts if each.owned)
         self.positions = venue.position_accounts()
         self.coins = venue.coins
+        self.orders = venue.orders()
+        self.accruals = tuple(venue.accruals())
+        self.dated = tuple(dated_rules(venue))
+        self.ways = {into: venue.bridge.way(into=into) for into in (False, True)}
+        self.same_ways = venue.bridge.fixed
         self.formulas = _with_defaults(venue.formulas())
         self.columns: list[tuple[str, int | None, str]] = []
         accounts: list[tuple[Key, Account]] = []
@@ -156,7 +164,9 @@ class Standing:
         self.venue, self.name, self.market, self.books = venue, venue.name, market, books
         self.accounts, self.owned, self.positions = plan.accounts, plan.owned, plan.positions
         self._accounts, self._columns, self._rules = plan.held, plan.columns, plan.rules
-        self._inputs, self._zeroed, self._coins = plan.inputs, plan.prices, plan.coins
+        self._inputs, self._zeroed = plan.inputs, plan.prices
+        self.coins, self.orders = plan.coins, plan.orders
+        self.ways, self.same_ways = plan.ways, plan.same_ways
         self._priced = plan.priced
         judged = "price" if plan.priced is None else plan.columns[plan.priced][0]
         self.judged_at: Role = judged if judged in ROLES else "price"
@@ -171,6 +181,8 @@ class Standing:
         self.rows = 0
         self.version = 0
         self.trail: list[float] | None = None
+        self.moved = True
+        """Whether something was written on its accounts, or taken back, since its position was last worked out."""
         self._stamp = -1
         self._leg = Leg()
         self._place = type(venue).__name__
@@ -184,7 +196,7 @@ class Standing:
     def program(self, names: Iterable[str], coin: int | None = None) -> Callable[..., tuple[Any, ...]]:
         """What works out some formulas, of the account or of a coin."""
         targets = [(name, coin) for name in names]
-        return program(self._formulas, targets, self._inputs, len(self._coins), self._place)
+        return program(self._formulas, targets, self._inputs, len(self.coins), self._place)
 
     def has(self, name: str) -> bool:
         """Whether the venue has a formula of this name."""
@@ -226,10 +238,10 @@ class Standing:
         market = self.market
         if name == "in step":
             own = market.price_column(coin, "open" if at == "open" else "close")
-            if not self._coins or at == "close" or (at == "open" and own in market.columns):
+            if not self.coins or at == "close" or (at == "open" and own in market.columns):
                 return own, ""
             extreme = ("low" if signs[0] else "high") if at == "adverse" else at
-            return market.price_column(coin), market.price_column(self._coins[0], extreme)  # type: ignore[arg-type]
+            return market.price_column(coin), market.price_column(self.coins[0], extreme)  # type: ignore[arg-type]
         extreme = ("low" if signs[index or 0] else "high") if at == "adverse" else at
         return market.price_column(coin, extreme, name), ""  # type: ignore[arg-type]
 
@@ -261,12 +273,12 @@ class Standing:
     def _dated(self, name: str, index: int | None) -> Floats:
         """A rule that changed with time, by row; that of a coin if one has its place."""
         value = self.venue.input(name)
-        rule: Dated = value if index is None else value[self._coins[index]]
+        rule: Dated = value if index is None else value[self.coins[index]]
         return self.market.cached(("dated", rule), lambda: rule.by_row(self.market.at_ns))
 
     def _in_step(self, own: str, extreme: str) -> Floats:
         """A price at the coin's extremes, for one that is known at the closes alone."""
-        market, close = self.market, self.market.price_column(self._coins[0])
+        market, close = self.market, self.market.price_column(self.coins[0])
         return market.cached(("in step", own, extreme), lambda: market[extreme] * (market[own] / market[close]))
 
     def lists(self, at: str, signs: tuple[bool, ...] = ()) -> list[list[float]]:
@@ -289,13 +301,13 @@ class Standing:
     def signs(self) -> tuple[bool, ...]:
         """Whether the adverse price of each coin is its low: where the position is not a short."""
         balances = self.books.balances
-        return tuple(balances[each] >= 0 for each in self.positions) or (True,) * len(self._coins)
+        return tuple(balances[each] >= 0 for each in self.positions) or (True,) * len(self.coins)
 
     def arguments(self, row: int, at: str = "close", signs: tuple[bool, ...] = ()) -> list[Any]:
         """The inputs at a row's prices, with the balances as they are."""
         balances, point = self.books.balances, self.books.point
         if at == "within" and point is not None:
-            prices = self.prices(point, self.books.signs(self._coins))
+            prices = self.prices(point, self.books.signs(self.coins))
         else:
             prices = [column[row] for column in self.lists(at, signs)]
         return [*[balances[each] / scale for each, scale in self._accounts], *prices, *self._rules]
@@ -366,13 +378,11 @@ class Standing:
         books = self.books
         if coin is not None:
             return self._leg_of(coin)
-        if self._stamp != books.stamp:
+        if self.moved or self._stamp != books.stamp:
             if self.rows != books.rows:
                 self.refresh()
-            at = books.at
-            arguments = self.arguments(books.row, at)
-            self._leg = self._made(arguments, None)
-            self._stamp = books.stamp
+            self._leg = self._made(self.arguments(books.row, books.at), None)
+            self._stamp, self.moved = books.stamp, False
         return self._leg
 
     def by_row(self, units: Callable[[Account], Floats]) -> tuple[dict[str, Floats], dict[str, Floats]]:
@@ -388,13 +398,10 @@ class Standing:
             return self.market[self.market.price_column(coin)]
 
         found = dict(zip(STATE, self.stand(inputs, price), strict=True))
-        deltas = dict.fromkeys(self._coins[:1], found["delta"])
-        if len(self._coins) > 1:
+        deltas = dict.fromkeys(self.coins[:1], found["delta"])
+        if len(self.coins) > 1:
             _, _, deltas = self._by_coin(inputs, price)
-        state, by_coin = (
-            {name: np.broadcast_to(np.asarray(value, dtype=float), rows) for name, value in each.items()}
-            for each in (found, deltas)
-        )
+        state, by_coin = ({name: _filling(rows, value) for name, value in each.items()} for each in (found, deltas))
         return state, by_coin
 
     def liquidation_by_row(self, units: Callable[[Account], Floats]) -> dict[str, tuple[Floats, Floats]]:
@@ -408,8 +415,8 @@ class Standing:
         def price(coin: str) -> Floats:
             return market[market.price_column(coin)]
 
-        for coin in self._coins:
-            size = self.stand(inputs, price, coin if len(self._coins) > 1 else None)[0]
+        for coin in self.coins:
+            size = self.stand(inputs, price, coin if len(self.coins) > 1 else None)[0]
             mark = market[market.price_column(coin, "close", "mark")]
             trigger = np.broadcast_to(self.trigger_prices(inputs, coin), (len(market),))
             held = (size != 0) & np.isfinite(trigger)
@@ -424,7 +431,7 @@ class Standing:
         Size and delta of all of several coins are so many of the market's coin as are worth the same.
         """
         state: tuple[Any, Any, Any, Any, Any, Any] = self.state(*inputs)
-        if len(self._coins) < 2:
+        if len(self.coins) < 2:
             return state
         _, equity, notional, collateral, tokens, _ = state
         sizes, notionals, deltas = self._by_coin(inputs, price)
@@ -436,7 +443,7 @@ class Standing:
 
     def _by_coin(self, inputs: Sequence[Any], price: Callable[[str], Any]) -> tuple[dict[str, Any], ...]:
         """Size, notional and delta by coin; tokens beside the positions, `tokens_worth`, move as the market's coin."""
-        coins, own = self._coins, self._formulas["delta"].per_coin
+        coins, own = self.coins, self._formulas["delta"].per_coin
         names = ("size", "notional", "delta" if own else "size")
         each = self.cached("coins", lambda: [self.program(names, place) for place in range(len(coins))])
         values = zip(*(run(*inputs) for run in each), strict=True)
@@ -499,17 +506,17 @@ class Standing:
         return total[:rows].tolist()  # type: ignore[no-any-return]
 
     def _leg_of(self, coin: str) -> Leg:
-        if coin not in self._coins:
-            some = ", ".join(self._coins) or "no coin"
+        if coin not in self.coins:
+            some = ", ".join(self.coins) or "no coin"
             raise ScenarioError(f"{self.name} has no position in {coin!r}; expected one of {some}")
         whole = self.leg()
-        return whole if len(self._coins) == 1 else self._made(self.arguments(self.books.row, self.books.at), coin)
+        return whole if len(self.coins) == 1 else self._made(self.arguments(self.books.row, self.books.at), coin)
 
     def _made(self, arguments: Sequence[Any], coin: str | None) -> Leg:
         """The leg that some inputs make; all of several coins together have no price at which they were entered."""
         size, equity, notional, collateral, tokens, delta = self.stand(arguments, self.books.price_of, coin)
-        index = None if coin is None else self._coins.index(coin)
-        one = coin is not None or len(self._coins) < 2
+        index = None if coin is None else self.coins.index(coin)
+        one = coin is not None or len(self.coins) < 2
         return Leg(
             size,
             equity,
@@ -519,7 +526,7 @@ class Standing:
             collateral,
             tokens,
             delta,
-            (lambda: max(0.0, float(self.one("free")(*arguments)[0]))) if self.has("free") else equity,
+            (lambda: max(0.0, float(self.one("free")(*arguments)[0]))) if "free" in self._formulas else equity,
         )
 
     def is_closed(self, row: int) -> bool:
@@ -557,7 +564,7 @@ class Standing:
 
         def guess(end: Point) -> float:
             """Where the closed liquidation price lies between the prices of the only coin at start and stop."""
-            if self._priced is None or not act.liquidation or len(self._coins) > 1:
+            if self._priced is None or not act.liquidation or len(self.coins) > 1:
                 return NAN
             place, arguments = self._zeroed.start + self._priced, inputs(end)
             first, last = inputs(evolve(end, share=0.0))[place], arguments[place]
@@ -588,10 +595,10 @@ class Standing:
         line between them, unless the venue has a formula of its own. With several coins it is that of the one that is
         named while the others keep their prices; tokens go with the market's coin.
         """
-        several = len(self._coins) > 1
+        several = len(self.coins) > 1
         if several and coin is None:
             return NAN
-        index = None if coin is None else self._coins.index(coin)
+        index = None if coin is None else self.coins.index(coin)
         if self.has("liquidation_price"):
             names = ("size", "liquidation_price")
             return self.cached(("trigger", coin), lambda: self.program(names, index))(*arguments)[1]
@@ -599,7 +606,7 @@ class Standing:
             return NAN
         targets = ("size", index), ("total_collateral", None), ("maintenance", None)
         run = self.cached(
-            ("line", coin), lambda: program(self._formulas, targets, self._inputs, len(self._coins), self._place)
+            ("line", coin), lambda: program(self._formulas, targets, self._inputs, len(self.coins), self._place)
         )
         at_nothing = list(arguments)
         prices = [(place, value) for place, value in enumerate(arguments[self._zeroed], self._zeroed.start)]
@@ -618,6 +625,12 @@ class Standing:
             known = np.broadcast_to((slope * money < 0) & (size != 0), shape)
             return np.divide(-np.asarray(money), slope, out=np.full(shape, np.nan), where=known)
         return -money / slope if size and slope * money < 0 else NAN
+
+
+def _filling(shape: tuple[int, ...], value: Any) -> Floats:  # noqa: ANN401  (a number or an array)
+    """A value as an array of a shape."""
+    found = np.asarray(value, dtype=float)
+    return found if found.shape == shape else np.broadcast_to(found, shape)
 
 
 class Projection:
@@ -723,17 +736,18 @@ class Books:
         self.at_ns = int(market.open_ns[0])
         self.rows = 0
         self.stamp = 0
+        """A number that is another one whenever other prices hold."""
         self.journal: list[Entry] = []
         self.balances: dict[Account, int] = dict.fromkeys(WALLET, 0)
         self.order: object = None
         self._venue: Venue | None = None
         self._figures: dict[str, Any] = {}
-        self._cost: float | None = None
-        self._fee_times = 1
+        self.terms: tuple[float | None, int] = (None, 1)
+        """The price at which orders are executed, if it is one of their own, and how many times fees are charged."""
         self._writing: list[Transfer] = []
         self.rules_read: dict[str, None] = {}
         """The dated rules that were read since a venue began to write, by name."""
-        self._named = {id(rule): name for venue in venues for name, rule in dated_rules(venue)}
+        self._named = {id(rule): name for venue in venues for name, rule in Plan.of(venue).dated}
         self._owner: dict[Account, Standing] = {}
         self._closes_ns: list[int] = market.cached("closes", market.at_ns.tolist)
         self._routes: dict[tuple[Account, Account], tuple[Standing, ...]] = {}
@@ -774,7 +788,7 @@ class Books:
                 self._owner[each] = standing
 
     def _open_streams(self, standing: Standing) -> None:
-        for accrual in standing.venue.accruals():
+        for accrual in Plan.of(standing.venue).accruals:
             _check_accounts(accrual, standing)
             if accrual.compute is not None:
                 computed = ComputedStream(accrual, self.market, standing.name)
@@ -823,9 +837,8 @@ class Books:
 
     def price(self, coin: str | Asset = "", role: Role = "price") -> float:
         """The price of a coin in USD at which orders are executed now: the row's, or what was paid for it at cost."""
-        if self._cost is not None:
-            return self._cost
-        return self.price_of(coin, role)
+        cost, _ = self.terms
+        return self.price_of(coin, role) if cost is None else cost
 
     def price_of(self, coin: str | Asset, role: Role = "price") -> float:
         """The row's price of a coin or token in USD, of a role such as `oracle`; within an act, that of its moment."""
@@ -916,7 +929,8 @@ class Books:
 
     def fee(self, notional_usd: float, bps: float) -> int:
         """A fee in basis points of a notional, atomic units of USDC."""
-        return USDC.nearest(notional_usd * bps / 10_000) * self._fee_times
+        _, times = self.terms
+        return USDC.nearest(notional_usd * bps / 10_000) * times
 
     # -- writing
 
@@ -937,13 +951,13 @@ class Books:
                 owner.refresh()
             if owner.trail is not None:
                 owner.follow(self.rows - (self.at_ns == self._closes_ns[self.rows - 1]))
+            owner.moved = True
         if type(amount) is not int or amount >= LIMIT:
             raise LedgerError(f"{kind} of {amount!r} {debit.asset.code}: expected an int above 0 and below 2^63")
         balances = self.balances
         balances[debit] += amount
         balances[credit] -= amount
         self._writing.append((debit, credit, amount, kind))
-        self.stamp += 1
 
     def write_off(self, venue: Venue, loss_share: float) -> None:
         """Take everything out of a venue at the prices that hold: a share of its worth is lost, the rest in transit.
@@ -978,15 +992,9 @@ class Books:
         """
         raise Rejection(why, tuple(rules))
 
-    @contextmanager
-    def at_cost(self, cost: float | None, fee_times: int) -> Iterator[None]:
-        """Let orders be executed at a price of their own, and fees be charged so many times."""
-        before = self._cost, self._fee_times
-        self._cost, self._fee_times = cost, fee_times
-        try:
-            yield
-        finally:
-            self._cost, self._fee_times = before
+    def at_cost(self, cost: float | None, fee_times: int) -> "_Terms":
+        """Let orders be executed at a price of their own, and fees be charged so many times, within a `with`."""
+        return _Terms(self, cost, fee_times)
 
     # -- what the simulation does
 
@@ -1006,8 +1014,9 @@ class Books:
         for debit, credit, amount, _ in self._writing:
             balances[debit] -= amount
             balances[credit] += amount
+            for owner in self._routes[debit, credit]:
+                owner.moved = True
         self._writing = []
-        self.stamp += 1
 
     def check_floors(self) -> None:
         """Take back what was written, and raise `Rejection`, where it would take an account below its floor."""
@@ -1076,9 +1085,26 @@ class Books:
         for each in (debit, credit):
             if each not in self.balances:
                 raise _closed(each)
-        owners = (self._owner.get(each) for each in (debit, credit))
-        found = self._routes[debit, credit] = tuple(dict.fromkeys(each for each in owners if each is not None))
-        return found
+        to, of = self._owner.get(debit), self._owner.get(credit)
+        found = (to,) if to is of else (to, of)
+        owners = self._routes[debit, credit] = tuple([each for each in found if each is not None])
+        return owners
+
+
+class _Terms:
+    """The terms on which orders are executed for a while; a class, for it is entered with every order at cost."""
+
+    __slots__ = ("_before", "_books", "_terms")
+
+    def __init__(self, books: Books, cost: float | None, fee_times: int) -> None:
+        self._books, self._terms = books, (cost, fee_times)
+
+    def __enter__(self) -> None:
+        self._before = self._books.terms
+        self._books.terms = self._terms
+
+    def __exit__(self, *_: object) -> None:
+        self._books.terms = self._before
 
 
 class _Ahead:
@@ -1393,11 +1419,12 @@ def _columns_of(venue: Venue, market: Market) -> Iterator[tuple[str, Measure]]:
     """The market columns that a venue reads, with what each has to measure."""
     for coin in venue.coins:
         yield from ((market.price_column(coin, at), Measure.PRICE) for at in ("close", "low", "high"))
-    for name, _, coin in Plan.of(venue).columns:
+    plan = Plan.of(venue)
+    for name, _, coin in plan.columns:
         if name == "in step":
             own = market.price_column(coin)
             yield (f"{coin.lower()}_close" if own in PRICES and coin not in venue.coins else own), Measure.PRICE
-    for accrual in venue.accruals():
+    for accrual in plan.accruals:
         for names, measure in columns_read(accrual):
             yield column_of(market, names), measure
     named = venue.columns()

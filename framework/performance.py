@@ -548,11 +548,10 @@ def _lent(run: Run, column: str | None, coins: list[str]) -> tuple[str, str] | N
     if column is not None:
         code = column.partition("_")[0].upper()
         return column, code if code in coins else ""
-    for venue in run.venues:
-        for each in venue.accruals():
-            deposit = each.debit.owned and each.on is each.debit and each.debit.asset.coin in coins
-            if deposit and each.basis == "compounding" and issubclass(each.event, InterestAccrued):
-                return column_of(run.market, each.rate), each.debit.asset.coin
+    for each in run.accruals:
+        deposit = each.debit.owned and each.on is each.debit and each.debit.asset.coin in coins
+        if deposit and each.basis == "compounding" and issubclass(each.event, InterestAccrued):
+            return column_of(run.market, each.rate), each.debit.asset.coin
     return None
 
 
@@ -689,8 +688,7 @@ def _tokens(run: Run) -> list[Asset]:
 
 def _running_with_time(run: Run) -> set[str]:
     """The accounts of fees in dollars that venues declare to accrue, such as an issuer's maintenance fee."""
-    declared = (accrual for venue in run.venues for accrual in venue.accruals())
-    return {each.debit.name for each in declared if each.event is FeeAccrued and each.debit.asset == USDC}
+    return {each.debit.name for each in run.accruals if each.event is FeeAccrued and each.debit.asset == USDC}
 
 
 def _short_units(run: Run) -> float:

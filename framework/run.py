@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import field, frozen
 
+from framework.accrual import Accrual
 from framework.books import Standing
 from framework.errors import ScenarioError
 from framework.events import Event
@@ -130,6 +131,11 @@ class Run:
     def venues(self) -> tuple[Venue, ...]:
         """The venues that were dealt with, as they were declared."""
         return tuple(each.venue for each in self._standings)
+
+    @property
+    def accruals(self) -> tuple[Accrual, ...]:
+        """What accrued at the venues, as they declared it."""
+        return tuple(each.accrual for each in self._written.streams)
 
     @property
     def owners(self) -> tuple[str, ...]:

@@ -8,10 +8,9 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import simpy
@@ -75,6 +74,9 @@ DELIVER = "deliver"
 MOST_ACTS = 1_000
 """An act that comes more often in one row will not end."""
 NO_ROWS = np.zeros(0, dtype=np.intp)
+
+Made = TypeVar("Made")
+"""What comes of executing an order."""
 
 
 class Simulation:
@@ -494,8 +496,7 @@ class Execution:
         if type(order) in self._own:
             raise OrderRefused(f"{order} has no quote; expected an order that a venue fills, such as Open or Resize")
         try:
-            with self._tried(order):
-                return self._filled(self.standing(order.venue), order)
+            return self._tried(order, self._filled)
         except Rejection as why:
             raise OrderRefused(f"{order.venue} would reject {order}: {why}") from None
 
@@ -507,29 +508,30 @@ class Execution:
         if type(order) in self._own and type(order) is not MoveTokens:
             raise OrderRefused(f"{order} cannot be asked about; expected an order that a venue fills, or MoveTokens")
         try:
-            with self._tried(order):
-                if isinstance(order, MoveTokens):
-                    self._tokens_moved(order)
-                else:
-                    standing = self.standing(order.venue)
-                    self._filled(standing, order)
-                    standing.venue.accept(order, self._books)
-                self._books.check_floors()
+            self._tried(order, self._accepted)
         except Rejection as why:
             return str(why)
         return ""
 
-    @contextmanager
-    def _tried(self, order: Order) -> Iterator[None]:
-        """Take back what is done with an order."""
+    def _tried(self, order: Order, execute: Callable[[Any], Made]) -> Made:
+        """What executing an order makes, which is taken back."""
         books, executed = self._books, self._books.order
         try:
-            yield
+            return execute(order)
         except LedgerError as error:
             raise self._refused(order, error) from None
         finally:
             books.rollback()
             books.order = executed
+
+    def _accepted(self, order: Order) -> None:
+        """Let an order be filled; raises `Rejection` where the venue does not, or money is missing."""
+        if isinstance(order, MoveTokens):
+            self._tokens_moved(order)
+        else:
+            self._write(order)
+            self.standing(order.venue).venue.accept(order, self._books)
+        self._books.check_floors()
 
     def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
         """What is told of an order that the ledger cannot take."""
@@ -692,7 +694,7 @@ class Execution:
         self, standing: Standing, act: Act, coin: str, before: Leg, written: "Figures", price: float
     ) -> Liquidated:
         """What is told of a liquidation; of several coins, side, size and prices are those of `coin`."""
-        books, every, coins = self._books, standing.positions, standing.venue.coins
+        books, every, coins = self._books, standing.positions, standing.coins
         long = before.size >= 0
         if books.point is not None:
             reached = books.price_of(coin, standing.judged_at)
@@ -721,10 +723,10 @@ class Execution:
     def _fill(self, order: Order, cause: Entry | None) -> Event | None:
         if not isinstance(order, Order):
             raise CarrybookError(f"the strategy yielded {order!r} in row {self._books.row + 1}; expected an order")
-        standing = self.standing(order.venue)
-        event = self._filled(standing, order)
+        event = self._filled(order)
         if not self._books.written:
             return event
+        standing = self.standing(order.venue)
         standing.venue.accept(order, self._books)
         entry = self._commit(event, cause)
         self._last_order[standing.name] = len(self._books.journal) - 1
@@ -733,24 +735,29 @@ class Execution:
             self._await(standing, order, entry, due_ns)
         return event
 
-    def _filled(self, standing: Standing, order: Order) -> OrderFilled:
-        """Let a venue fill an order, and say what it did; what it wrote is not committed yet."""
-        books, venue, name = self._books, standing.venue, method_of(type(order))
-        figures = books.begin(venue, order)
-        if name not in venue.orders():
-            known = _either(*map(_title, venue.orders())) or "no orders but those that move money"
+    def _write(self, order: Order) -> tuple[str, dict[str, Any]]:
+        """Let a venue write what fills an order; returns the coin that it is about, and what the venue says of it."""
+        books, standing, name = self._books, self.standing(order.venue), method_of(type(order))
+        figures = books.begin(standing.venue, order)
+        if name not in standing.orders:
+            known = _either(*map(_title, standing.orders)) or "no orders but those that move money"
             books.refuse(f"it is no order for this venue; expected {known}")
         self._check_open(standing)
-        coin = _coin(venue, order, books)
-        price = books.price_of(coin)
-        venue.execute(name, order, books)
+        coin = _coin(standing.coins, order, books)
+        standing.venue.execute(name, order, books)
+        return coin, figures
+
+    def _filled(self, order: Order) -> OrderFilled:
+        """Let a venue fill an order, and say what it did; what it wrote is not committed yet."""
+        coin, figures = self._write(order)
+        books, standing = self._books, self.standing(order.venue)
         written = self._figures(standing)
         amount = figures.get("amount", written.amount)
         return OrderFilled(
             at_ns=books.at_ns,
-            venue=venue.name,
-            order=name,
-            price=figures.get("price", price),
+            venue=standing.name,
+            order=method_of(type(order)),
+            price=figures["price"] if "price" in figures else books.price_of(coin),
             size=figures.get("size", written.size),
             amount=amount,
             fee=figures.get("fee", written.fee),
@@ -777,7 +784,7 @@ class Execution:
                 found.penalty += amount
             if credit.bucket == "bad_debt":
                 found.bad_debt += amount
-            if kind == "trade" and debit.asset == USDC:
+            if kind == "trade" and (debit.asset is USDC or debit.asset == USDC):
                 found.amount += amount
         return found
 
@@ -801,7 +808,7 @@ class Execution:
             books.begin(standing.venue, order)
             try:
                 standing.venue.deliver(order, amount, books)
-                price = books.price_of(standing.venue.coins[0] if standing.venue.coins else "")
+                price = books.price_of(standing.coins[0] if standing.coins else "")
                 event = Unstaked(at_ns=books.at_ns, venue=standing.name, amount=amount, price=price)
                 delivered = self._commit(event, entry)
             except Rejection as why:
@@ -926,7 +933,7 @@ class Execution:
             if incidents:
                 cut_off = any(name and incidents.cut_off(name, at_ns) for name in key)
                 return evolve(known, fails=known.fails or cut_off)
-            if all(each is None or each.venue.bridge.fixed for each in (source, target)):
+            if all(each is None or each.same_ways for each in (source, target)):
                 self._passages[key] = known
         return known
 
@@ -1061,7 +1068,7 @@ def _number(value: float) -> float | None:
 
 def _largest(standing: Standing) -> str:
     """The coin of a venue, of several the one of which most is held in USD; an empty text without any."""
-    coins = standing.venue.coins
+    coins = standing.coins
     return (
         max(coins, key=lambda coin: standing.leg(coin).notional_usd, default="") if len(coins) > 1 else "".join(coins)
     )
@@ -1094,8 +1101,7 @@ class Passage:
         for standing, into in ((source, False), (target, True)):
             if standing is None:
                 continue
-            bridge = standing.venue.bridge
-            way = bridge.way(into=into)
+            bridge, way = standing.venue.bridge, standing.ways[into]
             times = incidents.gas(standing.name, at_ns) if incidents else 1.0
             fee_usd, share = now(way.fee_usd), bridge.sender_share
             more = USDC.nearest(now(way.gas_usd) * times) + _part_of(amount, now(way.fee_bps))
@@ -1110,7 +1116,7 @@ class Passage:
 
 def _part_of(amount: int, bps: float) -> int:
     """So many basis points of a sum, rounded up: two parts of it never cost less than the whole."""
-    return math.ceil(amount * Fraction(str(bps)) / 10_000)
+    return math.ceil(amount * Fraction(str(bps)) / 10_000) if bps else 0
 
 
 class Present:
@@ -1196,9 +1202,9 @@ def _keep(kept: Iterable[Standing | None], books: Books) -> None:
             books.reject(words, rules)
 
 
-def _coin(venue: Venue, order: Order, books: Books) -> str:
-    """The coin that an order is about; refuses one that names none where there is a choice."""
-    coins, named = venue.coins, getattr(order, "coin", None)
+def _coin(coins: Sequence[str], order: Order, books: Books) -> str:
+    """The coin of these that an order is about; refuses one that names none where there is a choice."""
+    named = getattr(order, "coin", None)
     if named is None:
         if len(coins) > 1 and hasattr(order, "coin"):
             books.refuse(f"coin is None; expected one of {', '.join(coins)}")

@@ -80,7 +80,10 @@ def quotes(view: View, order: Order) -> bool:
 
 def quoted_fee_usd(view: View, order: Order) -> float:
     """The fee of an order by its quote; 0 where its venue has none, which says why once the order is given."""
-    return view.quote(order).fee_usd if quotes(view, order) else 0.0
+    try:
+        return view.quote(order).fee_usd
+    except OrderRefused:
+        return 0.0
 
 
 def first_filled(view: View, *orders: Order, quietly: bool = False) -> Generator[Order, None, bool]:
