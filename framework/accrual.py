@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from attrs import field, frozen
 
-from framework.errors import MarketError, ScenarioError
+from framework.errors import LedgerError, MarketError, ScenarioError
 from framework.events import Event
 from framework.market import FALLBACK, Floats, Ints, Market, Measure
-from framework.money import Account, Asset
+from framework.money import LIMIT, Account, Asset, too_large
 
 if TYPE_CHECKING:
     from framework.venue import Segment
@@ -240,12 +240,6 @@ class Stream:
         path *= self.factor
         return np.rint(path, out=path)
 
-    def path(self, start: int, stop: int) -> Ints:
-        """The path before row `start` and after each row up to `stop - 1`, shape (stop - start + 1,)."""
-        index = self.index.path[start : stop + 1]
-        path = self.factor * (index / self.start if self.compounding else index - self.start)
-        return np.rint(path, out=path).astype(np.int64)
-
     def amounts(self, rows: int) -> tuple[Ints, Ints]:
         """What was settled in each row of the run, and the size that it was settled on, both of shape (rows,)."""
         if len(self.epochs) <= FEW_EPOCHS:
@@ -255,9 +249,9 @@ class Stream:
         since, factor, index = np.repeat(starts, lengths), np.repeat(factors, lengths), self.index.path
         began = index[since]
         if self.compounding:
-            before, after = (np.rint(factor * (each / began)).astype(np.int64) for each in (index[:-1], index[1:]))
+            before, after = (self._whole(factor * (each / began)) for each in (index[:-1], index[1:]))
             return after - before, before
-        before, after = (np.rint(factor * (each - began)).astype(np.int64) for each in (index[:-1], index[1:]))
+        before, after = (self._whole(factor * (each - began)) for each in (index[:-1], index[1:]))
         size = np.repeat(bases, lengths)
         return after - before, np.abs(size) if self.accrual.basis == "simple" else size
 
@@ -268,7 +262,14 @@ class Stream:
         ):
             if factor and start < stop:
                 part, began = index[start : stop + 1], self.values[start]
-                path = np.rint(factor * (part / began if self.compounding else part - began)).astype(np.int64)
+                path = self._whole(factor * (part / began if self.compounding else part - began))
                 np.subtract(path[1:], path[:-1], out=amounts[start:stop])
                 sizes[start:stop] = path[:-1] if self.compounding else base
         return amounts, np.abs(sizes) if self.accrual.basis == "simple" else sizes
+
+    def _whole(self, path: Floats) -> Ints:
+        """A path in whole atomic units; raises `LedgerError` for one that the books cannot hold."""
+        most = float(np.abs(path).max(initial=0.0))
+        if not most < LIMIT:
+            raise LedgerError(f"{self.accrual.kind} at {self.owner}: {too_large(self.debit.asset, most)}")
+        return np.rint(path).astype(np.int64)

@@ -28,7 +28,7 @@ from framework.market import (
     Role,
     measure_of_column,
 )
-from framework.money import USDC, Account, Asset
+from framework.money import LIMIT, USDC, Account, Asset, too_large
 from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import Corner, Point, RowPath, between, first_due
 from framework.venue import (
@@ -46,8 +46,6 @@ from framework.venue import (
     loss_account,
 )
 
-LIMIT = 2**63
-"""Where the integers of the ledger end."""
 ROLES: tuple[Role, ...] = ("price", "mark", "oracle")
 """The inputs of formulas that are prices of a venue's coins, by role."""
 DEFAULTS: Mapping[str, Formula] = {
@@ -367,6 +365,9 @@ class Standing:
                     balances[stream.debit] += gain
                     balances[stream.credit] -= gain
                     stream.settled = after
+                    if not -LIMIT < after < LIMIT:
+                        where = f"{stream.accrual.kind} at {self.name} up to row {rows} ({self.market.when(rows - 1)})"
+                        raise LedgerError(f"{where}: {too_large(stream.debit.asset, after)}")
         for each in self.computed:
             gain = each.advance(self, rows)
             balances[each.debit] += gain
@@ -952,11 +953,13 @@ class Books:
             if owner.trail is not None:
                 owner.follow(self.rows - (self.at_ns == self._closes_ns[self.rows - 1]))
             owner.moved = True
-        if type(amount) is not int or amount >= LIMIT:
-            raise LedgerError(f"{kind} of {amount!r} {debit.asset.code}: expected an int above 0 and below 2^63")
+        if type(amount) is not int:
+            raise LedgerError(f"{kind} of {amount!r} {debit.asset.code}; expected an int of atomic units")
         balances = self.balances
-        balances[debit] += amount
-        balances[credit] -= amount
+        received, given = balances[debit] + amount, balances[credit] - amount
+        if received >= LIMIT or given <= -LIMIT or amount >= LIMIT:
+            raise LedgerError(f"{kind}: {too_large(debit.asset, max(amount, received, -given))}")
+        balances[debit], balances[credit] = received, given
         self._writing.append((debit, credit, amount, kind))
 
     def write_off(self, venue: Venue, loss_share: float) -> None:

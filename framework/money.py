@@ -13,6 +13,9 @@ from framework.errors import LedgerError, UnitError
 USD_LIMIT = 1_000_000_000
 """The largest sum of dollars the books take: beyond it a float no longer resolves one atomic unit."""
 
+LIMIT = 2**63
+"""Where the integers of the books end."""
+
 EXACT = Context(prec=60, Emax=60, traps=[Inexact, InvalidOperation, Overflow])
 """Arithmetic that refuses to round; no amount has sixty digits."""
 
@@ -77,6 +80,15 @@ class Asset:
 
 USDC = Asset("USDC", 6)
 """The dollar of the books: one USDC counts as one US dollar."""
+
+
+def too_large(asset: Asset, atoms: float) -> str:
+    """What is wrong with a sum, in atomic units, that no integer of the books holds, and what would be right."""
+    most, lots = f"{LIMIT / asset.scale:.6g}", ", or prices per lot, such as kBONK for 1,000 BONK"
+    return (
+        f"{abs(atoms) / asset.scale:.6g} {asset.code} do not fit in the books, which count up to {most} in units of "
+        f"1e-{asset.decimals}; expected fewer{'' if asset == USDC else lots}"
+    )
 
 
 def perpetual(coin: str) -> Asset:

@@ -614,7 +614,7 @@ class Execution:
                 amount=figures.get("amount", 0),
             )
             entry = self._commit(failed, None)
-        except Rejection as why:
+        except (LedgerError, Rejection) as why:
             raise self._broken(standing, incident.kind, why) from None
         if occurrence.paid_ns is not None and failed.amount:
             self._clock.call(occurrence.paid_ns, Phase.ARRIVAL, lambda: self._on_arrival(self._paid(entry)))
@@ -663,7 +663,7 @@ class Execution:
                     rules=self._rules_of(standing, act),
                 )
             return self._commit(event, None)
-        except Rejection as why:
+        except (LedgerError, Rejection) as why:
             raise self._broken(standing, act.then, why) from None
 
     def finish(self, standing: Standing, ended: Entry | None) -> Entry | None:
@@ -676,10 +676,10 @@ class Execution:
                 return None
             price = books.price_of(venue.coins[0] if venue.coins else "")
             return self._commit(Acted(venue=standing.name, act=FINISH, price=price), ended)
-        except Rejection as why:
+        except (LedgerError, Rejection) as why:
             raise self._broken(standing, FINISH, why) from None
 
-    def _broken(self, standing: Standing, method: str, why: Rejection) -> LedgerError:
+    def _broken(self, standing: Standing, method: str, why: LedgerError | Rejection) -> LedgerError:
         """What is told of something that a venue does of itself and that cannot be: there is no order to reject."""
         books, row = self._books, self._books.row
         books.rollback()
@@ -811,7 +811,7 @@ class Execution:
                 price = books.price_of(standing.coins[0] if standing.coins else "")
                 event = Unstaked(at_ns=books.at_ns, venue=standing.name, amount=amount, price=price)
                 delivered = self._commit(event, entry)
-            except Rejection as why:
+            except (LedgerError, Rejection) as why:
                 raise self._broken(standing, DELIVER, why) from None
             self._on_arrival(delivered)
 

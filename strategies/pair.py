@@ -37,7 +37,7 @@ def reopen_pair(view: View, long: str, short: str, leverage: float, *, refused: 
     The opening fees are agreed on the notional that was planned before any fee, as the study has it, and both they and
     the closing fees are paid before the rest is split. Where one leg cannot be closed, the other is cut to its size.
     """
-    planned_usd = view.equity_usd / 2 * leverage
+    planned_usd = half(view, long, short) * leverage
     if not takes(view, Close(long), Close(short)):
         yield from even_out(view, long, short, leverage, "cut")
         return

@@ -9,13 +9,13 @@ from attrs import frozen
 from framework import Market, Strategy, Venue
 from framework.accrual import Accrual, column_of
 from framework.clock import NS_PER_DAY
-from framework.errors import LedgerError, ScenarioError
+from framework.errors import LedgerError, OrderRefused, ScenarioError
 from framework.events import Acted, ConditionMet, FundingSettled, InterestAccrued, Side
 from framework.formulas import formula
 from framework.money import USDC
 from framework.orders import Deposit, MoveTokens, Open, Order, PayPenalty, Swap
 from framework.venue import BRIDGE_FEE, CASH, Act, Dated, account
-from tests.markets import START_NS, Script, collateral, dollar_market, flat, happened, hyperliquid, jito, play
+from tests.markets import START_NS, Script, asgard, collateral, dollar_market, flat, happened, hyperliquid, jito, play
 from venues.issuer import Issuer
 
 
@@ -255,6 +255,42 @@ def test_condition_by_row_asks_what_it_may_ask_of_a_window(way):
     ]
     assert len({run.ledger.digest for run in runs}) == 1
     assert len(happened(runs[0], ConditionMet)) == 7
+
+
+TOO_MANY = "do not fit in the books, which count up to 9.22337e+09 in units of 1e-9; expected fewer, or prices per lot"
+KEEPS = {"overpayment": "earns_borrowing_rate"}
+
+
+@pytest.mark.parametrize(("acts", "row"), [((), "40 (2025-02-09)"), ((30,), "31 (2025-01-31)")], ids=["left", "acts"])
+def test_coins_that_grow_beyond_the_books_are_refused(acts, row):
+    """Nine billion at 90 % a year turned into less than nothing in the fourth week, and the run went on."""
+    script = Script(start=(Open("asgard", Side.LONG, 9e9, 9e8),), after=dict.fromkeys(acts, (TOP_UP,)))
+    with pytest.raises((LedgerError, OrderRefused)) as refused:
+        play(flat(40, price=0.1, lending=0.9), [asgard(**KEEPS)], script, capital_usd=1e9)
+    assert f"lending at asgard up to row {row}: 9." in str(refused.value)
+    assert f" SOL {TOO_MANY}" in str(refused.value)
+
+
+def test_positions_that_together_outgrow_the_books_are_refused():
+    """Each of them fits."""
+    orders = tuple(Open("hyperliquid", Side.SHORT, 8e9, funds) for funds in (9e8, 0.0))
+    with pytest.raises(OrderRefused) as refused:
+        play(flat(3, price=0.1), [hyperliquid()], Script(start=orders), capital_usd=9e8)
+    assert f"with 0 USD in row 1 (2025-01-01): trade: 1.6e+10 SOL-PERP {TOO_MANY}" in str(refused.value)
+
+
+@pytest.mark.parametrize("acts", [0, 8], ids=["few acts", "many acts"])
+def test_coins_that_outgrow_the_books_between_acts_are_refused(acts):
+    """A peak that has gone again when somebody looks: it is a row of the ledger all the same."""
+    lending = [0.0] * 10 + [500.0, -365.0 * 0.7] + [0.0] * 8
+    orders = dict.fromkeys(range(acts), (TOP_UP,))
+    script = Script(start=(Open("asgard", Side.LONG, 8e9, 8e8),), after=orders)
+    with pytest.raises(LedgerError) as refused:
+        play(flat(20, price=0.1, lending=lending), [asgard(**KEEPS)], script, capital_usd=1e9)
+    assert str(refused.value).startswith(f"lending at asgard: 1.89589e+10 SOL {TOO_MANY}")
+
+
+TOP_UP = Deposit("asgard", 1.0)
 
 
 def test_two_venues_of_one_name_are_refused():

@@ -216,7 +216,7 @@ REFUSALS = {
     ),
     "more than the books take": (
         [Open("hyperliquid", Side.SHORT, 1e12, 5.0)],
-        "trade of 1000000000000000000000 SOL-PERP: expected an int above 0 and below 2^63",
+        f"a short of 1e+12 coins with 5 USD {IN_ROW_1}trade: 1e+12 SOL-PERP do not fit in the books, which count up",
     ),
     "a size of zero": (
         [Open("hyperliquid", Side.SHORT, 0.0, 5.0)],

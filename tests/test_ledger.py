@@ -120,13 +120,14 @@ def test_records_are_numbered_from_one_and_name_everything():
     assert (second.debit, second.credit) == ("Expenses:Desk:Interest", "Liabilities:Desk:Loan")
 
 
-EXPECTED = "expected an int above 0 and below 2.63"
+WHOLE = "expected an int of atomic units"
+TOO_LARGE = r"9.22337e\+12 USDC do not fit in the books, which count up to 9.22337e\+12 in units of 1e-6; expected"
 REFUSED = {
-    "a bool": ((CASH, CAPITAL, True, "x"), EXPECTED),
-    "a float": ((CASH, CAPITAL, 1.0, "x"), EXPECTED),
-    "a number of numpy": ((CASH, CAPITAL, np.int64(1), "x"), EXPECTED),
-    "too large": ((CASH, CAPITAL, 2**63, "x"), EXPECTED),
-    "too large the other way": ((CASH, CAPITAL, -(2**63), "x"), EXPECTED),
+    "a bool": ((CASH, CAPITAL, True, "x"), WHOLE),
+    "a float": ((CASH, CAPITAL, 1.0, "x"), WHOLE),
+    "a number of numpy": ((CASH, CAPITAL, np.int64(1), "x"), WHOLE),
+    "too large": ((CASH, CAPITAL, 2**63, "x"), TOO_LARGE),
+    "too large the other way": ((CASH, CAPITAL, -(2**63), "x"), TOO_LARGE),
     "two assets": ((CASH, DESK.lending, 1, "x"), "a transfer moves one asset: Assets:Wallet:Cash holds USDC, Inc"),
     "one account": ((CASH, CASH, 1, "x"), "a transfer needs two accounts, not Assets:Wallet:Cash twice"),
     "an account that is not open": ((STRANGER, CASH, 1, "x"), "Assets:Nowhere:Cash in USDC is not open; expected one"),

@@ -28,7 +28,7 @@ from framework import (
 from framework.books import Books
 from framework.clock import NS_PER_DAY
 from framework.errors import LedgerError, OrderRefused
-from framework.money import USDC, Account
+from framework.money import USDC, Account, token
 from framework.venue import Act, Venue, Way, account, formula
 from tests.markets import (
     AfterRow,
@@ -154,6 +154,30 @@ def test_what_a_venue_does_of_itself_and_cannot_be_booked_is_named(when, words):
     script = Script(start=[Deposit("taking", 500.0)], after={1: [Park("taking")] if when == "deliver" else []})
     with pytest.raises(LedgerError, match=rf"{words}: Assets:Taking:Margin holds .* expected 0 or more$"):
         play(flat(4), [Taking(when=when)], script)
+
+
+@frozen(kw_only=True)
+class Muddling(Taking):
+    """Books coins as dollars."""
+
+    name: str = "taking"
+    gold = account("Assets:{venue}:Gold", token, of="name")
+
+    def take(self, book: Books) -> None:
+        """Move what is no money into what is."""
+        book.transfer(self.margin, self.gold, 1, "skim")
+
+
+@pytest.mark.parametrize(
+    ("when", "words"), [("act", "take of taking"), ("deliver", "deliver of taking"), ("finish", "finish of taking")]
+)
+def test_what_a_venue_does_of_itself_against_the_ledger_is_named(when, words):
+    """Not the bare mistake, but which venue made it, doing what, in which row."""
+    script = Script(start=[Deposit("taking", 500.0)], after={1: [Park("taking")] if when == "deliver" else []})
+    with pytest.raises(
+        LedgerError, match=rf"^{words} cannot be booked in row \d \(2025-01-0\d\): a transfer moves one"
+    ):
+        play(flat(4), [Muddling(when=when)], script)
 
 
 def test_nothing_is_paid_out_of_a_position_that_is_in_danger():
