@@ -151,6 +151,15 @@ def _columns(values: Mapping[str, object]) -> dict[str, Floats]:
     return {name: _frozen_array(column, np.float64) for name, column in values.items()}  # type: ignore[misc]
 
 
+NAME_CHARACTERS = 200
+"""How long the name of a column is at most."""
+
+
+def is_name(name: str) -> bool:
+    """Whether a column of a market can be called so: what a run is saved with has to be read and printed."""
+    return 0 < len(name) <= NAME_CHARACTERS and name.isprintable()
+
+
 @frozen(eq=False, kw_only=True)
 class Market:
     """A validated table of market data.
@@ -178,6 +187,8 @@ class Market:
     def __attrs_post_init__(self) -> None:
         self._check_times()
         for name, column in self.columns.items():
+            if not is_name(name):
+                raise MarketError(f"column {name!r}; expected a name of 1 to {NAME_CHARACTERS} printable characters")
             if column.shape != self.at_ns.shape:
                 raise MarketError(f"column {name} has shape {column.shape}; the table has {len(self)} rows")
         self._check_prices()

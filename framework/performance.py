@@ -26,7 +26,7 @@ from framework.events import (
     Started,
     TransferSent,
 )
-from framework.market import TICK_NS, Floats, Ints, Market
+from framework.market import TICK_NS, At, Floats, Ints, Market
 from framework.money import PERPETUAL, USDC, Asset
 from framework.run import Run
 from framework.scenario import Benchmarks
@@ -488,59 +488,55 @@ def leverage_range(place: int) -> str:
     return f">{below:g}" if above == np.inf else f"{below:g}-{above:g}"
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True)
 class Benchmark:
-    """What the capital would have become otherwise; `words` name it in a report."""
+    """What the capital would have become otherwise, without costs; `words` name it in a report.
+
+    It is held in `coin`, an empty text for the market's only one, or in dollars where that is None. It grows by the
+    yearly rate in the market column `lending`, or by the constant `rate` per year with compounding.
+    """
 
     name: str
     words: str
-    path: Path
+    coin: str | None = None
+    lending: str | None = None
+    rate: float = 0.0
+
+    def path(self, market: Market, capital_usd: float, opened_at: At, since_ns: int) -> Path:
+        """Its value over a market, from the capital on; raises `MarketError` where the market lacks its column.
+
+        A coin is bought at the price of the first row at `opened_at`, and earns from `since_ns` on.
+        """
+        worth = np.ones(len(market))
+        if self.coin is not None:
+            bought = market[market.price_column(self.coin, opened_at)][0]
+            worth *= market[market.price_column(self.coin)] / bought
+        if self.lending is not None:
+            worth *= np.cumprod(1 + np.where(market.at_ns > since_ns, row_rate(market, self.lending), 0.0))
+        if self.rate:
+            years = (market.at_ns + TICK_NS - market.open_ns[0]) / NS_PER_YEAR
+            worth *= np.exp(np.log1p(self.rate) * years)
+        closes = capital_usd * worth
+        return Path.over(market, capital_usd, closes, closes[-1])
+
+    def beside(self, run: Run) -> Path:
+        """Its value over the market of a run, with the run's capital and from its start on."""
+        since_ns = int(run.ledger.records()["at_ns"][0])
+        return self.path(run.market, USDC.units(run.capital), run.opened_at, since_ns)
 
 
 def benchmarks(run: Run, spec: Benchmarks | None = None) -> Iterator[Benchmark]:
-    """Holding the coin, or each of several; lending it out; and a constant rate, where one is given.
-
-    None has costs. A coin is bought at the price at which the run was opened; a lent one grows from then on by the
-    lender's rate of each row, as the run's own does.
-    """
-    market, capital_usd = run.market, USDC.units(run.capital)
-    coins = list(run.curve.delta_by_coin) or [market.coin]
+    """Holding the coin, or each of several; lending it out; and a constant rate, where one is given."""
+    coins = list(run.curve.delta_by_coin) or [run.market.coin]
     for coin in coins:
-        closes = capital_usd * _held(run, coin)
-        yield Benchmark(
-            name=f"holding_{coin}".rstrip("_"),
-            words=f"Holding {coin or 'the coin'}",
-            path=Path.over(market, capital_usd, closes, closes[-1]),
-        )
+        yield Benchmark(name=f"holding_{coin}".rstrip("_"), words=f"Holding {coin or 'the coin'}", coin=coin)
     lent = _lent(run, spec.lending if spec else None, coins)
     if lent is not None:
-        column, coin = lent
-        grown = capital_usd * _grown(run, column) * (_held(run, coin) if coin else 1.0)
-        what = coin or column.partition("_")[0].upper()
-        path = Path.over(market, capital_usd, grown, grown[-1])
-        yield Benchmark(name=f"lending_{what}", words=f"Lending {what}", path=path)
+        column, lent_coin = lent
+        what = lent_coin or column.partition("_")[0].upper()
+        yield Benchmark(name=f"lending_{what}", words=f"Lending {what}", coin=lent_coin or None, lending=column)
     if spec is not None and spec.rate:
-        years = (market.at_ns + TICK_NS - market.open_ns[0]) / NS_PER_YEAR
-        closes = capital_usd * np.exp(np.log1p(spec.rate) * years)
-        path = Path.over(market, capital_usd, closes, closes[-1])
-        yield Benchmark(name="constant_rate", words=f"{spec.rate * 100:g} % a year", path=path)
-
-
-def _held(run: Run, coin: str) -> Floats:
-    """What a dollar of a coin, bought at the price at which the run was opened, is worth at each close."""
-    market = run.market
-    closes = market[market.price_column(coin)]
-    bought = market[market.price_column(coin, run.opened_at)][0]
-    held: Floats = closes / bought
-    return held
-
-
-def _grown(run: Run, column: str) -> Floats:
-    """What one unit at a yearly rate has become at each close, from the instant at which the run was opened."""
-    market = run.market
-    since_ns = int(run.ledger.records()["at_ns"][0])
-    growth: Floats = np.cumprod(1 + np.where(market.at_ns > since_ns, row_rate(market, column), 0.0))
-    return growth
+        yield Benchmark(name="constant_rate", words=f"{spec.rate * 100:g} % a year", rate=spec.rate)
 
 
 def _lent(run: Run, column: str | None, coins: list[str]) -> tuple[str, str] | None:
@@ -733,7 +729,13 @@ def summarize(assembly: Assembly, run: Run) -> Summary:
         "undefined": dict(measured.undefined),
         "time_at_leverage_pct": time_at_leverage_pct(run),
         "benchmark_rate": rate,
-        "benchmarks": {each.name: compared(each.path, rate) for each in benchmarks(run, spec)},
+        "benchmarks": {
+            each.name: {
+                **asdict(each, filter=lambda field, _: field.name != "name"),
+                **compared(each.beside(run), rate),
+            }
+            for each in benchmarks(run, spec)
+        },
         "liquidated": [asdict(each) for each in liquidations(run)],
         "log": lines,
     }

@@ -218,6 +218,14 @@ def test_an_equity_curve_that_is_no_number_is_refused(sent) -> None:
         Folder(sent).table("equity")
 
 
+def test_a_column_that_cannot_be_printed_is_refused(sent) -> None:
+    path = sent / "market.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("a\x1b[31m", table["close"]), path)
+    with pytest.raises(RunError, match="expected a name of 1 to 200 printable characters"):
+        Folder(sent).table("market")
+
+
 @pytest.mark.parametrize("text", [b"hyperliquid", b"venue"])
 def test_text_that_is_not_utf8_is_refused(sent, capsys, text) -> None:
     """In a cell and in the name of a column."""

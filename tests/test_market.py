@@ -10,7 +10,7 @@ import pytest
 
 from framework import Market
 from framework.assembly import load_market
-from framework.clock import NS_PER_HOUR
+from framework.clock import NS_PER_DAY, NS_PER_HOUR
 from framework.data.alignment import align
 from framework.data.raw import Raw
 from framework.data.readers import (
@@ -23,6 +23,7 @@ from framework.data.readers import (
 )
 from framework.data.series import Fill, Joining, Series
 from framework.errors import MarketError
+from framework.market import TICK_NS
 from framework.scenario import MarketSpec, structure
 from tests.markets import START_NS, flat, market
 
@@ -310,6 +311,16 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
             hyperliquid_candles(Raw.read(tmp_path / name))
     with pytest.raises(MarketError, match="interval '2d'; expected one of 1m"):
         table(written(CSV), interval="2d")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "\x1b[31m", "x" * 201])
+def test_the_name_of_a_column_can_be_printed(name):
+    """Whatever else is in it: the folder of a run takes it, and shows it as text."""
+    table = {"open": [1.0], "high": [1.0], "low": [1.0], "close": [1.0]}
+    rows = {"open_ns": [0], "at_ns": [NS_PER_DAY - TICK_NS]}
+    assert "<b> $ {" in Market(**rows, columns={**table, "<b> $ {": [0.0]}).columns
+    with pytest.raises(MarketError, match="expected a name of 1 to 200 printable characters"):
+        Market(**rows, columns={**table, name: [0.0]})
 
 
 def test_a_market_is_frozen_and_checked():

@@ -6,11 +6,20 @@ import io
 import json
 import re
 import shutil
+from contextlib import contextmanager
+from functools import cache
 
+import numpy as np
 import pytest
+from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from selenium.webdriver import ActionChains
+from selenium.webdriver.support.ui import WebDriverWait
 
+from benchmarks import browser as browsers
+from framework import CarrybookError, Close, Ended, Strategy
 from framework.assembly import assemble
 from framework.command_line.cli import main
 from framework.many_runs.sweep import Sweep, sweep
@@ -20,6 +29,8 @@ from framework.reports.packing import packed, table
 from framework.reports.page import page
 from framework.run_folder.archive import Folder, save
 from framework.scenario import Scenario
+from strategies.pair import open_pair
+from tests.markets import market
 from tests.runs import EXAMPLES, ROOT
 
 MOST_BYTES = 3_000_000
@@ -68,6 +79,12 @@ def payload(html):
     return json.loads(gzip.decompress(base64.b64decode(text)))
 
 
+@pytest.fixture(scope="session")
+def pages(saved):
+    """Example's name -> its page, which is made once."""
+    return cache(lambda example: page(Folder(saved(example)[1])))
+
+
 @given(st.lists(st.text(alphabet="ab 019-.,:(", max_size=12), max_size=20))
 def test_lines_come_back_as_they_were_packed(lines):
     """Whatever numbers, repeats and empty words are in them."""
@@ -85,10 +102,10 @@ def test_what_is_packed_is_the_same_at_any_time():
 
 
 @pytest.mark.parametrize("example", ["capital_rebalance", "euss"])
-def test_a_page_has_every_entry_and_source_that_explain_prints(saved, example):
+def test_a_page_has_every_entry_and_source_that_explain_prints(saved, pages, example):
     """By bucket, account and month, in the same words and to the last digit."""
     folder = Folder(saved(example)[1])
-    found = payload(page(folder))
+    found = payload(pages(example))
     events = unpacked(found["sources"]["events"])
     assert dict(zip(events, unpacked(found["sources"]["words"]), strict=True)) == {
         str(event): text for event, text in sources(folder, list(map(int, events))).items()
@@ -111,14 +128,13 @@ def test_a_page_has_every_entry_and_source_that_explain_prints(saved, example):
     assert seen > 300
 
 
-def test_two_pages_of_one_run_are_the_same_bytes(saved):
-    folder = Folder(saved("static")[1])
-    assert page(folder) == page(folder)
+def test_two_pages_of_one_run_are_the_same_bytes(saved, pages):
+    assert page(Folder(saved("capital_rebalance")[1])) == pages("capital_rebalance")
 
 
-def test_a_page_loads_nothing(saved):
+def test_a_page_loads_nothing(pages):
     """Its policy names two scripts by their digests, and every element that could load something is absent."""
-    html = page(Folder(saved("static")[1]))
+    html = pages("capital_rebalance")
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy.startswith("default-src &#39;none&#39;; script-src &#39;sha256-")
     assert "unsafe-eval" not in policy
@@ -126,31 +142,124 @@ def test_a_page_loads_nothing(saved):
     assert not re.findall(r"<(?:link|img|iframe|object|embed|base|form)\b|\bsrc=|\bhref=|\bon\w+=", shell)
 
 
+@frozen
+class Marked(Strategy):
+    """Opens both legs, and says markup when it closes them."""
+
+    short: str
+
+    def conditions(self):
+        return ()
+
+    def on_start(self, view):
+        return open_pair(view, "asgard", self.short, 2.0)
+
+    def on_event(self, event, view):
+        return (Close("asgard", reason=SCRIPT), Close(self.short)) if isinstance(event, Ended) else ()
+
+
+HOSTILE = f"""
+name = "{SCRIPT}"
+capital_usd = 1_000
+[market]
+start = 2025-01-01
+end = 2025-01-20
+embedded = "sol_daily"
+[rulebook]
+class = "study"
+[strategy]
+class = "tests.test_page:Marked"
+short = "hyperliquid"
+[venues.asgard]
+[venues.hyperliquid]
+funding_rate = "hyperliquid_{SCRIPT}_funding_rate"
+"""
+
+
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory):
-    """A run whose name is a script."""
-    scenario = Scenario.load(ROOT / "examples/static/scenario.toml", [f'name="{SCRIPT}"'])
-    assembly = assemble(scenario)
+    """The page of a run whose name, a column of whose market, and the text of one of whose events is a script."""
+    place = tmp_path_factory.mktemp("hostile")
+    (place / "scenario.toml").write_text(HOSTILE)
+    rows = market([100.0 + day for day in range(20)], funding=0.001)
+    renamed = {name.replace("hyperliquid_", f"hyperliquid_{SCRIPT}_"): each for name, each in rows.columns.items()}
+    assembly = assemble(Scenario.load(place / "scenario.toml"), market=evolve(rows, columns=renamed))
     run = assembly.simulation().run()
-    return save(assembly, run, summarize(assembly, run), tmp_path_factory.mktemp("hostile"))
+    return page(Folder(save(assembly, run, summarize(assembly, run), place)))
 
 
-def test_markup_in_a_name_is_text(hostile):
-    html = page(Folder(hostile))
-    assert SCRIPT not in html
-    assert "<h1>&lt;script&gt;alert(1)&lt;/script&gt;</h1>" in html
+def test_markup_in_names_and_texts_is_text(hostile):
+    """In the title, in the legends of pictures, in the log, and in the words behind an entry."""
+    escaped = "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert SCRIPT not in hostile
+    assert f"<h1>{escaped}</h1>" in hostile
+    assert f"<td>close: {escaped}</td>" in hostile
+    assert "hyperliquid_\\u003cscript>alert(1)\\u003c/script>_funding_rate" in hostile
+
+
+def figures_of(html):
+    """What the curves of a page are called in its legends."""
+    (text,) = re.findall(r'id="pictures">([^<]*)<', html)
+    return set(re.findall(r'"label": {"type": "value", "value": "([^"]*)"}', text))
+
+
+def test_what_else_the_capital_could_have_become_is_drawn(saved, pages):
+    """Holding the coin, lending it and a constant rate, each up to the equity that the summary has of it."""
+    folder = Folder(saved("capital_rebalance")[1])
+    html = pages("capital_rebalance")
+    rows = payload(html)["rows"]
+    known = folder.summary["benchmarks"]
+    assert [each["words"] for each in known.values()] == ["Holding SOL", "Lending SOL", "4.2 % a year"]
+    for each in known.values():
+        assert each["words"] in figures_of(html)
+        curve = rows[f"beside {each['words']}"]
+        assert (curve[0], curve[-1]) == (10_000, pytest.approx(each["final_equity_usd"], rel=1e-6))
+
+
+def test_every_coin_of_a_portfolio_has_its_price_and_its_liquidation_price(saved, pages):
+    """Each price picture has the line of that coin, and the distances are those of the run."""
+    run, _ = saved("portfolio")
+    html = pages("portfolio")
+    rows = payload(html)["rows"]
+    for coin in ("SOL", "BTC"):
+        assert f"Price of {coin} with liquidation prices" in html
+        assert rows[f"price {coin}"][1:-1] == pytest.approx(run.market[f"{coin}.close"], rel=1e-6)
+        lines = run.liquidation_prices["hyperliquid", coin]
+        found = np.array(rows[f"line hyperliquid {coin}"][1:-1], dtype=float)
+        assert found == pytest.approx(lines, rel=1e-6, nan_ok=True)
+        distances = np.array(rows[f"distance hyperliquid {coin}"][1:-1], dtype=float)
+        expected = run.liquidation_distances["hyperliquid", coin] * 100
+        assert distances == pytest.approx(expected, rel=1e-5, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"benchmarks": []}, "benchmarks: expected a table for each"),
+        ({"benchmarks": {"a": {"words": 1}}}, "benchmarks.a.words: 1; expected text"),
+        ({"benchmarks": {"a": {"words": "A", "lending": "absent", "rate": 0}}}, "absent"),
+        ({"log": [{}]}, "log: expected a list of tables with dates"),
+        ({"log": [{"date": "never", "kind": "open"}]}, "log: 'never'; expected a date such as 2025-01-31"),
+    ],
+)
+def test_a_summary_that_is_not_as_it_was_saved_is_one_line(saved, tmp_path, change, words):
+    """With the place in it."""
+    folder = shutil.copytree(saved("static")[1], tmp_path / "sent")
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | change))
+    with pytest.raises(CarrybookError, match=re.escape(words)):
+        page(Folder(folder))
 
 
 def test_the_command_writes_one_file(saved, tmp_path, monkeypatch, capsys):
-    """Named after the run, below the directory of the command, unless --out says otherwise."""
+    """Named after the run, below the directory of the command, with the runs that it is put beside."""
     monkeypatch.chdir(tmp_path)
     folder = saved("static")[1]
-    command("report", str(folder))
+    command("report", str(folder), "--against", str(saved("capital_rebalance")[1]))
     (made,) = tmp_path.iterdir()
     assert made.name == f"report-{folder.name[:8]}.html"
     assert capsys.readouterr().out == f"Wrote {made.name}\n"
-    command("report", str(folder), "--out", "one.html", "--against", str(saved("capital_rebalance")[1]))
-    assert "capital_rebalance" in (tmp_path / "one.html").read_text()
+    assert any(name.startswith("capital_rebalance, ") for name in figures_of(made.read_text()))
 
 
 @pytest.mark.parametrize(
@@ -186,22 +295,10 @@ def test_what_cannot_be_written_is_one_line(saved, tmp_path, monkeypatch, capsys
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Chromium without a screen, with its log and every request that it makes."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("needs the programs chromium and chromedriver: .ci/run installs them where it can")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in (
-        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-        "disable-component-update", "disable-sync", "window-size=1200,1000", f"user-data-dir={profile}",
-    ):  # fmt: skip
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    opened.execute_cdp_cmd("Network.enable", {})
+    absent = browsers.missing()
+    if absent:
+        pytest.skip(f"needs the programs {absent}: .ci/run installs them where it can")
+    opened = browsers.chromium(tmp_path_factory.mktemp("profile"))
     yield opened
     opened.quit()
 
@@ -214,8 +311,7 @@ def opened(browser, tmp_path):
         path = tmp_path / "page.html"
         path.write_text(html)
         browser.get_log("performance")
-        browser.get(path.as_uri())
-        wait(browser, "document.documentElement.dataset.drawn === '1'")
+        browsers.draw(browser, path)
         return browser
 
     yield open_page
@@ -226,42 +322,61 @@ def opened(browser, tmp_path):
 
 
 def wait(browser, condition, seconds=20):
-    from selenium.webdriver.support.ui import WebDriverWait
+    WebDriverWait(browser, seconds, poll_frequency=0.05).until(lambda page: page.execute_script(f"return {condition}"))
 
-    WebDriverWait(browser, seconds).until(lambda page: page.execute_script(f"return {condition}"))
+
+def pictures(browser):
+    """The pictures of the page by their titles, out of one photograph of all of it."""
+    places = browser.execute_script(
+        "return [...document.querySelectorAll('.picture')].map((each) => {"
+        " const { x, y, width, height } = each.getBoundingClientRect();"
+        " return [each.getAttribute('aria-label'), [x, y + scrollY, x + width, y + scrollY + height]] })"
+    )
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "optimizeForSpeed": True})
+    whole = Image.open(io.BytesIO(base64.b64decode(taken["data"]))).convert("RGB")
+    return {title: whole.crop(tuple(map(int, place))) for title, place in places}
 
 
 def colours(picture):
-    """How many different colours a picture of the page has, on a coarse scale."""
-    from PIL import Image
+    """How many different colours a picture has, on a coarse scale."""
+    return len(picture.quantize(64).convert("RGB").getcolors(1 << 20))
 
-    image = Image.open(io.BytesIO(picture.screenshot_as_png)).convert("RGB").quantize(64).convert("RGB")
-    return len(image.getcolors(1 << 20))
+
+@contextmanager
+def phone(browser):
+    """The screen of a phone, 390 px wide."""
+    screen = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        yield
+    finally:
+        browser.get("about:blank")  # which is quicker to make wide again
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_a_browser_draws_every_picture_of_every_example(saved, opened, example):
+def test_a_browser_draws_every_picture_of_every_example(pages, opened, example):
     """Each has more than axes on it, the page is small, and at 390 px nothing is wider than the screen."""
-    html = page(Folder(saved(example)[1]))
+    html = pages(example)
     assert len(html.encode()) < MOST_BYTES
     browser = opened(html)
-    pictures = browser.find_elements("class name", "picture")
-    assert len(pictures) >= 5
-    empty = [picture.get_attribute("id") for picture in pictures if colours(picture) < 8]
-    assert empty == []
-    browser.set_window_size(390, 800)
-    try:
-        assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-    finally:
-        browser.set_window_size(1200, 1000)
+    found = pictures(browser)
+    assert len(found) >= 5
+    assert [title for title, picture in found.items() if colours(picture) < 8] == []
+    with phone(browser):
+        widths = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        assert browser.execute_script(widths) == [390, 390]
 
 
 @pytest.mark.slow
-def test_clicking_goes_from_the_waterfall_to_the_cell_of_the_market(saved, opened):
-    """Funding, its account, its first month, its first entry: what explain prints, with file and row."""
+def test_a_page_is_drilled_darkened_and_printed(saved, pages, opened):
+    """From the waterfall by clicks to the cell of the market: what explain prints, with file and row. Then in the dark.
+
+    On paper it is as in the light, whatever the screen prefers.
+    """
     folder = Folder(saved("capital_rebalance")[1])
-    browser = opened(page(folder))
+    browser = opened(pages("capital_rebalance"))
     account = explain(folder, "funding").children[0]
     month = account.children[0]
     for label in ("Funding", account.label, month.label):
@@ -277,27 +392,24 @@ def test_clicking_goes_from_the_waterfall_to_the_cell_of_the_market(saved, opene
     assert sources(folder, [entry.event])[entry.event] in first.text
     assert "sol_daily.csv:" in first.text
 
-
-@pytest.mark.slow
-def test_dark_mode_darkens_paper_and_pictures(saved, opened):
-    browser = opened(page(Folder(saved("static")[1])))
-    paper = "return getComputedStyle(document.body).backgroundColor"
-    assert browser.execute_script(paper) == "rgb(255, 255, 255)"
-    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    looks = (
+        "return [getComputedStyle(document.body).backgroundColor,"
+        " getComputedStyle(document.querySelector('.picture')).filter]"
+    )
+    light, dark = ["rgb(255, 255, 255)", "none"], ["rgb(0, 0, 0)", "invert(1) hue-rotate(180deg)"]
+    preferred = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     try:
-        assert browser.execute_script(paper) == "rgb(0, 0, 0)"
-        inverted = "return getComputedStyle(document.querySelector('.picture')).filter"
-        assert browser.execute_script(inverted).startswith("invert(1)")
+        for media, expected in (({}, light), (preferred, dark), ({"media": "print", **preferred}, light)):
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": [], **media})
+            assert browser.execute_script(looks) == expected
     finally:
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 @pytest.mark.slow
-def test_zooming_fills_in_the_rows_between(saved, opened):
+def test_zooming_fills_in_the_rows_between(saved, pages, opened):
     """The overview of a long run shows some rows; a day of it shows every row."""
-    folder = Folder(saved("hourly")[1])
-    browser = opened(page(folder))
+    browser = opened(pages("hourly"))
     count = "Bokeh.documents[0].get_model_by_name('rows').data.at_ms.length"
     assert browser.execute_script(f"return {count}") < 3000
     browser.execute_script(
@@ -305,15 +417,24 @@ def test_zooming_fills_in_the_rows_between(saved, opened):
     )
     wait(browser, f"{count} < 300")
     day = "Array.from(Bokeh.documents[0].get_model_by_name('rows').data.at_ms).filter(at => at < {0}).length"
-    start = folder.table("equity", ["at_ns"])["at_ns"][0].as_py() / 1e6
+    start = Folder(saved("hourly")[1]).table("equity", ["at_ns"])["at_ns"][0].as_py() / 1e6
     assert browser.execute_script(f"return {day.format(start + 86_400_000)}") == 24 + 1
 
 
 @pytest.mark.slow
-def test_markup_in_a_name_runs_in_no_browser(hostile, opened):
-    browser = opened(page(Folder(hostile)))
+def test_markup_in_names_and_texts_runs_in_no_browser(hostile, opened):
+    """It is shown: the name as title, the event in the log, the column where the pointer is on its curve."""
+    browser = opened(hostile)
     assert browser.find_element("tag name", "h1").text == SCRIPT
     assert browser.title == SCRIPT
+    assert f"close: {SCRIPT}" in [each.text for each in browser.find_elements("css selector", ".log td")]
+    picture = browser.find_element("css selector", "[aria-label='Funding rate by row']")
+    ActionChains(browser).move_to_element(picture).perform()
+    tips = (
+        "(function texts(node) { return [...node.querySelectorAll('*')].flatMap((each) => each.shadowRoot"
+        " ? [each.shadowRoot.textContent, ...texts(each.shadowRoot)] : []) })(document).join(' ')"
+    )
+    wait(browser, f"{tips}.includes('hyperliquid_{SCRIPT}_funding_rate')")
 
 
 @pytest.mark.slow
@@ -322,7 +443,7 @@ def test_a_sweep_is_drawn_as_heat_maps_and_lines(tmp_path, opened):
     swept = sweep(plan, tmp_path / "sweeps", jobs=1)
     command("report", str(swept.folder), "--out", str(tmp_path / "sweep.html"))
     browser = opened((tmp_path / "sweep.html").read_text())
-    pictures = browser.find_elements("class name", "picture")
-    assert len(pictures) == 4
-    assert [picture.get_attribute("id") for picture in pictures if colours(picture) < 5] == []
+    found = pictures(browser)
+    assert len(found) == 4
+    assert [title for title, picture in found.items() if colours(picture) < 5] == []
     assert len(browser.find_elements("css selector", "tbody tr")) == len(swept.rows)

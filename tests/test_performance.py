@@ -313,13 +313,13 @@ def test_benchmarks_are_what_the_capital_would_have_become(finished):
     """Held coins by their price alone, lent ones by the rates row by row, a constant rate by its power."""
     assembly, run, _ = finished
     close, rates = run.market["close"], run.market["sol_lending_apy"]
-    found = {each.name: each.path for each in benchmarks(run, assembly.scenario.benchmarks)}
+    found = {each.name: each.beside(run) for each in benchmarks(run, assembly.scenario.benchmarks)}
     assert list(found) == ["holding_SOL", "lending_SOL", "constant_rate"]
     assert found["holding_SOL"].usd[1:-1] == pytest.approx(10_000 * close / close[0])
     # the study's entry has look-ahead: the run earns its first row, and so does the benchmark
     assert found["lending_SOL"].usd[-1] == pytest.approx(10_000 * close[-1] / close[0] * np.prod(1 + rates / 365))
     assert found["constant_rate"].usd[-1] == pytest.approx(10_000 * 1.042 ** (410 / 365))
-    dollars = {each.name: each.path for each in benchmarks(run, Benchmarks(lending="usdc_borrowing_apy"))}
+    dollars = {each.name: each.beside(run) for each in benchmarks(run, Benchmarks(lending="usdc_borrowing_apy"))}
     assert dollars["lending_USDC"].usd[-1] == pytest.approx(
         10_000 * np.prod(1 + run.market["usdc_borrowing_apy"] / 365)
     )

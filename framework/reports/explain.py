@@ -302,8 +302,8 @@ def _rows_of(folder: Folder, events: Sequence[int]) -> Iterator[dict[str, Any]]:
     """What the table of events has on some of them."""
     wanted = np.array(sorted(set(events)), dtype=np.int64)
     for batch in folder.batches("events", SOURCES):
-        for index in np.flatnonzero(np.isin(batch["event"].to_numpy(), wanted)).tolist():
-            yield {name: batch[name][index].as_py() for name in SOURCES}
+        chosen = np.flatnonzero(np.isin(batch["event"].to_numpy(), wanted))
+        yield from batch.take(chosen).to_pylist()
 
 
 def _source(row: Mapping[str, Any], assets: Mapping[str, Asset]) -> str:

@@ -39,12 +39,25 @@ def table(lines: Sequence[str]) -> list[dict[str, object]]:
 def _column(words: Sequence[str]) -> Column:
     if len(set(words)) == 1:
         return words[0]
-    found = [NUMBER.fullmatch(word) for word in words]
-    around = {(each[1], each[3]) for each in found if each}
-    if None not in found and len(around) == 1:
-        ((before, after),) = around
-        return {"before": before, "steps": _steps([int(each[2]) for each in found if each]), "after": after}
+    numbers = _numbers(words)
+    if numbers is not None:
+        return numbers
     return [0 if word == last else word for word, last in zip(words, ["", *words[:-1]], strict=True)]
+
+
+def _numbers(words: Sequence[str]) -> Column | None:
+    """Words that are a number between the same letters; None for others."""
+    first = NUMBER.fullmatch(words[0])
+    if first is None:
+        return None
+    before, after = first[1], first[3]
+    numbers = []
+    for word in words:
+        found = NUMBER.fullmatch(word)
+        if found is None or found[1] != before or found[3] != after:
+            return None
+        numbers.append(int(found[2]))
+    return {"before": before, "steps": _steps(numbers), "after": after}
 
 
 def _steps(numbers: Sequence[int]) -> list[int]:

@@ -22,14 +22,17 @@ from attrs import frozen
 from bokeh.document import Document
 from bokeh.resources import Resources
 
-from framework.clock import NS_PER_YEAR
 from framework.errors import RunError
 from framework.market import Floats
+from framework.money import USDC
+from framework.performance import Benchmark
 from framework.reports.explain import Node, explain, sources
 from framework.reports.packing import packed, table
-from framework.reports.pictures import Picture, Timeline, categories, drawdown_pct, heatmap, parallel, waterfall
+from framework.reports.pictures import Picture, Timeline, bars, categories, drawdown_pct, heatmap, parallel, waterfall
 from framework.reports.report import WATERFALL_WORDS
 from framework.run_folder.archive import Folder
+from framework.scenario import structure
+from framework.support.text import shown
 
 __all__ = ["page", "sweep_page"]
 
@@ -54,8 +57,8 @@ SWEPT = {
 COMPARED = ("return_pct", "cagr_pct", "max_drawdown_pct", "volatility_pct", "sharpe")
 RESULTS = "results.parquet"
 MOST_MAPS, MOST_CELLS = 6, 500
-DAY_MS = 86_400_000
-BENCHMARKS = ("holding the coin", "constant rate")
+BESIDE = "beside "
+"""What the columns of other runs and of benchmarks begin with."""
 LIQUIDATION = "_liquidation_price"
 MOST_ENTRIES = 50_000
 """Entries that a page has at most: about two megabytes."""
@@ -92,6 +95,7 @@ class _Page:
             benchmarks=self._compared(),
             months=self._months(),
             log=self._log(),
+            risk=[str(plot.name) for plot in timeline.figures[2:]],
             settings=self.folder.scenario.toml(),
         )
 
@@ -100,10 +104,24 @@ class _Page:
         """The result down to its entries, exact."""
         return explain(self.folder, "result")
 
-    @property
-    def one_coin(self) -> bool:
-        """Whether all positions are in one coin, so that their liquidation prices can be drawn beside its price."""
-        return not self.folder.coin
+    @cached_property
+    def benchmarks(self) -> dict[str, dict[str, Any]]:
+        """What the summary has of each benchmark by its name; raises `RunError` for what is not as it was saved.
+
+        Folders of before the benchmarks were drawn have their figures without words, and are shown without them.
+        """
+        found = self.folder.summary.get("benchmarks", {})
+        if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+            raise RunError(f"{self.folder.path / 'summary.json'}, benchmarks: expected a table for each")
+        return {name: each for name, each in found.items() if "words" in each}
+
+    @cached_property
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the event log; raises `RunError` for what is not as it was saved."""
+        found = self.folder.summary.get("log", [])
+        if not isinstance(found, list) or not all(isinstance(each, dict) and "date" in each for each in found):
+            raise RunError(f"{self.folder.path / 'summary.json'}, log: expected a list of tables with dates")
+        return found
 
     def _cards(self) -> list[tuple[str, list[str]]]:
         """The figures at the top: words, this run's and those of the runs beside it."""
@@ -114,47 +132,89 @@ class _Page:
     def _compared(self) -> list[tuple[str, list[str]]]:
         """Return, drawdown, volatility and Sharpe ratio of this run, and of what else the capital could have done."""
         summary = self.folder.summary
-        runs = {"this run": summary, **summary.get("benchmarks", {})}
-        return [
-            (name.replace("_", " "), [_form(each.get(key), FIGURES[key][1]) for key in COMPARED])
-            for name, each in runs.items()
-        ]
+        runs = {"this run": summary, **{str(each["words"]): each for each in self.benchmarks.values()}}
+        return [(words, [_form(each.get(key), FIGURES[key][1]) for key in COMPARED]) for words, each in runs.items()]
 
     def _timeline(self) -> tuple[Timeline, dict[str, list[float]]]:
         """The figures that go by time, and the curves of all rows for zooming."""
         curve = self.folder.table("equity")
         kept = {name: curve[name].to_numpy() for name in curve.column_names if name not in ("at_ns", "moment")}
         at_ms = curve["at_ns"].to_numpy() / 1e6
-        columns = {"equity": kept["equity_usd"], **self._benchmarks(kept, at_ms)}
+        beside = self._benchmarks(curve)
+        others = self._others(at_ms)
+        columns = {"equity": kept["equity_usd"], **others, **beside}
         columns["drawdown"] = drawdown_pct(kept["equity_usd"])
         venues = [name.removesuffix("_equity_usd") for name in kept if name.endswith("_equity_usd")]
         held = [venue for venue in venues if np.any(kept[f"{venue}_size"])]
         columns |= {f"leverage {venue}": kept[f"{venue}_leverage"] for venue in held}
-        if self.one_coin:
-            lined = [venue for venue in held if np.isfinite(kept[venue + LIQUIDATION]).any()]
-            columns |= {f"line {venue}": kept[venue + LIQUIDATION] for venue in lined}
-            columns |= {f"distance {venue}": _distance(kept, venue) for venue in lined}
+        lines = self._lines(kept, held)
+        prices = self._prices(kept["close"], dict.fromkeys(line.coin for line in lines) or [self.folder.coin])
+        columns |= {f"price {coin}": price for coin, price in prices.items()}
+        for line in lines:
+            columns[f"line {line.venue} {line.coin}"] = line.usd
+            columns[f"distance {line.venue} {line.coin}"] = line.distance_pct(prices[line.coin])
         funding = self._funding(held, len(at_ms))
         columns |= funding
         columns |= {f"cumulative {name}": np.nancumsum(rate) for name, rate in funding.items()}
-        columns["price"], columns["net delta"] = kept["close"], kept["net_size"]
+        columns["net delta"] = kept["net_size"]
         timeline = Timeline(at_ms, {name: np.asarray(values, dtype=float) for name, values in columns.items()})
-        self._draw(timeline, held, list(funding))
+        self._draw_worth(timeline, [*others, *beside])
+        self._draw_prices(timeline, lines, list(prices))
+        self._draw_legs(timeline, held, list(funding))
         return timeline, {"at_ms": at_ms.tolist(), **{name: _few_digits(values) for name, values in columns.items()}}
 
-    def _benchmarks(self, kept: Mapping[str, Floats], at_ms: Floats) -> dict[str, Floats]:
-        """What the capital would be worth in the coin itself, and the equity of the runs beside this one."""
-        capital, rate = kept["equity_usd"][0], float(self.folder.summary.get("benchmark_rate", 0.0))
-        curves = {"holding the coin": capital * kept["close"] / kept["close"][0]}
-        if rate:
-            curves["constant rate"] = capital * np.exp(np.log1p(rate) * (at_ms - at_ms[0]) / (NS_PER_YEAR / 1e6))
-        for place, other in enumerate(self.against, start=1):
+    def _benchmarks(self, curve: pa.Table) -> dict[str, Floats]:
+        """What the capital would have become otherwise, by the words of each benchmark; raises `ScenarioError`."""
+        at_ns, equity = curve["at_ns"][0].as_py(), curve["equity_usd"][0].as_py()
+        return {
+            f"{BESIDE}{each.words}": each.path(self.folder.market, equity, self.folder.opened_at, at_ns).usd
+            for each in (self._benchmark(name, table) for name, table in self.benchmarks.items())
+        }
+
+    def _benchmark(self, name: str, table: Mapping[str, object]) -> Benchmark:
+        """What a benchmark of the summary is, without its figures."""
+        wanted = {key: table.get(key) for key in ("words", "coin", "lending", "rate")}
+        return structure(wanted, Benchmark, f"{self.folder.path / 'summary.json'}, benchmarks.{name}", {"name": name})
+
+    def _others(self, at_ms: Floats) -> dict[str, Floats]:
+        """The equity of the runs beside this one at its own instants, by their names."""
+        curves = {}
+        for other in self.against:
             curve = other.table("equity", ["at_ns", "equity_usd"])
             at, equity = curve["at_ns"].to_numpy() / 1e6, curve["equity_usd"].to_numpy()
             inside = (at_ms >= at[0]) & (at_ms <= at[-1])
             found = equity[np.clip(np.searchsorted(at, at_ms, side="right") - 1, 0, len(at) - 1)]
-            curves[f"run {place}"] = np.where(inside, found, np.nan)
+            curves[f"{BESIDE}{other.scenario.name}, {other.name[:8]}"] = np.where(inside, found, np.nan)
         return curves
+
+    def _lines(self, kept: Mapping[str, Floats], venues: Sequence[str]) -> list["_Line"]:
+        """The liquidation prices that there are, in the order of the venues and of their coins."""
+        found = []
+        for name in (each for each in kept if each.endswith(LIQUIDATION) and np.isfinite(kept[each]).any()):
+            stem = name.removesuffix(LIQUIDATION)
+            owners = [venue for venue in venues if stem == venue or stem.startswith(f"{venue}_")]
+            if owners:
+                venue = max(owners, key=len)
+                coin = stem.removeprefix(venue).removeprefix("_") or self._coin(venue)
+                found.append(_Line(venue=venue, coin=coin, usd=kept[name]))
+        return found
+
+    def _coin(self, venue: str) -> str:
+        """The coin of a venue that has one: that of the first account of its that is not in dollars."""
+        owned = zip(self.folder.accounts, self.folder.owners, strict=True)
+        return next((each.asset.coin for each, owner in owned if owner == venue and each.asset != USDC), "")
+
+    def _prices(self, closes: Floats, coins: Iterable[str]) -> dict[str, Floats]:
+        """The price of each coin at the instants of the equity table, of which `closes` are those of the market's."""
+        market, found = self.folder.market, {}
+        for coin in coins:
+            column = market.price_column(coin)
+            if column == market.price_column(""):
+                found[coin] = closes
+            else:
+                opened = market[market.price_column(coin, self.folder.opened_at)][:1]
+                found[coin] = np.concatenate([opened, market[column], market[column][-1:]])
+        return found
 
     def _funding(self, venues: Sequence[str], count: int) -> dict[str, Floats]:
         """Funding rates in percent per row of the venues that hold something, by column."""
@@ -167,49 +227,63 @@ class _Page:
         rates = {name: market[name].to_numpy() * 100 for name in names} if market is not None else {}
         return {f"rate {name}": np.concatenate([[np.nan], rate, [np.nan]])[:count] for name, rate in rates.items()}
 
-    def _draw(self, timeline: Timeline, held: Sequence[str], funding: Sequence[str]) -> None:
-        others = {f"run {place}": each.scenario.name for place, each in enumerate(self.against, start=1)}
-        timeline.lines(
-            "equity", "Equity and benchmarks", "USD",
-            {"equity": "this run", **others, **{name: name for name in ("holding the coin", "constant rate")
-                                                 if name in timeline.columns}},
-        )  # fmt: skip
+    def _draw_worth(self, timeline: Timeline, beside: Sequence[str]) -> None:
+        worths = {"equity": "this run", **{name: name.removeprefix(BESIDE) for name in beside}}
+        timeline.lines("equity", "Equity and benchmarks", "USD", worths)
         timeline.lines("drawdown", "Drawdown from the peak so far", "%", {"drawdown": "drawdown"}, area=True)
+
+    def _draw_legs(self, timeline: Timeline, held: Sequence[str], funding: Sequence[str]) -> None:
+        """Leverage with the trigger, net delta and funding."""
         trigger = self.folder.scenario.strategy.get("trigger")
         levels = {"trigger": float(trigger)} if isinstance(trigger, int | float) else {}
         if held:
             words = {f"leverage {venue}": venue for venue in held}
             timeline.lines("leverage", "Leverage of each leg", "x", words, dashed=levels)
-        lines = [name for name in timeline.columns if name.startswith("line ")]
-        prices = {"price": "close", **{name: f"liquidation at {name.partition(' ')[2]}" for name in lines}}
-        price = timeline.lines("price", "Price with liquidation prices, and what was done", "USD", prices)
-        timeline.mark(price, self._marks(timeline))
-        distances = {name: name.partition(" ")[2] for name in timeline.columns if name.startswith("distance ")}
-        if distances:
-            timeline.lines("distance", "Distance to liquidation", "% of the price", distances)
-        timeline.lines("delta", "Net delta", "coins", {"net delta": "net delta"}, form="0,0.[0000]", steps=True)
+        unit = f"coins, all as {self.folder.coin}" if self.folder.coin else "coins"
+        timeline.lines("delta", "Net delta", unit, {"net delta": "net delta"}, form="0,0.[0000]", steps=True)
         if funding:
             rates = {name: name.removeprefix("rate ") for name in funding}
             timeline.lines("funding", "Funding rate by row", "%", rates, form="0.[0000]", steps=True)
             sums = {f"cumulative {name}": words for name, words in rates.items()}
             timeline.lines("cumulative", "Cumulative funding rate", "%", sums, form="0.[00]")
 
-    def _marks(self, timeline: Timeline) -> dict[str, list[tuple[float, float, str]]]:
-        """The lines of the event log on the price, by kind."""
-        days = (timeline.at_ms // DAY_MS).astype(np.int64)
-        price = timeline.columns["price"]
+    def _draw_prices(self, timeline: Timeline, lines: Sequence["_Line"], coins: Sequence[str]) -> None:
+        """The price of each coin with the liquidation prices on it and the event log, then all distances."""
+        several = len(coins) > 1
+        for coin in coins:
+            of = f" of {coin}" if several else ""
+            words = {f"line {each.venue} {coin}": f"liquidation at {each.venue}" for each in lines if each.coin == coin}
+            title = f"Price{of} with liquidation prices, and what was done"
+            price = timeline.lines(f"price-{coin}", title, "USD", {f"price {coin}": "close", **words})
+            timeline.mark(price, self._marks(timeline.at_ms, timeline.columns[f"price {coin}"], own=not several))
+        distances = {f"distance {each.venue} {each.coin}": f"{each.venue} {each.coin}" if several else each.venue
+                     for each in lines}  # fmt: skip
+        if distances:
+            timeline.lines("distance", "Distance to liquidation", "% of the price", distances)
+
+    def _marks(self, at_ms: Floats, price: Floats, *, own: bool) -> dict[str, list[tuple[float, float, str]]]:
+        """The lines of the event log by kind, each at the price that is its `own`, or else at that of its row."""
         marks: dict[str, list[tuple[float, float, str]]] = {}
-        for line in self.folder.summary.get("log", []):
-            row = int(np.searchsorted(days, _day_number(str(line["date"])), side="right")) - 1
-            height = float(line.get("price") or price[row])
-            marks.setdefault(str(line["kind"]).partition(":")[0], []).append(
-                (float(timeline.at_ms[max(row, 0)]), height, f"{line.get('venue', '')} at {height:,.2f}")
+        for line in self.log:
+            row = min(int(np.searchsorted(at_ms, self._ms(line["date"]))), len(at_ms) - 1)
+            named = line.get("price") if own else None
+            height = float(named) if isinstance(named, int | float) else float(price[row])
+            marks.setdefault(str(line.get("kind")).partition(":")[0], []).append(
+                (float(at_ms[row]), height, f"{line.get('venue', '')} at {height:,.2f}")
             )
         return marks
 
+    def _ms(self, date: object) -> float:
+        """When the row of a line of the log opens; raises `RunError` for what is no date."""
+        try:
+            return float(np.datetime64(str(date), "ms").astype(np.int64))
+        except ValueError:
+            path = self.folder.path / "summary.json"
+            raise RunError(f"{path}, log: {shown(date)}; expected a date such as 2025-01-31") from None
+
     def _by_category(self) -> list[Picture]:
         """The figures that go by bucket, month or account."""
-        buckets = [(WATERFALL_WORDS[node.label], float(node.usd)) for node in self.tree.children]
+        buckets = [(_few_words(node.label), float(node.usd)) for node in self.tree.children]
         pictures = [waterfall("waterfall", "Where the result came from", buckets, ("Result", float(self.tree.usd)))]
         months, parts = _by_month(
             [account for node in self.tree.children if node.label in ("carry", "funding", "staking", "fees")
@@ -219,9 +293,8 @@ class _Page:
             pictures.append(categories("carry", "Carry, funding, staking and fees by month", "USD", months, parts))
         fees = next((node for node in self.tree.children if node.label == "fees"), None)
         if fees is not None:
-            names = [_account(account) for account in fees.children]
-            paid = {"paid": [float(account.usd) for account in fees.children]}
-            pictures.append(categories("fees", "Fees by account", "USD", names, paid))
+            paid = {_account(account): float(account.usd) for account in fees.children}
+            pictures.append(bars("fees", "Fees by account", "USD", paid))
         return pictures
 
     def _months(self) -> tuple[list[str], list[tuple[str, list[str]]]]:
@@ -242,9 +315,8 @@ class _Page:
 
     def _log(self) -> tuple[list[str], list[list[str]]]:
         """The event log: heads of the columns that have something, and its lines."""
-        lines = self.folder.summary.get("log", [])
-        heads = list(dict.fromkeys(key for line in lines for key in line))
-        return heads, [[_cell(line.get(key)) for key in heads] for line in lines]
+        heads = list(dict.fromkeys(key for line in self.log for key in line))
+        return heads, [[_cell(line.get(key)) for key in heads] for line in self.log]
 
     def _entries(self) -> dict[str, object]:
         """The entries behind every month of every account, and what the events behind them came from.
@@ -283,10 +355,18 @@ def _beside(entry: Node) -> str:
     return "=" if usd == amount else "-" if usd == f"-{amount}" else usd
 
 
-def _distance(kept: Mapping[str, Floats], venue: str) -> Floats:
-    """The move of the close that would liquidate, percent, above 0 while it has not; no number without such a price."""
-    side, close = np.sign(kept[f"{venue}_size"]), kept["close"]
-    return side * (close - kept[venue + LIQUIDATION]) / close * 100
+@frozen(kw_only=True, eq=False)
+class _Line:
+    """The liquidation price of a venue's position in a coin, USD by instant; no number where there is none."""
+
+    venue: str
+    coin: str
+    usd: Floats
+
+    def distance_pct(self, close: Floats) -> Floats:
+        """The move of the close that would liquidate, percent of it; a position ends where it gets to zero."""
+        distance: Floats = np.abs(close - self.usd) / close * 100
+        return distance
 
 
 def _by_month(accounts: Iterable[Node]) -> tuple[list[str], dict[str, list[float]]]:
@@ -304,8 +384,9 @@ def _account(node: Node) -> str:
     return node.label.partition(" ")[0].partition(":")[2].replace(":", " ")
 
 
-def _day_number(date: str) -> int:
-    return int(np.datetime64(date[:10], "D").astype(np.int64))
+def _few_words(bucket: str) -> str:
+    """A bucket of the waterfall without what its words explain."""
+    return WATERFALL_WORDS[bucket].partition(" (")[0].removesuffix(" of both legs")
 
 
 def _form(value: object, form: str) -> str:
@@ -386,13 +467,17 @@ def _short(key: str) -> str:
 
 
 def _rendered(template: str, pictures: Sequence[Picture], payload: Mapping[str, object], **values: object) -> str:
-    roots = {str(plot.name): f"picture-{plot.name}" for plot in pictures}
+    roots = {str(plot.name): f"picture-{place}" for place, plot in enumerate(pictures)}
+    titles = {str(plot.name): str(plot.title.text) for plot in pictures}
+    for plot in pictures:
+        plot.title.visible = False  # the page has it as text, which a narrow screen wraps
     scripts = {"bokeh": _bokeh(), "page": _asset("page.js")}
     return (
         _templates()
         .get_template(template)
         .render(
             roots=roots,
+            titles=titles,
             style=_asset("page.css"),
             scripts=scripts,
             policy=_policy(scripts.values()),
@@ -409,8 +494,9 @@ def _drawn(pictures: Sequence[Picture], places: Mapping[str, str]) -> dict[str, 
     Models are numbered from 1, so a page does not depend on what its process drew before.
     """
     document = Document()
-    for plot in pictures:
-        document.add_root(plot)
+    with document.models.freeze():  # models are counted once, not after each picture
+        for plot in pictures:
+            document.add_root(plot)
     numbers: dict[str, str] = {}
 
     def renumbered(value: Any) -> Any:  # noqa: ANN401  (JSON)

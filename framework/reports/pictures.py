@@ -13,7 +13,6 @@ import pyarrow as pa
 from attrs import define, field
 from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter, Range1d
-from bokeh.palettes import Colorblind
 from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
 
@@ -22,6 +21,7 @@ from framework.market import Floats, Ints
 __all__ = [
     "Picture",
     "Timeline",
+    "bars",
     "categories",
     "drawdown_pct",
     "heatmap",
@@ -33,7 +33,8 @@ __all__ = [
 
 Picture = Any
 """A figure of Bokeh, whose types say nothing of what a figure has."""
-COLOURS = Colorblind[8]
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000", "#b8a800")
+"""The palette of Okabe and Ito for readers who do not tell red from green, its yellow last and darker."""
 GAIN, COST, TOTAL, LINE = "#0072b2", "#d55e00", "#666666", "#c00000"
 """Blue and vermilion keep apart for readers who do not tell red from green."""
 OVERVIEW_ROWS = 1_500
@@ -161,20 +162,49 @@ def drawdown_pct(equity_usd: Floats) -> Floats:
 
 
 def waterfall(name: str, title: str, steps: Sequence[tuple[str, float]], total: tuple[str, float]) -> Picture:
-    """Bars that hang on each other from zero to the total, USD."""
-    tops = np.cumsum([amount for _, amount in steps])
-    bottoms = tops - [amount for _, amount in steps]
+    """Bars that hang on each other from zero to the total, USD; the first is the uppermost."""
+    ends = np.cumsum([amount for _, amount in steps])
+    starts = ends - [amount for _, amount in steps]
     data: dict[str, Any] = {
         "bucket": [*(words for words, _ in steps), total[0]],
-        "bottom": [*bottoms.tolist(), 0.0],
-        "top": [*tops.tolist(), total[1]],
+        "start": [*starts.tolist(), 0.0],
+        "end": [*ends.tolist(), total[1]],
         "usd": [*(amount for _, amount in steps), total[1]],
         "colour": [*(GAIN if amount >= 0 else COST for _, amount in steps), TOTAL],
     }
-    plot = _by_category(name, title, data["bucket"], "USD")
-    plot.vbar("bucket", 0.7, "top", "bottom", source=ColumnDataSource(data), color="colour")
+    return _across(name, title, "USD", data)
+
+
+def bars(name: str, title: str, unit: str, amounts: Mapping[str, float]) -> Picture:
+    """A bar for each name from zero to its amount; the first is the uppermost."""
+    data: dict[str, Any] = {
+        "bucket": list(amounts),
+        "start": [0.0] * len(amounts),
+        "end": list(amounts.values()),
+        "usd": list(amounts.values()),
+        "colour": [GAIN if amount >= 0 else COST for amount in amounts.values()],
+    }
+    return _across(name, title, unit, data)
+
+
+def _across(name: str, title: str, unit: str, data: Mapping[str, Any]) -> Picture:
+    """Bars from left to right, so that their names can be read on a narrow screen; each amount stands beside them."""
+    names = data["bucket"]
+    plot = figure(
+        name=name,
+        title=title,
+        height=70 + 26 * len(names),
+        sizing_mode="stretch_width",
+        y_range=FactorRange(factors=names[::-1]),
+        tools="save",
+        x_axis_label=unit,
+    )
+    plot.hbar("bucket", 0.7, "end", "start", source=ColumnDataSource(dict(data)), color="colour")
     plot.add_tools(HoverTool(tooltips=[("@bucket", "@usd{+0,0.00}")]))
-    plot.hspan(y=[0], line_color=TOTAL, line_width=1)
+    plot.vspan(x=[0], line_color=TOTAL, line_width=1)
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
+    plot.ygrid.visible = False
+    _plain(plot)
     return plot
 
 
@@ -291,6 +321,7 @@ def _plain(plot: Picture) -> None:
     plot.grid.grid_line_alpha = 0.35
     plot.outline_line_color = None
     plot.title.text_font_size = "13px"
+    plot.axis.minor_tick_line_color = None
     if hasattr(plot.xaxis[0].ticker, "desired_num_ticks"):
         plot.xaxis[0].ticker.desired_num_ticks = 5
 

@@ -148,7 +148,7 @@ def _result(assembly: Assembly, run: Run, summary: Summary) -> Grid:
     spec = assembly.scenario.benchmarks
     rate = spec.rate if spec else 0.0
     compare = list(benchmarks(run, spec))
-    columns = [summary, *(compared(each.path, rate) for each in compare)]
+    columns = [summary, *(compared(each.beside(run), rate) for each in compare)]
     grid = _grid("Result", "measure", "run", *(each.words for each in compare))
     for words, key, form in (
         ("Final equity", "final_equity_usd", "${:,.2f}"),

@@ -5,7 +5,6 @@ name, type and order, and nothing beside them; no cell is missing that a run alw
 what a batch takes in memory is known from the footer and the lengths of its texts before it is made.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from attrs import frozen
 
 from framework.errors import RunError
+from framework.market import NAME_CHARACTERS, is_name
 from framework.support.files import MIB
 
 ROWS_READ = 1 << 17
@@ -86,8 +86,6 @@ ROLL_COLUMNS = ("month", "account", "asset", "opening", "debits", "credits", "cl
 TIMES = ("row", "open_ns", "at_ns")
 """What `market.parquet` begins with; then come its columns, each with the rows of its source if it has one."""
 SOURCES = ("_source_row", "_source_rows")
-COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-"""What a column of the market is called."""
 LEG = ("_leverage", "_liquidation_price")
 """What the columns of a curve about a venue's leg end with: numbers where there is one, and null elsewhere."""
 NAMES = ("ledger", "events", "market", "equity", "balances")
@@ -204,8 +202,8 @@ class Table:
                 self._refuse(f"column {name!r} where {expected.names[index]!r} was saved; expected the same order")
             if found.types[index] != expected.types[index]:
                 self._refuse(f"column {name}: holds {found.types[index]}; expected {expected.types[index]}")
-            if self.name == "market" and not COLUMN.fullmatch(name):
-                self._refuse(f"a column {name!r}; expected a name of letters, digits and underscores")
+            if self.name == "market" and not is_name(name):
+                self._refuse(f"a column {name!r}; expected a name of 1 to {NAME_CHARACTERS} printable characters")
         if found.metadata or any(each.metadata for each in found):
             self._refuse("has metadata in its schema; expected none, as it was saved")
 

@@ -106,9 +106,23 @@
   for (const details of document.querySelectorAll("[data-entries]"))
     details.addEventListener("toggle", () => list(details), { once: true })
 
+  // A legend of three columns is wider than a phone.
+  const narrowed = (value) => {
+    if (Array.isArray(value)) value.forEach(narrowed)
+    else if (value && typeof value === "object") {
+      if (value.name === "Legend") value.attributes.ncols = Math.min(value.attributes.ncols ?? 1, 2)
+      Object.values(value).forEach(narrowed)
+    }
+  }
+  if (window.innerWidth < 600) narrowed(documents)
+
   Bokeh.set_log_level("warn")
   Bokeh.embed.embed_items(documents, items).then(() => {
     Bokeh.documents.forEach(zoomable)
-    document.documentElement.dataset.drawn = String(Bokeh.documents.length)
+    // Two frames later all of it is on the screen.
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      performance.mark("drawn")
+      document.documentElement.dataset.drawn = String(Bokeh.documents.length)
+    }))
   })
 }
