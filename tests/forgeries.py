@@ -705,6 +705,22 @@ def an_order_filled_at_a_better_price(forgery: Forgery) -> str:
     return _told_otherwise(forgery, at, price=lambda usd: usd * 0.99)
 
 
+@found_by("orders")
+def an_order_filled_at_a_price_off_by_a_ten_trillionth(forgery: Forgery) -> str:
+    at = forgery.find("events", kind="OrderFilled", order="open")
+    event = forgery.change("events", at, price=lambda usd: usd * (1 + 1e-13))
+    forgery.seal_files()
+    return f"event {event['event']}"
+
+
+@found_by("rates")
+def a_settlement_at_a_price_off_by_a_ten_trillionth(forgery: Forgery) -> str:
+    at = forgery.find("events", kind="FundingSettled", nth=50)
+    event = forgery.change("events", at, price=lambda usd: usd * (1 + 1e-13))
+    forgery.seal_files()
+    return f"event {event['event']}"
+
+
 @found_by("again: run")
 def a_reason_invented(forgery: Forgery) -> str:
     return _told_otherwise(forgery, forgery.find("events", kind="OrderFilled", order="close"), reason="profit taken")
