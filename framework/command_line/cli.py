@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from framework.errors import CarrybookError, OutputClosed
+from framework.support.interrupts import ended_by_interrupts
 from framework.support.text import one_line, say
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -141,7 +142,8 @@ def _was_interrupted(error: BaseException | None) -> bool:
 
 def _load(where: str) -> Any:  # noqa: ANN401  (whatever is there)
     module, _, attribute = where.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    with ended_by_interrupts():
+        return getattr(importlib.import_module(module), attribute)
 
 
 if __name__ == "__main__":

@@ -168,12 +168,19 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def processes(jobs: int, key: str, plan: Plan) -> Iterator[Executor]:
-    """Processes of this machine that have the plan from the beginning."""
+    """Processes of this machine that have the plan from the beginning.
+
+    They end where an error does, even if it came while they were being started: a pool waits for those for ever.
+    """
+    others = multiprocessing.active_children()
     with concurrent.futures.ProcessPoolExecutor(jobs, initializer=_begin, initargs=(key, plan)) as pool:
         try:
             yield pool
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for each in multiprocessing.active_children():
+                if each not in others:
+                    each.terminate()
             raise
 
 
