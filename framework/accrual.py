@@ -117,7 +117,7 @@ def column_of(market: Market, names: str | tuple[str, ...]) -> str:
         if name in market.columns:
             return name
     for coin, _, role in (name.rpartition(".") for name in each):
-        if coin and role in FALLBACK:
+        if coin and "." not in coin and role in FALLBACK:
             return market.price_column(coin, "close", role)  # type: ignore[arg-type]
     return each[-1]
 

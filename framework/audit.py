@@ -58,6 +58,7 @@ from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source,
 from framework.money import USDC, Account, Asset
 from framework.orders import Order
 from framework.performance import COSTS, FIGURES, summarize
+from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import WAYS, Corner, Point
 from framework.run import Run
 from framework.run_folder.archive import UNKNOWN, Folder, among, ints, roll_forward, save
@@ -685,7 +686,7 @@ def _worths(folder: Folder, owner: str, worth: Worth) -> Iterator[float]:
         if account.asset == USDC:
             money += USDC.units(worth.balances[account])
             continue
-        names = dict.fromkeys(folder.market.price_column(account.asset, "close", role) for role in ALL_ROLES)
+        names = dict.fromkeys(folder.market.price_column(account.asset, "close", role, owner) for role in ALL_ROLES)
         units = account.asset.units(worth.balances[account])
         choices.append([units * folder.market[name][-1].item() for name in names])
     for chosen in islice(product(*choices), MOST_CHOICES):
@@ -1301,7 +1302,7 @@ class Reading:
         """The market's columns of a price: one, or low and high where it is the adverse; in step, those of the coin."""
         named, ends = self.market.price_column, ("low", "high") if at == "adverse" else (at,)
         if role:
-            return tuple(named(coin, each, role) for each in ends)  # type: ignore[arg-type]
+            return tuple(named(coin, each, role, self.venue.name) for each in ends)  # type: ignore[arg-type]
         own = self.venue.coins[0] if self.venue.coins else ""
         if at == "close" or not own:
             return (named(coin),)
@@ -1516,6 +1517,15 @@ class Stopped(Clock):
 class Replay(Books):
     """Books that are put in the state in which a folder's stood before an event; nothing accrues in them."""
 
+    def __init__(self, market: Market, venues: Sequence[Venue], incidents: Incidents) -> None:
+        super().__init__(market, venues, incidents)
+        self.past: list[Entry] = []
+        """What was made again before."""
+
+    def backwards(self) -> Iterator[Entry]:
+        yield from reversed(self.journal)
+        yield from reversed(self.past)
+
     def _open_streams(self, standing: Standing) -> None:
         """Leave them closed: what accrued is in the balances."""
 
@@ -1612,6 +1622,7 @@ class Replayed:
             elif len(records):
                 yield Finding(place, f"{kind} moves money, and no order and no act of a venue makes it")
             return
+        self._books.past.append(made)
         for words in (*self._differences(made, event, records), *self._otherwise_passed(made, event)):
             yield Finding(place, words)
 
@@ -1645,12 +1656,12 @@ class Replayed:
         """What a sum pays on leaving by a venue's way, and in all, by the rules in force when it is sent."""
         bridge, incidents = self._bridges[venue], self._books.incidents
         way, times = bridge.way(into=into), incidents.gas(venue, at_ns) if incidents else 1.0
-        fee_usd, gas_usd, bps = (
-            rule.at(at_ns) if isinstance(rule, Dated) else rule for rule in (way.fee_usd, way.gas_usd, way.fee_bps)
+        fee_usd, gas_usd, bps, of_fee, of_gas = (
+            rule.at(at_ns) if isinstance(rule, Dated) else rule
+            for rule in (way.fee_usd, way.gas_usd, way.fee_bps, bridge.sender_share, bridge.sender_gas_share)
         )
         further = USDC.nearest(gas_usd * times) - int(-Fraction(str(bps)) * amount // 10_000)
-        share = bridge.sender_share
-        return USDC.nearest(fee_usd * share) + round(further * share), USDC.nearest(fee_usd) + further
+        return USDC.nearest(fee_usd * of_fee) + round(further * of_gas), USDC.nearest(fee_usd) + further
 
     def _make(self, event: Mapping[str, Any], records: Records) -> Entry | None:
         """The entry of an event, made again; None where nothing makes it."""
@@ -1699,9 +1710,12 @@ class Replayed:
         arrival = waiting.pop(0)
         if isinstance(arrival, Entry):
             return arrival
-        due_ns, action = arrival
-        action()
-        return self._books.journal[-1]._replace(at_ns=due_ns)
+        self._clock.waiting = [arrival]
+        while self._clock.waiting:  # what a venue does not take yet waits again
+            due_ns, action = self._clock.waiting.pop()
+            self._clock.at_ns = due_ns
+            action()
+        return self._books.journal[-1]._replace(at_ns=due_ns) if self._books.journal else None
 
     def _act(self, event: Mapping[str, Any], records: Records) -> Entry | None:
         """An act of a venue, done again; of several that it may be, the one that writes the same."""

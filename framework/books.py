@@ -6,6 +6,7 @@ accrues is not posted row by row: each stream knows its path, and balances are b
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
@@ -241,7 +242,7 @@ class Standing:
             extreme = ("low" if signs[0] else "high") if at == "adverse" else at
             return market.price_column(coin), market.price_column(self.coins[0], extreme)  # type: ignore[arg-type]
         extreme = ("low" if signs[index or 0] else "high") if at == "adverse" else at
-        return market.price_column(coin, extreme, name), ""  # type: ignore[arg-type]
+        return market.price_column(coin, extreme, name, self.name), ""  # type: ignore[arg-type]
 
     def columns(self, at: str, signs: tuple[bool, ...] = ()) -> list[Floats]:
         """The market columns of the formulas' inputs, whole; `at` is `open`, `close` or `adverse`."""
@@ -253,7 +254,7 @@ class Standing:
                     found.append(self._dated(name, index))
                     continue
                 if at == "open" and name in ROLES:
-                    found.append(self.market.opening(coin, name))
+                    found.append(self.market.opening(coin, name, self.name))
                     continue
                 own, extreme = self._column(name, index, coin, at, signs)
                 found.append(self._in_step(own, extreme) if extreme else self.market[own])
@@ -752,7 +753,8 @@ class Books:
         self._owner: dict[Account, Standing] = {}
         self._closes_ns: list[int] = market.cached("closes", market.at_ns.tolist)
         self._routes: dict[tuple[Account, Account], tuple[Standing, ...]] = {}
-        self._prices: dict[tuple[str | Asset, str, Role], list[float]] = {}
+        self._turnovers: dict[tuple[Account, int, int], int] = {}
+        self._prices: dict[tuple[str | Asset, str, Role, str], list[float]] = {}
         self.standings: dict[str, Standing] = {}
         for venue in venues:
             if venue.name in self.standings:
@@ -842,16 +844,20 @@ class Books:
         return self.price_of(coin, role) if cost is None else cost
 
     def price_of(self, coin: str | Asset, role: Role = "price") -> float:
-        """The row's price of a coin or token in USD, of a role such as `oracle`; within an act, that of its moment."""
+        """The row's price of a coin or token in USD, of a role such as `oracle`; within an act, that of its moment.
+
+        A mark or an oracle is that of the venue that writes.
+        """
+        venue = "" if role == "price" or self._venue is None else self._venue.name
         if self.point is not None:
-            return self._price_within(self.point, coin, role)
-        prices = self._prices.get((coin, self.at, role))
+            return self._price_within(self.point, coin, role, venue)
+        prices = self._prices.get((coin, self.at, role, venue))
         if prices is None:
-            column = self.market.floats(self.market.price_column(coin, self.at, role)) if coin != USDC else None  # type: ignore[arg-type]
-            prices = self._prices[coin, self.at, role] = column or [1.0] * len(self.market)
+            column = self.market.floats(self.market.price_column(coin, self.at, role, venue)) if coin != USDC else None  # type: ignore[arg-type]
+            prices = self._prices[coin, self.at, role, venue] = column or [1.0] * len(self.market)
         return prices[self.row]
 
-    def _price_within(self, point: Point, coin: str | Asset, role: Role) -> float:
+    def _price_within(self, point: Point, coin: str | Asset, role: Role, venue: str) -> float:
         """A price at a moment within the row; of what has no extremes of its own, in step with the acting coin."""
         if coin == USDC:
             return 1.0
@@ -860,9 +866,9 @@ class Books:
 
         def at(corner: Corner) -> float:
             extreme: PriceAt = ("low" if low else "high") if corner == "adverse" else corner
-            column = market.price_column(coin, extreme, role)
+            column = market.price_column(coin, extreme, role, venue)
             if column in market.columns:
-                prices = market.opening(coin, role) if extreme == "open" else market[column]
+                prices = market.opening(coin, role, venue) if extreme == "open" else market[column]
                 return float(prices[row])
             own, acting = market.price_column(coin), next(iter(self._low), "")
             reached, closed = (market.floats(market.price_column(acting, each))[row] for each in (extreme, "close"))
@@ -915,6 +921,28 @@ class Books:
     def worth(self, account: Account, price: float) -> int:
         """What a balance is worth at a price of its asset, in atomic units of USDC."""
         return USDC.nearest(self.units(account) * price)
+
+    def turnover(self, account: Account, since_ns: int, until_ns: int) -> int:
+        """What orders and acts moved through an account, either way, from an instant to before another, in atoms."""
+        key = account, since_ns, until_ns
+        if key not in self._turnovers:
+            self._turnovers[key] = sum(
+                amount
+                for entry in takewhile(lambda each: each.at_ns >= since_ns, self.backwards())
+                if entry.at_ns < until_ns
+                for debit, credit, amount, _ in entry.transfers
+                if account in (debit, credit)
+            )
+        return self._turnovers[key]
+
+    def last(self, kind: type[Event], venue: str) -> int | None:
+        """When an event of a kind last happened at a venue, nanoseconds; None where it did not."""
+        entries = (each for each in self.backwards() if type(each.event) is kind and each.event.venue == venue)
+        return next((each.at_ns for each in entries), None)
+
+    def backwards(self) -> Iterator[Entry]:
+        """The entries of the journal, the latest first."""
+        return reversed(self.journal)
 
     def leg(self, venue: str, coin: str | None = None) -> Leg:
         """The position at a venue now, with what is being written."""

@@ -23,8 +23,8 @@ Flags = NDArray[np.bool_]
 Cached = TypeVar("Cached")
 
 PRICES = ("open", "high", "low", "close")
-PRICE_OF_COIN = re.compile(r"[^.]+\.(open|high|low|close|mark|oracle)|[^.]+\.(mark|oracle)\.(low|high)")
-"""Columns with the prices of one coin, such as `SOL.close` and `BTC.oracle.low`."""
+PRICE_OF_COIN = re.compile(r"[^.]+\.(open|high|low|close)|([^.]+\.)?[^.]+\.(mark|oracle)(\.(low|high))?")
+"""Columns with the prices of one coin, such as `SOL.close`, `BTC.oracle.low`, and `lender.SOL.oracle` of one venue."""
 LEAST_PRICE = 1e-10
 """USD: with the seventeen digits of a float and the nine decimals of a token it has 36 decimals, and no more."""
 MOST = 1e18
@@ -232,16 +232,16 @@ class Market:
             value = self._cache[key] = make()
             return value
 
-    def price_column(self, coin: Asset | str, at: PriceAt = "close", role: Role = "price") -> str:
+    def price_column(self, coin: Asset | str, at: PriceAt = "close", role: Role = "price", venue: str = "") -> str:
         """The column of a coin's price; see the function `price_column`."""
-        return price_column(self.columns, coin, at, role, self.coin)
+        return price_column(self.columns, coin, at, role, self.coin, venue)
 
-    def opening(self, coin: Asset | str, role: Role = "price") -> Floats:
+    def opening(self, coin: Asset | str, role: Role = "price", venue: str = "") -> Floats:
         """A coin's price at the open of each row.
 
         A mark or an oracle has no opens: there it is its close of the row before, and the price in the first row.
         """
-        opened, closed = self[self.price_column(coin, "open")], self.price_column(coin, "close", role)
+        opened, closed = self[self.price_column(coin, "open")], self.price_column(coin, "close", role, venue)
         if role == "price" or closed == self.price_column(coin):
             return opened
         return self.cached(("opening", closed), lambda: np.concatenate((opened[:1], self[closed][:-1])))
@@ -321,22 +321,27 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
 
 
 def price_column(
-    columns: Collection[str], coin: Asset | str, at: PriceAt = "close", role: Role = "price", plain: str = ""
+    columns: Collection[str],
+    coin: Asset | str,
+    at: PriceAt = "close",
+    role: Role = "price",
+    plain: str = "",
+    venue: str = "",
 ) -> str:
     """Which of a table's columns is the price of a coin, or of the coin of an asset.
 
     `SOL.close` is the price of SOL, `SOL.oracle` its oracle price at the row's close, `SOL.oracle.low` the least in the
-    row. A role without a column has that of the role behind it: the oracle's the mark's, the mark's the price's. The
-    columns `open` to `close` are those of the coin `plain`; without that, of every coin that has none of its own. An
-    empty text means the coin `plain`.
+    row, and `lender.SOL.oracle` what the venue `lender` reads instead. A role without a column has that of the role
+    behind it: the oracle's the mark's, the mark's the price's. The columns `open` to `close` are those of the coin
+    `plain`; without that, of every coin that has none of its own. An empty text means the coin `plain`.
     """
     code = (coin.coin if isinstance(coin, Asset) else coin) or plain
     if role != "price":
-        named = f"{code}.{role}"
-        if named in columns and at != "open":
-            extreme = f"{named}.{at}"
-            return extreme if extreme in columns else named
-        return price_column(columns, code, at, FALLBACK[role], plain)
+        for named in (f"{venue}.{code}.{role}", f"{code}.{role}"):
+            if named in columns and at != "open":
+                extreme = f"{named}.{at}"
+                return extreme if extreme in columns else named
+        return price_column(columns, code, at, FALLBACK[role], plain, venue)
     for name in (f"{code}.{at}", f"{code.lower()}_{at}"):
         if name in columns:
             return name

@@ -8,7 +8,6 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from fractions import Fraction
 from functools import partial
 from typing import Any, TypeVar
 
@@ -800,10 +799,9 @@ class Execution:
 
         def arrive() -> None:
             books = self._now()
-            closed = books.incidents.closed(standing.name, books.at_ns) if standing.closed_rows is not None else None
-            if closed is not None:  # it waits for the venue to resume, if it ever does
-                if closed.end_ns is not None:
-                    self._clock.call(closed.end_ns, Phase.ARRIVAL, arrive)
+            closed = books.incidents.closed(standing.name, books.at_ns)
+            if closed is not None:
+                self._waits(closed, arrive)
                 return
             books.begin(standing.venue, order)
             try:
@@ -816,6 +814,14 @@ class Execution:
             self._on_arrival(delivered)
 
         self._clock.call(due_ns, Phase.ARRIVAL, arrive)
+
+    def _waits(self, closed: Occurrence | None, arrive: Callable[[], None]) -> bool:
+        """Whether what arrives at a halted venue waits for it to resume, if it does; none waits for a failed one."""
+        if closed is None or closed.incident.kind == "failure":
+            return False
+        if closed.end_ns is not None:
+            self._clock.call(closed.end_ns, Phase.ARRIVAL, arrive)
+        return True
 
     def _now(self) -> Books:
         """The books at the present of the clock."""
@@ -912,15 +918,17 @@ class Execution:
             self._last_order[far] = len(books.journal) - 1
             return sent.event
 
-        def arrive() -> Entry:
-            self._now()
+        def arrive() -> None:
+            books = self._now()
             if passage.fails:
-                return self._returned(sent, order, source, amount)
-            return self._arrived(sent, order, target, passage, amount)
+                self._on_arrival(self._returned(sent, order, source, amount))
+            elif target is None or not self._waits(books.incidents.closed(target.name, books.at_ns), arrive):
+                self._on_arrival(self._arrived(sent, order, target, passage, amount))
 
         if not passage.latency_ns:
-            return arrive().event
-        self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, lambda: self._on_arrival(arrive()))
+            self._now()
+            return self._returned(sent, order, source, amount).event
+        self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, arrive)
         return sent.event
 
     def _passage(self, source: Standing | None, target: Standing | None, amount: int) -> "Passage":
@@ -1103,20 +1111,12 @@ class Passage:
                 continue
             bridge, way = standing.venue.bridge, standing.ways[into]
             times = incidents.gas(standing.name, at_ns) if incidents else 1.0
-            fee_usd, share = now(way.fee_usd), bridge.sender_share
-            more = USDC.nearest(now(way.gas_usd) * times) + _part_of(amount, now(way.fee_bps))
-            here = USDC.nearest(fee_usd * share) + round(more * share)
-            leaving += here
-            arriving += USDC.nearest(fee_usd) + more - here
+            here, there = bridge.fees(way, amount, at_ns, gas_times=times)
+            leaving, arriving = leaving + here, arriving + there
             latency_s += now(way.latency_s)
             least = max(least, USDC.nearest(now(way.minimum_usd)))
             fails = fails or bool(now(way.fails))
         return cls(leaving, arriving, round(latency_s * NS_PER_SECOND), fails, least)
-
-
-def _part_of(amount: int, bps: float) -> int:
-    """So many basis points of a sum, rounded up: two parts of it never cost less than the whole."""
-    return math.ceil(amount * Fraction(str(bps)) / 10_000) if bps else 0
 
 
 class Present:

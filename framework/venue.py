@@ -4,8 +4,10 @@ A venue keeps no balances and computes no paths. From what it declares the frame
 rows in which the venue acts, what is settled, the equity curve and the audit. Its methods write orders into the books.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, fields, frozen, validators
@@ -144,32 +146,58 @@ class Bridge:
 
     The rules of a `Way` hold in both directions, unless `inbound` or `outbound` has others for one of them. A move
     from one venue to another takes the way out of the one and the way into the other, so two orders by way of the
-    wallet never cost less than one. Of every fee `sender_share` is paid on leaving and the rest on arriving. What
-    cannot get through returns to where it came from, or to the wallet where its source no longer takes it; what its
-    target does not take on arriving goes to the wallet. Its fee on leaving is lost either way.
+    wallet never cost less than one. Of `fee_usd` the share `sender_share` is paid on leaving and the rest on arriving,
+    of gas and `fee_bps` the share `sender_gas_share`, the same unless it is given. What cannot get through returns to
+    where it came from, or to the wallet where its source no longer takes it. What arrives at a venue that is halted
+    waits until it resumes; what its target does not take on arriving goes to the wallet. Its fee on leaving is lost
+    either way.
     """
 
     fee_usd: float | Dated = field(default=0.0, validator=not_negative)
     latency_s: float | Dated = field(default=0.0, validator=not_negative)
-    sender_share: float = field(default=0.5, validator=validators.and_(validators.ge(0.0), validators.le(1.0)))
+    sender_share: float | Dated = field(default=0.5, validator=share)
     fails: bool | Dated | None = None
     inbound: Way | None = None
     outbound: Way | None = None
     fee_bps: float | Dated = field(default=0.0, validator=basis_points)
     gas_usd: float | Dated = field(default=0.0, validator=not_negative)
     minimum_usd: float | Dated = field(default=0.0, validator=not_negative)
+    sender_gas_share: float | Dated = field(
+        default=Factory(lambda self: self.sender_share, takes_self=True), validator=share
+    )
 
     @property
     def fixed(self) -> bool:
         """Whether what it does depends neither on the time nor on the sum."""
         ways = self.way(into=True), self.way(into=False)
-        dated = any(isinstance(getattr(way, each.name), Dated) for way in ways for each in fields(Way))
+        rules = (
+            self.sender_share,
+            self.sender_gas_share,
+            *(getattr(way, each.name) for way in ways for each in fields(Way)),
+        )
+        dated = any(isinstance(each, Dated) for each in rules)
         return not dated and all(way.fee_bps == 0 for way in ways)
 
     def way(self, *, into: bool) -> Way:
         """The way into the venue, or out of it."""
         chosen = self.inbound if into else self.outbound
         return chosen or Way(**{each.name: getattr(self, each.name) for each in fields(Way)})
+
+    def fees(self, way: Way, amount: int, at_ns: int, gas_times: float = 1.0) -> tuple[int, int]:
+        """What a sum costs on leaving and on arriving by a way, atomic units; gas is `gas_times` as dear as usual."""
+
+        def now(rule: Any) -> Any:  # noqa: ANN401  (a rule of any type)
+            return rule.at(at_ns) if isinstance(rule, Dated) else rule
+
+        fee_usd = now(way.fee_usd)
+        further = USDC.nearest(now(way.gas_usd) * gas_times) + _part_of(amount, now(way.fee_bps))
+        leaving = USDC.nearest(fee_usd * now(self.sender_share)) + round(further * now(self.sender_gas_share))
+        return leaving, USDC.nearest(fee_usd) + further - leaving
+
+
+def _part_of(amount: int, bps: float) -> int:
+    """So many basis points of a sum, rounded up: two parts of it never cost less than the whole."""
+    return math.ceil(amount * Fraction(str(bps)) / 10_000) if bps else 0
 
 
 @frozen

@@ -26,6 +26,9 @@ Unhedged = Literal["cut", "close", "hold"]
 - `hold`: it stays, and the smaller leg is brought back to its size as soon as its venue and the equity there allow it
 """
 
+SMALL = 0.01
+"""A leg that is larger than the other one by less than this share of it is not closed for that."""
+
 
 @frozen
 class LegsApart:
@@ -105,9 +108,9 @@ def even_out(
 ) -> Iterator[Order]:
     """Make both legs equal in size, as `unhedged` says; the larger leg goes first, so the hedge never gets worse.
 
-    A cut that is rejected becomes a closing. While the venue of the larger leg takes no order, nothing is done: the
-    smaller leg still hedges a part of it. A smaller leg is restored up to `leverage` on what it has and the wallet.
-    `quietly` gives no order that is known to be rejected.
+    A cut that is rejected becomes a closing, unless it is one of less than `SMALL` of the larger leg. While the venue
+    of the larger leg takes no order, nothing is done: the smaller leg still hedges a part of it. A smaller leg is
+    restored up to `leverage` on what it has and the wallet. `quietly` gives no order that is known to be rejected.
     """
     smaller, larger = sorted((long, short), key=lambda venue: abs(view.leg(venue).size))
     left, size = abs(view.leg(smaller).size), abs(view.leg(larger).size)
@@ -122,6 +125,7 @@ def even_out(
             yield from first_filled(view, restored, quietly=quietly)
         return
     cut = [Resize(larger, left)] if unhedged == "cut" and left else []
-    yield from first_filled(view, *cut, Close(larger), quietly=quietly)
+    closing = [] if cut and size - left < SMALL * size else [Close(larger)]
+    yield from first_filled(view, *cut, *closing, quietly=quietly)
     if left and not view.leg(larger).size:
         yield from first_filled(view, Close(smaller), quietly=quietly)

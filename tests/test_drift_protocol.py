@@ -339,7 +339,17 @@ def test_drift_has_no_rules_after_the_first_of_april_2026():
     assert {rule.values[-1].until_ns for rule in found.values()} == {1_775_059_500 * 10**9}
     until = {key: [{"since": "2024-01-01", "value": 0.1, "until": "2025-06-01"}] for key in ("initial_margin",)}
     with pytest.raises(ScenarioError, match=re.escape("venues.drift.initial_margin: the rule ends at 2025-06-01")):
-        assemble(scenario({"taker_fee_bps": 3.5, "maintenance_margin": 0.03} | until))
+        assemble(scenario({"taker_fee_bps": 3.5, "maintenance_margin": 0.03, "liquidation_buffer": 0.02} | until))
+
+
+def test_a_liquidation_without_penalty_and_buffer_is_refused():
+    """It would end at the line, and come again without end."""
+    words = (
+        "venues.drift.liquidation_buffer: None; expected above 0 without a liquidation_penalty, or a liquidation would "
+        "leave a position at its line"
+    )
+    with pytest.raises(ScenarioError, match=f"^{re.escape(words)}$"):
+        assemble(scenario({"taker_fee_bps": 3.5, "maintenance_margin": 0.03}))
 
 
 # -- the house

@@ -135,12 +135,40 @@ def test_fees_have_their_dates_to_the_hour():
     assert [event.fee_usd for event in happened(run, OrderFilled)] == [3.5, 3.5, 3.5, 4.5]
 
 
-@pytest.mark.parametrize(("volume_usd", "fee_usd"), [(None, 4.32), (5e6, 4.32), (5e6 + 1, 3.84)])
+@pytest.mark.parametrize(("volume_usd", "fee_usd"), [(0.0, 4.32), (5e6, 4.32), (5e6 + 1, 3.84)])
 def test_fees_fall_with_the_volume_that_is_given_and_with_a_discount(volume_usd, fee_usd):
     """4.5 bps of $10,000 less 4 %, and 4 bps for who trades more than $5m."""
     rules = {"taker_fee_bps": 4.5, "fee_tiers": (FeeTier(4.5), FeeTier(4.0, 5e6)), "fee_discount": 0.04}
     run = play(flat(2), [venue(volume_usd=volume_usd, **rules)], Script(start=[short(100.0, 5_000.0)]))
     assert happened(run, OrderFilled)[0].fee_usd == fee_usd
+
+
+def test_the_accounts_own_volume_decides_on_its_tier():
+    """$3m each on the first and the second day: 4.5 bps there, 4.0 from the third day to the fifteenth, then 4.5."""
+    table = flat(18)
+    round_trip = [Resize("hyperliquid", 30_010.0), Resize("hyperliquid", 10.0)]
+    orders = {0: round_trip[:1], 1: round_trip[1:], 2: [Resize("hyperliquid", 110.0)]}
+    orders |= {14: [Resize("hyperliquid", 210.0)], 15: [Resize("hyperliquid", 310.0)]}
+    made = venue(taker_fee_bps=4.5, fee_tiers=(FeeTier(4.5), FeeTier(4.0, 5e6)))
+    run = play(table, [made], Script(start=[short(10.0, 1e6)], after=orders), capital_usd=1e6)
+    fees = [event.fee_usd for event in happened(run, OrderFilled)]
+    assert fees == [0.45, 1_350.0, 1_350.0, 4.0, 4.0, 4.5]
+
+
+def test_a_tier_is_never_dearer_than_the_fee_that_is_set():
+    made = venue(taker_fee_bps=1.0, fee_tiers=(FeeTier(4.5), FeeTier(4.0, 5e6)), volume_usd=6e6)
+    run = play(flat(2), [made], Script(start=[short(100.0, 5_000.0)]))
+    assert happened(run, OrderFilled)[0].fee_usd == 1.0
+
+
+def test_a_small_order_is_rejected_unless_it_closes():
+    """$9.99 neither open nor change a position; what is left of one is closed whatever it is worth."""
+    orders = {0: [Resize("hyperliquid", 0.1)], 1: [Resize("hyperliquid", 0.05)], 2: [Close("hyperliquid")]}
+    start = [short(0.0999, 5.0), short(0.1999, 5.0)]
+    run = play(flat(3), [venue(min_order_usd=10.0)], Script(start=start, after=orders))
+    words = "an order of 9.990000 USD; expected 10 USD or more, or Close"
+    assert [event.reason for event in happened(run, Rejected)] == [words, words]
+    assert held(run) == 0
 
 
 @given(st.floats(0.01, 1e4), st.floats(0.01, 1e4), st.sampled_from([2.4, 3.5, 4.5]))
@@ -241,14 +269,28 @@ def test_a_large_position_is_liquidated_by_a_fifth_at_first():
     assert first.at_ns < second.at_ns
 
 
-def test_a_fifth_of_ever_less_ends_below_the_limit():
-    """At a price at which nothing helps the rest goes at once, as soon as it is worth no more than $100,000."""
-    table = market([100.0] + [120.0 / BEYOND * (1 + 0.011 * row) for row in range(6)])
-    run = play(table, [venue(partial_from_usd=100e3)], Script(start=[short(1_500.0, 30_000.0)]), capital_usd=40_000.0)
-    closed = [event.closed for event in happened(run, Liquidated)]
-    assert closed[-1] is True
-    assert not any(closed[:-1])
-    assert balance(run, "Assets:Hyperliquid:Position", "SOL-PERP") == 0
+def test_where_a_fifth_does_not_help_all_of_the_rest_goes_at_once():
+    """At 1.8 % of the notional, where four fifths of the margin would need 2 %, the second order is for everything."""
+    price = 120.0 / 1.018
+    run = play(
+        market([100.0, price]),
+        [venue(partial_from_usd=100e3, taker_fee_bps=4.5)],
+        Script(start=[Deposit("hyperliquid", 67.5), short(1_500.0, 30_000.0)]),
+        capital_usd=40_000.0,
+    )
+    (event,) = happened(run, Liquidated)
+    assert (event.closed, event.penalty, event.bad_debt) == (True, 0, 0)
+    assert USDC.units(event.fee) == pytest.approx(1_500 * price * 4.5e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(("row_s", "left"), [(10, 0.0), (60, 0.8 * 0.8)], ids=["10 s", "a minute"])
+def test_within_30_seconds_the_second_order_is_for_all_of_the_rest(row_s, left):
+    """A fifth in one row; in the next one, 10 s later, the rest. In rows of a minute the pause is over: a fifth."""
+    size, price = 1_500.0, 100.0 * 1.2 / BEYOND
+    table = market([100.0, price, price * 1.007, 100.0], row_ns=row_s * 10**9)
+    run = play(table, [venue(partial_from_usd=100e3)], Script(start=[short(size, 30_000.0)]), capital_usd=40_000.0)
+    assert len(happened(run, Liquidated)) == 2
+    assert -balance(run, "Assets:Hyperliquid:Position", "SOL-PERP") / 1e9 == pytest.approx(size * left)
 
 
 TWO = {"SOL": (Tier(20),), "BTC": (Tier(40), Tier(20, 150e6))}

@@ -154,15 +154,24 @@ class Stubborn(type(drift())):
 SLOW = Bridge(latency_s=86_400.0)
 
 
-def test_what_arrives_at_a_halted_venue_goes_to_the_wallet():
-    """As what any target does not take."""
+def test_what_arrives_at_a_halted_venue_waits_until_it_resumes():
+    """A bridge pays out once the other side is there again; a venue that is not halted gets its own in time."""
     strategy = Script(start=OPENED, after={1: [Deposit("drift", 100.0), Deposit("hyperliquid", 50.0)]})
     venues = [hyperliquid(bridge=SLOW), drift(bridge=SLOW)]
     run = play(flat(6), venues, strategy, incident("halt", day(2, 12), **HALT))
+    arrived = {event.venue: event.at_ns for event in happened(run, TransferArrived)}
+    assert arrived == {"hyperliquid": day(3) - TICK_NS, "drift": only(run, VenueResumed).at_ns}
+    assert balance(run, IN_TRANSIT.name) == 0
+
+
+def test_what_arrives_at_a_halt_without_end_stays_on_its_way_and_at_a_failed_venue_goes_to_the_wallet():
+    strategy = Script(start=OPENED, after={1: [Deposit("drift", 100.0)]})
+    venues = [hyperliquid(), drift(bridge=SLOW)]
+    run = play(flat(6), venues, strategy, incident("halt", day(2, 12), venue="drift"))
+    assert (happened(run, TransferArrived), run.curve.transit_usd[-1]) == ([], 100.0)
+    run = play(flat(6), venues, strategy, incident("failure", day(2, 12), venue="drift", loss_share=1.0))
     failed = only(run, TransferFailed)
     assert (failed.venue, failed.counterparty, failed.amount) == ("drift", "wallet", USDC.exact(100))
-    assert only(run, TransferArrived).venue == "hyperliquid"
-    assert balance(run, IN_TRANSIT.name) == 0
 
 
 def test_a_failed_venue_loses_a_share_and_freezes_the_rest():
@@ -276,11 +285,36 @@ def test_a_frozen_oracle_stays_where_it_was():
     )
     frozen = Incidents.of([incident("oracle_freeze", day(2, 3), venue="x", hours=48.0)], table, ["x"])
     found = disturbed(table, frozen, {"x": ("SOL",)})
-    assert found["SOL.oracle"].tolist() == [100.0, 101.0, 101.0, 101.0, 85.0]
-    assert found["SOL.oracle.low"].tolist() == [99.0, 99.0, 101.0, 101.0, 79.0]
-    assert found["SOL.oracle.high"].tolist() == [101.0, 102.0, 101.0, 101.0, 86.0]
+    assert found["x.SOL.oracle"].tolist() == [100.0, 101.0, 101.0, 101.0, 85.0]
+    assert found["x.SOL.oracle.low"].tolist() == [99.0, 99.0, 101.0, 101.0, 79.0]
+    assert found["x.SOL.oracle.high"].tolist() == [101.0, 102.0, 101.0, 101.0, 86.0]
     assert found["close"].tolist() == table["close"].tolist()
-    assert found.price_column("SOL", "low", "oracle") == "SOL.oracle.low"
+    assert found.price_column("SOL", "low", "oracle", "x") == "x.SOL.oracle.low"
+    assert found.price_column("SOL", "low", "oracle", "y") == "low"
+
+
+@pytest.mark.parametrize("path", ["close", "adverse_first"])
+def test_a_frozen_oracle_is_that_of_its_venue_alone(path):
+    """The price doubles: Drift does not see it and liquidates nobody, unless it is another venue's oracle."""
+    table = market([100.0, 100.0, 200.0, 100.0, 100.0])
+    opened = Script(start=[Open("drift", Side.SHORT, 10.0, 500.0)])
+    for stopped, liquidated in (("drift", False), ("hyperliquid", True)):
+        freeze = incident("oracle_freeze", day(2, 3), venue=stopped, hours=48.0)
+        run = play(
+            table, [hyperliquid(), drift(liquidation_penalty=None, liquidation_buffer=0.02)], opened, freeze, path=path
+        )
+        assert bool(happened(run, Liquidated)) is liquidated
+        assert {event.price > 100 for event in happened(run, Liquidated)} <= {True}
+
+
+def test_funding_is_paid_on_the_oracle_that_the_venue_reads():
+    """1 % of ten coins: at 100 where its own oracle stood, at 200 where another's did."""
+    table = market([100.0, 100.0, 200.0], funding=[0.0, 0.0, 0.01])
+    opened = Script(start=[Open("drift", Side.SHORT, 10.0, 5_000.0)])
+    for stopped, paid in (("drift", 10.0), ("hyperliquid", 20.0)):
+        freeze = incident("oracle_freeze", day(2, 3), venue=stopped)
+        run = play(table, [hyperliquid(), drift(funding_price="oracle")], opened, freeze)
+        assert balance(run, "Income:Drift:Funding") == USDC.exact(-paid)
 
 
 def test_a_token_that_loses_its_peg_is_cheaper_for_a_time():

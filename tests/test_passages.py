@@ -26,6 +26,7 @@ from framework.clock import NS_PER_DAY, NS_PER_SECOND
 from framework.performance import summarize
 from framework.rulebook.rules import Dated, rules_of
 from framework.run_folder.archive import Folder, save
+from framework.scenario import place
 from framework.venue import Way
 from tests.markets import START_NS, Script, balance, drift, flat, happened, hyperliquid, play
 from tests.runs import ROOT
@@ -187,6 +188,29 @@ class Sends(Script):
         return [Deposit("hyperliquid", 100.0)]
 
 
+def test_an_audit_finds_what_waited_for_a_halted_venue(tmp_path):
+    """Twelve hours on its way, and two halts, one after the other, in which it could not arrive."""
+    halts = [
+        {"kind": "halt", "venue": "hyperliquid", "at": "2025-01-02T06:00:00Z", "hours": 24.0},
+        {"kind": "halt", "venue": "hyperliquid", "at": "2025-01-03T05:00:00Z", "hours": 10.0},
+    ]
+    rules = {"taker_fee_bps": 0.0, "maintenance_margin": 0.05, "liquidation_penalty": {"of": "equity", "fraction": 0.5}}
+    scenario = {
+        "name": "waits",
+        "capital_usd": 1_000,
+        "market": {"start": "2025-01-01", "end": "2025-01-10", "embedded": "sol_daily"},
+        "strategy": {"class": f"{__name__}:Sends"},
+        "venues": {"hyperliquid": rules | {"bridge": {"fee_usd": 1.0, "latency_s": 43_200.0}}},
+        "incidents": halts,
+    }
+    assembly = assemble(Scenario.of(scenario))
+    run = assembly.simulation().run()
+    (arrived,) = happened(run, TransferArrived)
+    assert arrived.at_ns == START_NS + 2 * NS_PER_DAY + 15 * 3_600 * NS_PER_SECOND
+    folder = Folder(save(assembly, run, summarize(assembly, run), tmp_path))
+    assert [each for each in audit(folder, thorough=True, assembly=assembly) if not each.passed] == []
+
+
 @pytest.mark.slow
 def test_the_passages_of_the_protocols_are_those_of_their_days(tmp_path):
     """A pair under the protocols' rulebook pays them, and a thorough audit finds the same sums."""
@@ -199,20 +223,31 @@ def test_the_passages_of_the_protocols_are_those_of_their_days(tmp_path):
     chosen = ["strategy.leverage=2.0", "strategy.trigger=2.2", "market.start=2025-05-20", "market.end=2025-07-20"]
     scenario = Scenario.load(ROOT / "examples" / "capital_rebalance" / "scenario.toml", chosen)
     table = {f"bridge.{key}": rule.setting() for key, rule in rules.items()}
-    nested = {"sender_share": 1.0, "inbound": {}, "outbound": {}}
-    for key, setting in table.items():
-        _, way, name = key.split(".")
-        nested[way][name] = setting
+    nested = {}
+    for key, setting in rules.items():
+        place(nested, key, setting.setting())
     changed = evolve(scenario, venues={"asgard": {}, "hyperliquid": {"bridge": nested}})
     assembly = assemble(changed)
     run = assembly.simulation().run()
     sent = happened(run, TransferSent)
-    assert {each.fee >= 300_000 for each in sent} == {True}
-    assert len({(each.venue, each.fee) for each in sent}) > 2
+    assert {(each.venue, each.fee) for each in sent} == {("hyperliquid", 1_000_000), ("asgard", 0)}
+    assert len({(each.counterparty, each.fee) for each in happened(run, TransferArrived)}) > 2
     assert waterfall(run).unexplained == 0
     folder = Folder(save(assembly, run, summarize(assembly, run), tmp_path))
     assert [each for each in audit(folder, thorough=True) if not each.passed] == []
     assert {key for key in Protocol().rules("hyperliquid", {}) if key.startswith("bridge.")} == set(table)
+
+
+@pytest.mark.parametrize(("source", "fees"), [("hyperliquid", (1.0, 0.35)), ("drift", (0.0, 0.72))])
+def test_each_fee_is_paid_where_it_falls(source, fees):
+    """Hyperliquid's dollar is paid there, gas and basis points of the bridge by who receives: 10 bps of $50."""
+    ways = {"outbound": Way(fee_usd=1.0, gas_usd=0.3, fee_bps=10.0), "inbound": Way(gas_usd=0.22, fee_bps=100.0)}
+    made = hyperliquid(bridge=Bridge(sender_share=1.0, sender_gas_share=0.0, **ways))
+    start = [Deposit("drift", 500.0), Deposit("hyperliquid", 500.0)]
+    target = {"hyperliquid": "drift", "drift": "hyperliquid"}[source]
+    run = play(flat(2), [made, drift()], Script(start=[*start, Move(source, target, 50.0)]), capital_usd=2_000.0)
+    told = happened(run, TransferSent) + happened(run, TransferArrived)
+    assert tuple(each.fee / 1e6 for each in told) == fees
 
 
 def test_an_order_that_is_filled_at_once_pays_the_same():

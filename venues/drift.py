@@ -116,6 +116,13 @@ class Drift(Venue):
     earned = account("Income:{venue}:DepositInterest", USDC, when="deposit_rate", bucket="carry")
     token_price = price_of("collateral")
 
+    def __attrs_post_init__(self) -> None:
+        if self.liquidation_penalty is None and not self.liquidation_buffer:
+            raise ValueError(
+                "'liquidation_buffer' must be above 0 without a liquidation_penalty, or a liquidation would leave a "
+                f"position at its line: {self.liquidation_buffer}"
+            )
+
     @property
     def acts(self) -> Sequence[Act]:
         return (LIQUIDATION,) if self.borrow_rate is None else (LIQUIDATION, Act("owes", "settle_losses"))

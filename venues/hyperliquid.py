@@ -8,9 +8,9 @@ from attrs import field, frozen, validators
 
 from framework.accrual import Accrual
 from framework.books import Books
-from framework.clock import NS_PER_HOUR
+from framework.clock import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
 from framework.errors import MarketError, ScenarioError
-from framework.events import FundingSettled
+from framework.events import FundingSettled, Liquidated
 from framework.formulas import choose, formula, greater, lesser, per_coin, ratio
 from framework.market import TICK_NS, Floats, Market
 from framework.money import USDC, Account, perpetual
@@ -20,6 +20,8 @@ from venues.hyperliquid_formulas import (
     BACKSTOP,
     MARGIN,
     PARTIAL,
+    PAUSE_S,
+    VOLUME_DAYS,
     FeeTier,
     Tier,
     flat,
@@ -65,11 +67,12 @@ class Hyperliquid(Venue):
 
     With a `liquidation_penalty` a liquidation is the study's: it takes the penalty, leaves positions open unless
     `liquidation_closes`, and may forgive what is owed. Without one it is the protocol's: orders on the
-    book at the ordinary taker fee, for a fifth of a position above `partial_from_usd` at a time, until the margin
-    suffices; what is left stays margin. Below two thirds of the maintenance margin the liquidator vault takes
-    everything, at no fee, and bears what is owed.
+    book at the ordinary taker fee until the margin suffices; what is left stays margin. Of a position above
+    `partial_from_usd` the first order sells a fifth, and orders within the next 30 seconds all of the rest. Below two
+    thirds of the maintenance margin the liquidator vault takes everything, at no fee, and bears what is owed.
 
-    `volume_usd` is what the account is taken to have traded in 14 days, for `fee_tiers`; `fee_discount` is the share
+    An order of less than `min_order_usd` is rejected unless it closes the whole position. `fee_tiers` are by what the
+    account traded in the 14 days before today, and `volume_usd` that it trades elsewhere; `fee_discount` is the share
     of a fee that is waived. Isolated margin is that of a venue with one coin.
     """
 
@@ -77,7 +80,8 @@ class Hyperliquid(Venue):
     coin: str | tuple[str, ...] = "SOL"
     taker_fee_bps: float | Dated = field(validator=basis_points)
     fee_tiers: tuple[FeeTier, ...] | Dated | None = None
-    volume_usd: float | None = field(default=None, validator=validators.optional(not_negative))
+    volume_usd: float = field(default=0.0, validator=not_negative)
+    min_order_usd: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
     fee_discount: float | Dated | None = field(default=None, validator=validators.optional(share))
     maintenance_margin: float | Dated | None = field(default=None, validator=validators.optional(fraction))
     margin_tiers: dict[str, tuple[Tier, ...]] | Dated | None = field(default=None, validator=two_tiers)
@@ -185,10 +189,13 @@ class Hyperliquid(Venue):
         return table[coin]
 
     def taker_bps(self, book: Books) -> float:
-        """The taker fee now, by volume and less what is waived."""
+        """The taker fee now: that of the base tier, or of a tier that the volume has reached, less what is waived."""
         bps: float = book.rule(self.taker_fee_bps)
-        if self.fee_tiers is not None and self.volume_usd is not None:
-            bps = taker_fee_bps(book.rule(self.fee_tiers), self.volume_usd)
+        today_ns = book.at_ns - book.at_ns % NS_PER_DAY
+        traded = book.turnover(self.traded_usdc, today_ns - VOLUME_DAYS * NS_PER_DAY, today_ns)
+        volume_usd = USDC.units(traded) + self.volume_usd
+        if self.fee_tiers is not None and volume_usd:
+            bps = min(bps, taker_fee_bps(book.rule(self.fee_tiers), volume_usd))
         return bps * (1 - (book.rule(self.fee_discount) or 0.0))
 
     def accruals(self) -> Iterable[Accrual]:
@@ -231,6 +238,11 @@ class Hyperliquid(Venue):
         resize_position(self, order, book)
 
     def accept(self, order: object, book: Books) -> None:
+        least_usd = book.rule(self.min_order_usd) or 0.0
+        trades = (amount for into, _, amount, kind in book.written if kind == "trade" and into.asset == USDC)
+        traded_usd = USDC.units(sum(trades))
+        if traded_usd < least_usd and not isinstance(order, Close):
+            book.reject(f"an order of {traded_usd:.6f} USD; expected {least_usd:g} USD or more, or Close")
         if self.margin_tiers is not None:
             check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
 
@@ -245,19 +257,31 @@ class Hyperliquid(Venue):
 
     def _trade_back(self, book: Books) -> None:
         """Orders on the book, the largest position first, until the margin suffices; what is left stays margin."""
-        most = book.rule(self.partial_from_usd)
+        most = None if self._pausing(book) else book.rule(self.partial_from_usd)
         for coin in by_worth(self, book):
-            held = book[self.position[coin]]
             large = most is not None and abs(book.leg(self.name, coin).notional_usd) > most
-            part = abs(held) // PARTIAL if large else abs(held)
-            notional = trade(self, coin, -part if held > 0 else part, book)
-            book.transfer(self.fees, self.margin, taker_fee(self, USDC.units(notional), book), "taker_fee")
-            if not large:
-                realise(self, coin, book)
-            if book.value(self.name, "equity") > book.value(self.name, "maintenance"):
-                break
-        if not any(book[each] for each in self.position.values()):
-            book.transfer(self.margin, self.bad_debt, max(0, -book[self.margin]), "bad_debt")
+            for part in (PARTIAL, 1) if large else (1,):
+                self._sell(coin, part, book)
+                if book.value(self.name, "equity") > book.value(self.name, "maintenance"):
+                    return
+                most = None
+        book.transfer(self.margin, self.bad_debt, max(0, -book[self.margin]), "bad_debt")
+
+    def _sell(self, coin: str, part: int, book: Books) -> None:
+        """An order on the book for a part of a position, such as a fifth, at the ordinary taker fee."""
+        held = book[self.position[coin]]
+        contracts = abs(held) // part
+        notional = trade(self, coin, -contracts if held > 0 else contracts, book)
+        book.transfer(self.fees, self.margin, taker_fee(self, USDC.units(notional), book), "taker_fee")
+        if part == 1:
+            realise(self, coin, book)
+
+    def _pausing(self, book: Books) -> bool:
+        """Whether an order was sent within the last 30 seconds; within a longer row they have passed since."""
+        length_ns = int(book.market.at_ns[book.row]) - int(book.market.open_ns[book.row])
+        last_ns = book.last(Liquidated, self.name)
+        within = length_ns < PAUSE_S * NS_PER_SECOND
+        return within and last_ns is not None and book.at_ns - last_ns < PAUSE_S * NS_PER_SECOND
 
     def _hand_over(self, book: Books) -> None:
         """The liquidator vault takes every position and all margin, and bears what is owed."""

@@ -17,6 +17,10 @@ BACKSTOP = 2 / 3
 """Share of the maintenance margin below which the liquidator vault takes over."""
 PARTIAL = 5
 """The part of a large position for which the first order of a liquidation is: a fifth."""
+PAUSE_S = 30
+"""After an order for a part of a position, the seconds in which an order is for all of the rest."""
+VOLUME_DAYS = 14
+"""Days before the present one whose volume decides on the tier of fees."""
 FUNDING_CAP = 0.04
 """The most of a payment, as a fraction of the notional per hour."""
 INTEREST = 0.0001

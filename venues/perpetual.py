@@ -163,5 +163,6 @@ def funding_prices(venue: Traded, coin: str) -> tuple[str, ...]:
     """The columns of the price that funding is paid on; of several coins none is paid on an oracle of no coin."""
     own, plain = f"{coin}.{venue.funding_price}", venue.funding_price
     if plain == "oracle":
-        return (own, plain) if len(venue.coins) == 1 else (own,)
+        own_oracle = f"{venue.name}.{own}"
+        return (own_oracle, own, plain) if len(venue.coins) == 1 else (own_oracle, own)
     return own, f"{coin.lower()}_{plain}", plain

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen, validators
 
 from framework.clock import NS_PER_HOUR, NS_PER_YEAR
 from framework.errors import ScenarioError
-from framework.market import Flags, Floats, Market, price_column
+from framework.market import Flags, Floats, Market, PriceAt, price_column
 from framework.rulebook.rules import day, instant_ns
 
 Kind = Literal["halt", "failure", "oracle_freeze", "depeg", "transfer_failure", "gas", "deleveraging"]
@@ -22,7 +22,7 @@ Kind = Literal["halt", "failure", "oracle_freeze", "depeg", "transfer_failure", 
 
 - `halt`: the venue takes no orders, nothing leaves or enters it; what accrues goes on
 - `failure`: the venue is gone; `loss_share` of what it held is lost, the rest is on its way until `paid`
-- `oracle_freeze`: the oracle prices of the venue's coins stay where they were
+- `oracle_freeze`: the oracle prices that the venue reads stay where they were
 - `depeg`: the market price of `token` is lower by `share`
 - `transfer_failure`: nothing gets through to the venue or from it
 - `gas`: gas costs `times` as much, at the venue or, without one, everywhere
@@ -277,12 +277,15 @@ def _break_peg(occurrence: Occurrence, market: Market, columns: dict[str, Floats
 
 
 def _freeze(occurrence: Occurrence, market: Market, columns: dict[str, Floats], coin: str) -> None:
-    """Let an oracle stay where it was at the last close before; one without columns of its own gets them."""
-    closes = columns[price_column(columns, coin, "close", "oracle", market.coin)]
-    ends = {at: columns[price_column(columns, coin, at, "oracle", market.coin)] for at in ("low", "high")}
+    """Let the oracle that a venue reads stay where it was at the last close before; others go on reading theirs."""
+    venue = occurrence.incident.venue or ""
+
+    def oracle(at: PriceAt) -> Floats:
+        return columns[price_column(columns, coin, at, "oracle", market.coin, venue)]
+
     before = max(0, int(market.at_ns.searchsorted(occurrence.start_ns, side="left")) - 1)
-    frozen_at, rows = closes[before], _rows(occurrence, market.at_ns)
+    found: dict[str, Floats] = {"": oracle("close"), ".low": oracle("low"), ".high": oracle("high")}
+    rows, frozen_at = _rows(occurrence, market.at_ns), found[""][before]
     rows[: before + 1] = False
-    columns[f"{coin}.oracle"] = np.where(rows, frozen_at, closes)
-    for at, values in ends.items():
-        columns[f"{coin}.oracle.{at}"] = np.where(rows, frozen_at, values)
+    for end, values in found.items():
+        columns[f"{venue}.{coin}.oracle{end}"] = np.where(rows, frozen_at, values)
