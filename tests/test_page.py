@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from attrs import evolve, frozen
 from hypothesis import given
@@ -270,6 +271,8 @@ def test_the_command_writes_one_file(saved, tmp_path, monkeypatch, capsys):
         (["RUN", "--against", "nothing"], "nothing: not a finished run"),
         (["EMPTY"], "no cell without an error"),
         (["TORN"], "results.parquet: not readable"),
+        (["PATHS"], "outcomes on paths, which `carrybook choose` compares; expected a sweep's results"),
+        (["CURVE"], "curves.parquet: not readable"),
     ],
 )
 def test_what_cannot_be_written_is_one_line(saved, tmp_path, monkeypatch, capsys, arguments, said):
@@ -277,12 +280,16 @@ def test_what_cannot_be_written_is_one_line(saved, tmp_path, monkeypatch, capsys
     import pyarrow.parquet as pq
 
     monkeypatch.chdir(tmp_path)
-    for name in ("empty", "torn"):
+    for name in ("empty", "torn", "paths", "curve"):
         (tmp_path / name).mkdir()
-    row = {"strategy.leverage": [2.0], "final_equity_usd": [0.0], "error": ["broken"]}
+    row = {"strategy.leverage": [2.0], "capital_usd": [1.0], "final_equity_usd": [0.0], "error": ["broken"]}
+    figures = {"liquidations": [0], "max_drawdown_pct": [0.0], "annualized_return_pct": [0.0], "error": [""]}
     pq.write_table(pa.table(row), tmp_path / "empty/results.parquet")
-    (tmp_path / "torn/results.parquet").write_bytes(b"PAR1")
-    places = {"RUN": str(saved("static")[1]), "EMPTY": "empty", "TORN": "torn"}
+    pq.write_table(pa.table(row | {"error": [""]}), tmp_path / "paths/results.parquet")
+    pq.write_table(pa.table(row | figures), tmp_path / "curve/results.parquet")
+    for broken in ("torn/results.parquet", "curve/curves.parquet"):
+        (tmp_path / broken).write_bytes(b"PAR1")
+    places = {"RUN": str(saved("static")[1]), "EMPTY": "empty", "TORN": "torn", "PATHS": "paths", "CURVE": "curve"}
     with pytest.raises(SystemExit) as exit_:
         main(["report", *(places.get(each, each) for each in arguments)])
     assert exit_.value.code == 2
@@ -437,13 +444,40 @@ def test_markup_in_names_and_texts_runs_in_no_browser(hostile, opened):
     wait(browser, f"{tips}.includes('hyperliquid_{SCRIPT}_funding_rate')")
 
 
-@pytest.mark.slow
-def test_a_sweep_is_drawn_as_heat_maps_and_lines(tmp_path, opened):
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory):
+    """A sweep of four cells."""
     plan = Sweep.of(ROOT / "examples/static/scenario.toml", ["strategy.leverage=2,3", "capital_usd=5000,10000"])
-    swept = sweep(plan, tmp_path / "sweeps", jobs=1)
+    return sweep(plan, tmp_path_factory.mktemp("sweeps"), jobs=1)
+
+
+def test_a_sweep_has_the_curve_of_each_cell(saved, swept):
+    """From the capital to the final equity, at a hundred of its instants."""
+    curves = pd.read_parquet(swept.folder / "curves.parquet")
+    equity = saved("static")[0].equity().equity_usd  # leverage 3, $10,000: the last cell
+    for cell, row in enumerate(swept.rows):
+        own = curves[curves.cell == cell]
+        assert len(own) == 100
+        assert own.equity_usd.iloc[[0, -1]].tolist() == [row["capital_usd"], round(row["final_equity_usd"], 2)]
+    at = pd.to_datetime(own.at_ns.to_numpy(), utc=True)
+    assert (own.equity_usd.to_numpy()[1:-1] - equity[~equity.index.duplicated()].asof(at[1:-1])).abs().max() <= 0.0051
+
+
+@pytest.mark.slow
+def test_a_sweep_is_drawn_with_the_curves_of_the_cells_that_are_ticked(swept, tmp_path, opened):
+    """As heat maps, as lines through all keys, and at first with the best, the middle and the worst cell."""
     command("report", str(swept.folder), "--out", str(tmp_path / "sweep.html"))
     browser = opened((tmp_path / "sweep.html").read_text())
     found = pictures(browser)
-    assert len(found) == 4
+    assert len(found) == 5
     assert [title for title, picture in found.items() if colours(picture) < 5] == []
-    assert len(browser.find_elements("css selector", "tbody tr")) == len(swept.rows)
+    ticks = browser.find_elements("css selector", "tbody [data-cell]")
+    assert len(ticks) == len(swept.rows)
+    words = "Bokeh.documents[0].get_model_by_name('chosen').renderers[0].data_source.data.words"
+    assert [tick.is_selected() for tick in ticks].count(True) == 3
+    (left,) = [tick for tick in ticks if not tick.is_selected()]
+    left.click()
+    wait(browser, f"{words}.length === 4")
+    assert browser.execute_script(f"return {words}") == [tick.get_attribute("data-words") for tick in ticks]
+    ticks[0].click()
+    wait(browser, f"{words}.length === 3")

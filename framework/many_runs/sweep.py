@@ -5,13 +5,14 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from io import BytesIO, StringIO
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import evolve, field, frozen
@@ -20,6 +21,7 @@ from framework.assembly import Assembly, assemble, load_history, path_of
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
 from framework.many_runs import workers
 from framework.market import Market
+from framework.performance import Path as Worth
 from framework.performance import outcome, swept
 from framework.run_folder.archive import identity
 from framework.scenario import MarketSpec, Scenario, Table, place, put, read_table, value_at, value_of
@@ -33,8 +35,14 @@ CHUNK = 16
 """Cells that a worker runs at a time and that are stored together, at most."""
 CHUNK_OF_PATHS = 48
 """The same for cells on paths, which are quicker."""
+CURVE, CURVE_POINTS = "curve", 100
+"""What a line has besides a row: the equity at so many instants, for pictures."""
 NUMBER = "market.path.number"
 """The key of a path's number."""
+
+
+CURVES = pa.schema({"cell": pa.int64(), "at_ns": pa.int64(), "equity_usd": pa.float64()})
+"""Columns of `curves.parquet`."""
 
 
 @frozen(kw_only=True)
@@ -170,8 +178,10 @@ class Sweep:
                 return {**cell, **outcome(self._on_path(cell).simulation().run()), "error": ""}
             assembly = self.assembly(cell)
             spec = assembly.scenario.benchmarks
-            told = swept(assembly.simulation().run(), spec.rate if spec else 0.0)
-            return {**cell, **told, "run": identity(assembly), "error": ""}
+            run = assembly.simulation().run()
+            told = swept(run, spec.rate if spec else 0.0)
+            curve = _curve(Worth.of(run, float(str(told["final_equity_usd"]))))
+            return {**cell, **told, "run": identity(assembly), CURVE: curve, "error": ""}
         except CarrybookError as error:
             words = str(error)
         except Exception as error:
@@ -270,6 +280,8 @@ def sweep(
 ) -> Swept:
     """Run the cells that are missing, and write all of them as `results.parquet` and `results.csv` below `out`.
 
+    Without paths `curves.parquet` has the equity of each cell at some instants.
+
     They are run in `jobs` processes, or by an `executor` that runs so many chunks at a time. `on_progress` gets the
     number of cells that are done. `known` has the rows of the first cells, from a sweep that has run them. Raises
     `CarrybookError` for a bad grid, before anything is written, and `RunError` if a worker dies or is refused, or the
@@ -291,6 +303,8 @@ def sweep(
                 on_progress(len(store.rows))
         rows = [store.rows[index] for index in range(len(cells))]
         _write(folder, rows)
+        if not plan.paths:
+            _write_curves(folder, store.curves())
     except concurrent.futures.BrokenExecutor:
         raise RunError(f"{folder}: a worker process died; what is finished is kept, start again for the rest") from None
     except concurrent.futures.CancelledError:
@@ -334,7 +348,18 @@ class _Store:
             os.fsync(file.fileno())
         for line in lines:
             kept = json.loads(line)
-            self.rows[kept["cell"]] = kept["row"]
+            self._keep(kept["cell"], kept["row"])
+
+    def curves(self) -> Iterator[tuple[int, Row]]:
+        """The curves of finished cells one by one, by the numbers of the cells; they are on disk alone."""
+        with self._path.open("rb") as lines:
+            for line in lines:
+                kept = json.loads(line)
+                if CURVE in kept["row"]:
+                    yield kept["cell"], kept["row"][CURVE]
+
+    def _keep(self, index: int, row: Row) -> None:
+        self.rows[index] = {name: value for name, value in row.items() if name != CURVE}
 
     def _trusted(self, line: bytes, cells: Sequence[Row]) -> bool:
         try:
@@ -347,7 +372,7 @@ class _Store:
         ours = json.loads(json.dumps(cells[index], default=str))
         if index in self.rows or any(row.get(key) != value for key, value in ours.items()):
             return False
-        self.rows[index] = row
+        self._keep(index, row)
         return True
 
 
@@ -376,6 +401,27 @@ def _write(folder: Path, rows: list[Row]) -> None:
     pq.write_table(pa.table(columns), table)
     replace_file(folder / "results.csv", text.getvalue().encode())
     replace_file(folder / "results.parquet", table.getvalue())
+
+
+def _curve(path: Worth) -> Row:
+    """What a run was worth at `CURVE_POINTS` instants, evenly among its rows, in cents: time in ns, USD."""
+    at = np.unique(np.linspace(0, len(path.usd) - 1, CURVE_POINTS).round().astype(np.int64))
+    return {"at_ns": path.at_ns[at].tolist(), "usd": path.usd[at].round(2).tolist()}
+
+
+def _write_curves(folder: Path, curves: Iterable[tuple[int, Row]]) -> None:
+    """One table of all curves, in the order of the cells, which are numbered as the rows of the results are."""
+    columns: dict[str, list[object]] = {"cell": [], "at_ns": [], "equity_usd": []}
+    for cell, curve in sorted(curves, key=lambda each: each[0]):
+        at_ns, usd = curve["at_ns"], curve["usd"]
+        assert isinstance(at_ns, list)
+        assert isinstance(usd, list)
+        columns["cell"] += [cell] * len(usd)
+        columns["at_ns"] += at_ns
+        columns["equity_usd"] += usd
+    table = BytesIO()
+    pq.write_table(pa.table(columns, CURVES), table)
+    replace_file(folder / "curves.parquet", table.getvalue())
 
 
 def _tidy(values: list[object]) -> list[object]:

@@ -8,7 +8,7 @@ as text. Entries and full curves lie in it compressed, and are unpacked where so
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -23,12 +23,24 @@ from bokeh.document import Document
 from bokeh.resources import Resources
 
 from framework.errors import RunError
+from framework.many_runs.sweep import CURVES as CURVE_COLUMNS
 from framework.market import Floats
 from framework.money import USDC
 from framework.performance import Benchmark
 from framework.reports.explain import Node, explain, sources
 from framework.reports.packing import packed, table
-from framework.reports.pictures import Picture, Timeline, bars, categories, drawdown_pct, heatmap, parallel, waterfall
+from framework.reports.pictures import (
+    COLOURS,
+    Picture,
+    Timeline,
+    bars,
+    categories,
+    chosen,
+    drawdown_pct,
+    heatmap,
+    parallel,
+    waterfall,
+)
 from framework.reports.report import WATERFALL_WORDS
 from framework.run_folder.archive import Folder
 from framework.scenario import structure
@@ -55,7 +67,7 @@ SWEPT = {
 }
 """The figures of a sweep that are drawn, the one that colours the lines last."""
 COMPARED = ("return_pct", "cagr_pct", "max_drawdown_pct", "volatility_pct", "sharpe")
-RESULTS = "results.parquet"
+RESULTS, CURVES = "results.parquet", "curves.parquet"
 MOST_MAPS, MOST_CELLS = 6, 500
 BESIDE = "beside "
 """What the columns of other runs and of benchmarks begin with."""
@@ -403,22 +415,26 @@ def _few_digits(values: Floats) -> list[float | None]:
 
 
 def sweep_page(folder: Path) -> str:
-    """The report of a sweep's folder as HTML: heat maps over two keys, all keys at once, and the cells.
+    """The report of a sweep's folder as HTML: heat maps over two keys, all keys at once, the cells and their curves.
 
-    Raises `RunError` for a folder without results, and for results without a cell that ran.
+    Raises `RunError` for a folder without results, for results without a cell that ran, and for results on paths.
     """
     path = folder / RESULTS
     try:
         table = pq.read_table(path)
         names = table.column_names
         keys = names[: names.index("final_equity_usd")]
-        cells = [row for row in table.to_pylist() if not row["error"]]
+        cells = [{"cell": number, **row} for number, row in enumerate(table.to_pylist()) if not row["error"]]
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:
         raise RunError(f"{path}: not readable ({' '.join(str(error).split())}); expected a sweep's results") from None
     if len({cell["capital_usd"] for cell in cells}) < 2 and len(keys) > 1:
         keys.remove("capital_usd")
     if not cells:
         raise RunError(f"{path}: no cell without an error; expected at least one")
+    if not SWEPT.keys() <= set(names):
+        raise RunError(f"{path}: outcomes on paths, which `carrybook choose` compares; expected a sweep's results")
+    best = sorted(cells, key=lambda cell: -float(cell["annualized_return_pct"]))[:MOST_CELLS]
+    curves = _curves(folder, {cell["cell"] for cell in best})
     maps = _heatmaps(keys, cells)
     axes: dict[str, list[float]] = {}
     ends: dict[str, list[str]] = {}
@@ -429,19 +445,53 @@ def sweep_page(folder: Path) -> str:
         axes[_short(name)] = [float(value) if numbers else float(known.index(value)) for value in values]
         if not numbers:
             ends[_short(name)] = [str(known[0]), str(known[-1])]
-    best = sorted(cells, key=lambda cell: -float(cell["annualized_return_pct"]))
+    first = {best[place]["cell"] for place in (0, len(best) // 2, -1)} & curves.keys()
+    drawn = {_cell_words(keys, cell): curves[cell["cell"]] for cell in best if cell["cell"] in first}
+    paths = [chosen("chosen", "Equity of the cells that are ticked below", "USD", drawn)] if drawn else []
     return _rendered(
         "sweep.html",
-        [*maps, parallel("parallel", "Keys and figures of all cells", axes, ends)],
-        {},
+        [*maps, parallel("parallel", "Keys and figures of all cells", axes, ends), *paths],
+        {"curves": curves, "colours": COLOURS},
         title=f"Sweep {folder.resolve().name[:8]}",
         count=table.num_rows,
         failed=table.num_rows - len(cells),
         keys=keys,
         maps=[str(plot.name) for plot in maps],
         heads=[_short(name) for name in (*keys, *reversed(SWEPT))],
-        lines=[[_cell(cell[name]) for name in (*keys, *reversed(SWEPT))] for cell in best[:MOST_CELLS]],
+        lines=[
+            {
+                "cell": cell["cell"],
+                "words": _cell_words(keys, cell),
+                "figures": [_cell(cell[name]) for name in (*keys, *reversed(SWEPT))],
+                "has_curve": cell["cell"] in curves,
+                "ticked": cell["cell"] in first,
+            }
+            for cell in best
+        ],
     )
+
+
+def _cell_words(keys: Sequence[str], cell: Mapping[str, object]) -> str:
+    """A cell by its keys, such as `strategy.leverage 3, strategy.trigger 6`."""
+    return ", ".join(f"{key} {cell[key]}" for key in keys)
+
+
+def _curves(folder: Path, cells: Collection[int]) -> dict[int, tuple[list[float], list[float]]]:
+    """Times in ms and equity in USD of some cells, by their numbers; none where the sweep kept none."""
+    path = folder / CURVES
+    if not path.exists():
+        return {}
+    try:
+        table = pq.read_table(path, schema=CURVE_COLUMNS)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise RunError(f"{path}: not readable ({' '.join(str(error).split())}); expected a sweep's curves") from None
+    found: dict[int, tuple[list[float], list[float]]] = {}
+    numbers, at_ms = table["cell"].to_numpy(), table["at_ns"].to_numpy() / 1e6
+    for cell in sorted(cells):
+        rows = numbers == cell
+        if rows.any():
+            found[cell] = at_ms[rows].tolist(), table["equity_usd"].to_numpy()[rows].tolist()
+    return found
 
 
 def _heatmaps(keys: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> list[Picture]:

@@ -23,6 +23,7 @@ __all__ = [
     "Timeline",
     "bars",
     "categories",
+    "chosen",
     "drawdown_pct",
     "heatmap",
     "of_a_run",
@@ -295,6 +296,31 @@ def parallel(name: str, title: str, axes: Mapping[str, Sequence[float]], ticks: 
         color=linear_cmap("last", "Cividis256", min(last), max(last)),
     )
     plot.yaxis.visible = False
+    _plain(plot)
+    return plot
+
+
+def chosen(name: str, title: str, unit: str, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Picture:
+    """Curves over times of their own, in ms; the page puts others in their place."""
+    plot = figure(
+        name=name,
+        title=title,
+        height=HEIGHT + 60,
+        sizing_mode="stretch_width",
+        x_axis_type="datetime",
+        tools="xpan,box_zoom,xwheel_zoom,reset,save",
+        active_scroll=None,
+        y_axis_label=unit,
+    )
+    data: dict[str, Any] = {
+        "xs": [list(at_ms) for at_ms, _ in curves.values()],
+        "ys": [list(values) for _, values in curves.values()],
+        "words": list(curves),
+        "colour": _colours(len(curves)),
+    }
+    drawn = plot.multi_line("xs", "ys", source=ColumnDataSource(data), line_color="colour", line_width=1.8)
+    plot.add_tools(HoverTool(renderers=[drawn], tooltips=[("", "@words"), ("", "$y{0,0.00}")]))
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     _plain(plot)
     return plot
 

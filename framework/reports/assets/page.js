@@ -106,6 +106,26 @@
   for (const details of document.querySelectorAll("[data-entries]"))
     details.addEventListener("toggle", () => list(details), { once: true })
 
+  // The curves of the cells that are ticked, each in the colour that stands beside its tick.
+  const ticks = [...document.querySelectorAll("[data-cell]")]
+  const choose = async () => {
+    const source = Bokeh.documents[0].get_model_by_name("chosen").renderers[0].data_source
+    const { curves, colours } = await unpack()
+    const data = { xs: [], ys: [], words: [], colour: [] }
+    for (const tick of ticks) {
+      const colour = tick.checked ? colours[data.xs.length % colours.length] : ""
+      tick.nextElementSibling.style.backgroundColor = colour
+      if (!tick.checked) continue
+      const [times, values] = curves[tick.dataset.cell]
+      data.xs.push(times)
+      data.ys.push(values)
+      data.words.push(tick.dataset.words)
+      data.colour.push(colour)
+    }
+    source.data = data
+  }
+  for (const tick of ticks) tick.addEventListener("change", choose)
+
   // A legend of three columns is wider than a phone.
   const narrowed = (value) => {
     if (Array.isArray(value)) value.forEach(narrowed)
@@ -119,6 +139,7 @@
   Bokeh.set_log_level("warn")
   Bokeh.embed.embed_items(documents, items).then(() => {
     Bokeh.documents.forEach(zoomable)
+    if (ticks.length) choose()
     // Two frames later all of it is on the screen.
     requestAnimationFrame(() => requestAnimationFrame(() => {
       performance.mark("drawn")
