@@ -248,7 +248,7 @@ class Drift(Venue):
         resize_position(self, order, book)
 
     def accept(self, order: object, book: Books) -> None:
-        if self.initial_margin is not None:
+        if self.initial_margin:
             check_initial_margin(self, book, "initial_margin")
 
     def liquidate(self, book: Books) -> None:

@@ -26,48 +26,59 @@ CAPITALS = (1_000.0, 10_000.0, 100_000.0)
 LEVERAGES = (2.0, 3.0, 4.0)
 BAR = 40
 """The width of the bridge in the terminal, characters."""
-HALF_OF_EQUITY = {"of": "equity", "fraction": 0.5}
 ORACLE = Path("market") / "sol_usdt_spot_1h_binance_2024H2_2026.csv"
 """Hours of a spot market, in which the wick of 2025-10-10 on Hyperliquid is not."""
 HOURLY = Path(__file__).parent.parent / "hourly" / "scenario.toml"
+DRIFT_FILE = "study/drift_sol_funding_history.json"
+DRIFT_BY_DAY = f'market.sources.drift_funding={{reader="drift_daily_funding", file="{DRIFT_FILE}", fill="zero"}}'
+"""Drift's funding on hourly rows: of a day there is the sum alone, which is paid in its last hour."""
 PAIR: Mapping[str, Any] = {
-    "strategy": {
-        "class": "capital_rebalance",
-        "long": "asgard",
-        "short": "hyperliquid",
-        "leverage": 3.0,
-        "trigger": 6.0,
-    },
+    "strategy": {"class": "capital_rebalance", "long": "asgard"},
     "rulebook": {"class": "protocol"},
-    "venues": {"asgard": {}, "hyperliquid": {}},
 }
 WAY: Mapping[str, float] = {"fee_usd": 3.0, "latency_s": 0.0, "fee_bps": 0.0, "gas_usd": 0.0, "minimum_usd": 0.0}
-"""The study's bridge in either direction: three dollars for any sum, at once."""
+"""The study's bridge to Hyperliquid in either direction: three dollars for any sum, at once."""
+HALF_OF_EQUITY = {"of": "equity", "fraction": 0.5}
+OF_NOTIONAL = {"of": "notional", "fraction": 0.025}
 
-STUDY: Mapping[str, object] = {
-    "rulebook.path": "close",
-    "rulebook.look_ahead_at_entry": True,
-    "venues.asgard.maintenance_margin": 0.05,
-    "venues.asgard.liquidation_penalty": HALF_OF_EQUITY,
-    "venues.asgard.liquidation_closes": False,
-    "venues.asgard.forgive_negative_equity": True,
-    "venues.asgard.overpayment": "earns_borrowing_rate",
-    "venues.asgard.open_fee_bps": 15.0,
-    "venues.asgard.gas_usd": 2.0,
-    "venues.asgard.swap_fee_bps": 0.0,
-    "venues.asgard.swap_impact_bps_per_million": 0.0,
-    "venues.asgard.rate_convention": "nominal",
-    "venues.asgard.terms.limit_ltv": 1.0,
-    "venues.asgard.terms.max_leverage": 1e6,
-    "venues.hyperliquid.margin_tiers": {"SOL": [{"max_leverage": 10}]},
-    "venues.hyperliquid.payout_floor": 0.0,
-    "venues.hyperliquid.liquidation_penalty": HALF_OF_EQUITY,
-    "venues.hyperliquid.liquidation_closes": False,
-    "venues.hyperliquid.forgive_negative_equity": True,
-    "venues.hyperliquid.taker_fee_bps": 3.5,
-    "venues.hyperliquid.bridge": {"sender_share": 0.5, "inbound": {**WAY}, "outbound": {**WAY}},
+
+def of_study(line: float, penalty: Mapping[str, object], venue: str) -> dict[str, object]:
+    """The study's rules of both legs as values over those of the protocols; it judges the long by the short's venue."""
+    both = {"liquidation_penalty": penalty, "liquidation_closes": False, "forgive_negative_equity": True}
+    return {
+        "rulebook.path": "close",
+        "rulebook.look_ahead_at_entry": True,
+        **{f"venues.{name}.{key}": value for name in ("asgard", venue) for key, value in both.items()},
+        "venues.asgard.terms.liquidation_ltv": line,
+        "venues.asgard.overpayment": "earns_borrowing_rate",
+        "venues.asgard.open_fee_bps": 15.0,
+        "venues.asgard.gas_usd": 2.0,
+        "venues.asgard.swap_fee_bps": 0.0,
+        "venues.asgard.swap_impact_bps_per_million": 0.0,
+        "venues.asgard.rate_convention": "nominal",
+        "venues.asgard.terms.limit_ltv": 1.0,
+        "venues.asgard.terms.max_leverage": 1e6,
+        f"venues.{venue}.taker_fee_bps": 3.5,
+    }
+
+
+STUDY: Mapping[str, Mapping[str, object]] = {
+    "hyperliquid": of_study(0.95, HALF_OF_EQUITY, "hyperliquid")
+    | {
+        "venues.hyperliquid.margin_tiers": {"SOL": [{"max_leverage": 10}]},
+        "venues.hyperliquid.payout_floor": 0.0,
+        "venues.hyperliquid.min_order_usd": 0.0,
+        "venues.hyperliquid.bridge": {"sender_share": 0.5, "inbound": {**WAY}, "outbound": {**WAY}},
+    },
+    "drift": of_study(0.97, OF_NOTIONAL, "drift")
+    | {
+        "venues.drift.maintenance_margin": 0.03,
+        "venues.drift.initial_margin": 0.0,
+        "venues.drift.imf": 0.0,
+        "venues.drift.bridge": {"fee_usd": 0.001},
+    },
 }
-"""The rules of the study, as values over those of the protocols."""
+"""The rules of the study by the perpetual that it sells short."""
 
 
 @frozen
@@ -79,34 +90,35 @@ class Step:
     market: str = ""
 
 
-def both(*rules: str) -> tuple[str, ...]:
-    """The same rules of both venues."""
-    return tuple(f"venues.{venue}.{rule}" for venue in ("asgard", "hyperliquid") for rule in rules)
+def of_short(*rules: str) -> tuple[str, ...]:
+    """Rules of either perpetual."""
+    return tuple(f"venues.{venue}.{rule}" for venue in STUDY for rule in rules)
 
 
+def of_long(*rules: str) -> tuple[str, ...]:
+    """Rules of the lender."""
+    return tuple(f"venues.asgard.{rule}" for rule in rules)
+
+
+PENALTY = ("liquidation_penalty", "liquidation_closes", "forgive_negative_equity")
 STEPS = (
-    Step(
-        "Lines: loan of 75 %, margin of 2.5 %",
-        ("venues.asgard.maintenance_margin", "venues.hyperliquid.margin_tiers"),
-    ),
-    Step(
-        "Penalty: rounds at a bonus, orders on the book",
-        both("liquidation_penalty", "liquidation_closes", "forgive_negative_equity"),
-    ),
+    Step("Lender's penalty: rounds at a bonus", of_long(*PENALTY)),
+    Step("Perpetual's penalty: orders on the book", of_short(*PENALTY)),
+    Step("Lender's line: a loan of 75 %", of_long("terms.liquidation_ltv")),
+    Step("Perpetual's margins", of_short("margin_tiers", "maintenance_margin", "initial_margin", "imf")),
     Step("Price: liquidated where due, not at the close", ("rulebook.path",)),
     Step("Price role: the lender looks at an oracle", market="oracle"),
-    Step("Fees by date", (*both("taker_fee_bps"), *both("open_fee_bps"), *both("gas_usd"))),
-    Step("Swap of the leveraged part", both("swap_fee_bps", "swap_impact_bps_per_million")),
-    Step("Bridge: its fee and its time", both("bridge")),
-    Step("Rates converted as APY", both("rate_convention")),
-    Step(
-        "Limits: loan of 74 %, initial margin",
-        (*both("terms.limit_ltv", "terms.max_leverage", "overpayment"), "venues.hyperliquid.payout_floor"),
-    ),
+    Step("Taker fee by date", of_short("taker_fee_bps")),
+    Step("Asgard's fee and gas: as the study has them", of_long("open_fee_bps", "gas_usd")),
+    Step("Swap of the leveraged part", of_long("swap_fee_bps", "swap_impact_bps_per_million")),
+    Step("Bridge: its fee and its time", of_short("bridge")),
+    Step("Rates converted as APY", of_long("rate_convention")),
+    Step("Loan: at most 74 %", of_long("terms.limit_ltv", "terms.max_leverage", "overpayment")),
+    Step("What may leave, and the least order", of_short("payout_floor", "min_order_usd")),
     Step("No look-ahead at entry", ("rulebook.look_ahead_at_entry",)),
     Step("Hourly rows", market="hourly"),
 )
-"""From the study's rules to the protocols'; what needs another market is left out where there is none."""
+"""From the study's rules to the protocols', one at a time; what needs another market is left out without it."""
 
 
 @frozen(eq=False)
@@ -122,7 +134,7 @@ class Markets:
         if data is None:
             return cls({"daily": load_market(described(), None)})
         daily = load_market(described(), data / "study")
-        hours = load_market(Scenario.load(HOURLY).market, data)
+        hours = load_market(Scenario.load(HOURLY, [DRIFT_BY_DAY]).market, data)
         return cls({"daily": daily, "oracle": with_oracle(daily, data / ORACLE), "hourly": hours}, data)
 
     @property
@@ -138,7 +150,8 @@ class Markets:
 
 def described() -> Any:
     """The market of the study's scenarios."""
-    table = {"name": "market", "capital_usd": 1.0, "market": {**MARKET, "sources": SOURCES}, **PAIR}
+    market = {**MARKET, "sources": SOURCES}
+    table = {"name": "market", "capital_usd": 1.0, "market": market, **PAIR, "venues": {"asgard": {}}}
     return Scenario.of(table).market
 
 
@@ -162,6 +175,7 @@ class Cell:
     capital_usd: float = 10_000.0
     leverage: float = 3.0
     trigger: float | str = 6.0
+    short: str = "hyperliquid"
 
     def figures(self, steps: int) -> "Figures":
         """What comes out after so many steps."""
@@ -171,7 +185,7 @@ class Cell:
             if not str(error).startswith("strategy.leverage:"):
                 raise
             return Figures()
-        return Figures.of(run)
+        return Figures.of(run, self.short)
 
     def study(self) -> "Figures":
         return self.figures(0)
@@ -183,11 +197,11 @@ class Cell:
         """The scenario after so many steps: 0 is the study's, all of them the protocols'."""
         done = self.markets.steps[:steps]
         ended = {key for step in done for key in step.ends}
-        settings = {key: value for key, value in STUDY.items() if key not in ended}
-        strategy = {**PAIR["strategy"], "leverage": self.leverage, "trigger": self.trigger}
+        settings = {key: value for key, value in STUDY[self.short].items() if key not in ended}
+        strategy = {**PAIR["strategy"], "short": self.short, "leverage": self.leverage, "trigger": self.trigger}
         table: dict[str, Any] = {
             "name": "study_vs_protocol", "capital_usd": self.capital_usd, "market": {**MARKET},
-            "rulebook": {**PAIR["rulebook"]}, "strategy": strategy, "venues": {"asgard": {}, "hyperliquid": {}},
+            "rulebook": {**PAIR["rulebook"]}, "strategy": strategy, "venues": {"asgard": {}, self.short: {}},
         }  # fmt: skip
         for key, value in settings.items():
             place(table, key, value)
@@ -203,8 +217,8 @@ class Figures:
     opened: bool = False
 
     @classmethod
-    def of(cls, run: Run) -> "Figures":
-        found, sizes = metrics(run), run.curve.size_by_venue["hyperliquid"]
+    def of(cls, run: Run, short: str) -> "Figures":
+        found, sizes = metrics(run), run.curve.size_by_venue[short]
         return cls(float(str(found["annualized_return_pct"])), int(str(found["liquidations"])), bool(sizes.any()))
 
     @property
@@ -213,13 +227,13 @@ class Figures:
         return f"{self.yearly_pct:+.1f} %" if self.opened else "not opened"
 
 
-def cells(markets: Markets) -> Grid:
+def cells(markets: Markets, short: str) -> Grid:
     """The nine main cells of the study: each capital at each leverage, the trigger at twice of that."""
     columns = ("capital", "leverage", "trigger", "study", "protocols", "difference", "liquidations", "protocols'")
-    grid = Grid("The nine main cells, a year", columns)
+    grid = Grid(f"The nine main cells on {short.title()}, a year", columns)
     for capital in CAPITALS:
         for leverage in LEVERAGES:
-            cell = Cell(markets, capital, leverage, 2 * leverage)
+            cell = Cell(markets, capital, leverage, 2 * leverage, short)
             study, real = cell.study(), cell.protocol()
             difference = f"{real.yearly_pct - study.yearly_pct:+.1f}" if real.opened else ""
             grid.add(
@@ -294,6 +308,15 @@ def conclusions(markets: Markets) -> Grid:
         "2x" if pair[0].yearly_pct > pair[1].yearly_pct else "3x" for pair in zip(pairs[two], pairs[three], strict=True)
     ]
     grid.add("The better leverage of 2x and 3x, trigger at twice of it", *best, verdict(best[0] == best[1]))
+    venues = {short: Cell(markets, 10_000.0, 3.0, 6.0, short) for short in STUDY}
+    by_venue = [
+        max(venues, key=lambda short: found[short].yearly_pct).title()
+        for found in (
+            {short: each.study() for short, each in venues.items()},
+            {short: each.protocol() for short, each in venues.items()},
+        )
+    ]
+    grid.add("The better perpetual at 3x with a trigger of 6x", *by_venue, verdict(by_venue[0] == by_venue[1]))
     study = Study(markets.data and markets.data / "study")
     forgiven, charged = (
         study.rebalance("drift", 4.0, settings={"rulebook.forgive_negative_equity": each}) for each in (True, False)
@@ -326,7 +349,8 @@ def main(data: Path | None, frame: Path | None) -> None:
 
 def grids(markets: Markets) -> Iterator[Grid]:
     """All that is printed, in its order."""
-    yield cells(markets)
+    for short in STUDY:
+        yield cells(markets, short)
     for leverage, trigger in ((2.0, 5.0), (3.0, 6.0)):
         yield bridge(Cell(markets, leverage=leverage, trigger=trigger))
     yield conclusions(markets)
