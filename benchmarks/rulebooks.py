@@ -10,8 +10,8 @@ from framework.market import Market
 from framework.run import Run
 from framework.scenario import Scenario
 
-QUIET = ("strategy.leverage=2", "strategy.trigger=3")
-"""At which neither rulebook liquidates anybody, so both do the same rebalances."""
+QUIET = ("strategy.leverage=1.5", "strategy.trigger=2.2")
+"""At which neither rulebook liquidates anybody, so both do the same rebalances but for one."""
 LIQUIDATED = ("strategy.leverage=4", "strategy.trigger=never")
 """At which the study's rules liquidate often; on another path in the same rows."""
 

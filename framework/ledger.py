@@ -290,7 +290,8 @@ class Written:
 
     def __init__(self, books: Books) -> None:
         self._market, self._journal, self.streams = books.market, books.journal, books.streams
-        self._balances = dict(books.balances)
+        self.balances: Mapping[Account, int] = dict(books.balances)
+        """The balance of every account at the end, in atomic units, debits less credits."""
         count = len(books.market)
         self.settled: Ints = np.empty((count, len(self.streams)), dtype=np.int64)
         """Atomic units, shape (rows, streams): positive from a stream's credit account to its debit account."""
@@ -311,24 +312,23 @@ class Written:
         return _Order.of(self.settled, self._journal)
 
     @cached_property
+    def _posted(self) -> "_Posted":
+        return _Posted.of(self._journal)
+
+    @cached_property
     def ledger(self) -> Ledger:
         """Every transfer as a record, numbered by its event."""
-        order, market, streams = self._order, self._market, self.streams
-        accounts = tuple(self._balances)
+        order, posted, market, streams = self._order, self._posted, self._market, self.streams
+        accounts = tuple(self.balances)
         codes = {each: code for code, each in enumerate(accounts)}
         assets = {each: code for code, each in enumerate(dict.fromkeys(each.asset for each in accounts))}
-        posted_at, posted = [], []
-        for place, (entry, event) in enumerate(zip(self._journal, order.ids, strict=True)):
-            first = order.settled_before[place] + order.transfers_before[place]
-            for offset, transfer in enumerate(entry.transfers):
-                posted_at.append(first + offset)
-                posted.append((entry.at_ns, event, transfer))
-        kinds = self._kinds([(at, transfer[3]) for at, (_, _, transfer) in zip(posted_at, posted, strict=True)])
+        places = np.array(order.settled_before, dtype=np.int64)[posted.entry] + np.arange(len(posted.entry))
+        kinds = self._kinds(places)
 
         def word(debit: Account, credit: Account, kind: str) -> int:
             return kinds.get(kind, 0) | codes[debit] << 16 | codes[credit] << 32 | assets[debit.asset] << 48
 
-        words = np.empty((len(order.rows) + len(posted), 4), dtype="<i8")
+        words = np.empty((len(order.rows) + len(places), 4), dtype="<i8")
         if len(order.rows):
             sides = [
                 (word(each.debit, each.credit, each.accrual.kind), word(each.credit, each.debit, each.accrual.kind))
@@ -341,19 +341,13 @@ class Written:
             np.abs(order.amounts, out=made[:, 2])
             made[:, 3] = np.where(order.amounts > 0, forward, back)
             _between(words, made, order.settled_before, order.transfers_before)
-        if posted:
-            routes: dict[tuple[Account, Account, str], int] = {}
-            packed = []
-            for at_ns, event, (debit, credit, amount, kind) in posted:
-                key = debit, credit, kind
-                route = routes.get(key)
-                if route is None:
-                    route = routes[key] = word(debit, credit, kind)
-                packed.append((at_ns, event, amount, route))
-            words[posted_at] = packed
+        if len(places):
+            routes = np.array([word(*each) for each in posted.routes])
+            at_ns, ids = posted.at_ns[posted.entry], np.array(order.ids)[posted.entry]
+            words[places] = np.stack((at_ns, ids, posted.amount, routes[posted.route]), axis=1)
         records = words.view(RECORD).reshape(-1)
         records.setflags(write=False)
-        return Ledger(accounts, tuple(assets), tuple(kinds), records, self._balances)
+        return Ledger(accounts, tuple(assets), tuple(kinds), records, self.balances)
 
     @cached_property
     def events(self) -> EventLog:
@@ -363,24 +357,29 @@ class Written:
         settlements = Settlements(order.settled_ids, order.rows, order.columns, order.amounts, of)
         return EventLog(self._market, self._journal, order.ids, settlements)
 
-    def _kinds(self, posted: Sequence[tuple[int, str]]) -> dict[str, int]:
-        """Codes of the kinds of transfer, numbered as they first appear; `posted` are places and kinds of entries'."""
+    def _kinds(self, places: Ints) -> dict[str, int]:
+        """Codes of the kinds of transfer, numbered as they first appear; `places` are those of the entries' own."""
         first: dict[str, int] = {}
         for column, stream in enumerate(self.streams):
             place = self._order.first(column)
             if place is not None:
                 first[stream.accrual.kind] = min(place, first.get(stream.accrual.kind, place))
-        for place, kind in posted:
-            if kind not in first or first[kind] > place:
-                first[kind] = place
+        for place, (_, _, kind) in zip(places[self._posted.firsts].tolist(), self._posted.routes, strict=True):
+            first[kind] = min(place, first.get(kind, place))
         return {kind: code for code, kind in enumerate(sorted(first, key=first.__getitem__))}
 
-    def path(self, account: Account, market: Market, moved: Mapping[Account, tuple[list[int], list[int]]]) -> Ints:
-        """The balance of an account at the close of each row, after all that was done in it; shape (rows,)."""
-        gains = np.zeros(len(market), dtype=np.int64)
-        rows, amounts = moved.get(account, ([], []))
-        if rows:
-            np.add.at(gains, rows, amounts)
+    def path(self, account: Account) -> Ints:
+        """The balance of an account at the close of each row, after all that was done in it; shape (rows,).
+
+        A transfer at a close belongs to that row, one between two closes to the later; what was done once the last row
+        had passed belongs to none.
+        """
+        gains, posted = np.zeros(len(self._market), dtype=np.int64), self._posted
+        sides = [(debit is account) - (credit is account) for debit, credit, _ in posted.routes]
+        if any(sides):
+            side = np.array(sides)[posted.route[: len(self._posted_rows)]]
+            (touched,) = side.nonzero()
+            np.add.at(gains, self._posted_rows[touched], side[touched] * posted.amount[touched])
         for column, stream in enumerate(self.streams):
             if stream.debit is account:
                 gains += self.settled[:, column]
@@ -388,23 +387,40 @@ class Written:
                 gains -= self.settled[:, column]
         return np.cumsum(gains, out=gains)
 
-    def moved(self, market: Market) -> Mapping[Account, tuple[list[int], list[int]]]:
-        """By account, the rows of its single transfers and their amounts, debits positive.
+    @cached_property
+    def _posted_rows(self) -> NDArray[np.intp]:
+        """The row of each of their transfers, which come first of all."""
+        before = self._posted.entry < len(self.entries)
+        return self._market.at_ns.searchsorted(self._posted.at_ns, side="left")[self._posted.entry[before]]
 
-        A transfer at a close belongs to that row, one between two closes to the later.
-        """
-        at_ns = np.array([entry.at_ns for entry in self.entries], dtype=np.int64)
-        rows = market.at_ns.searchsorted(at_ns, side="left").tolist()
-        found: dict[Account, tuple[list[int], list[int]]] = {}
-        for row, entry in zip(rows, self.entries, strict=True):
-            for debit, credit, amount, _ in entry.transfers:
-                for each, signed in ((debit, amount), (credit, -amount)):
-                    lists = found.get(each)
-                    if lists is None:
-                        lists = found[each] = ([], [])
-                    lists[0].append(row)
-                    lists[1].append(signed)
-        return found
+
+@frozen(eq=False)
+class _Posted:
+    """The transfers of the journal's entries as columns, and the routes that they take: between whom, and why.
+
+    `entry`, `amount` and `route` have an element for each transfer, `at_ns` for each entry, and `firsts` for each route
+    the place of its first transfer among these.
+    """
+
+    entry: Ints
+    amount: Ints
+    route: Ints
+    at_ns: Ints
+    routes: Sequence[tuple[Account, Account, str]]
+    firsts: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, journal: Sequence[Entry]) -> "_Posted":
+        """The transfers in their order."""
+        routes: dict[tuple[Account, Account, str], int] = {}
+        posted = []
+        for place, entry in enumerate(journal):
+            for debit, credit, amount, kind in entry.transfers:
+                posted.append((place, amount, routes.setdefault((debit, credit, kind), len(routes))))
+        columns = np.array(posted, dtype=np.int64).reshape(-1, 3)
+        at_ns = np.array([entry.at_ns for entry in journal], dtype=np.int64)
+        _, firsts = np.unique(columns[:, 2], return_index=True)
+        return cls(columns[:, 0], columns[:, 1], columns[:, 2], at_ns, tuple(routes), firsts)
 
 
 @frozen(eq=False)

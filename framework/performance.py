@@ -659,8 +659,8 @@ def outcome(run: Run) -> dict[str, float | int | None]:
 
     `first_liquidation_days` counts from the open of the first row; None without a liquidation.
     """
-    book = PricedBook.of(run.ledger.accounts, run.market, run.opened_at)
-    owned = ((each, atoms) for each, atoms in run.ledger.balances().items() if each.owned)
+    book = PricedBook.of(tuple(run.balances), run.market, run.opened_at)
+    owned = ((each, atoms) for each, atoms in run.balances.items() if each.owned)
     final, capital = decimal(sum(book.left(each, atoms) for each, atoms in owned)), USDC.decimal(run.capital)
     liquidated = [event for event in run.single if isinstance(event, Liquidated)]
     routine = routine_causes(run.single)
@@ -689,7 +689,7 @@ def _running_with_time(run: Run) -> set[str]:
 
 def _short_units(run: Run) -> float:
     """Coins that are sold short at the end of all venues' positions; of several, in the market's coin at the close."""
-    balances, market, total = run.ledger.balances(), run.market, 0.0
+    balances, market, total = run.balances, run.market, 0.0
     for account in (each for venue in run.venues for each in venue.position_accounts()):
         own, main = market.price_column(account.asset), market.price_column("")
         coins = account.asset.units(max(0, -balances.get(account, 0)))

@@ -1,6 +1,6 @@
 """`Run`: what came out of a simulation: the ledger, the events, and the equity curve over one market."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -45,7 +45,7 @@ class Curve:
     @classmethod
     def of(cls, market: Market, written: Written, standings: Sequence[Standing]) -> "Curve":
         """The curve of books that are written out: the formulas of each venue on its balances of every row."""
-        units = _units(market, written)
+        units = _units(written)
         states, deltas = {}, dict[str, Floats]()
         for standing in standings:
             states[standing.name], by_coin = standing.by_row(units)
@@ -93,12 +93,11 @@ class Curve:
         return gross
 
 
-def _units(market: Market, written: Written) -> Callable[[Account], Floats]:
+def _units(written: Written) -> Callable[[Account], Floats]:
     """What gives the balance of an account at the close of every row, whole units, shape (rows,)."""
-    moved = written.moved(market)
 
     def units(account: Account) -> Floats:
-        path: Floats = written.path(account, market, moved) / account.asset.scale
+        path: Floats = written.path(account) / account.asset.scale
         return path
 
     return units
@@ -143,10 +142,15 @@ class Run:
         known = {account: each.name for each in self._standings for account in each.accounts}
         return tuple(known.get(account, "") for account in self.ledger.accounts)
 
+    @property
+    def balances(self) -> Mapping[Account, int]:
+        """The balance of every account at the end, in atomic units, debits less credits, as the ledger has it."""
+        return self._written.balances
+
     def held(self) -> dict[str, float]:
         """The position of each venue in coins once the run is over, as `VENUE_size`, and `net_size`."""
         rows = len(self.market)
-        balances = self.ledger.balances()
+        balances = self.balances
         held, net = dict[str, float](), 0.0
         for standing in self._standings:
             state, _ = standing.by_row(lambda account: np.full(rows, account.asset.units(balances.get(account, 0))))
@@ -168,7 +172,7 @@ class Run:
     @cached_property
     def _liquidation(self) -> dict[tuple[str, str], tuple[Floats, Floats]]:
         with mistakes_told([each.venue for each in self._standings], self.market, lambda: len(self.market) - 1):
-            units = _units(self.market, self._written)
+            units = _units(self._written)
             return {
                 (each.name, coin): found
                 for each in self._standings

@@ -445,7 +445,8 @@ class Execution:
         self._clock = clock
         self._on_arrival = on_arrival
         self._last_order: dict[str, int] = {}
-        self._passages: dict[tuple[str, str], Passage] = {}
+        self._passages: dict[tuple[str, str], tuple[tuple[int, int] | None, Passage]] = {}
+        """By source and target the last way, with the sum and the time that it is for, if it is not for all."""
         self._own: dict[type, Callable[[Any, Entry | None], Event | None]] = {
             Move: self._move,
             Deposit: self._deposit,
@@ -933,17 +934,17 @@ class Execution:
 
     def _passage(self, source: Standing | None, target: Standing | None, amount: int) -> "Passage":
         """The way of so much money now, worked out once where neither date nor sum nor incident changes it."""
-        key = source.name if source else "", target.name if target else ""
-        known = self._passages.get(key)
-        if known is None:
-            at_ns, incidents = self._books.at_ns, self._books.incidents
-            known = Passage.of(source, target, amount, at_ns, incidents)
-            if incidents:
-                cut_off = any(name and incidents.cut_off(name, at_ns) for name in key)
-                return evolve(known, fails=known.fails or cut_off)
-            if all(each is None or each.same_ways for each in (source, target)):
-                self._passages[key] = known
-        return known
+        at_ns, incidents = self._books.at_ns, self._books.incidents
+        names = source.name if source else "", target.name if target else ""
+        fixed = not incidents and all(each is None or each.same_ways for each in (source, target))
+        asked = None if fixed else (amount, at_ns)
+        known = self._passages.get(names)
+        if known is None or known[0] != asked:
+            passage = Passage.of(source, target, amount, at_ns, incidents)
+            if incidents and any(name and incidents.cut_off(name, at_ns) for name in names):
+                passage = evolve(passage, fails=True)
+            known = self._passages[names] = asked, passage
+        return known[1]
 
     def _arrived(self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int) -> Entry:
         books, event = self._books, sent.event

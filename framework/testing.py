@@ -209,11 +209,8 @@ def state(setup: Setup) -> Iterator[str]:
     """Every formula gives the same at an instant, on floats, as on all rows, on arrays."""
     run = setup.run()
     count, written = len(run.market), run._written  # noqa: SLF001
-    moved = written.moved(run.market)
     for standing in run._standings:  # noqa: SLF001
-        held = {
-            each: written.path(each, run.market, moved) / each.asset.scale for each in standing.accounts
-        }  # fmt: skip
+        held = {each: written.path(each) / each.asset.scale for each in standing.accounts}
         names = tuple(dict.fromkeys((*STATE, *standing.venue.formulas())))
         for at, signs in (("close", ()), *(("adverse", (low,) * len(standing.venue.coins)) for low in (True, False))):
             by_row = standing.evaluate(names, held.__getitem__, at=at, signs=signs)

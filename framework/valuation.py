@@ -106,10 +106,9 @@ def usdc(atoms: int) -> int:
 
 def decimal(amount: int) -> Decimal:
     """An integer of 10^-PLACES USD as a decimal, without the zeros at its end."""
-    places = PLACES
-    while places and amount % 10 == 0:
-        amount, places = amount // 10, places - 1
-    return Decimal(f"{amount}e-{places}")
+    digits = str(amount)
+    zeros = min(PLACES, len(digits) - len(digits.rstrip("0")))
+    return Decimal(f"{digits[: len(digits) - zeros]}e-{PLACES - zeros}") if amount else Decimal(0)
 
 
 def priced(accounts: Sequence[Account]) -> Sequence[Asset]:

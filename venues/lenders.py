@@ -12,7 +12,7 @@ Sources: Kamino-Finance/klend at edd5ff50 (`state/liquidation_operations.rs`), s
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from math import ceil, floor
 from typing import Any, Literal
 
@@ -217,7 +217,7 @@ Rule = float | Dated | None
 """A rule that may have changed with time, or that there is none of."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)
 class Lender:
     """The rules of a lender that its governance can change, for a coin as collateral and a loan in USDC.
 
@@ -252,15 +252,15 @@ class Lender:
 
         A `ScenarioError` of that gets the name of the rule.
         """
-        found: dict[str, Any] = {}
+        found: list[tuple[str, Any]] = []
         for each in fields(Lender):
             rule = getattr(self, each.name)
             if isinstance(rule, Dated):
                 try:
-                    found[each.name] = read(rule)
+                    found.append((each.name, read(rule)))
                 except ScenarioError as error:
                     raise ScenarioError(f"{each.name}: {error}") from None
-        return evolve(self, **found)
+        return _with_values(self, tuple(found))
 
     def procedure(self, name: Name) -> Procedure:
         """How the lender of this name liquidates under these rules, on sums in atomic units of USDC.
@@ -287,6 +287,12 @@ class Lender:
     def most_ltv(self) -> float | Dated:
         """The loan-to-value up to which is lent, by the limit and the maximum leverage."""
         return _joined(_most_ltv, self.limit_ltv, self.max_leverage)
+
+
+@cache
+def _with_values(lender: Lender, values: tuple[tuple[str, Any], ...]) -> Lender:
+    """A lender with some rules at these values, checked once for all acts between two changes of its rules."""
+    return evolve(lender, **dict(values))
 
 
 def _most_ltv(limit: float | None, leverage: float | None) -> float:
