@@ -245,3 +245,71 @@ def test_a_frame_that_is_no_market_is_refused(frame, words):
     """In one line."""
     with pytest.raises(MarketError, match=words):
         Market.of(frame)
+
+
+OWN = PRICES.assign(Funding=0.0001, supply_apy=0.02, debt=0.055)
+
+
+def new(tmp_path, capsys, *arguments):
+    """Exit code and output of `carrybook new scenario` in a directory of its own."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["new", "scenario", "--coin", "ETH", "--short", "drift", "--out", str(tmp_path / "own.toml"), *arguments])
+    said = capsys.readouterr()
+    return exit_.value.code or 0, said.out + said.err
+
+
+def test_a_scenario_on_a_csv_file_runs_on_it(tmp_path, capsys):
+    """Columns are found by what people call them, one is named by hand; it is the run of the same values in a frame."""
+    written(OWN, tmp_path / "my eth.csv")
+    code, said = new(tmp_path, capsys, "--csv", str(tmp_path / "my eth.csv"), "--column", "usdc_borrowing_apy=debt")
+    assert (code, said.splitlines()[-1]) == (
+        0, f"Run it: carrybook run {tmp_path / 'own.toml'} --data {tmp_path}"
+    )  # fmt: skip
+    scenario = Scenario.load(tmp_path / "own.toml")
+    run = assemble(scenario, tmp_path).simulation().run()
+    names = {"Funding": "drift_funding_rate", "supply_apy": "eth_lending_apy", "debt": "usdc_borrowing_apy"}
+    frame = OWN.rename(columns=names).set_index("time")
+    same = assemble(scenario, market=Market.of(frame, coin="ETH")).simulation().run()
+    assert len(run.market) == 48
+    assert run.ledger.digest == same.ledger.digest
+    assert run.market.cell("drift_funding_rate", 0) == "my eth.csv:2"
+
+
+@pytest.mark.parametrize(
+    ("frame", "arguments", "words"),
+    [
+        (OWN, (), "no column usdc_borrowing_apy, a rate as a fraction per year; expected --column usdc_borrowing"),
+        (OWN.drop(columns="Funding"), (), "no column drift_funding_rate, funding of each row as a fraction of"),
+        (OWN.drop(columns="low"), (), "no column low, the low of each row in USD"),
+        (OWN, ("--column", "usdc_borrowing_apy=debts"), "no column debts, a rate"),
+        (OWN, ("--column", "debt=usdc"), "--column debt: not wanted here; expected one of time, open"),
+        (OWN, ("--column", "debt"), "--column debt: expected OURS=THEIRS"),
+        (OWN, ("--lending", "kamino:ETH"), "--lending: names a series of the store"),
+        (OWN.rename(columns={"time": "when"}), (), "no column time; expected --column time=NAME with one of when"),
+        (OWN.assign(time=DAYS.as_unit("ms").asi8), ("--column", "usdc_borrowing_apy=debt"), "column time: numbers"),
+        (OWN.iloc[:20], ("--column", "usdc_borrowing_apy=debt"), "20 rows without a whole day in UTC"),
+        (OWN.iloc[::7], ("--column", "usdc_borrowing_apy=debt"), "rows every 25200 s; expected rows every 1m"),
+        (OWN.assign(debt=5.5), ("--column", "usdc_borrowing_apy=debt"), "looks like percent; nothing was written"),
+        (OWN.drop(index=30), ("--column", "usdc_borrowing_apy=debt"), "1 missing between 2025-01-01 and 2025-01-02"),
+    ],
+)  # fmt: skip
+def test_what_a_csv_file_lacks_is_said_before_a_scenario_is_written(tmp_path, capsys, frame, arguments, words):
+    """In one line, with the option that would say it."""
+    written(frame, tmp_path / "own.csv")
+    code, said = new(tmp_path, capsys, "--csv", str(tmp_path / "own.csv"), *arguments)
+    assert (code, said.count("\n")) == (2, 1)
+    assert words in said
+    assert not (tmp_path / "own.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--column", "close=c"), "--column: says what a column of a file is; expected --csv FILE with it"),
+        (("--csv", "absent.csv"), "absent.csv: not readable (No such file or directory)"),
+        (("--csv", "own.parquet"), "own.parquet: only CSV is read in place; expected that, or carrybook data import"),
+    ],
+)
+def test_what_is_no_csv_file_is_refused(tmp_path, capsys, arguments, words):
+    """As well as columns of none."""
+    assert new(tmp_path, capsys, *arguments) == (2, f"carrybook: {words}\n")

@@ -5,8 +5,11 @@ A scenario names series of the store, and the commands that fetch them; for `EMB
 
 import builtins
 import importlib.util
+import json
 import keyword
 import re
+import shlex
+import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
@@ -14,7 +17,7 @@ from pathlib import Path
 from string import Template
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 import framework
 from framework.data.origins import commands
@@ -53,6 +56,23 @@ $short = "$funding"  # paid every hour; a row takes all that falls into it
 [market.series]
 ${small}_lending_apy = { series = "$lending", joining = "mean", rates = "effective" }  # what the coin earns
 usdc_borrowing_apy = { series = "kamino:USDC", joining = "mean", rates = "effective" }  # what the loan costs
+"""
+)
+
+OWN = Template(
+    """\
+[market]
+start = $first                # first and last day in UTC, both included
+end = $last
+
+[market.sources.own]              # read where it lies: carrybook run ... --data DIR names its directory
+reader = "table"
+file = $file
+interval = "$interval"
+time = $time
+
+[market.sources.own.columns]      # our names and the file's; rates are fractions
+$columns
 """
 )
 
@@ -380,6 +400,8 @@ def new() -> None:
 @click.option("--from", "first", type=DAY, help="First day, in UTC; data of the days are fetched, for SOL too.")
 @click.option("--to", "last", type=DAY, help="Last day, in UTC.")
 @click.option("--lending", help="Series of the coin's lending rate, where the project knows none: kamino:RESERVE.")
+@click.option("--csv", "own", type=click.Path(path_type=Path), help="A CSV file of one's own with all that is needed.")
+@click.option("--column", "columns", multiple=True, metavar="OURS=THEIRS", help="What a column of that file is.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write, or the directory for it.")
 def scenario(
     coin: str,
@@ -388,21 +410,36 @@ def scenario(
     first: datetime | None,
     last: datetime | None,
     lending: str | None,
+    own: Path | None,
+    columns: tuple[str, ...],
     out: Path | None,
 ) -> None:
-    """Write a scenario that is long of a coin at one venue and short of it at another."""
+    """Write a scenario that is long of a coin at one venue and short of it at another.
+
+    With --csv it reads prices, funding and rates from that file, and has been tried on it.
+    """
     days = {"first": first.date() if first else None, "last": last.date() if last else None}
-    pages = new_scenario(coin, long, short, **days, lending=lending)
+    if own is None and columns:
+        raise TemplateError("--column: says what a column of a file is; expected --csv FILE with it")
+    if own is not None:
+        if lending:
+            raise TemplateError("--lending: names a series of the store; expected it without --csv")
+        pages = own_scenario(coin, long, short, own, dict(map(_pair, columns)), **days)
+    else:
+        pages = new_scenario(coin, long, short, **days, lending=lending)
     directory = out or Path()
     if not directory.is_dir():
         ((_, text),) = pages.texts.items()
-        pages = Pages(texts={directory.name: text}, fetches=pages.fetches)
+        pages = evolve(pages, texts={directory.name: text})
         directory = directory.parent
     (path,) = write(pages, directory)
     say(f"Wrote {path}")
+    for note in pages.notes:
+        say(f"Note: {note}")
     for command in pages.fetches:
         say(f"Fetch its data: {command}")
-    say(f"Run it: carrybook run {path}")
+    data = f" --data {shlex.quote(str(own.parent))}" if own else ""
+    say(f"Run it: carrybook run {path}{data}")
 
 
 @new.command()
@@ -431,10 +468,14 @@ def venue(name: str, out: Path) -> None:
 
 @frozen(kw_only=True)
 class Pages:
-    """What is to be written: name of a file -> its text; `fetches` are the commands that fetch a scenario's data."""
+    """What is to be written: name of a file -> its text; `fetches` are the commands that fetch a scenario's data.
+
+    `notes` are what its author has to know.
+    """
 
     texts: Mapping[str, str]
     fetches: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def new_scenario(
@@ -445,6 +486,70 @@ def new_scenario(
     It names series of the store: `lending` where the project does not know that of the coin. For the coin of which data
     ship with the project it runs at once on those, unless days or a series are given.
     """
+    words = _words(coin, long, short)
+    name = words["name"]
+    fetches: tuple[str, ...] = ()
+    if coin == EMBEDDED and not (first or last or lending):
+        market = SHIPPED
+    else:
+        days = _days(first or FIRST, last or LAST)
+        words |= {"lending": _lending(coin, lending), "funding": _funding(coin, short)}
+        series = (f"hyperliquid:{coin}:1d", words["funding"], words["lending"], "kamino:USDC")
+        fetches = tuple(commands(series, days=days))
+        said = "".join(f"#   {line}\n" for line in fetches)
+        market = STORED.substitute(words, first=days[0], last=days[1], commands=said.rstrip())
+    return Pages(texts={f"{name}.toml": SCENARIO.substitute(words, market=market)}, fetches=fetches)
+
+
+def own_scenario(
+    coin: str,
+    long: str,
+    short: str,
+    file: Path,
+    columns: Mapping[str, str],
+    *,
+    first: date | None = None,
+    last: date | None = None,
+) -> Pages:
+    """The same on a CSV file of one's own, which has been tried on it; raises `CarrybookError` for what is missing.
+
+    `columns` are our names and the file's, where those do not say what they are.
+    """
+    from framework.assembly import assemble  # noqa: PLC0415  (pandas, which other templates do without)
+    from framework.data.own import in_place  # noqa: PLC0415
+    from framework.scenario import Scenario  # noqa: PLC0415
+
+    words = _words(coin, long, short)
+    rates = (f"{short}_funding_rate", f"{coin.lower()}_lending_apy", "usdc_borrowing_apy")
+    found = in_place(file, ("open", "high", "low", "close", *rates), columns)
+    days = _days(first or found.first, last or found.last)
+    named = "\n".join(f"{ours} = {json.dumps(theirs)}" for ours, theirs in found.columns.items())
+    market = OWN.substitute(
+        first=days[0], last=days[1], file=json.dumps(found.file), interval=found.interval,
+        time=json.dumps(found.time), columns=named,
+    )  # fmt: skip
+    text = SCENARIO.substitute(words, market=market)
+    label = assemble(Scenario.of(tomllib.loads(text)), file.parent).market.label
+    if label.startswith("IMPLAUSIBLE DATA (error)"):
+        raise TemplateError(f"{label}; nothing was written")
+    return Pages(texts={f"{words['name']}.toml": text}, notes=tuple(filter(None, (label,))))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not (ours and equals and theirs):
+        raise TemplateError(f"--column {text}: expected OURS=THEIRS, such as hyperliquid_funding_rate=funding")
+    return ours, theirs
+
+
+def _days(first: date, last: date) -> tuple[date, date]:
+    if last < first:
+        raise TemplateError(f"--to {last}: before --from {first}; expected a day on or after it")
+    return first, last
+
+
+def _words(coin: str, long: str, short: str) -> dict[str, str]:
+    """What a scenario's text is filled with; raises `TemplateError` for a coin or a venue that cannot be."""
     if not COIN.fullmatch(coin):
         hint = f"; did you mean {coin.upper()}?" if COIN.fullmatch(coin.upper()) else ""
         raise TemplateError(f"--coin {coin}: expected the code of a coin in capitals, such as ETH{hint}")
@@ -453,20 +558,7 @@ def new_scenario(
             raise TemplateError(f"{option} {venue}: expected {' or '.join(known)}{_close(venue, known)}")
     name = f"{coin.lower()}_{long}_{short}"
     words = {"coin": coin, "small": coin.lower(), "long": long, "short": short, "name": name}
-    words |= {"Long": long.capitalize(), "Short": short.capitalize()}
-    fetches: tuple[str, ...] = ()
-    if coin == EMBEDDED and not (first or last or lending):
-        market = SHIPPED
-    else:
-        days = first or FIRST, last or LAST
-        if days[1] < days[0]:
-            raise TemplateError(f"--to {days[1]}: before --from {days[0]}; expected a day on or after it")
-        words |= {"lending": _lending(coin, lending), "funding": _funding(coin, short)}
-        series = (f"hyperliquid:{coin}:1d", words["funding"], words["lending"], "kamino:USDC")
-        fetches = tuple(commands(series, days=days))
-        said = "".join(f"#   {line}\n" for line in fetches)
-        market = STORED.substitute(words, first=days[0], last=days[1], commands=said.rstrip())
-    return Pages(texts={f"{name}.toml": SCENARIO.substitute(words, market=market)}, fetches=fetches)
+    return words | {"Long": long.capitalize(), "Short": short.capitalize()}
 
 
 def new_strategy(name: str) -> Pages:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from attrs import evolve, field, frozen
 
-from framework.clock import INTERVALS_NS
+from framework.clock import INTERVALS_NS, NS_PER_DAY
 from framework.data.gaps import usual_step
 from framework.data.inspection import findings
 from framework.data.provenance import Asked
@@ -30,6 +30,12 @@ TIMES = ("time", "timestamp", "date", "datetime", "at", "open_time", "t")
 LETTERS = {"open": "o", "high": "h", "low": "l", "close": "c"}
 WORDS = {"funding": ("funding_rate", "fundingrate", "funding", "rate"), "rates": ("apy", "apr", "rate", "lending_apy")}
 """What a column of a kind may be called, in small letters."""
+CALLED = {
+    "funding_rate": WORDS["funding"],
+    "lending_apy": ("lending_rate", "lending", "supply_apy", "deposit_apy"),
+    "borrowing_apy": ("borrowing_rate", "borrowing", "borrow_apy"),
+}
+"""What a column of a file that has everything may be called besides our name for it."""
 TICKS = ((1e17, 1), (1e14, 1_000), (1e11, 1_000_000), (1e8, 1_000_000_000))
 """The least number that is a time since 1970 in a unit, and the unit in nanoseconds."""
 SUFFIXES = (".csv", ".parquet", ".feather")
@@ -113,6 +119,73 @@ def understand(
     )
 
 
+@frozen(kw_only=True)
+class InPlace:
+    """How a scenario reads a CSV file where it lies, with the reader `table`: `columns` are ours and the file's.
+
+    `interval` is the length of its rows, `first` and `last` the days in UTC that it covers whole.
+    """
+
+    file: str
+    time: str
+    interval: str
+    columns: Mapping[str, str]
+    first: date
+    last: date
+
+
+def in_place(path: Path, wanted: Sequence[str], given: Mapping[str, str] | None = None) -> InPlace:
+    """Find what a market wants among the columns of a CSV file; raises `MarketError` for what is missing.
+
+    `given` says which column is `time` or a wanted one, where its name does not. Rates have to be fractions.
+    """
+    if path.suffix.lower() != ".csv":
+        raise MarketError(f"{path}: only CSV is read in place; expected that, or carrybook data import")
+    given = given or {}
+    for ours in given:
+        if ours not in ("time", *wanted):
+            raise MarketError(f"--column {ours}: not wanted here; expected one of time, {', '.join(wanted)}")
+    frame = read(path)
+    time, time_ns, _ = _times(frame, path, given.get("time"), "--column time=NAME")
+    if pd.api.types.is_numeric_dtype(frame[time]):
+        raise MarketError(f"{path}, column {time}: numbers; expected times such as 2025-01-31 or 2025-01-31T00:00:00Z")
+    names = {str(name).lower(): str(name) for name in frame if name != time}
+    columns = {ours: given.get(ours) or _called(ours, names) for ours in wanted}
+    there = ", ".join(names.values())
+    for ours, theirs in columns.items():
+        if theirs is None or theirs not in names.values():
+            wanted_words = f"expected --column {ours}=NAME with one of {there}"
+            raise MarketError(f"{path}: no column {theirs or ours}, {_meaning(ours)}; {wanted_words}")
+    step_ns = usual_step(time_ns)
+    interval = next((name for name, span_ns in INTERVALS_NS.items() if span_ns == step_ns), None)
+    if step_ns is None or interval is None:
+        every = "one row" if step_ns is None else f"rows every {step_ns / 1e9:g} s"
+        raise MarketError(f"{path}: {every}; expected rows every {', '.join(INTERVALS_NS)}")
+    first = -(-int(time_ns.min()) // NS_PER_DAY)
+    last = (int(time_ns.max()) + step_ns) // NS_PER_DAY - 1
+    if last < first:
+        raise MarketError(f"{path}: {len(frame)} rows without a whole day in UTC; expected one day or more")
+    days = [utc(day * NS_PER_DAY).date() for day in (first, last)]
+    found = {ours: str(theirs) for ours, theirs in columns.items()}
+    return InPlace(file=path.name, time=time, interval=interval, columns=found, first=days[0], last=days[1])
+
+
+def _called(ours: str, names: Mapping[str, str]) -> str | None:
+    """The column of a file that is called as ours, or as people call what it has; None without one."""
+    kind = "funding_rate" if ours.endswith("funding_rate") else "_".join(ours.split("_")[-2:])
+    words = (ours, kind, *CALLED.get(kind, ()), LETTERS.get(ours, ""))
+    return next((names[word] for word in words if word in names), None)
+
+
+def _meaning(ours: str) -> str:
+    """What one of our columns has, in words."""
+    if ours in PRICES:
+        return f"the {ours} of each row in USD"
+    if ours.endswith("funding_rate"):
+        return "funding of each row as a fraction of the notional, above 0 where longs pay"
+    return "a rate as a fraction per year"
+
+
 def read(path: Path) -> pd.DataFrame:
     """A CSV, Parquet or Feather file as a frame; raises `MarketError`."""
     if path.suffix.lower() not in SUFFIXES:
@@ -135,13 +208,15 @@ def read(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _times(frame: pd.DataFrame, path: Path, given: str | None) -> tuple[str, Ints, tuple[str, ...]]:
-    """The column of times, the times in nanoseconds, and what was assumed of them."""
+def _times(
+    frame: pd.DataFrame, path: Path, given: str | None, option: str = "--time"
+) -> tuple[str, Ints, tuple[str, ...]]:
+    """The column of times, the times in nanoseconds, and what was assumed of them; `option` would name the column."""
     names = {str(name).lower(): str(name) for name in frame}
     name = given or next((names[each] for each in TIMES if each in names), None)
     if name is None or name not in frame:
         there = ", ".join(map(str, frame))
-        raise MarketError(f"{path}: no column {given or TIMES[0]}; expected --time with one of {there}")
+        raise MarketError(f"{path}: no column {given or TIMES[0]}; expected {option} with one of {there}")
     column = frame[name]
     if pd.api.types.is_numeric_dtype(column):
         least = float(column.min())
