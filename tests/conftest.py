@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from framework.command_line.cli import main
+from tests.forked import Forked
 from tests.runs import DATA, ROOT, run_and_save, there
 
 settings.register_profile("untimed", deadline=None, max_examples=50)  # a busy machine is no fault
@@ -49,6 +50,14 @@ def hledger() -> str:
 def saved(tmp_path_factory):
     """Example's name -> (its run, the folder in which that is saved); each is run once and must be left as it is."""
     return cache(lambda example: run_and_save(example, tmp_path_factory.mktemp(example)))
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """What runs commands as processes of their own that need no time to start."""
+    parent = Forked()
+    yield parent
+    parent.close()
 
 
 @pytest.fixture(scope="session")

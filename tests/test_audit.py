@@ -33,6 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: run_and_save(example, parent, settings)[1] for name, (example, settings) in RUNS.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_nothing_is_found_in_a_finished_run(example: str, saved: Callable[[str], tuple[Run, Path]]) -> None:
     results = audit(Folder(saved(example)[1]), data_of(example), thorough=True)
@@ -40,6 +41,7 @@ def test_nothing_is_found_in_a_finished_run(example: str, saved: Callable[[str],
     assert [result for result in results if not result.passed] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_nothing_is_found_in_what_will_be_forged(name: str, runs: dict[str, Path]) -> None:
     assert [result for result in audit(Folder(runs[name]), thorough=True) if not result.passed] == []
@@ -51,6 +53,7 @@ AT_COST = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("example", "settings"), AT_COST.values(), ids=AT_COST)
 def test_nothing_is_found_in_a_run_at_cost(example: str, settings: tuple[str, ...], tmp_path: Path) -> None:
     folder = run_and_save(example, tmp_path, settings)[1]
@@ -105,6 +108,7 @@ def _free_passage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Passage, "of", free)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "check"),
     [(_no_liquidation, "acts"), (_more_accrued, "accruals"), (_curve_too_high, "states"), (_free_passage, "orders")],

@@ -293,6 +293,7 @@ def bought(run):
 RATE = 1.05 * 1.0002**3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "hit"), [(1 - 1e-7, False), (1 + 1e-7, True)])
 @pytest.mark.parametrize("discount", [0.0, 0.15])
 def test_a_discount_brings_the_margin_call_nearer(tmp_path, discount, factor, hit):
@@ -349,6 +350,7 @@ def money_after(run, row):
     return (paid_in.amount.sum() - paid_out.amount.sum()) / 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgive", ["true", "false"])
 @pytest.mark.parametrize("close", [60.0, 90.0, 180.0, 300.0])
 def test_six_times_at_the_worst_discount_is_a_liquidation(tmp_path, close, forgive):

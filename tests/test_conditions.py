@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from attrs import evolve, field, frozen
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import (
@@ -34,7 +34,6 @@ class Sleepless(FullRotation):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(
     markets(),
     st.sampled_from([1.5, 3.0, 4.5]),
@@ -59,7 +58,6 @@ def test_rotation_that_is_woken_rotates_like_one_that_looks_at_every_row(
     assert np.array_equal(woken.curve.equity_usd, sleepless.curve.equity_usd)
 
 
-@settings(max_examples=60, deadline=None)
 @given(markets(), st.sampled_from([1.5, 3.0]), st.booleans())
 def test_rotation_that_compounds_is_neutral_after_every_row(table, leverage, cost):
     """At the market as at cost: both legs are resized at the price at which they are valued, not at their own entry."""

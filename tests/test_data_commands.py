@@ -309,7 +309,7 @@ def test_inspection_prints_on_every_terminal(tmp_path, command, encoding):
     assert (b"\\ud800\\x1b[31m_apy" in done.stdout) is (command == "check")
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cells=st.lists(
         st.one_of(

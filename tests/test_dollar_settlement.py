@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import (
@@ -158,7 +158,6 @@ ENTRIES = st.sampled_from([{"at_first_open": True}, {"look_ahead_at_entry": True
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(markets(), venues(), dollars(), ENTRIES)
 def test_any_cut_gives_the_same_synthetic_dollar(table, places, strategy, entry):
     """One digest, one log, one curve; the books hold whatever was called, cut, liquidated or redeemed."""
@@ -192,7 +191,6 @@ def scripts(draw, rows=12):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(markets(), venues(), scripts())
 def test_any_cut_gives_the_same_for_any_orders(table, places, strategy):
     """Staking, both ways of unstaking, swaps, tokens to and fro and positions, in any order and at any time."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from attrs import frozen
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import (
@@ -105,7 +105,6 @@ def runs(draw):
     return play(market(closes.tolist(), borrowing=0.1), [lender, venue], strategy)
 
 
-@settings(max_examples=150)
 @given(runs())
 def test_the_fees_of_the_log_sum_to_the_fees_of_the_run(run):
     """And nothing but free compounding after every row is missing among the transfers."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from attrs import evolve, frozen
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import (
@@ -258,7 +258,6 @@ bridges = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(bridges, bridges)
 def test_two_orders_by_way_of_the_wallet_never_cost_less_than_one(first, second):
     """A move pays the way out of the one venue and the way into the other, and takes the time of both."""
@@ -518,7 +517,6 @@ class Attentive(Strategy):
 
 
 @pytest.mark.slow
-@settings(max_examples=120, deadline=None)
 @given(wide_markets(), wide_setups(), st.booleans())
 def test_neither_the_cut_nor_an_idle_look_changes_anything(table, setup, look_ahead):
     """Ledger, log and every array of the curve are the same for all cuts and for a strategy that only looks."""

@@ -27,6 +27,7 @@ def folders(saved: Callable[[str], tuple[Run, Path]]) -> Callable[[str], Folder]
     return lambda example: Folder(saved(example)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_bucket_is_the_sum_of_its_parts_at_every_level(example: str, folders: Callable[[str], Folder]) -> None:
     folder = folders(example)

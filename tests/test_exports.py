@@ -84,12 +84,14 @@ def test_bean_check_accepts_every_example(saved, tmp_path, example):
     assert bean_check(exported(saved, tmp_path, "beancount", example)) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_hledger_accepts_every_example(hledger, saved, tmp_path, example):
     """hledger accepts the journal with every account and commodity declared and every balance asserted."""
     assert ask_hledger(hledger, exported(saved, tmp_path, "hledger", example), "check", "--strict") == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_hledgers_balance_sheet_is_our_equity(hledger, saved, tmp_path, example):
     """At the final prices hledger's net worth is our final equity: as it prints it, and with 24 more digits."""
@@ -104,6 +106,11 @@ def test_hledgers_balance_sheet_is_our_equity(hledger, saved, tmp_path, example)
         assert code == 0
         assert net.endswith(" USDC")
         assert Decimal(net.removesuffix(" USDC")) == expected
+
+
+def test_hledger_values_at_the_end_unless_it_is_asked_otherwise(hledger, saved, tmp_path):
+    """Its short option gives what the long one does."""
+    journal = exported(saved, tmp_path, "hledger", "static")
     assert ask_hledger(hledger, journal, "balancesheet", "-V", "-O", "csv") == ask_hledger(
         hledger, journal, "balancesheet", "--value=end,USDC", "-O", "csv"
     )
@@ -273,6 +280,7 @@ def test_beancount_refuses_an_entry_that_was_removed(saved, tmp_path):
     assert "Income:Hyperliquid:Funding" in complaint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_tables_for_a_spreadsheet_add_up(saved, tmp_path, example):
     """Transfers, balances by day, balances at the end and their values in CSV are the ledger's, exactly."""

@@ -70,7 +70,6 @@ ALL = [(name, None) for name in LENDER]
 
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, st.sampled_from([0.25, 100.0, 3.3])), min_size=1, max_size=9))
-@settings(max_examples=100)
 def test_one_source_is_read_on_floats_arrays_and_fractions(rows):
     """Floats and arrays agree to the bit; fractions are what the floats round."""
     run = program(LENDER, ALL, INPUTS, 0, "Lender")

@@ -56,6 +56,7 @@ def project(tmp_path, study_data):
     return tmp_path / "one"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved", [False, True], ids=["where it was", "moved with its data"])
 def test_a_thorough_audit_finds_its_data_again(capsys, project, tmp_path, moved):
     """Where they were, or as far from the run as they were; without --data."""

@@ -91,7 +91,6 @@ def worlds(draw):
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
 @given(
     worlds(),
     st.sampled_from([CapitalRebalance, FullRotation, Static]),

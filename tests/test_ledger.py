@@ -466,7 +466,7 @@ class Machine(RuleBasedStateMachine):
         assert list(single.events) == list(written.events)
 
 
-Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Machine.TestCase.settings = settings(stateful_step_count=25)
 TestBooks = Machine.TestCase
 
 

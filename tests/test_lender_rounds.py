@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from venues.lenders import BAD_DEBT_LTV, Rounds, ToHealth, until_healthy
@@ -56,7 +56,6 @@ def health(rules, collateral, debt):
     return rules.liquidation_ltv * collateral / debt
 
 
-@settings(max_examples=50)
 @given(procedures(), coins, ltvs, prices)
 @example(
     ToHealth(liquidation_ltv=0.9, liquidator_fee=0.025, insurance_fee=0.025, of_collateral=True),
@@ -81,7 +80,6 @@ def test_a_round_changes_the_health_as_its_size_and_its_bonus_say(rules, held, l
         held, owed = held - each.seized, due
 
 
-@settings(max_examples=50)
 @given(procedures(), coins, ltvs, prices)
 def test_a_liquidation_ends_healthy_or_empty(rules, held, ltv, price):
     """Never more is seized than there is, and in the end the position is healthy, or has no coins, or no debt."""
@@ -93,7 +91,6 @@ def test_a_liquidation_ends_healthy_or_empty(rules, held, ltv, price):
     assert held == 0 or not rules.unhealthy(held * price, owed)
 
 
-@settings(max_examples=50)
 @given(procedures(), coins, prices, parts(1, 999))
 def test_a_healthy_position_is_left_alone(rules, held, price, below):
     """Below the line nothing happens, at it something does unless the health is back already."""
@@ -101,7 +98,6 @@ def test_a_healthy_position_is_left_alone(rules, held, price, below):
     assert not list(until_healthy(rules, held, owed, price))
 
 
-@settings(max_examples=50)
 @given(procedures(), coins, ltvs, prices)
 def test_debt_is_left_over_only_where_the_collateral_is_gone(rules, held, ltv, price):
     """What a lender loses is what is owed once all is seized: less than the shortfall and the bonus together."""

@@ -264,6 +264,7 @@ def test_what_passes_leaves_the_data_complete(store, source, misbehaviour):
     completes(source, store, misbehaviour(source), timeout_s=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("misbehaviour", "words"), REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_what_stays_is_one_line_and_the_store_as_it_was(store, source, misbehaviour, words):

@@ -83,6 +83,7 @@ def test_a_static_run_comes_out(study_data, row):
     check(metrics(simulate(study_data, "static", *settings)), row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", rows("full_rotation"), ids=words)
 def test_a_full_rotation_run_comes_out(study_data, row):
     """Managed and unmanaged, with every buffer and minimum APY of the study."""

@@ -117,6 +117,7 @@ def test_a_cluster_that_is_not_there_is_refused(capsys, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_half_done_it_goes_on(plan, done, tmp_path):
     """What is there is not run again, and what is added makes the same frame."""
     first = sweep(plan, tmp_path, jobs=1).folder

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import Scenario, assemble
@@ -149,7 +149,6 @@ def test_a_path_depends_on_nothing_but_seed_and_number(method):
         assert not np.array_equal(first["close"], other["close"])
 
 
-@settings(max_examples=80)
 @given(
     method=st.sampled_from(list(METHODS)),
     seed=st.integers(0, 2**63 - 1),

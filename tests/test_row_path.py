@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from attrs import frozen
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import USDC, Acted, Liquidated, Market, Open, Penalty, Side
@@ -296,7 +296,6 @@ def test_a_mark_opens_where_it_closed():
     high=st.floats(0.0, 150.0),
     path=st.sampled_from([each for each in PATHS if each != "close"]),
 )
-@settings(max_examples=40, deadline=None)
 def test_equity_at_a_liquidation_is_the_closed_form(size, leverage, opened, high, path):
     """Where the way crosses the closed liquidation price it acts at that, and its equity is what the formula says."""
     funds = USDC.units(USDC.nearest(100 * size / leverage))

@@ -57,6 +57,7 @@ def test_a_key_twice_is_refused():
         Space.of(plan("strategy.leverage=2,3"), SPACE)
 
 
+@pytest.mark.slow
 def test_cells_stay_within_their_ranges(tmp_path):
     """A step leads to its multiples, whole where all numbers are; a grid's values are taken as they are."""
     whole, _, _ = found(tmp_path)
@@ -67,6 +68,7 @@ def test_cells_stay_within_their_ranges(tmp_path):
     assert len(set(leverages)) > len(set(triggers)) > 1
 
 
+@pytest.mark.slow
 def test_the_same_cells_are_found_by_any_number_of_workers(tmp_path):
     """And a search that is started again runs nothing."""
     one, outcomes, swept = found(tmp_path / "one")
@@ -94,6 +96,7 @@ def test_a_cell_of_a_search_is_that_of_a_grid(tmp_path):
         assert sweep(plan(*grid), tmp_path / "grid", 1).rows == swept.rows[at :: len(whole.combinations)]
 
 
+@pytest.mark.slow
 def test_a_search_learns(tmp_path):
     """What it tries in the end has a higher objective than what it began with."""
     _, outcomes, _ = found(tmp_path, trials=50)
@@ -101,6 +104,7 @@ def test_a_search_learns(tmp_path):
     assert np.median(means[-2 * ROUND :]) > np.median(means[: 2 * ROUND])
 
 
+@pytest.mark.slow
 def test_a_search_keeps_to_constraints(tmp_path):
     """What it tries in the end is allowed more often than what it began with."""
     limit = Constraint.of("liquidation<=0.5")

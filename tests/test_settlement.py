@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import (
@@ -82,7 +82,6 @@ def outcome(*arguments, **options):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(markets(), setups(), st.booleans(), st.sampled_from([2, 7]))
 def test_any_cut_gives_the_same_books(table, setup, look_ahead, several):
     """Digest, events and curve do not depend on how many rows are settled at once; nothing is unexplained."""
@@ -106,7 +105,6 @@ def test_any_cut_gives_the_same_books(table, setup, look_ahead, several):
     assert (whole.ledger.records()["amount"] > 0).all()
 
 
-@settings(max_examples=100, deadline=None)
 @given(markets(), setups())
 def test_the_fees_of_the_log_are_all_fees(table, setup):
     """Openings, closings, both ends of transfers, and what a venue charges for closing a liquidated position."""
@@ -116,7 +114,6 @@ def test_the_fees_of_the_log_are_all_fees(table, setup):
         assert told == pytest.approx(metrics(run)["total_fees_usd"], rel=0, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
 @given(markets(), setups())
 def test_every_settlement_has_one_event_and_every_entry_too(table, setup):
     """Each transfer names an event of the log at its own instant; settlements have exactly one transfer each."""

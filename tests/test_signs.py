@@ -134,6 +134,7 @@ funding_rate = "{source}_funding_rate"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("source", ["hyperliquid", "drift", "binance"])
 def test_a_short_earns_positive_funding_and_pays_negative(capsys, store, source, sign):
@@ -157,6 +158,7 @@ def test_a_short_earns_positive_funding_and_pays_negative(capsys, store, source,
     assert summary["funding_usd"] == pytest.approx(opened_usd * per_day * (DAYS - 1), rel=1e-9, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["defillama", "kamino"])
 def test_what_is_lent_earns_and_what_is_borrowed_is_owed(capsys, store, source):
     """Lending goes from income to the coins that we hold, interest from the loan, which grows, to expenses."""
@@ -180,6 +182,7 @@ def test_what_is_lent_earns_and_what_is_borrowed_is_owed(capsys, store, source):
     assert summary["carry_usd"] == pytest.approx(sum(earned) / 1e7 - sum(interest) / 1e6, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_growing_pool_rate_is_our_income(capsys, store):
     """Each step of the rate goes from the pool's income to what our tokens are worth, through the short as well."""
     candles(capsys)

@@ -34,10 +34,17 @@ VIEWS = {
 """View -> its columns, as the page has them."""
 
 
-def rows(folder, select):
+def answered(folder, select):
     """The rows of an answer."""
     with ask(Folder(folder), select) as answer:
         return list(answer.rows)
+
+
+def rows(folder, select):
+    """The rows that DuckDB finds in the views of a folder, without a process of its own for each question."""
+    with duckdb.connect() as connection:
+        connection.execute(views(Folder(folder)))
+        return connection.execute(select).fetchall()
 
 
 def carrybook(capsys, *arguments):
@@ -62,6 +69,17 @@ def static(saved):
     return saved("static")[1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_answer_has_the_rows_of_a_view(static, view):
+    """The process that answers gives what DuckDB finds by itself, value by value and type by type."""
+    select = f"SELECT * FROM {view}"
+    found = answered(static, select)
+    assert found == rows(static, select)
+    assert [list(map(type, row)) for row in found] == [list(map(type, row)) for row in rows(static, select)]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_waterfall_in_sql_is_our_own_to_the_last_digit(saved, example):
     """The sums of the view by bucket are the exact waterfall, and their sum is the result."""
@@ -73,6 +91,7 @@ def test_the_waterfall_in_sql_is_our_own_to_the_last_digit(saved, example):
     assert rows(folder, "SELECT sum(usd) FROM waterfall") == [(steps["result"],)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_balances_in_sql_are_the_ledgers(saved, example):
     """Every account ends with the ledger's balance, in atomic and whole units, and all of it is worth the equity."""
@@ -87,6 +106,7 @@ def test_balances_in_sql_are_the_ledgers(saved, example):
     assert {type(units) for *_, units in found} == {Decimal}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_transfers_in_sql_are_the_ledger(saved, example):
     """Transfers have the ledger's values in its order, postings both sides of each, which cancel by asset."""
@@ -106,6 +126,7 @@ def test_transfers_in_sql_are_the_ledger(saved, example):
     assert {(amount, units) for _, _, amount, units in sums} == {(0, 0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_prices_in_sql_are_those_that_were_read(saved, example):
     """The price of an asset in a row is the decimal with which the market's float is written."""
@@ -175,7 +196,7 @@ def test_the_folder_is_usable_from_duckdb_alone(saved):
         assert alone.execute(funding).fetchone() == (int(waterfall(run).funding * 10**6),)
         alone.execute(views(Folder(folder)))
         for select in ("SELECT * FROM waterfall", "SELECT * FROM balances", "SELECT * FROM prices", "FROM transfers"):
-            assert alone.execute(select).fetchall() == rows(folder, select)
+            assert alone.execute(select).fetchall() == answered(folder, select)
 
 
 def test_a_path_with_a_quote_is_read(saved, tmp_path):
@@ -255,6 +276,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("select", WRONG)
 def test_a_query_that_cannot_be_answered_is_one_line(static, capsys, select, monkeypatch):
     """Mistakes, other statements and other files are refused in one line; the folder is as it was."""
@@ -268,7 +290,7 @@ def test_settings_are_locked(static):
     """What keeps a query from other files cannot be switched on again."""
     names = ("lock_configuration", "enable_external_access", "python_enable_replacements")
     select = ", ".join(f"CAST(current_setting('{name}') AS BOOLEAN)" for name in names)
-    assert rows(static, f"SELECT {select}") == [(True, False, False)]
+    assert answered(static, f"SELECT {select}") == [(True, False, False)]
 
 
 SPILLING = """

@@ -112,6 +112,7 @@ def _fetch_all(url):
         assert not exit_.value.code
 
 
+@pytest.mark.slow
 def test_the_run_of_stored_series_passes_its_audit(stored, capsys, tmp_path, study_data):
     """The command runs it, names the rules for gaps in its report, and the thorough audit reads the store again."""
     scenario = tmp_path / "stored.toml"

@@ -46,6 +46,7 @@ def dollars(value):
     return f"${float(value):,.0f}"
 
 
+@pytest.mark.slow
 def test_every_published_cell_of_the_realistic_model_is_printed(printed, reference):
     """Performance, triggers and fee sensitivity: 49 runs, each cell at the report's rounding."""
     found = 0
@@ -84,6 +85,7 @@ def test_every_published_cell_of_the_realistic_model_is_printed(printed, referen
     assert found == 49
 
 
+@pytest.mark.slow
 def test_every_published_cell_of_the_older_models_is_printed(printed, reference):
     """Static and full rotation: 9 and 27 runs."""
     models = printed["Three models on Hyperliquid, annualised"]
@@ -118,6 +120,7 @@ def test_every_published_cell_of_the_older_models_is_printed(printed, reference)
         ]
 
 
+@pytest.mark.slow
 def test_the_waterfalls_carry_the_plug_beside_what_it_is_made_of(printed, reference):
     """The study's drag is printed under its own name, bad debt apart, and nothing is unexplained."""
     falls = {row["bucket"]: row for row in printed["P&L waterfalls, $10,000"]}
@@ -133,6 +136,7 @@ def test_the_waterfalls_carry_the_plug_beside_what_it_is_made_of(printed, refere
     assert falls["bad debt"]["drift 4x"] == "1,569.40"
 
 
+@pytest.mark.slow
 def test_the_drift_4x_case_is_told_honestly(printed):
     """The published gain stands beside the loss that remains when bad debt is charged to the position."""
     published, forgiven, owed = printed["Drift at 4x, told honestly"]
@@ -142,6 +146,7 @@ def test_the_drift_4x_case_is_told_honestly(printed):
     assert owed["bad debt"] == "0.00"
 
 
+@pytest.mark.slow
 def test_all_published_months_are_printed(printed, reference):
     """Fifteen months of four mean rates, at the published rounding."""
     rows = {row["month"]: row for row in printed["Mean rates by month, % a year"]}

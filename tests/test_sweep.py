@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import Scenario, assemble
@@ -91,7 +91,6 @@ def refusal(plan):
     return next((errors[0] for errors in complaints.values() if all(errors)), None)
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.sampled_from(list(AXES)), min_size=1, max_size=4, unique=True).flatmap(
         lambda keys: st.fixed_dictionaries(
@@ -137,6 +136,7 @@ def test_a_combination_that_cannot_be_is_a_row_with_its_error(tmp_path):
         assert [row["rows"] for row in csv.DictReader(file)] == ["" if row["error"] else "410" for row in swept.rows]
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
     """One process or several: the same bytes."""
     plan = Sweep.of(SCENARIO, [*GRIDS, "capital_usd=1000,10000"])
@@ -177,9 +177,9 @@ def test_what_cannot_be_trusted_is_run_again(tmp_path, spoil):
 @pytest.mark.slow
 def test_killed_and_started_again_it_equals_an_undisturbed_sweep(tmp_path):
     """SIGKILL at several moments, then a restart: the same bytes, and less to run."""
-    axes = [*GRIDS, "capital_usd=" + ",".join(str(1_000 + 100 * number) for number in range(20))]
+    axes = [*GRIDS, "capital_usd=" + ",".join(str(1_000 + 100 * number) for number in range(8))]
     undisturbed = files(sweep(Sweep.of(SCENARIO, axes), tmp_path / "whole", jobs=2).folder)
-    for moment in (0, 5, 17):
+    for moment in (0, 17):
         out = tmp_path / str(moment)
         words = [
             sys.executable,
@@ -200,8 +200,8 @@ def test_killed_and_started_again_it_equals_an_undisturbed_sweep(tmp_path):
         done = subprocess.run([*words, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 1  # some cells fail, as they do in the undisturbed sweep
         summary = json.loads(done.stdout)
-        assert summary["cells"] == 360
-        assert summary["ran"] < 360 or moment == 0
+        assert summary["cells"] == 144
+        assert summary["ran"] < 144 or moment == 0
         assert files(Path(summary["sweep"])) == undisturbed
 
 

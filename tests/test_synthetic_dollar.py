@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from attrs import field, frozen
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import (
@@ -398,7 +398,6 @@ def dollar_markets(draw, rows=80):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(dollar_markets(), dollars())
 def test_the_books_are_those_of_a_plain_loop(market, dollar):
     """Deposit, requirement, fees, hedge and market at random: each day ends as the loop says."""

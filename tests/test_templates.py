@@ -80,6 +80,7 @@ def test_a_scenario_for_sol_runs_at_once(capsys, tmp_path, monkeypatch, long, sh
     assert summary["scenario"] == f"sol_{long}_{short}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("short", SHORTS)
 @pytest.mark.parametrize(
     ("coin", "lending"),

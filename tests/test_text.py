@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.command_line.cli import main
@@ -18,7 +18,6 @@ ESC = "\x1b[2J\x1b]0;owned\x9b31m\u202e\u2066"
 SCENARIO = ROOT / "examples" / "static" / "scenario.toml"
 
 
-@settings(max_examples=50)
 @given(st.text(), st.sampled_from(["utf-8", "ascii", "latin-1", "cp1252"]))
 def test_what_is_plain_cannot_steer_and_can_be_encoded(text, encoding) -> None:
     made = plain(text, encoding)

@@ -5,7 +5,7 @@ from operator import mul
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import Close, Open, Scenario, Side, assemble, metrics, waterfall
@@ -58,7 +58,6 @@ def check(run):
     assert sum(map(Fraction, steps.values())) - Fraction(falls.result) == Fraction(falls.result)
 
 
-@settings(max_examples=40, deadline=None)
 @given(markets(), setups())
 def test_buckets_and_equity_equal_a_recomputation_from_the_records(table, setup):
     """On random markets under random rules, every bucket is the sum of its records to the last digit."""

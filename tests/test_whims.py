@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from attrs import frozen
 from hypothesis import event as note
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import (
@@ -193,7 +193,6 @@ def outcome(*arguments, **options):
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
 @given(markets(), venues(), whims(), st.sampled_from(["look ahead", "first close", "first open"]), st.integers(2, 9))
 def test_any_cut_of_any_strategy_is_one_run(table, places, strategy, entry, several):
     """Digest, events and every array of the curve are the same to the bit, and so are the words of a refusal."""
