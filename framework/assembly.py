@@ -12,6 +12,7 @@ from attrs import AttrsInstance, evolve, field, fields_dict, frozen, has
 
 from framework.books import Plan, check_columns
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND, midnight_ns
+from framework.data import paths
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
 from framework.data.gaps import usual_step
@@ -22,7 +23,6 @@ from framework.data.samples import Kind
 from framework.data.series import Fill, Joining, Series, spliced
 from framework.data.store import EXAMPLE_SERIES, Store
 from framework.errors import MarketError, ScenarioError
-from framework.many_runs import paths
 from framework.market import PRICES, TICK_NS, Floats, Market, Measure, measure_of_column
 from framework.rulebook.incidents import Incidents, disturbed
 from framework.rulebook.row_path import RowPath

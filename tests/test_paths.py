@@ -10,9 +10,8 @@ from framework import Scenario, assemble
 from framework.assembly import path_of
 from framework.audit import audit
 from framework.command_line.cli import main
+from framework.data.paths import CircularBootstrap, Drawn, Path, Which, block_length, chained, stationary_rows
 from framework.errors import CarrybookError
-from framework.many_runs.paths import CircularBootstrap, Drawn, Path, Which, chained, stationary_rows
-from framework.many_runs.statistics import block_length
 from framework.market import PRICES
 from framework.performance import summarize
 from framework.run_folder.archive import Folder, save

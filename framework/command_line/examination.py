@@ -16,7 +16,6 @@ from rich.tree import Tree
 
 from framework.audit import Result
 from framework.audit import audit as audit_folder
-from framework.command_line.extras import need_extra
 from framework.command_line.parameters import RUN, RUNS_OR_ONE
 from framework.errors import RunError
 from framework.reports.explain import Node, Selection, origins, register, sources
@@ -25,6 +24,7 @@ from framework.reports.exports import export as export_folder
 from framework.reports.sql import MEMORY_GB, TIME_S, ask, csv_lines, json_lines, views
 from framework.reports.sql import grid as answer_grid
 from framework.run_folder.archive import Folder, runs_at
+from framework.support.extras import need_extra
 from framework.support.files import replace_file
 from framework.support.grid import Grid, terminal
 from framework.support.text import say

@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
-from framework.command_line.extras import need_extra
+from framework.data.paths import METHODS
 from framework.many_runs import workers
 from framework.many_runs.choice import Choice, Constraint, Objective
 from framework.many_runs.outcomes import Outcomes
-from framework.many_runs.paths import METHODS
 from framework.many_runs.search import TRIALS, Space, search
 from framework.many_runs.sweep import Sweep, Swept, overview
 from framework.many_runs.sweep import sweep as run_sweep
+from framework.support.extras import need_extra
 from framework.support.grid import progress_terminal, terminal
 from framework.support.text import say
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from framework.command_line.extras import need_extra
+from framework.support.extras import need_extra
 from framework.support.text import say
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Many runs beside each other: grids, paths that might have been, workers, and how sure a choice is."""
+"""Many runs beside each other: grids and searches, workers, and how sure a choice is."""

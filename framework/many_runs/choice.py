@@ -10,14 +10,13 @@ import numpy as np
 from attrs import frozen
 from numpy.random import PCG64, Generator, SeedSequence
 
+from framework.data.paths import block_length, stationary_rows
 from framework.errors import CarrybookError, ScenarioError
 from framework.many_runs.outcomes import RETURN, SHOWN, Outcomes
-from framework.many_runs.paths import stationary_rows
 from framework.many_runs.statistics import (
     BLOCKS,
     NORMAL,
     Estimate,
-    block_length,
     confidence_set,
     deflated_sharpe,
     expected_shortfall,
