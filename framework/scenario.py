@@ -68,7 +68,9 @@ class EarlierSpec:
     """A file with the same columns as a source, and its reader: what stands before the source's first sample."""
 
     reader: str
+    """How the earlier file is read."""
     file: str = field(validator=_below_data)
+    """Its name in the same directory."""
 
 
 @frozen(kw_only=True)
@@ -87,7 +89,9 @@ class SourceSpec:
     """
 
     reader: str
+    """How the file is read, such as `table` for any CSV file."""
     file: str = field(validator=_below_data)
+    """Its name in the directory that `--data` names."""
     interval: str | None = None
     time: str | None = None
     columns: dict[str, str] | None = None
@@ -119,6 +123,7 @@ class StoredSpec:
     named_by_text: ClassVar[bool] = True
 
     series: str
+    """Its id, such as `own:ETH:funding`; `carrybook data list` has them."""
     column: str | None = None
     joining: Literal["last", "mean", "sum", "hold"] | None = None
     fill: Literal["refuse", "zero", "previous", "drop"] = "refuse"
@@ -138,7 +143,9 @@ class MarketSpec:
     """
 
     start: date
+    """First day."""
     end: date = field()
+    """Last day."""
     embedded: str | None = None
     funding: str | dict[str, StoredSpec] | None = None
     funding_sources: dict[str, SourceSpec] = field(factory=dict)
@@ -170,8 +177,11 @@ class Published:
     """
 
     source: str
+    """Who says so, and where."""
     figures: dict[str, float] = field()
+    """Name of a figure of the summary: what is published."""
     readings: dict[str, list[str]] = field(factory=dict)
+    """Name of a reading: the settings `KEY=VALUE` under which the scenario is run as well."""
     verdict: str = ""
 
     @figures.validator
@@ -186,7 +196,9 @@ class Coarser:
     """Rows of an interval, to show beside a scenario's own what they hide: over a grid of keys and their values."""
 
     interval: Literal["1h", "2h", "4h", "8h", "12h", "1d"]
+    """How long the coarser rows are."""
     grid: dict[str, list[object]]
+    """Key of the scenario: the values over which both are run."""
 
 
 def _fraction_per_year(_: object, attribute: Any, rate: float) -> None:
@@ -218,10 +230,15 @@ class Scenario:
     """
 
     name: str
+    """What it is called in reports."""
     capital_usd: float = field(validator=(validators.ge(LEAST_USD), validators.le(float(USD_LIMIT))))
+    """What the run begins with, in dollars on the wallet."""
     seed: int = 0
+    """The seed of everything random that asks for one."""
     entry: Entry = "first_close"
+    """When the strategy starts: at the first close, at the first open, or with the study's look-ahead."""
     market: MarketSpec
+    """The rows of data; see `[market]`."""
     strategy: dict[str, object]
     venues: dict[str, object]
     rulebook: dict[str, object] = field(factory=dict)

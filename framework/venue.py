@@ -116,6 +116,7 @@ class Penalty:
     """What a liquidation costs: `fraction` of the position's equity or of its notional, at most the equity."""
 
     of: Literal["equity", "notional"]
+    """What the fraction is of."""
     fraction: float = field(validator=validators.and_(validators.ge(0.0), validators.le(1.0)))
 
     def amount(self, equity: int, notional: int) -> int:
@@ -155,13 +156,17 @@ class Bridge:
 
     fee_usd: float | Dated = field(default=0.0, validator=not_negative)
     latency_s: float | Dated = field(default=0.0, validator=not_negative)
+    """How long money is under way."""
     sender_share: float | Dated = field(default=0.5, validator=share)
     fails: bool | Dated | None = None
+    """Whether nothing gets through."""
     inbound: Way | None = None
     outbound: Way | None = None
     fee_bps: float | Dated = field(default=0.0, validator=basis_points)
     gas_usd: float | Dated = field(default=0.0, validator=not_negative)
+    """Gas of a passage, which incidents make dearer."""
     minimum_usd: float | Dated = field(default=0.0, validator=not_negative)
+    """The least sum that it takes."""
     sender_gas_share: float | Dated = field(
         default=Factory(lambda self: self.sender_share, takes_self=True), validator=share
     )

@@ -29,6 +29,7 @@ class CapitalRebalance(Strategy):
     leverage: float = field(validator=validators.gt(1))
     trigger: float | Literal["never"] = field()
     min_transfer_usd: float = field(default=5.0, validator=validators.ge(0))
+    """The least difference that is worth a transfer."""
     unhedged: Unhedged = "cut"
     tolerance: float = field(default=0.2, validator=(validators.gt(0.0), validators.lt(1.0)))
     refused: Refused = "wait"

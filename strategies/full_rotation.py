@@ -34,10 +34,12 @@ class FullRotation(Strategy):
     long: str
     short: str
     leverage: float = field(validator=validators.gt(1))
+    """Notional over equity of each leg at entry, above 1."""
     liquidation_buffer: float = field(default=0.1, validator=(validators.ge(0.0), validators.lt(1.0)))
     min_apy_pct: float = field(default=0.0, validator=validators.ge(0.0))
     min_apy_rows: int = field(default=7, validator=validators.ge(1))
     min_capital_usd: float = field(default=100.0, validator=validators.ge(0.0))
+    """Capital at or below which nothing is opened again."""
     compounding: bool = False
     capital_penalty: float = field(default=0.0, validator=(validators.ge(0.0), validators.lt(1.0)))
     lending_rate: str = "sol_lending_apy"

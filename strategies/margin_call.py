@@ -49,10 +49,13 @@ class MarginCallDeleverage(Strategy):
     """
 
     pool: str = "jito"
+    """Name of the stake pool."""
     short: str = "drift"
     issuer: str = "issuer"
+    """Name of the issuer of the synthetic dollar."""
     maintenance: float = field(default=0.67, validator=(validators.gt(0.0), validators.lt(1.0)))
     hedge: Literal["units", "value"] = "units"
+    """What the short is kept equal to."""
     tolerance: float = field(default=0.01, validator=(validators.gt(0.0), validators.lt(1.0)))
     min_call_usd: float = field(default=0.001, validator=validators.ge(1e-6))
     redeem_at_end: bool = False

@@ -53,7 +53,9 @@ class Asgard(Venue):
     )
     liquidation_penalty: Penalty | None = None
     liquidation_closes: bool = True
+    """Whether a liquidation at a penalty closes what is left."""
     forgive_negative_equity: bool = False
+    """Whether what a liquidated position is short of is the venue's loss, and not the account's."""
     overpayment: Literal["refuse", "earns_borrowing_rate"] = "refuse"
     rate_convention: Literal["nominal", "effective"] = "nominal"
     borrow_capacity: str | None = None

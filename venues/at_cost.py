@@ -32,6 +32,7 @@ class AtCost(Venue):
     """
 
     of: Venue = field(validator=_one_coin)
+    """The venue whose positions are carried at cost."""
     fees_at_entry: bool = False
     liquidation_distance: float | None = field(
         default=None, validator=validators.optional((validators.ge(0.0), validators.lt(1.0)))

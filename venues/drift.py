@@ -79,6 +79,7 @@ class Drift(Venue):
     liquidation_penalty: Penalty | None = None
     liquidation_closes: bool = True
     forgive_negative_equity: bool = False
+    """Whether what a liquidated account is short of is the venue's loss, and not the account's."""
     liquidator_fee: float | Dated | None = field(default=None, validator=validators.optional(fraction))
     insurance_fee: float | Dated | None = field(default=None, validator=validators.optional(fraction))
     liquidation_buffer: float | Dated | None = field(default=None, validator=validators.optional(fraction))

@@ -88,9 +88,11 @@ class Hyperliquid(Venue):
     leverage: float | None = field(default=None, validator=validators.optional(validators.ge(1)))
     payout_floor: float | Dated | None = field(default=None, validator=validators.optional(share))
     margin_mode: Literal["cross", "isolated"] | None = None
+    """Whether coins share their margin; isolated for one coin alone."""
     liquidation_penalty: Penalty | None = None
     liquidation_closes: bool = True
     forgive_negative_equity: bool = False
+    """Whether what a liquidated account is short of is the venue's loss, and not the account's."""
     partial_from_usd: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
     funding_rate: str = "hyperliquid_funding_rate"
     funding_price: Literal["open", "close", "oracle"] = "close"

@@ -53,6 +53,7 @@ class Jito(Venue):
     epoch_s: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
     epoch_lag_s: float | Dated = field(default=0.0, validator=not_negative)
     rounding: Literal["nearest", "pool"] = "nearest"
+    """Tokens to the nearest unit, or down as the pool's program rounds."""
     slashed_on: tuple[date, ...] = ()
     bridge: Bridge = field(factory=Bridge)
 

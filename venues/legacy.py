@@ -25,6 +25,7 @@ class Legacy(Rulebook):
 
     look_ahead_at_entry: bool = False
     path: RowPath = "close"
+    """The order of prices within a row: its close alone, or its extremes first."""
     liquidation_from_entry: bool = False
 
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:

@@ -39,6 +39,7 @@ class Protocol(Rulebook):
 
     path: RowPath = "adverse_first"
     look_ahead_at_entry: bool = False
+    """The study's: opened at the first close, and earning all of that row."""
 
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:
         return TERMS.get(venue, {})

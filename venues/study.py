@@ -38,6 +38,7 @@ class Study(Rulebook):
 
     look_ahead_at_entry: bool = False
     path: RowPath = "close"
+    """The order of prices within a row: its close alone, or its extremes first."""
     forgive_negative_equity: bool = False
 
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:

@@ -67,6 +67,7 @@ class StationaryBootstrap:
 
     block_rows: Length = field(default="auto", validator=_positive_length)
     block_days: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
+    """Mean length of blocks in days, in the place of `block_rows`."""
 
     def stream(self, number: int) -> tuple[int, ...]:
         return (number,)
@@ -91,7 +92,9 @@ class CircularBootstrap:
     """Blocks of one length and random start, from the last row on to the first (Politis and Romano 1992)."""
 
     block_rows: Length = field(default="auto", validator=_positive_length)
+    """Length of blocks in rows, or `auto`."""
     block_days: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
+    """Length of blocks in days, in the place of `block_rows`."""
 
     def stream(self, number: int) -> tuple[int, ...]:
         return (number,)
@@ -118,9 +121,13 @@ class FilteredSimulation:
     """
 
     alpha: float = field(default=0.08, validator=(validators.ge(0), validators.lt(1)))
+    """Weight of the row's squared return."""
     beta: float = field(default=0.9, validator=(validators.ge(0), validators.lt(1)))
+    """Weight of the variance before it."""
     block_rows: Length = field(default=1.0, validator=_positive_length)
+    """Length of blocks in rows, or `auto`."""
     block_days: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
+    """Length of blocks in days, in the place of `block_rows`."""
 
     @beta.validator
     def _no_explosion(self, _: "Attribute[object]", beta: float) -> None:
@@ -196,9 +203,12 @@ class Jumps:
     """
 
     episodes: dict[str, Episode] = field()
+    """Name: `start` and `end`, days of the history that are put in."""
     per_year: float = field(validator=validators.gt(0))
     block_rows: Length = field(default="auto", validator=_positive_length)
+    """Length of blocks in rows, or `auto`."""
     block_days: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
+    """Length of blocks in days, in the place of `block_rows`."""
 
     @episodes.validator
     def _at_least_one(self, _: "Attribute[object]", episodes: Mapping[str, Episode]) -> None:
@@ -291,6 +301,7 @@ class Which:
     """One path among those of a seed: `number` counts from 1, `rows` is its length, without which it is the data's."""
 
     seed: int = field(default=0, validator=(validators.ge(0), validators.lt(2**63)))
+    """The seed of all paths."""
     number: int = field(default=1, validator=(validators.ge(1), validators.lt(2**31)))
     rows: int | None = field(default=None, validator=validators.optional((validators.ge(1), validators.le(10**7))))
 

@@ -57,13 +57,18 @@ class Incident:
 
     kind: Kind
     venue: str | None = None
+    """The venue that it is about."""
     token: str | None = None
+    """The token that it is about, such as jitoSOL."""
     share: float | None = field(default=None, validator=SHARE)
+    """How much of it is meant, such as the share of a position."""
     loss_share: float | None = field(default=None, validator=SHARE)
+    """The share of what a venue holds that is lost."""
     times: float | None = field(default=None, validator=validators.optional(validators.gt(0.0)))
     at: object = None
     until: object = None
     paid: object = None
+    """When what a failed venue still has is paid out: a date or an instant in UTC."""
     hours: float | None = field(default=None, validator=validators.optional(validators.gt(0.0)))
     per_year: float | None = field(default=None, validator=validators.optional(validators.gt(0.0)))
     seed: int = 0
