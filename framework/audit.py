@@ -1727,7 +1727,7 @@ class Replayed:
         if event["cause"] is not None:
             return None
         first: Entry | None = None
-        for act in standing.venue.acts:
+        for act in standing.acts:
             if standing.has(act.when) and _may_be(act, event):
                 self._stand_again()
                 made = self._done_again(standing, act)

@@ -103,7 +103,7 @@ class Plan:
         self.owned = tuple(each for each in self.accounts if each.owned)
         self.positions = venue.position_accounts()
         self.coins = venue.coins
-        self.orders = venue.orders()
+        self.orders, self.acts = venue.orders(), tuple(venue.acts)
         self.accruals = tuple(venue.accruals())
         self.dated = tuple(dated_rules(venue))
         self.ways = {into: venue.bridge.way(into=into) for into in (False, True)}
@@ -164,7 +164,7 @@ class Standing:
         self.accounts, self.owned, self.positions = plan.accounts, plan.owned, plan.positions
         self._accounts, self._columns, self._rules = plan.held, plan.columns, plan.rules
         self._inputs, self._zeroed = plan.inputs, plan.prices
-        self.coins, self.orders = plan.coins, plan.orders
+        self.coins, self.orders, self.acts = plan.coins, plan.orders, plan.acts
         self.ways, self.same_ways = plan.ways, plan.same_ways
         self._priced = plan.priced
         judged = "price" if plan.priced is None else plan.columns[plan.priced][0]
@@ -180,10 +180,9 @@ class Standing:
         self.rows = 0
         self.version = 0
         self.trail: list[float] | None = None
-        self.moved = True
-        """Whether something was written on its accounts, or taken back, since its position was last worked out."""
-        self._stamp = -1
-        self._leg = Leg()
+        self.moving = False
+        """Whether something is being written on its accounts that may be taken back."""
+        self._leg, self._leg_of_version, self._leg_of_stamp = Leg(), -1, -1
         self._place = type(venue).__name__
         self.state = self.program(STATE)
         self._cached: dict[object, Any] = {}
@@ -377,15 +376,20 @@ class Standing:
 
     def leg(self, coin: str | None = None) -> Leg:
         """The position now, at the prices that hold; of one coin if one is named."""
-        books = self.books
         if coin is not None:
             return self._leg_of(coin)
-        if self.moved or self._stamp != books.stamp:
-            if self.rows != books.rows:
-                self.refresh()
-            self._leg = self._made(self.arguments(books.row, books.at), None)
-            self._stamp, self.moved = books.stamp, False
+        stamp, version = self.books.stamp, self.version
+        if self.moving:
+            return self._leg_now()
+        if self._leg_of_stamp != stamp or self._leg_of_version != version:
+            self._leg, self._leg_of_version, self._leg_of_stamp = self._leg_now(), version, stamp
         return self._leg
+
+    def _leg_now(self) -> Leg:
+        books = self.books
+        if self.rows != books.rows:
+            self.refresh()
+        return self._made(self.arguments(books.row, books.at), None)
 
     def by_row(self, units: Callable[[Account], Floats]) -> tuple[dict[str, Floats], dict[str, Floats]]:
         """The formulas of `STATE` at the close of every row, from the balance of each account by row in whole units.
@@ -578,10 +582,10 @@ class Standing:
         """Whether the venue would liquidate at the prices that hold now, with what is being written."""
         if self.rows != self.books.rows:
             self.refresh()
-        acts = [each for each in self.venue.acts if each.liquidation and self.has(each.when)]
-        if not acts or not self.holds:
+        whens = [each.when for each in self.acts if each.liquidation and each.when in self._formulas]
+        if not whens or not self.holds:
             return False
-        run = self.cached("danger", lambda: self.program([each.when for each in acts]))
+        run = self.cached("danger", lambda: self.program(whens))
         return any(map(bool, run(*self.arguments(self.books.row, self.books.at))))
 
     def _entry(self, arguments: Sequence[Any], coin: int | None = None) -> float:
@@ -980,7 +984,7 @@ class Books:
                 owner.refresh()
             if owner.trail is not None:
                 owner.follow(self.rows - (self.at_ns == self._closes_ns[self.rows - 1]))
-            owner.moved = True
+            owner.moving = True
         if type(amount) is not int:
             raise LedgerError(f"{kind} of {amount!r} {debit.asset.code}; expected an int of atomic units")
         balances = self.balances
@@ -1046,7 +1050,7 @@ class Books:
             balances[debit] -= amount
             balances[credit] += amount
             for owner in self._routes[debit, credit]:
-                owner.moved = True
+                owner.moving = False
         self._writing = []
 
     def check_floors(self) -> None:
@@ -1069,6 +1073,9 @@ class Books:
         entry = Entry(event, cause, self.at_ns, self.rows, transfers, self.order)
         if transfers:
             self._rebase(transfers)
+        for debit, credit, _, _ in self._writing:
+            for owner in self._routes[debit, credit]:
+                owner.moving = True
         self.journal.append(entry)
         return entry
 
@@ -1083,10 +1090,16 @@ class Books:
     def _rebase(self, transfers: Sequence[Transfer]) -> None:
         """Let what accrues begin anew on the balances that have changed."""
         balances, rows, streams_on = self.balances, self.rows, self._streams_on
-        for standing in {owner for route in transfers for owner in self._routes[route[:2]]}.union(self._computed):
+        touched: dict[Account, None] = {}
+        for debit, credit, _, _ in transfers:
+            for standing in self._routes[debit, credit]:
+                standing.version += 1
+                standing.moving = False
+            touched[debit] = touched[credit] = None
+        for standing in self._computed:
             standing.version += 1  # what is worked out from the value of all others changes with anything
-        for each in {account for route in transfers for account in route[:2] if account in streams_on}:
-            for stream in streams_on[each]:
+        for each in touched:
+            for stream in streams_on.get(each, ()):
                 if stream.accrual.on is each:
                     stream.rebase(balances[each], rows)
                 else:

@@ -305,7 +305,7 @@ class Watchers:
         self._acts = [
             Watcher(books, [standing], act=act)
             for standing in books.standings.values()
-            for act in standing.venue.acts
+            for act in standing.acts
             if standing.due(act)
         ]
         self._conditions = [Watcher(books, self._behind(each), condition=each) for each in conditions]
@@ -936,7 +936,7 @@ class Execution:
         """The way of so much money now, worked out once where neither date nor sum nor incident changes it."""
         at_ns, incidents = self._books.at_ns, self._books.incidents
         names = source.name if source else "", target.name if target else ""
-        fixed = not incidents and all(each is None or each.same_ways for each in (source, target))
+        fixed = not (incidents or (source and not source.same_ways) or (target and not target.same_ways))
         asked = None if fixed else (amount, at_ns)
         known = self._passages.get(names)
         if known is None or known[0] != asked:
@@ -1198,7 +1198,7 @@ def _keep(kept: Iterable[Standing | None], books: Books) -> None:
     for each in kept:
         if each is not None and each.in_danger():
             left = f"{each.leg().margin_usd:.6f} USD of margin"
-            rules = [rule for act in each.venue.acts if act.liquidation for rule in each.rules_behind(act.when)]
+            rules = [rule for act in each.acts if act.liquidation for rule in each.rules_behind(act.when)]
             words = f"{each.name} would be left with {left}, at which it liquidates; expected to leave more"
             books.reject(words, rules)
 

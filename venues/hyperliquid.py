@@ -193,11 +193,12 @@ class Hyperliquid(Venue):
     def taker_bps(self, book: Books) -> float:
         """The taker fee now: that of the base tier, or of a tier that the volume has reached, less what is waived."""
         bps: float = book.rule(self.taker_fee_bps)
-        today_ns = book.at_ns - book.at_ns % NS_PER_DAY
-        traded = book.turnover(self.traded_usdc, today_ns - VOLUME_DAYS * NS_PER_DAY, today_ns)
-        volume_usd = USDC.units(traded) + self.volume_usd
-        if self.fee_tiers is not None and volume_usd:
-            bps = min(bps, taker_fee_bps(book.rule(self.fee_tiers), volume_usd))
+        if self.fee_tiers is not None:
+            today_ns = book.at_ns - book.at_ns % NS_PER_DAY
+            traded = book.turnover(self.traded_usdc, today_ns - VOLUME_DAYS * NS_PER_DAY, today_ns)
+            volume_usd = USDC.units(traded) + self.volume_usd
+            if volume_usd:
+                bps = min(bps, taker_fee_bps(book.rule(self.fee_tiers), volume_usd))
         return bps * (1 - (book.rule(self.fee_discount) or 0.0))
 
     def accruals(self) -> Iterable[Accrual]:
