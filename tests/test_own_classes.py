@@ -175,7 +175,7 @@ MISTAKES = {
     ),
     "a transfer of a float": (
         venue("swap(self, order, book)", "book.transfer(self.traded_usdc, CASH, order.amount, 'trade')"),
-        "the ledger refuses a swap of 500 USDC for SOL in row 1 (2025-01-01): trade of 500.0 USDC: expected an int",
+        "the ledger refuses a swap of 500 USDC for SOL in row 1 (2025-01-01): trade of 500.0 USDC; expected an int",
     ),
     "a transfer to an account of another": (
         venue("swap(self, order, book)", "book.transfer(Account('Assets:Mine', USDC), CASH, 1, 'trade')"),
