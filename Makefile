@@ -1,4 +1,4 @@
-.PHONY: test test-all drills bench docs
+.PHONY: test test-all drills bench docs pictures
 
 test:
 	python -m pytest -n auto -m "not slow"
@@ -15,3 +15,6 @@ bench:
 
 docs:
 	python -m sphinx -W -q -b html docs docs/build
+
+pictures:
+	python docs/pictures.py

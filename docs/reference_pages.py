@@ -21,7 +21,7 @@ from attrs import NOTHING, Factory, fields, has
 import strategies
 import venues
 from framework import events, orders, performance, scenario, strategy
-from framework.many_runs import paths
+from framework.data import paths
 from framework.rulebook import incidents
 from framework.rulebook.rules import Dated, Rule
 from framework.venue import Bridge, Penalty, Venue
@@ -111,7 +111,7 @@ def _place(meant: Path) -> str | None:
     parts = meant.parts
     if parts == ("README.md",):
         return "readme.md"
-    if parts[:1] == ("docs",) and meant.suffix == ".md":
+    if parts[:1] == ("docs",) and meant.suffix in (".md", ".png"):
         return "/".join(parts[1:])
     if parts[:1] == ("docs",):
         return "decisions/0001-stretches-and-anchors.md" if parts[1:] == ("decisions",) else None

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
 from attrs import has
+from PIL import Image, ImageChops
 
+from benchmarks import browser
 from framework import events, orders
 from framework.formulas import formulas_of
 from framework.performance import METRICS
@@ -105,6 +108,23 @@ def test_links_of_a_page_lead_somewhere(page):
     home = ROOT if made else (ROOT / page).parent
     links = [target for target in LINK.findall((ROOT / page).read_text()) if "://" not in target]
     assert [target for target in links if not (home / target).exists() and not made] == []
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_readme_are_made_by_a_command(tmp_path):
+    """`make pictures` gives those that are shown, but for what another browser's letters make of them."""
+    if absent := browser.missing():
+        pytest.skip(f"needs the programs {absent}: .ci/run installs them where it can")
+    subprocess.run([sys.executable, ROOT / "docs/pictures.py", tmp_path], check=True)
+    shown = re.findall(r"!\[[^\]]+\]\(docs/pictures/(\S+)\)", (ROOT / "README.md").read_text())
+    assert len(shown) == 2
+    assert sorted(shown) == sorted(path.name for path in tmp_path.iterdir())
+    for name in shown:
+        made, kept = (Image.open(place / name).convert("L") for place in (tmp_path, ROOT / "docs/pictures"))
+        assert abs(made.width - kept.width) <= 20
+        assert abs(made.height - kept.height) <= 20
+        differing = ImageChops.difference(made, kept.resize(made.size)).point(lambda shade: 255 * (shade > 96))
+        assert np.asarray(differing).mean() / 255 < 0.04
 
 
 def test_the_package_says_what_it_is():
