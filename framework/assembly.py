@@ -322,6 +322,8 @@ class Assembly:
             words = f"the market has no column {lending!r} of rates per year"
             raise ScenarioError(f"benchmarks.lending: {words}; expected one of {known}")
         _check_leverage(self.strategy, {venue.name: venue for venue in self.venues}, market)
+        with mistakes_told((self.strategy,), market):
+            self.strategy.check()
         return evolve(self, market=_doubted(market, measures), incidents=incidents, venues=venues)
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:

@@ -60,6 +60,7 @@ DEFAULTS: Mapping[str, Formula] = {
 """What a venue's position is where no formula of its own says so."""
 STATE = ("size", "equity", "notional", "total_collateral", "tokens", "delta")
 NAN = float("nan")
+INFINITE = float("inf")
 
 Held = TypeVar("Held")
 """What is asked about a venue at which something is held."""
@@ -533,6 +534,7 @@ class Standing:
             tokens,
             delta,
             (lambda: max(0.0, float(self.one("free")(*arguments)[0]))) if "free" in self._formulas else equity,
+            (lambda: max(0.0, float(self.one("most_in")(*arguments)[0]))) if "most_in" in self._formulas else INFINITE,
         )
 
     def is_closed(self, row: int) -> bool:

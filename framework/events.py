@@ -190,7 +190,8 @@ class Acted(Event):
     """A venue acted by a rule of its own, such as an expiry, that is not a liquidation.
 
     `act` is the formula that held, or "finish" once the run is over; `size` the change of the position at `price`,
-    `amount` the USDC that it was traded for, `fee` what went to fees. `rules` are the dated rules that bound it.
+    `amount` the USDC that it was traded for, `fee` what went to fees. Where several coins were traded, size and price
+    are those of the coin that was traded for most. `rules` are the dated rules that bound it.
     """
 
     act: str

@@ -15,7 +15,7 @@ import numpy as np
 import simpy
 from attrs import define, evolve, frozen
 
-from framework.books import Books, Entry, RowStretch, Standing, Stretch
+from framework.books import Books, Entry, Plan, RowStretch, Standing, Stretch
 from framework.clock import NS_PER_SECOND, Clock, Phase
 from framework.errors import CarrybookError, LedgerError, OrderRefused, Rejection, ScenarioError
 from framework.events import (
@@ -42,6 +42,7 @@ from framework.ledger import write_out
 from framework.market import Floats, Market
 from framework.money import USDC, Account
 from framework.orders import (
+    Close,
     Deposit,
     Move,
     MoveTokens,
@@ -593,7 +594,8 @@ class Execution:
                 venue.deleverage(share, books)
                 if not books.written:
                     return None
-                written = self._figures(standing)
+                coin = self._most_traded(standing) or coin
+                written = self._figures(standing, coin)
                 return self._commit(
                     Deleveraged(
                         venue=standing.name,
@@ -646,7 +648,9 @@ class Execution:
         figures = books.begin(venue, act.then)
         try:
             told = venue.act(act.then, books)
-            written = self._figures(standing)
+            if not act.liquidation:
+                coin = self._most_traded(standing) or coin
+            written = self._figures(standing, coin)
             price = figures.get("price", books.price_of(coin))
             if told is not None:
                 event = told
@@ -694,15 +698,14 @@ class Execution:
         self, standing: Standing, act: Act, coin: str, before: Leg, written: "Figures", price: float
     ) -> Liquidated:
         """What is told of a liquidation; of several coins, side, size and prices are those of `coin`."""
-        books, every, coins = self._books, standing.positions, standing.coins
+        books, every = self._books, standing.positions
         long = before.size >= 0
         if books.point is not None:
             reached = books.price_of(coin, standing.judged_at)
         else:
             extreme = ("low" if long else "high") if act.prices == "adverse" else "close"
             reached = books.market.floats(books.market.price_column(coin, extreme))[books.row]  # type: ignore[arg-type]
-        several = len(coins) > 1 and len(every) == len(coins)
-        accounts = (every[coins.index(coin)],) if several else every
+        accounts = _positions(standing, coin)
         moved = sum(amount * ((debit in accounts) - (credit in accounts)) for debit, credit, amount, _ in books.written)
         return Liquidated(
             venue=standing.name,
@@ -742,7 +745,8 @@ class Execution:
         if name not in standing.orders:
             known = _either(*map(_title, standing.orders)) or "no orders but those that move money"
             books.refuse(f"it is no order for this venue; expected {known}")
-        self._check_open(standing)
+        if standing.holds or not isinstance(order, Close):  # closing nothing does nothing, wherever
+            self._check_open(standing)
         coin = _coin(standing.coins, order, books)
         standing.venue.execute(name, order, books)
         return coin, figures
@@ -751,7 +755,7 @@ class Execution:
         """Let a venue fill an order, and say what it did; what it wrote is not committed yet."""
         coin, figures = self._write(order)
         books, standing = self._books, self.standing(order.venue)
-        written = self._figures(standing)
+        written = self._figures(standing, coin)
         amount = figures.get("amount", written.amount)
         return OrderFilled(
             at_ns=books.at_ns,
@@ -765,10 +769,23 @@ class Execution:
             reason=getattr(order, "reason", ""),
         )
 
-    def _figures(self, standing: Standing) -> "Figures":
-        """What the transfers that are being written say of a fill."""
+    def _most_traded(self, standing: Standing) -> str:
+        """The coin of a position of which most is being traded, in USD; an empty text where none is."""
+        books, moved = self._books, Counter[Account]()
+        for debit, credit, amount, _ in books.written:
+            moved[debit] += amount
+            moved[credit] -= amount
+        traded = {
+            each.asset.coin: abs(each.asset.units(moved[each])) * books.price_of(each.asset)
+            for each in standing.positions
+            if moved[each]
+        }
+        return max(traded, key=lambda coin: traded[coin], default="")
+
+    def _figures(self, standing: Standing, coin: str) -> "Figures":
+        """What the transfers that are being written say of a fill; of several coins its size is that of `coin`."""
         found = Figures()
-        positions = standing.positions
+        positions = _positions(standing, coin)
         for debit, credit, amount, kind in self._books.written:
             if debit in positions:
                 found.size += amount
@@ -877,17 +894,19 @@ class Execution:
         """Send money from a venue, or the wallet where there is none, to another; it counts for neither on the way."""
         books = self._books
         passage = self._passage(source, target, amount)
-        kept = (source, target) if passage.arriving > amount else (source,)
         books.begin((target or source).venue, order)  # type: ignore[union-attr]
-        if amount < passage.least:
-            asked, least = (f"{USDC.decimal(each).normalize():f}" for each in (amount, passage.least))
-            books.reject(f"amount_usd is {asked}; expected at least the {least} USD that its way takes")
+        least = max(passage.least, passage.arriving)
+        if amount < least:
+            asked, needed = (f"{USDC.decimal(each).normalize():f}" for each in (amount, least))
+            why = "its way takes" if least == passage.least else "arriving costs"
+            words = f"amount_usd is {asked}; expected at least the {needed} USD that {why}"
+            books.reject(words, [*_rules_of_way(source, "outbound"), *_rules_of_way(target, "inbound")])
         if kind != "transfer" and not passage.latency_ns and not passage.fails:
             self._into(target, CASH, amount, kind)
             self._out_of(source, CASH, amount, kind)
             for standing, fee in ((source, passage.leaving), (target, passage.arriving)):
                 self._out_of(standing, BRIDGE_FEE, fee, "bridge_fee", wallet=True)
-            _keep(kept, books)
+            _keep(source, books)
             fee = passage.leaving + passage.arriving
             name = (target or source).name  # type: ignore[union-attr]
             price = books.price_of("")
@@ -906,7 +925,7 @@ class Execution:
         if at_once:
             self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)
             self._out_of(target, BRIDGE_FEE, passage.arriving, "bridge_fee", wallet=True)
-        _keep(kept, books)
+        _keep(source, books)
         near, far = (each.name if each else "wallet" for each in (source, target))
         price = books.price_of("")
         sent = self._commit(
@@ -1035,7 +1054,7 @@ class Execution:
         standing = self.standing(order.source)
         before_usd = standing.leg().margin_usd
         books.transfer(target, source, size, "transfer")
-        _keep((standing,), books)
+        _keep(standing, books)
         left_usd = standing.leg().margin_usd
         if left_usd < before_usd and USDC.nearest(left_usd) < 0:
             books.reject(f"{standing.name} would be left with {left_usd:.6f} USD of margin; expected 0 or more")
@@ -1073,6 +1092,13 @@ class Figures:
 def _number(value: float) -> float | None:
     """A number that there is; None for what is infinite or not a number."""
     return value if math.isfinite(value) else None
+
+
+def _positions(standing: Standing, coin: str) -> Sequence[Account]:
+    """The accounts that hold what a venue trades: of several coins those of one, for unlike sizes have no sum."""
+    if len(standing.coins) < 2:
+        return standing.positions
+    return [each for each in standing.positions if each.asset.coin == coin]
 
 
 def _largest(standing: Standing) -> str:
@@ -1118,6 +1144,14 @@ class Passage:
             least = max(least, USDC.nearest(now(way.minimum_usd)))
             fails = fails or bool(now(way.fails))
         return cls(leaving, arriving, round(latency_s * NS_PER_SECOND), fails, least)
+
+
+def _rules_of_way(standing: Standing | None, way: str) -> Iterator[str]:
+    """The dated rules of what a way out of a venue, or into it, costs and takes, by the names of its fields."""
+    for name, _ in Plan.of(standing.venue).dated if standing else ():
+        passage, _, rule = name.rpartition(".")
+        if passage in ("bridge", f"bridge.{way}") and rule.endswith(("_usd", "_bps")):
+            yield name
 
 
 class Present:
@@ -1193,14 +1227,13 @@ class Present:
         return slice(max(0, known - rows), known)
 
 
-def _keep(kept: Iterable[Standing | None], books: Books) -> None:
+def _keep(source: Standing | None, books: Books) -> None:
     """Reject a transfer that takes from a venue what its position needs."""
-    for each in kept:
-        if each is not None and each.in_danger():
-            left = f"{each.leg().margin_usd:.6f} USD of margin"
-            rules = [rule for act in each.acts if act.liquidation for rule in each.rules_behind(act.when)]
-            words = f"{each.name} would be left with {left}, at which it liquidates; expected to leave more"
-            books.reject(words, rules)
+    if source is not None and source.in_danger():
+        left = f"{source.leg().margin_usd:.6f} USD of margin"
+        rules = [rule for act in source.acts if act.liquidation for rule in source.rules_behind(act.when)]
+        words = f"{source.name} would be left with {left}, at which it liquidates; expected to leave more"
+        books.reject(words, rules)
 
 
 def _coin(coins: Sequence[str], order: Order, books: Books) -> str:

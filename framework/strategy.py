@@ -361,6 +361,12 @@ class Strategy(ABC):
         """What wakes the strategy besides what venues do; nothing unless overridden."""
         return ()
 
+    def check(self) -> None:  # noqa: B027  (a strategy may have nothing to refuse)
+        """Refuse settings that do not go together; raises `ScenarioError`.
+
+        A leverage that its venues cannot have has been refused before.
+        """
+
     def tables(self, run: "Run") -> Iterable[Grid]:  # noqa: ARG002  (those that have some need it)
         """Tables of its own for the report of a finished run; none unless overridden."""
         return ()

@@ -228,6 +228,12 @@ class Leg:
     _free_usd: "float | Callable[[], float]" = field(
         default=Factory(lambda self: self.equity_usd, takes_self=True), eq=False, repr=False
     )
+    _most_in_usd: "float | Callable[[], float]" = field(default=float("inf"), eq=False, repr=False)
+
+    @property
+    def most_in_usd(self) -> float:
+        """What may enter, USD: without limit, unless the venue takes no more than it is owed."""
+        return self._most_in_usd() if callable(self._most_in_usd) else self._most_in_usd
 
     @property
     def free_usd(self) -> float:
@@ -376,6 +382,7 @@ class Venue:
     - `total_collateral` what counts as margin, USD; the equity unless stated
     - `maintenance` the margin below which a position is liquidated, USD; `liquidated` whether it is
     - `free` what may be paid out, USD: the equity unless stated, for venues that keep an initial margin of it
+    - `most_in` what may be paid in, USD: without limit unless stated, for venues that take no more than they are owed
     - `tokens` held beside a position, `delta` coins as which all of it moves; the size unless stated
     - `liquidation_price`, worked out from `total_collateral` and `maintenance` unless stated
     """

@@ -5,6 +5,7 @@ from typing import Literal
 
 from attrs import Attribute, field, frozen, validators
 
+from framework.errors import ScenarioError
 from framework.events import ConditionMet, Deleveraged, Ended, Event, Liquidated
 from framework.orders import Order
 from framework.strategy import Condition, LeverageAbove, NoPosition, Strategy, View
@@ -27,22 +28,22 @@ class CapitalRebalance(Strategy):
     long: str
     short: str = field()
     leverage: float = field(validator=validators.gt(1))
-    trigger: float | Literal["never"] = field()
+    trigger: float | Literal["never"]
     min_transfer_usd: float = field(default=5.0, validator=validators.ge(0))
     """The least difference that is worth a transfer."""
     unhedged: Unhedged = "cut"
     tolerance: float = field(default=0.2, validator=(validators.gt(0.0), validators.lt(1.0)))
     refused: Refused = "wait"
 
-    @trigger.validator
-    def _above_leverage(self, _: "Attribute[object]", trigger: float | str) -> None:
-        if trigger != "never" and float(trigger) < self.leverage:
-            raise ValueError(f"'trigger' must be at least the leverage of {self.leverage:g}, or never: {trigger:g}")
-
     @short.validator
     def _two_venues(self, _: "Attribute[object]", short: str) -> None:
         if short == self.long:
             raise ValueError(f"'short' must be another venue than the long leg's: {short}")
+
+    def check(self) -> None:
+        if self.trigger != "never" and float(self.trigger) < self.leverage:
+            wrong = f"strategy.trigger: {float(self.trigger):g}"
+            raise ScenarioError(f"{wrong}; expected at least the leverage of {self.leverage:g}, or never")
 
     def conditions(self) -> tuple[Condition, ...]:
         hedge = NoPosition(self.long), LegsApart(self.long, self.short, self.tolerance)

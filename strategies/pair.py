@@ -90,17 +90,18 @@ def leave_pair(view: View, long: str, short: str) -> Iterator[Order]:
 def level_equity(view: View, long: str, short: str, min_transfer_usd: float) -> Iterator[Order]:
     """Send half the difference in equity from the richer leg to the poorer, if it is above `min_transfer_usd`.
 
-    What is left in the wallet goes to the poorer leg first. Of what may not leave its venue a part is sent. Nothing is
-    done while money is on its way: it counts for neither leg, and would be sent twice; nor where a leg is missing, or
-    its venue takes no order.
+    What is left in the wallet goes to the poorer leg first. Of what may not leave its venue, or enter the other, a part
+    is sent. Nothing is done while money is on its way: it counts for neither leg, and would be sent twice; nor where a
+    leg is missing, or its venue takes no order.
     """
     held = view.leg(long).size and view.leg(short).size
     if view.transit_usd or not held or not takes(view, Close(long), Close(short)):
         return
     if view.cash_usd > min_transfer_usd:
         poorer, richer = sorted((long, short), key=lambda venue: view.leg(venue).equity_usd)
-        cash_usd = view.cash_usd
-        yield from first_filled(view, Deposit(poorer, cash_usd), Deposit(richer, cash_usd))
+        fitting = ((venue, min(view.cash_usd, view.leg(venue).most_in_usd)) for venue in (poorer, richer))
+        orders = [Deposit(venue, amount_usd) for venue, amount_usd in fitting if amount_usd > min_transfer_usd]
+        yield from first_filled(view, *orders)
     surplus_usd = (view.leg(long).equity_usd - view.leg(short).equity_usd) / 2
     if abs(surplus_usd) > min_transfer_usd and not view.transit_usd:
         source, target = (long, short) if surplus_usd > 0 else (short, long)
@@ -113,8 +114,8 @@ def half(view: View, long: str, short: str) -> float:
 
 
 def _send(view: View, source: str, target: str, amount_usd: float, min_transfer_usd: float) -> Iterator[Order]:
-    """Move a sum, or as much of it as may leave; `min_transfer_usd` of what is free stays to pay the fee."""
-    most_usd = min(amount_usd, view.leg(source).free_usd - min_transfer_usd)
+    """Move a sum, or as much of it as may leave and enter; `min_transfer_usd` of what is free stays to pay the fee."""
+    most_usd = min(amount_usd, view.leg(source).free_usd - min_transfer_usd, view.leg(target).most_in_usd)
     sums = (most_usd / 2**halvings for halvings in range(ATTEMPTS + 1))
     yield from first_filled(view, *(Move(source, target, each) for each in sums if each > min_transfer_usd))
 

@@ -12,9 +12,11 @@ from framework import (
     Deposit,
     Market,
     Open,
+    Penalty,
     Resize,
     Scenario,
     Side,
+    Simulation,
     Strategy,
     Swap,
     assemble,
@@ -22,10 +24,13 @@ from framework import (
 )
 from framework.clock import NS_PER_HOUR
 from framework.errors import MarketError, OrderRefused
-from framework.events import FundingSettled, Liquidated
+from framework.events import Acted, Deleveraged, FundingSettled, Liquidated
 from framework.market import TICK_NS
-from framework.venue import CASH, USDC, Dated, Venue, account, formula, token
+from framework.rulebook.incidents import Incident, Incidents
+from framework.venue import CASH, USDC, Act, Dated, Venue, account, formula, price_of, token
 from tests.markets import START_NS, Script, balance, happened, hyperliquid, play
+from venues.hyperliquid import Hyperliquid
+from venues.perpetual import trade
 from venues.spot import Spot
 
 ROOT = Path(__file__).parent.parent
@@ -285,3 +290,50 @@ def test_the_portfolio_is_hedged_coin_by_coin():
     assert waterfall(run).unexplained == 0
     assert max(np.abs(delta).max() for delta in run.curve.delta_by_coin.values()) < 1e-9
     assert assembly.simulation(rows_at_once=1).run().ledger.digest == run.ledger.digest
+
+
+@frozen(kw_only=True)
+class Expiring(Hyperliquid):
+    """Sells a share of each position, of the second coin a smaller one, when SOL has reached a price."""
+
+    acts = (Act("expired", "expire"),)
+    sol = "SOL"
+    sol_price = price_of("sol")
+
+    @formula
+    def expired(sol_price):
+        return sol_price >= 11
+
+    def expire(self, book):
+        for coin, parts in (("SOL", 2), ("BTC", 4)):
+            trade(self, coin, -book[self.position[coin]] // parts, book)
+
+
+@pytest.mark.parametrize("short_of", [100.0, 1_000.0], ids=["most of it bitcoin", "most of it SOL"])
+def test_an_act_on_several_coins_tells_the_size_of_one(short_of):
+    """Half of the SOL and a quarter of the bitcoin are bought back: the size is not the sum of both numbers."""
+    rules = {"taker_fee_bps": 0.0, "maintenance_margin": 0.05, "liquidation_penalty": Penalty("equity", 0.5)}
+    venue = Expiring(coin=("SOL", "BTC"), **rules)
+    start = (SHORTS[0], Open("hyperliquid", Side.SHORT, short_of, 0.0, coin="SOL"), *SHORTS[2:])
+    table = coins_market({"SOL.close": [10.0, 11.0, 10.0], "BTC.close": [40_000.0] * 3, **ZERO})
+    (event,) = happened(play(table, [venue], Script(start=start)), Acted)
+    of_sol = short_of * 11 / 2 > 0.5 * 40_000 / 4
+    assert event.size == (short_of / 2 if of_sol else 0.125) * 1e9
+    assert event.price == (11.0 if of_sol else 40_000.0)
+    assert event.amount == round((short_of / 2 * 11 + 0.125 * 40_000) * 1e6)
+
+
+ZERO = {name: [0.0] * 3 for name in FUNDING}
+
+
+def test_a_deleveraging_of_several_coins_tells_the_size_of_one():
+    """A tenth of both shorts, which have gained: $500 of SOL and $1,500 of bitcoin."""
+    table = coins_market({"SOL.close": [100.0, 50.0, 50.0], "BTC.close": [40_000.0, 30_000.0, 30_000.0], **ZERO})
+    strike = Incident(kind="deleveraging", at=START_NS + NS_PER_HOUR * 5 // 2, venue="hyperliquid", share=0.1)
+    incidents = Incidents.of([strike], table, ["hyperliquid"])
+    simulation = Simulation(
+        market=table, venues=[both()], strategy=Script(start=SHORTS), capital_usd=10_000.0, entry="look_ahead",
+        incidents=incidents,
+    )  # fmt: skip
+    (event,) = happened(simulation.run(), Deleveraged)
+    assert (event.size, event.price, event.amount) == (50_000_000, 30_000.0, 2_000_000_000)

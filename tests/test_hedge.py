@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 from framework import (
     Acted,
     Bridge,
+    ConditionMet,
     Deleveraged,
     Deposit,
     Leg,
     Liquidated,
     Move,
+    Open,
+    OrderFilled,
     Rejected,
     Scenario,
+    Side,
     StillView,
     TransferArrived,
     TransferSent,
@@ -31,7 +35,7 @@ from strategies.margin_call import MarginCallDeleverage
 from strategies.pair import level_equity
 from strategies.static import Static
 from tests.fickle_venues import FickleDrift, FickleLender, FicklePerpetual
-from tests.markets import START_NS, dollar_market, happened, hyperliquid, jito, market, play
+from tests.markets import START_NS, asgard, dollar_market, flat, happened, hyperliquid, jito, market, play
 from tests.test_incidents import day, incident
 from tests.test_incidents import play as play_with
 from venues.issuer import Issuer
@@ -348,3 +352,46 @@ def test_rules_that_end_with_a_venue_need_no_rules_after_its_failure():
     for incidents in ((), ({**failure, "at": "2026-04-02"},)):
         with pytest.raises(ScenarioError, match="the rule ends at 2026-04-01 16:05"):
             assemble(drift_until("2026-04-03", *incidents))
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 36 * 3_600.0])
+def test_a_lender_that_takes_no_more_than_its_loan_is_sent_no_more(latency_s):
+    """The price has halved: 2,811 USD would level both legs, and 1,000 are owed. They are sent; nothing is rejected."""
+    lender, bridge = asgard(liquidation_closes=False), Bridge(latency_s=latency_s)
+    strategy = CapitalRebalance(**PAIR, leverage=1.2, trigger=1.44)
+    table = market([100 * 0.9**row for row in range(14)])
+    run = play(table, [lender, hyperliquid(liquidation_closes=False, bridge=bridge)], strategy)
+    assert happened(run, Rejected) == []
+    assert [each.amount for each in happened(run, TransferSent)] == [1_000_000_000]
+    assert run.curve.equity_usd_by_venue["asgard"][-1] == run.curve.notional_usd_by_venue["asgard"][-1]
+
+
+def test_a_lender_that_is_nearly_emptied_is_not_asked_again_row_after_row():
+    """A long of 1 USD beside a short's 9,999: the loan is repaid once; before, every row had four rejections."""
+
+    class Emptied(CapitalRebalance):
+        def on_start(self, view):
+            yield Open("asgard", Side.LONG, 0.1, 1.0)
+            yield Open("hyperliquid", Side.SHORT, 0.1, 9_999.0)
+
+    strategy = Emptied(**PAIR, leverage=3.0, trigger=6.0)
+    run = play(flat(8), [asgard(), hyperliquid()], strategy)
+    assert happened(run, Rejected) == []
+    assert [each.amount for each in happened(run, TransferSent)] == [9_000_000]
+    assert len(happened(run, ConditionMet)) == 1
+
+
+def test_money_in_the_wallet_goes_where_it_is_taken():
+    """A lender that is owed 9 USD gets so much of the 3,999 that are left, and the short the rest."""
+
+    class Spares(CapitalRebalance):
+        def on_start(self, view):
+            yield Open("asgard", Side.LONG, 0.1, 1.0)
+            yield Open("hyperliquid", Side.SHORT, 0.1, 6_000.0)
+            yield from level_equity(view, "asgard", "hyperliquid", 5.0)
+            yield from level_equity(view, "asgard", "hyperliquid", 5.0)
+
+    run = play(flat(3), [asgard(), hyperliquid()], Spares(**PAIR, leverage=3.0, trigger=6.0))
+    deposits = [(each.venue, each.amount) for each in happened(run, OrderFilled) if each.order == "deposit"]
+    assert deposits == [("asgard", 9_000_000), ("hyperliquid", 3_990_000_000)]
+    assert happened(run, Rejected) == []

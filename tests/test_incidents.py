@@ -17,6 +17,7 @@ from framework import (
     Liquidated,
     Move,
     Open,
+    OrderFilled,
     PayPenalty,
     Penalty,
     Rejected,
@@ -189,8 +190,22 @@ def test_a_failed_venue_loses_a_share_and_freezes_the_rest():
     assert run.curve.equity_usd_by_venue["drift"][-1] == 0.0
     assert run.curve.transit_usd[-1] == 360.0
     assert run.curve.equity_usd[-1] == 10_000 + 200 - 240
-    assert len(happened(run, Rejected)) == len(EVERY)
-    assert happened(run, Rejected)[0].reason.startswith("drift has failed on 2025-01-04 16:00; expected a venue")
+    rejected = happened(run, Rejected)
+    assert [each.order for each in rejected] == [str(each) for each in EVERY if each != Close("drift")]
+    assert rejected[0].reason.startswith("drift has failed on 2025-01-04 16:00; expected a venue")
+
+
+@pytest.mark.parametrize("kind", ["failure", "halt"])
+def test_closing_nothing_is_no_event_where_a_venue_is_gone_either(kind):
+    """As at any venue; what is still there cannot be closed at a halted one, and that is rejected."""
+    told = {"loss_share": 0.4} if kind == "failure" else {}
+    gone = incident(kind, day(2), venue="drift", **told)
+    closing = {3: [Close("drift")]}
+    for start in ([], OPENED):
+        run = play(flat(6), [hyperliquid(), drift()], Script(start=start, after=closing), gone)
+        held = bool(start) and kind == "halt"
+        assert [each.order for each in happened(run, Rejected)] == [str(Close("drift"))] * held
+        assert [each for each in happened(run, OrderFilled) if each.order == "close"] == []
 
 
 def test_what_is_frozen_is_paid_when_the_scenario_says_so():

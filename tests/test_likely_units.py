@@ -34,6 +34,13 @@ def test_a_figure_that_is_likely_in_another_unit_is_refused(setting, words):
     assert words in str(complaint.value)
 
 
+def test_an_impossible_leverage_is_named_before_a_trigger_below_it():
+    """It is the root: with it mended, the trigger of 6 is fine."""
+    with pytest.raises(ScenarioError) as complaint:
+        assemble(Scenario.load(SCENARIO, ["strategy.leverage=40"]))
+    assert str(complaint.value).startswith("strategy.leverage: 40; expected less than 20, at which asgard liquidates")
+
+
 @pytest.mark.parametrize(
     "setting", ["venues.asgard.open_fee_bps=0", "venues.asgard.open_fee_bps=0.01", "strategy.leverage=19"]
 )

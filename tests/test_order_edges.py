@@ -78,12 +78,12 @@ class Park(Order):
 
 
 def test_a_move_that_is_rejected_on_arriving_leaves_no_money_on_its_way():
-    """1 USD does not pay the fee of 3 USD on arriving: nothing is sent, and what was asked for is rejected whole."""
-    venues = [Floored(), Floored(name="other", bridge=Bridge(fee_usd=3.0, sender_share=0.0))]
-    run = play(flat(3), venues, Script(start=[Deposit("floored", 500.0), Move("floored", "other", 1.0)]))
+    """A lender without a loan takes no money: nothing is sent, and what was asked for is rejected whole."""
+    script = Script(start=[Deposit("floored", 500.0), Move("floored", "asgard", 100.0)])
+    run = play(flat(3), [Floored(), asgard()], script)
     assert happened(run, TransferSent) == happened(run, TransferArrived) == []
     (rejected,) = happened(run, Rejected)
-    assert "Assets:Other:Margin holds 0.000000 USDC and would fall to -2.000000 USDC" in rejected.reason
+    assert "100.000000 USDC is more than the loan of 0.000000 USDC" in rejected.reason
     assert balance(run, TRANSIT) == 0
     assert balance(run, "Assets:Floored:Margin") == 500_000_000
 

@@ -28,7 +28,7 @@ from framework.rulebook.rules import Dated, rules_of
 from framework.run_folder.archive import Folder, save
 from framework.scenario import place
 from framework.venue import Way
-from tests.markets import START_NS, Script, balance, drift, flat, happened, hyperliquid, play
+from tests.markets import START_NS, Script, asgard, balance, drift, flat, happened, hyperliquid, play
 from tests.runs import ROOT
 from venues.protocol import Protocol
 
@@ -77,7 +77,40 @@ def test_the_rules_of_the_day_on_which_money_leaves_hold_for_all_of_its_way():
     assert waits == [36 * 3_600 * NS_PER_SECOND, 60 * NS_PER_SECOND]
 
 
-amounts = st.integers(5_000_000, 4 * 10**9).map(lambda atoms: atoms / 1e6)
+@pytest.mark.parametrize("latency_s", [0.0, 36 * 3_600.0])
+@pytest.mark.parametrize(
+    "order",
+    [
+        Deposit("hyperliquid", 2.99),
+        Move("drift", "hyperliquid", 2.99),
+        Deposit("asgard", 2.99),
+        Withdraw("asgard", 2.99),
+        Withdraw("hyperliquid", 2.99),
+    ],
+    ids=str,
+)
+def test_money_that_does_not_pay_for_its_arrival_is_rejected(order, latency_s):
+    """It left a margin below zero, a loan on nothing, or took what a position needs; a cent more is taken."""
+    bridge = Bridge(fee_usd=3.0, sender_share=0.0, latency_s=latency_s)
+    venues = [hyperliquid(bridge=bridge), drift(), asgard(bridge=bridge, overpayment="earns_borrowing_rate")]
+    start = [
+        Deposit("drift", 100.0),
+        Deposit("hyperliquid", 100.0),
+        Open("asgard", Side.LONG, 1.0, 50.0),
+    ]
+    opened = play(flat(6), venues, Script(start=start))
+    run = play(flat(6), venues, Script(start=start, after={2: [order]}))
+    (rejected,) = happened(run, Rejected)
+    assert rejected.reason == "amount_usd is 2.99; expected at least the 3 USD that arriving costs"
+    assert run.ledger.digest == opened.ledger.digest
+    enough = play(flat(6), venues, Script(start=start, after={2: [evolve(order, amount_usd=3.0)]}))
+    assert happened(enough, Rejected) == []
+    assert paid(enough) == paid(opened) + 3.0
+
+
+amounts = st.integers(20_000_000, 4 * 10**9).map(lambda atoms: atoms / 1e6)
+PAYS_ITS_WAY = 15.0
+"""What no fees of two ways together come to on so much, USD."""
 fees = st.builds(
     Way,
     fee_usd=st.integers(0, 5_000_000).map(lambda atoms: atoms / 1e6),
@@ -105,7 +138,7 @@ def test_two_orders_never_cost_less_than_one(near, far, amount_usd, percent):
     whole = cost(Move("hyperliquid", "drift", amount_usd))
     by_the_wallet = cost(Withdraw("hyperliquid", amount_usd), Deposit("drift", amount_usd))
     assert by_the_wallet >= whole
-    if first >= 0.01 and rest >= 0.01:
+    if min(first, rest) >= PAYS_ITS_WAY:
         assert cost(Move("hyperliquid", "drift", first), Move("hyperliquid", "drift", rest)) >= whole
 
 

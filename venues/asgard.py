@@ -116,6 +116,10 @@ class Asgard(Venue):
     def free(worth, most_ltv, debt):
         return worth * most_ltv - debt
 
+    @formula(when="repayment_only")
+    def most_in(debt):
+        return debt
+
     @formula
     def entry_price(traded_usdc, traded):
         return ratio(traded_usdc, -traded)
@@ -127,6 +131,11 @@ class Asgard(Venue):
             raise ValueError("'liquidation_penalty' must be a table, or a lender's rules in `terms`: missing")
         if self.terms is not None and self.lender is None:
             raise ValueError("'lender' must be the name of the one that `terms` has the rules of: missing")
+
+    @property
+    def repayment_only(self) -> bool:
+        """Whether it takes no money beyond the loan."""
+        return self.overpayment == "refuse"
 
     @property
     def swaps(self) -> bool:
