@@ -104,7 +104,7 @@ class SourceSpec:
     note: str | None = None
 
     def options(self) -> Table:
-        """What the reader is told besides the file; None for what is left to it."""
+        """What the reader gets besides the file; None for what is left to it."""
         return asdict(
             self, filter=lambda field, _: field.name not in ("reader", "file", "fill", "every", "before", "note")
         )
@@ -395,7 +395,7 @@ Structured = TypeVar("Structured")
 RULE = re.compile(r"'(\w+)' must be (.+): (.+)")
 """How a validator says what is wrong, those of attrs and ours alike: field, rule, value."""
 UNKNOWN = ": unknown key"
-"""What is told first: a key that is misspelt is missing as well."""
+"""What is reported first: a key that is misspelt is missing as well."""
 
 
 def structure(table: object, cls: type[Structured], key: str, given: Mapping[str, object] | None = None) -> Structured:

@@ -333,7 +333,7 @@ class LiquidationNear:
 
 
 def event_of(condition: Condition, view: View) -> Event:
-    """What happened when a condition holds, as the strategy is told."""
+    """The event that a strategy gets when a condition holds."""
     met = getattr(condition, "met", None)
     if met is not None:
         event = met(view)
@@ -350,11 +350,11 @@ class Strategy(ABC):
     """A policy for capital. Subclasses are frozen values whose fields are the keys of `[strategy]` in a scenario.
 
     A strategy is woken by `Liquidated`, `Acted`, `TransferArrived`, `TransferFailed`, `Unstaked`, `Ended`, and by
-    `ConditionMet` for what `conditions` names. Of several liquidations at one instant it is told of those at venues
-    with which it has not dealt since; the conditions of that row are not told. Of several conditions that hold in one
-    row it is told of each in their order, also of one that its last orders have ended: where that matters, look at the
-    view. Each order that it yields is executed before the next line of the hook runs, so the view is always up to
-    date, and `view.outcome` says what became of it.
+    `ConditionMet` for what `conditions` names. Of several liquidations at one instant it gets those at venues with
+    which it has not dealt since; the conditions of that row are not asked. Of several conditions that hold in one row
+    it gets each in their order, also one that its last orders have ended: where that matters, look at the view. Each
+    order that it yields is executed before the next line of the hook runs, so the view is always up to date, and
+    `view.outcome` says what became of it.
     """
 
     def conditions(self) -> tuple[Condition, ...]:

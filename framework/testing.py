@@ -43,7 +43,7 @@ ROUNDING_USD = 1e-4
 CLOSE_ENOUGH = 1e-9
 """Relative difference at which two numbers are the same."""
 MOST = 3
-"""Findings of one check that are told."""
+"""Findings of one check that are shown."""
 CRASHES = {"falls to a thousandth": 0.001, "rises tenfold": 10.0}
 PRICE = re.compile(r"(?:.*[._])?(open|high|low|close|mark|oracle)(?:\.(low|high))?")
 """Market columns that are prices."""

@@ -486,7 +486,7 @@ class Venue:
         """
 
     def act(self, method: str, book: "Books") -> Event | None:
-        """Do what an act of the venue does; an event that it answers with is told instead of the framework's own."""
+        """Do what an act of the venue does; an event that it answers with is entered instead of the framework's own."""
         then = getattr(self, method, None)
         if then is None:
             raise ScenarioError(f"{type(self).__name__}.acts: no method {method!r}; expected `{method}(self, book)`")

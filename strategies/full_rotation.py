@@ -1,4 +1,4 @@
-"""Full rotation: leave both legs when one comes close to its liquidation, and enter anew on the next row."""
+"""Full rotation: leave both legs when one comes close to its liquidation, and enter again on the next row."""
 
 from collections.abc import Iterable, Iterator
 

@@ -32,7 +32,7 @@ def open_pair(
 
 
 def reopen_pair(view: View, long: str, short: str, leverage: float, *, refused: Refused = "wait") -> Iterator[Order]:
-    """Close both legs and open them anew, sized by what is left after fees.
+    """Close both legs and open them again, sized by what is left after fees.
 
     The opening fees are agreed on the notional that was planned before any fee, as the study has it, and both they and
     the closing fees are paid before the rest is split. Where one leg cannot be closed, the other is cut to its size.

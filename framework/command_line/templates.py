@@ -112,7 +112,7 @@ coin = "$coin"
 
 STRATEGY = Template(
     '''\
-"""$Title: a coin held long and sold short, both anew when the short's leverage has passed a limit."""
+"""$Title: a coin held long and sold short, closed and opened again when the short's leverage has passed a limit."""
 
 from attrs import field, frozen, validators
 
@@ -122,7 +122,7 @@ from strategies.pair import open_pair
 
 @frozen(kw_only=True)
 class $Class(Strategy):
-    """Half of the equity behind each leg at `leverage`; closed and opened anew when the short passes `limit`.
+    """Half of the equity behind each leg at `leverage`; closed and opened again when the short passes `limit`.
 
     The fields are the keys of `[strategy]` in a scenario.
     """
@@ -174,7 +174,7 @@ def test_it_opens_both_legs():
     ]
 
 
-def test_past_the_limit_it_closes_both_and_opens_them_anew():
+def test_past_the_limit_it_closes_both_and_opens_them_again():
     """Two closings, then the orders of the start."""
     met = ConditionMet(event=1, at_ns=0, venue="hyperliquid", condition=LeverageAbove("hyperliquid", 4.0))
     closed = [Close("asgard"), Close("hyperliquid")]
@@ -211,7 +211,7 @@ class = "$name:$Class"
 long = "asgard"
 short = "hyperliquid"
 leverage = 2.0                    # notional over equity of each leg at entry, above 1
-limit = 4.0                       # effective leverage of the short at which both legs are opened anew
+limit = 4.0                       # effective leverage of the short at which both legs are opened again
 
 [venues.asgard]
 

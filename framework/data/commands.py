@@ -267,7 +267,7 @@ def withdraw(series: str, since: datetime, until: datetime, reason: str) -> None
 @data.command()
 @click.argument("what")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per finding.")
-@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Findings told of each check.")
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Findings of each check.")
 def check(what: str, as_json: bool, limit: int) -> None:
     """Everything wrong or unlikely in a series of the store or a file, errors first.
 

@@ -38,7 +38,7 @@ WIDTH = 38
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FLOAT", "DOUBLE")
 """How the types of numbers begin."""
 MEMORY_GB = 1.0
-"""Memory that an answer may take, unless it is told otherwise."""
+"""Memory that an answer may take by default, GB."""
 TIME_S = 300.0
 """Seconds that an answer may take by default."""
 MOST_S = 1_000_000

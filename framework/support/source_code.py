@@ -116,7 +116,7 @@ def _imports(name: str, content: bytes, *, is_package: bool) -> tuple[str, ...]:
     try:
         nodes = ast.walk(ast.parse(content))
     except (SyntaxError, ValueError):
-        return ()  # it is imported nowhere yet, and who imports it is told
+        return ()  # it is imported nowhere yet, and who imports it gets the error
     for node in nodes:
         if isinstance(node, ast.Import):
             found |= dict.fromkeys(each.name for each in node.names)

@@ -61,7 +61,7 @@ class Fetch:
     """Which instants to fetch, from `start_ns` up to `end_ns`, and how.
 
     Only what has closed by `now_ns` is asked for, and of that only what the store lacks, or everything with `again`;
-    `as_given` leaves out the guards on units. `progress` is told the share that is done, from 0 to 1.
+    `as_given` leaves out the guards on units. `progress` gets the share that is done, from 0 to 1.
     """
 
     start_ns: int
