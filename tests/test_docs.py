@@ -27,6 +27,14 @@ def commands(block):
         yield command, [line for line in shown if line != "..."]
 
 
+def shown_by_study():
+    """What the page on data shows of `carrybook study`, whose half a minute the README takes already."""
+    blocks = [block for _, _, block in BLOCK.findall((ROOT / "docs/data.md").read_text())]
+    (lines,) = [shown for block in blocks for command, shown in commands(block) if command == "carrybook study"]
+    assert lines
+    return lines
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", FOLLOWED)
 def test_a_page_can_be_followed_from_top_to_bottom(page, tmp_path, forked):
@@ -40,6 +48,7 @@ def test_a_page_can_be_followed_from_top_to_bottom(page, tmp_path, forked):
             (tmp_path / info.removeprefix("file=")).write_text(block)
         elif language == "console":
             for command, shown in commands(block):
+                further = shown_by_study() if command.startswith("carrybook study ") else []
                 if not shutil.which(command.split()[0], path=path):
                     assert command.startswith("hledger ")  # a package of the system, which may be absent
                     continue
@@ -53,7 +62,7 @@ def test_a_page_can_be_followed_from_top_to_bottom(page, tmp_path, forked):
                         shell, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
                     )
                 assert done.returncode == EXIT_CODES.get(info, 0), done.stderr
-                for line in shown:
+                for line in [*shown, *further]:
                     assert line in done.stdout + done.stderr
         elif language == "python" and not block.startswith("@"):
             script.append(block)
