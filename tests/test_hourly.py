@@ -132,6 +132,13 @@ def test_coarser_rows_take_a_column_for_what_its_name_says():
     fine = market([100.0, 110.0], row_ns=NS_PER_HOUR)
     oracle = evolve(fine, columns={**fine.columns, "oracle": fine["close"] + 1})
     assert coarser(oracle, Coarser(interval="1d", grid={}))["oracle"].tolist() == [111.0]
+    of_coins = {"BTC.open": 3.0, "BTC.high": 4.0, "BTC.low": 2.0, "BTC.close": 3.0, "x.BTC.oracle.low": 1.0}
+    rising = {name: np.array([value, 2 * value]) for name, value in of_coins.items()} | {"x.BTC.funding": [0.1, 0.2]}
+    rising["BTC.open"] = np.array([3.0, 4.0])
+    found = coarser(evolve(fine, columns={**fine.columns, **rising}), Coarser(interval="1d", grid={}))
+    assert [found[name].tolist() for name in (*of_coins, "x.BTC.funding")] == [
+        [3.0], [8.0], [2.0], [6.0], [1.0], [pytest.approx(0.3)],
+    ]  # fmt: skip
     paid = evolve(fine, columns={**fine.columns, "paid": fine["close"]})
     with pytest.raises(ScenarioError, match=r"^coarser: is 'paid' a payment or a rate per year\? expected a column"):
         coarser(paid, Coarser(interval="1d", grid={}))

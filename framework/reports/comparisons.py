@@ -141,13 +141,14 @@ def coarser(market: Market, spec: Coarser) -> Market:
     spans = (market.at_ns[last] + TICK_NS - market.open_ns[first]).astype(np.float64)
 
     def made(name: str, column: Floats) -> Floats:
-        if name.endswith(("open", "close")) or name == "oracle":
+        if name.endswith(("open", "close", "oracle", "mark")):
             ends: Floats = column[first if name.endswith("open") else last]
             return ends
-        if name in ("high", "low"):
-            extremes: Floats = (np.maximum if name == "high" else np.minimum).reduceat(column, first)
+        price = name.rpartition(".")[2]
+        if price in ("high", "low"):
+            extremes: Floats = (np.maximum if price == "high" else np.minimum).reduceat(column, first)
             return extremes
-        if name.endswith("funding_rate"):
+        if name.endswith(("funding_rate", ".funding")):
             sums: Floats = np.add.reduceat(column, first)
             return sums
         if name.endswith("_apy"):
