@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from framework.accrual import Accrual, Computed, Stream, column_of, columns_read, index_of
 from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
-from framework.formulas import Formula, Key, formula, leaves, program
+from framework.formulas import Formula, Key, behind, formula, leaves, program
 from framework.market import (
     PRICES,
     WORDS,
@@ -142,10 +142,13 @@ class Plan:
         self.held = [(each, float(each.asset.scale)) for _, each in accounts]
         self.rules = [value for _, value in rules]
         self.prices = slice(len(accounts), len(accounts) + len(columns))
+        judging = behind(self.formulas, LIQUIDATION.when)
         of_coins = [place for place, (_, index, coin) in enumerate(self.columns) if index is not None and coin]
+        judged = [place for place in of_coins if self.columns[place][0] in judging]
         in_step = [place for place, (_, _, coin) in enumerate(self.columns) if coin]
-        self.priced = next(iter(of_coins + in_step), None)
-        """Which of the columns is the first price of a coin; a rule with dates is a column as well."""
+        self.priced = next(iter(judged + of_coins + in_step), None)
+        """Which of the columns is the first price of a coin by which positions are judged, if there is one; a rule with
+        dates is a column as well."""
 
     @classmethod
     def of(cls, venue: Venue) -> "Plan":
@@ -212,14 +215,8 @@ class Standing:
         """The dated rules on which a formula depends, by the names of the venue's fields."""
 
         def found() -> tuple[str, ...]:
-            waiting, seen = [name], dict[str, None]()
-            while waiting:
-                each = waiting.pop()
-                if each not in seen:
-                    seen[each] = None
-                    waiting += self._formulas[each].inputs if each in self._formulas else ()
             dated = {each for each, _, coin in self._columns if not coin}
-            return tuple(sorted({self.venue.rule_behind(each) for each in dated & seen.keys()}))
+            return tuple(sorted({self.venue.rule_behind(each) for each in dated & behind(self._formulas, name)}))
 
         return self.cached(("rules", name), found)  # type: ignore[no-any-return]
 

@@ -112,7 +112,8 @@ class Liquidated(Event):
     the position, for a `fee` as for any trade; if not, the strategy has to. Of an account with several coins `side`,
     `size` and the prices are those of the coin with the largest notional, and the rest is the whole account's.
     `liquidation_price` and `leverage` are those of the position before, at the prices of the act; None where there is
-    none. `rules` are the dated rules that bound the act.
+    none. `rules` are the dated rules that bound the act, `column` is that of the row's adverse extreme by which it was
+    found, such as `SOL.oracle.low`.
     """
 
     side: Side
@@ -127,6 +128,7 @@ class Liquidated(Event):
     liquidation_price: float | None = None
     leverage: float | None = None
     rules: tuple[str, ...] = ()
+    column: str = ""
 
 
 @frozen(kw_only=True)

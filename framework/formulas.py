@@ -112,6 +112,17 @@ def leaves(formulas: Mapping[str, Formula]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for each in formulas.values() for name in each.inputs if name not in formulas))
 
 
+def behind(formulas: Mapping[str, Formula], name: str) -> frozenset[str]:
+    """The names on which a formula depends, with those of other formulas, and its own."""
+    waiting, seen = [name], set[str]()
+    while waiting:
+        each = waiting.pop()
+        if each not in seen:
+            seen.add(each)
+            waiting += formulas[each].inputs if each in formulas else ()
+    return frozenset(seen)
+
+
 def program(
     formulas: Mapping[str, Formula], targets: Sequence[Key], inputs: Sequence[Key], coins: int, place: str
 ) -> Callable[..., tuple[Any, ...]]:

@@ -700,11 +700,10 @@ class Execution:
         """What is told of a liquidation; of several coins, side, size and prices are those of `coin`."""
         books, every = self._books, standing.positions
         long = before.size >= 0
-        if books.point is not None:
-            reached = books.price_of(coin, standing.judged_at)
-        else:
-            extreme = ("low" if long else "high") if act.prices == "adverse" else "close"
-            reached = books.market.floats(books.market.price_column(coin, extreme))[books.row]  # type: ignore[arg-type]
+        extreme = ("low" if long else "high") if act.prices == "adverse" else "close"
+        column = books.market.price_column(coin, extreme, standing.judged_at, standing.name)  # type: ignore[arg-type]
+        within = books.point is not None
+        reached = books.price_of(coin, standing.judged_at) if within else books.market.floats(column)[books.row]
         accounts = _positions(standing, coin)
         moved = sum(amount * ((debit in accounts) - (credit in accounts)) for debit, credit, amount, _ in books.written)
         return Liquidated(
@@ -721,6 +720,7 @@ class Execution:
             liquidation_price=_number(before.liquidation_price),
             leverage=_number(before.leverage),
             rules=self._rules_of(standing, act),
+            column=column,
         )
 
     def _fill(self, order: Order, cause: Entry | None) -> Event | None:

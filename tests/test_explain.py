@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from framework.errors import RunError
 from framework.money import BUCKETS, USDC
 from framework.performance import COSTS, FIGURES
-from framework.reports.explain import ACCOUNTS, Selection, explain, register, sources
+from framework.reports.explain import ACCOUNTS, Selection, explain, origins, register, rules_behind, sources
 from framework.reports.frames import explain_frame, read_frame, register_frame
 from framework.run import Run
 from framework.run_folder.archive import Folder
@@ -133,6 +133,35 @@ def test_an_entry_says_what_its_account_received_or_gave(example: str, folders: 
         code = next(each for each in folder.assets if each.code == asset == row.asset)
         assert Decimal(amount) == code.decimal(int(row.amount))
     assert {match[5] for _, match in told if match} == {"debit", "credit"}
+
+
+def test_a_partial_liquidation_is_walked_down_to_its_oracle_price_and_its_rules(
+    folders: Callable[[str], Folder],
+) -> None:
+    """The crash: 1 % of a tenth of the loan, where the oracle's way to its low met the line of 75 %."""
+    folder = folders("crash")
+    first, *_ = [node for _, node in explain(folder, "liquidation_penalty").walk() if node.event is not None]
+    assert first.event is not None
+    events = read_frame(folder.path, "events").set_index("event")
+    loan_usd = 0.75 * events["size"][first.event] / 1e9 * events.price[first.event]
+    assert float(-first.usd) == pytest.approx(loan_usd * 0.1 * 0.01, rel=1e-6)
+    told = sources(folder, [first.event])[first.event]
+    price = f"{events.price[first.event]:.10g}"
+    assert f", reached {price}, liquidation price {price} on the way to " in told
+    assert re.search(r" in SOL\.oracle\.low \(crash_5m\.csv:\d+\), by ", told)
+    assert told.endswith(
+        "by terms.liquidation_ltv 0.75 (inferred), terms.close_factor 0.1 (secondary), terms.min_bonus 0.01 (secondary)"
+    )
+    rules = rules_behind(folder, [first.event])
+    assert list(rules) == [
+        "asgard terms.liquidation_ltv 0.75", "asgard terms.close_factor 0.1", "asgard terms.min_bonus 0.01",
+    ]  # fmt: skip
+    assert rules["asgard terms.close_factor 0.1"].startswith(
+        "since 2025-09-01 until 2026-11-30, secondary: kamino.com/"
+    )
+    plain = origins(folder, [first.event])[first.event]["rules"]
+    assert isinstance(plain, dict)
+    assert plain["terms.close_factor"]["certainty"] == "secondary"
 
 
 def test_what_is_neither_a_bucket_nor_a_figure_is_refused(folders: Callable[[str], Folder]) -> None:

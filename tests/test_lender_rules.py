@@ -132,4 +132,4 @@ def test_a_liquidation_names_the_lenders_rules_that_bound_it():
     """Line, close factor and bonus, by their keys in the lender's table."""
     run = assemble(scenario("kamino", 3.0, 20.0, "2025-02-28")).simulation().run()
     told = next(each for each in happened(run, Liquidated) if each.venue == "asgard")
-    assert {"terms.liquidation_ltv", "terms.close_factor", "terms.min_bonus"} <= set(told.rules)
+    assert told.rules == ("terms.liquidation_ltv", "terms.close_factor", "terms.min_bonus")

@@ -147,6 +147,10 @@ class Asgard(Venue):
         """The loan-to-value up to which the lender lends."""
         return self.terms.most_ltv() if self.terms else 1.0
 
+    def rule_behind(self, name: str) -> str:
+        of_terms = {"maintenance_margin": "terms.liquidation_ltv", "most_ltv": "terms.limit_ltv"}
+        return of_terms.get(name, name) if self.terms else name
+
     def columns(self) -> Mapping[str, Measure]:
         return {self.borrow_capacity: Measure.AMOUNT} if self.borrow_capacity else {}
 
@@ -243,23 +247,29 @@ class Asgard(Venue):
         """Reject a larger loan that the lender does not give: by its limits, and by what its pool has and asks for."""
         if self.terms is None or self._borrowed(book) <= 0:
             return
-        rules: Any = self.terms.in_force(book.rule)
+        rules: Any = self._in_force(book)
         worth_usd = self.coins_held.asset.units(book[self.coins_held]) * book.price(self.coin, "oracle")
         owed_usd = USDC.units(-book[self.loan] - book[self.surplus])
         least_usd = 1 / USDC.scale  # what is free was rounded to the nearest unit
         loan = f"a loan of {owed_usd:,.2f} USD on coins worth {worth_usd:,.2f} USD"
+
+        def reject(why: str, rule: str = "") -> None:
+            book.reject(f"{loan}; {why}", (f"terms.{rule}",) if rule else ())
+
         if rules.limit_ltv is not None and owed_usd > rules.limit_ltv * worth_usd + least_usd:
-            book.reject(f"{loan}; {self.lender} lends up to {rules.limit_ltv:.4g} of their worth")
+            reject(f"{self.lender} lends up to {rules.limit_ltv:.4g} of their worth", "limit_ltv")
         if rules.max_leverage is not None and worth_usd > rules.max_leverage * (worth_usd - owed_usd + least_usd):
-            book.reject(f"{loan}; expected at most {rules.max_leverage:.4g} times the equity at {self.lender}")
+            reject(f"expected at most {rules.max_leverage:.4g} times the equity at {self.lender}", "max_leverage")
         if rules.borrow_capacity_usd is not None and owed_usd > rules.borrow_capacity_usd:
-            book.reject(f"{loan}; {self.lender} lends one position up to {rules.borrow_capacity_usd:,.2f} USD")
+            most = f"{rules.borrow_capacity_usd:,.2f} USD"
+            reject(f"{self.lender} lends one position up to {most}", "borrow_capacity_usd")
         pool_usd = book.market.floats(self.borrow_capacity)[book.row] if self.borrow_capacity else None
         if pool_usd is not None and USDC.units(self._borrowed(book)) > pool_usd:
-            book.reject(f"{loan}; the pool of {self.lender} has {pool_usd:,.2f} USD to lend")
+            reject(f"the pool of {self.lender} has {pool_usd:,.2f} USD to lend")
         rate = book.market.floats(self.borrowing_rate)[book.row]
         if rules.max_borrowing_rate is not None and rate > rules.max_borrowing_rate:
-            book.reject(f"{loan}; the pool of {self.lender} lends nothing at a rate above {rules.max_borrowing_rate:g}")
+            most = f"{rules.max_borrowing_rate:g}"
+            reject(f"the pool of {self.lender} lends nothing at a rate above {most}", "max_borrowing_rate")
 
     def liquidate(self, book: Books) -> None:
         """By the penalty where there is one, else by the lender's own procedure."""
@@ -279,8 +289,10 @@ class Asgard(Venue):
         coin, price = self.coins_held.asset, book.price(self.coin, "oracle")
         coins, owed = book[self.coins_held], -book[self.loan]
         of_an_atom = Fraction(price) * USDC.scale / coin.scale
-        procedure = self.terms.in_force(book.rule).procedure(self.lender)
+        procedure = self._in_force(book).procedure(self.lender)
         rounds = list(until_healthy(procedure, coins, owed, of_an_atom, found=True))
+        for name in dict.fromkeys(rule for each in rounds for rule in each.round.rules):
+            book.rule(getattr(self.terms, name))
         seized, repaid = sum(each.seized for each in rounds), sum(each.repaid for each in rounds)
         worth = USDC.nearest(coin.units(seized) * price)
         book.transfer(self.traded, self.coins_held, seized, "seizure")
@@ -322,6 +334,11 @@ class Asgard(Venue):
             book.transfer(self.borrow_fee, self.loan, fee, "borrow_fee")
             if isinstance(book.order, Move | Withdraw):
                 self.accept(book.order, book)
+
+    def _in_force(self, book: Books) -> Lender:
+        """The lender's rules now; which of them decide is said of an event elsewhere."""
+        assert self.terms is not None
+        return self.terms.in_force(partial(Dated.at, at_ns=book.at_ns))
 
     def _borrowed(self, book: Books) -> int:
         """How much larger the loan has become by what is being written, atomic units; below 0 for a smaller one."""

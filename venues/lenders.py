@@ -25,7 +25,7 @@ from framework.venue import basis_points, fraction, not_negative, share
 
 Amount = int | Fraction
 """A sum of money, or a share, exactly."""
-BonusBy = Literal["minimum", "depth", "maximum", "what is left", "bad debt"]
+BonusBy = Literal["minimum", "depth", "maximum", "what is left", "bad debt", "fees"]
 """Which rule decided the bonus."""
 SizeBy = Literal["healthy", "close factor", "cap", "insolvency", "small debt", "buffer"]
 """Which rule decided the size of a round."""
@@ -54,6 +54,27 @@ class Round:
     def penalty(self) -> Fraction:
         """What the borrower loses by it."""
         return self.seized - self.repaid
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules of a `Lender` that decided its size and its bonus."""
+        return (*BEHIND_SIZE.get(self.size_by, ()), *BEHIND_BONUS.get(self.bonus_by, ()))
+
+
+BEHIND_SIZE: Mapping[SizeBy, tuple[str, ...]] = {
+    "close factor": ("close_factor",),
+    "cap": ("most_per_call_usd",),
+    "insolvency": ("insolvency_ltv",),
+    "small debt": ("small_debt_usd",),
+    "buffer": ("buffer",),
+}
+BEHIND_BONUS: Mapping[BonusBy, tuple[str, ...]] = {
+    "minimum": ("min_bonus",),
+    "maximum": ("max_bonus",),
+    "bad debt": ("bad_debt_bonus",),
+    "fees": ("liquidator_fee", "insurance_fee"),
+}
+"""What decided a round -> the rules behind it; a bonus by depth follows from the line."""
 
 
 @frozen(kw_only=True)
@@ -153,7 +174,7 @@ class ToHealth:
             return Round(Fraction(0), Fraction(0), self.rate)
         gained = 1 + self.buffer - self.liquidation_ltv * (1 + self.rate)
         size = min(shortage / gained, Fraction(debt)) if gained > 0 else Fraction(debt)
-        return _affordable(size, self.rate, "minimum", "buffer", collateral)
+        return _affordable(size, self.rate, "fees", "buffer", collateral)
 
 
 Procedure = Rounds | ToHealth

@@ -18,7 +18,7 @@ from framework.audit import Result
 from framework.audit import audit as audit_folder
 from framework.command_line.parameters import RUN, RUNS_OR_ONE
 from framework.errors import RunError
-from framework.reports.explain import Node, Selection, origins, register, sources
+from framework.reports.explain import Node, Selection, origins, register, rules_behind, sources
 from framework.reports.explain import explain as explain_number
 from framework.reports.exports import export as export_folder
 from framework.reports.sql import MEMORY_GB, TIME_S, ask, csv_lines, json_lines, views
@@ -121,6 +121,8 @@ def explain(run: Path, what: str, since: object, until: object, entries: int, as
         return
     shown = [leaf.event for leaf in _leaves(node, entries) if leaf.event is not None]
     terminal(240).print(_tree(node, entries, sources(folder, shown)))
+    for rule, words in rules_behind(folder, shown).items():
+        say(f"{rule}: {words}")
     if shown:
         say(TERMS)
         if any(part.label.startswith("held at the end") for _, part in node.walk()):

@@ -116,11 +116,13 @@ def name_of(folder: Folder, code: int) -> str:
 
 
 SOURCES = (
-    "event", "kind", "asset", "rate", "price", "size", "trigger_price", "details",
+    "event", "at_ns", "row", "venue", "kind", "asset", "rate", "price", "size", "trigger_price", "details",
     "price_source", "price_source_row", "rate_source", "rate_source_row", "rate_source_rows",
 )  # fmt: skip
 
 
+INNER = ("at_ns", "row", "venue", "details")
+"""Columns of the table of events that say where to look, and are no origin themselves."""
 ACCOUNTS = {"bridge_usd": "Expenses:Bridge:Fee", "maintenance_fee_usd": "Expenses:Issuer:MaintenanceFee"}
 """Figure of the summary that is one account -> the account."""
 
@@ -284,7 +286,17 @@ def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
 def sources(folder: Folder, events: Sequence[int]) -> Mapping[int, str]:
     """What each of these events came from, in words: rate, price and size, and the rows of the files behind them."""
     assets = {asset.code: asset for asset in folder.assets}
-    return {row["event"]: _source(row, assets) for row in _rows_of(folder, events)}
+    return {row["event"]: _source(row, assets) + _bound(folder, row) for row in _rows_of(folder, events)}
+
+
+def rules_behind(folder: Folder, events: Sequence[int]) -> Mapping[str, str]:
+    """The dated rules that bound these events, each as `venue rule value` once: since when, and where it comes from."""
+    found: dict[str, str] = {}
+    for row in _rows_of(folder, events):
+        for name, rule in _rules_of(folder, row).items():
+            dates = f"since {rule['since']}" + (f" until {rule['until']}" if rule["until"] else "")
+            found[f"{row['venue']} {name} {rule['value']}"] = f"{dates}, {rule['certainty']}: {rule['source']}"
+    return found
 
 
 def origins(folder: Folder, events: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
@@ -293,8 +305,9 @@ def origins(folder: Folder, events: Sequence[int]) -> Mapping[int, Mapping[str, 
     for row in _rows_of(folder, events):
         asset = assets.get(row["asset"])
         size = f"{asset.decimal(row['size']):f}" if asset and row["size"] is not None else None
-        values = row | {"size": size, "asset": asset.code if asset and size else None, "details": None}
-        found[row["event"]] = {name: value for name, value in values.items() if value not in (None, "")}
+        values: dict[str, object] = {name: value for name, value in row.items() if name not in INNER}
+        values |= {"size": size, "asset": asset.code if asset and size else None, "rules": _rules_of(folder, row)}
+        found[row["event"]] = {name: value for name, value in values.items() if value not in (None, "", {})}
     return found
 
 
@@ -318,16 +331,41 @@ def _source(row: Mapping[str, Any], assets: Mapping[str, Asset]) -> str:
     if row["size"] is not None and row["asset"] in assets:
         asset = assets[row["asset"]]
         words += f", size {asset.decimal(row['size']):f} {asset.code}"
-    return words + _bound(row)
+    return words
 
 
-def _bound(row: Mapping[str, Any]) -> str:
-    """At which price an act was due, and which dated rules bound it."""
-    further = json.loads(row.get("details") or "{}")
+def _bound(folder: Folder, row: Mapping[str, Any]) -> str:
+    """At which price an act was due, from which cell of the market, and which dated rules bound it."""
+    further = _further(row)
     words = "" if row.get("trigger_price") is None else f", reached {row['trigger_price']:.10g}"
     if further.get("liquidation_price") is not None:
         words += f", liquidation price {further['liquidation_price']:.10g}"
-    return words + (f", by {', '.join(further['rules'])}" if further.get("rules") else "")
+    if further.get("column"):
+        worst = folder.market[further["column"]][row["row"]].item()
+        words += f" on the way to {worst:.10g} in {further['column']} ({further.get('cell', '?')})"
+    rules = _rules_of(folder, row)
+    said = [f"{name} {rules[name]['value']} ({rules[name]['certainty']})" if name in rules else name
+            for name in further.get("rules", ())]  # fmt: skip
+    return words + (f", by {', '.join(said)}" if said else "")
+
+
+def _further(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event says besides the columns of the table."""
+    found: dict[str, Any] = json.loads(row.get("details") or "{}")
+    return found
+
+
+def _rules_of(folder: Folder, row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The values of the rulebook's dated rules that bound an event, as they were in force then, by name."""
+    known: Mapping[str, Any] = folder.manifest.dated_rules.get(row["venue"] or "", {})
+    at = datetime.fromtimestamp(row["at_ns"] // 1_000_000_000, UTC)
+    found = {}
+    for name in _further(row).get("rules", ()):
+        values = known.get(name, {}).get("values", ())
+        in_force = [each for each in values if datetime.fromisoformat(each["since"]).replace(tzinfo=UTC) <= at]
+        if in_force:
+            found[name] = in_force[-1]
+    return found
 
 
 def _title(account: Account) -> str:

@@ -312,6 +312,8 @@ def _single_row(event: Event, market: Market) -> dict[str, object]:
     if "condition" in values:
         values["condition"] = str(values["condition"])
     further = {name: value for name, value in values.items() if name not in EVENT_COLUMNS}
+    if further.get("column"):
+        further["cell"] = market.cell(str(further["column"]), row)
     if further:
         values["details"] = json.dumps(further, default=str)
     source = market.sources.get(_priced_by(values.get("price"), event, row, market))

@@ -88,7 +88,12 @@ def _file(name: str) -> Path | None:
         if known is not None:
             places = list(getattr(known, "__path__", ()))
             continue
-        spec = PathFinder.find_spec(part, places)
+        try:
+            spec = PathFinder.find_spec(part, places)
+        except KeyError:  # a folder without a module of its own, in one that nobody has imported
+            below = [Path(each, part.rpartition(".")[2]) for each in places or ()]
+            places = [str(each) for each in below if each.is_dir()]
+            continue
         if spec is None:
             return None
         places = list(spec.submodule_search_locations or ())
