@@ -569,8 +569,9 @@ def row_deviation_pct(run: Run) -> float:
 
 
 def days(run: Run) -> float:
-    """Time for which the capital was given, in days: all rows of the market, also those before the entry."""
-    return float(run.market.years.sum() * 365)
+    """Elapsed time for which the capital was given, in days: from the first row, also where rows are missing."""
+    market = run.market
+    return float(market.at_ns[-1] + TICK_NS - market.open_ns[0]) / NS_PER_DAY
 
 
 def annualized_pct(return_pct: float, days: float) -> float:

@@ -15,6 +15,7 @@ from framework.data.alignment import align
 from framework.data.embedded import EMBEDDED, HERE, draw_stress, reconstruct_sol, reconstruct_uss
 from framework.errors import MarketError
 from framework.valuation import chronicle
+from tests.runs import ROOT
 
 
 @pytest.mark.parametrize(("script", "file"), [(reconstruct_sol, "sol_daily.csv"), (reconstruct_uss, "uss_daily.csv")])
@@ -140,6 +141,24 @@ def test_the_synthetic_dollars_rows_run_through_the_published_prices():
     with (HERE / "published_uss.csv").open(newline="") as file:
         for row in list(csv.DictReader(file))[1:-1]:
             assert market["close"][days[row["date"]]] == pytest.approx(float(row["price_usd"]), abs=1e-6)
+
+
+def test_reports_on_straight_lines_say_so_at_their_top():
+    """Between two published prices the logarithm of the price takes equal weekly steps, and the label says it."""
+    market = uss_rows()
+    days = {market.date(index): index for index in range(len(market))}
+    known = [days[row["date"]] for row in printed("published_uss.csv")[:-1]]
+    for first, last in pairwise(known):
+        steps = np.diff(np.log(market["close"][max(first, 1) : last]))
+        weekly = steps[np.abs(steps) > 1e-6]
+        assert len(weekly) <= (last - first) // 7 + 1
+        assert np.ptp(weekly) < 1e-6 if len(weekly) else last - first < 7
+    assert EMBEDDED["uss_daily"].label.startswith("RECONSTRUCTION: SOL and jitoSOL daily rows on straight lines")
+    for name in ("uss", "euss"):
+        report = (ROOT / "examples" / name / "expected.txt").read_text()
+        assert report.startswith(EMBEDDED["uss_daily"].label[:100])
+        margin_calls = next(line.split()[-1] for line in report.splitlines() if line.startswith(" Margin calls"))
+        assert f"how often: {margin_calls} times here" in (ROOT / "docs" / "data.md").read_text()
 
 
 def test_the_pools_rate_takes_a_step_at_each_epoch_and_passes_the_published_ones():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework import Market, Scenario, assemble, metrics
+from framework import Market, Open, Scenario, Side, assemble, metrics
 from framework.clock import NS_PER_DAY
 from framework.market import TICK_NS
 from framework.performance import (
@@ -33,6 +33,7 @@ from framework.performance import (
 )
 from framework.scenario import Benchmarks
 from tests.conftest import ROOT
+from tests.markets import Script, flat, hyperliquid, play
 
 HOUR_NS = NS_PER_DAY // 24
 MIDNIGHT_NS = 1_735_689_600 * 10**9  # 2025-01-01
@@ -361,3 +362,16 @@ def test_the_public_metrics_have_figures_and_metrics(finished):
     assert found["sharpe"] == summary["sharpe"]
     assert found["final_equity_usd"] == summary["final_equity_usd"]
     assert metrics(run)["sharpe"] > found["sharpe"]
+
+
+def test_a_simple_yearly_return_is_over_the_days_that_passed_also_without_their_rows():
+    """Every eighth hour of 40 days: the loss of a fee is spread over those days, and not over 120 hours."""
+    whole = flat(24 * 40, row_ns=HOUR_NS)
+    kept = slice(None, None, 8)
+    columns = {name: column[kept] for name, column in whole.columns.items()}
+    some = Market(open_ns=whole.open_ns[kept], at_ns=whole.at_ns[kept], columns=columns)
+    script = Script(start=[Open("hyperliquid", Side.SHORT, 100.0, 5_000.0)])
+    found = [metrics(play(table, [hyperliquid(taker_fee_bps=10.0)], script)) for table in (whole, some)]
+    assert [each["return_pct"] for each in found] == pytest.approx([-0.1, -0.1])
+    assert found[0]["annualized_return_pct"] == pytest.approx(-0.1 * 365 / 40)
+    assert found[1]["annualized_return_pct"] == pytest.approx(-0.1 * 365 / (40 - 7 / 24))

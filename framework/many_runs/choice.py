@@ -10,6 +10,7 @@ import numpy as np
 from attrs import frozen
 from numpy.random import PCG64, Generator, SeedSequence
 
+from framework.clock import NS_PER_DAY
 from framework.data.paths import block_length, stationary_rows
 from framework.errors import CarrybookError, ScenarioError
 from framework.many_runs.outcomes import RETURN, SHOWN, Outcomes
@@ -28,8 +29,9 @@ from framework.many_runs.statistics import (
     sharpe,
 )
 from framework.many_runs.sweep import Row, Sweep
-from framework.market import Floats, Ints
+from framework.market import TICK_NS, Floats, Ints
 from framework.support.grid import Grid
+from framework.valuation import equity
 
 SAMPLES = 1000
 """Bootstrap samples behind a confidence set."""
@@ -104,7 +106,10 @@ class Constraint:
 
 @frozen(kw_only=True, eq=False)
 class History:
-    """The cells on the data themselves: returns by row, shape (rows, cells), and in all, percent, shape (cells,)."""
+    """The cells on the data themselves: returns by row, shape (rows, cells), and in all, percent, shape (cells,).
+
+    The last row's is that to the final equity, after the orders of the end.
+    """
 
     returns: Floats
     total_pct: Floats
@@ -122,7 +127,7 @@ class History:
                 continue
             assembly = here.assembly(cell)
             run = assembly.simulation().run()
-            worth = np.concatenate(([assembly.scenario.capital_usd], run.curve.equity_usd))
+            worth = np.concatenate(([assembly.scenario.capital_usd], run.curve.equity_usd[:-1], [float(equity(run))]))
             before = worth[:-1]
             columns.append(np.divide(np.diff(worth), before, out=np.zeros_like(before), where=before > 0))
             totals.append(float((worth[-1] / worth[0] - 1) * 100))
@@ -336,9 +341,10 @@ def walk_forward(returns: Floats, folds: int = FOLDS) -> tuple[float, float, lis
 
 
 def _days(plan: Sweep, history: History) -> float:
-    """Days of the parts that are walked through."""
+    """Elapsed days of the parts that are walked through, all but the first, also where rows are missing."""
     market = plan.on_data().assembly(plan.combinations[0]).market
-    return float(market.years[0]) * 365 * (len(history.returns) - round(len(history.returns) / FOLDS))
+    first = round(len(history.returns) / FOLDS)
+    return float(market.at_ns[-1] + TICK_NS - market.open_ns[first]) / NS_PER_DAY
 
 
 def _samples(returns: Floats) -> Ints:

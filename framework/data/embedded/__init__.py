@@ -68,8 +68,9 @@ EMBEDDED = {
         file="uss_daily.csv",
         interval="1d",
         label=(
-            "RECONSTRUCTION: SOL and jitoSOL daily rows drawn through the USS page's worked numbers, prices on Drift's "
-            "chain and the stake pool's published rates; results show how the rules work and are no history"
+            "RECONSTRUCTION: SOL and jitoSOL daily rows on straight lines, in weekly steps, between the few prices and "
+            "pool rates that are published; volatility, drawdown and margin calls are those of straight lines, no "
+            "history"
         ),
     ),
 }
