@@ -96,6 +96,8 @@ class Source:
     earlier: tuple[str, str] | None = None
     """Name and digest of the file of the rows `from_earlier`, if it is another."""
     from_earlier: Flags | None = None
+    lender: str = ""
+    """Whose pool a rate is of, where its file says so."""
 
     def file_of(self, index: int) -> str:
         """The file behind one cell."""

@@ -1,5 +1,6 @@
 """Asgard on a real lender: its line, its rounds, its limits, and what swaps and loans cost there."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from framework import (
     waterfall,
 )
 from framework.errors import CarrybookError, ScenarioError
+from framework.market import Source
 from framework.rulebook.rules import Dated
 from framework.venue import Bridge
 from tests.markets import (
@@ -339,6 +341,21 @@ MISSING = {
         "venue asgard reads 'save_sol_apy', which no source gives",
     ),
 }
+
+
+def test_rates_of_another_lender_are_refused():
+    """A column that says whose pool it is of is taken for that lender alone; one that says nothing, for any."""
+    table, rows = flat(2), np.ones(2, dtype=np.int64)
+    for lender in ("kamino", ""):
+        source = Source("rates.json", "", rows, rows, lender=lender)
+        lent().check(evolve(table, sources={"usdc_borrowing_apy": source}))
+    drift = evolve(table, sources={"usdc_borrowing_apy": Source("rates.json", "", rows, rows, lender="drift")})
+    words = (
+        "venues.asgard.lender: kamino; the column usdc_borrowing_apy has the rates of drift (rates.json); "
+        "expected those of kamino"
+    )
+    with pytest.raises(ScenarioError, match=f"^{re.escape(words)}$"):
+        lent().check(drift)
 
 
 @pytest.mark.parametrize(("table", "words"), MISSING.values(), ids=MISSING)

@@ -99,6 +99,22 @@ def test_only_levels_of_the_same_columns_can_be_spliced():
         spliced(payments, payments)
 
 
+def test_a_file_of_rates_says_whose_they_are():
+    """Each record names its protocol; of two in one file, or one after the other, there is no one pool."""
+    rows = [
+        {"hourBucket": f"2025-01-01T0{hour}:00:00Z", "avgLendingRate": 5.0, "protocolName": name}
+        for hour, name in ((1, "kamino"), (0, "drift"))
+    ]
+    both = [asgard_lending(raw("rates.json", [row])) for row in rows]
+    assert [each.lender for each in both] == ["kamino", "drift"]
+    with pytest.raises(MarketError, match=r"^rates\.json: rates of kamino and drift; expected those of one lender$"):
+        asgard_lending(raw("rates.json", rows))
+    with pytest.raises(
+        MarketError, match=r"^rates\.json: rates of drift; expected those of kamino, as in rates\.json$"
+    ):
+        spliced(both[1], both[0])
+
+
 def test_coarser_rows_have_the_extremes_the_sums_and_the_means():
     close = [100.0, 104.0, 90.0, 95.0, 96.0]
     fine = market(

@@ -155,7 +155,14 @@ class Asgard(Venue):
         return {self.borrow_capacity: Measure.AMOUNT} if self.borrow_capacity else {}
 
     def check(self, market: Market) -> None:
-        """Refuse a lender whose rules do not reach over the market, or do not say how it liquidates."""
+        """Refuse another lender's rates, and rules that end within the market or do not say how it liquidates."""
+        for column in (self.lending_rate, self.borrowing_rate):
+            source = market.sources.get(column)
+            if self.lender and source and source.lender not in ("", self.lender):
+                raise ScenarioError(
+                    f"venues.{self.name}.lender: {self.lender}; the column {column} has the rates of {source.lender} "
+                    f"({source.file}); expected those of {self.lender}"
+                )
         if self.terms is None or self.lender is None:
             return
         try:

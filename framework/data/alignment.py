@@ -183,7 +183,8 @@ def _source(fit: _Fit, keep: NDArray[np.bool_]) -> Source:
         at_ns[fit.slot[order]] = fit.series.time_ns[order]
         from_earlier = at_ns[keep] < earlier.until_ns
     other = (earlier.file, earlier.digest) if earlier else None
-    return Source(fit.series.file, fit.series.digest, picked[keep], rows[keep], other, from_earlier)
+    series = fit.series
+    return Source(series.file, series.digest, picked[keep], rows[keep], other, from_earlier, series.lender)
 
 
 def _coverage(fit: _Fit, inside: NDArray[np.bool_], keep: NDArray[np.bool_]) -> Iterator[Coverage]:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -104,7 +104,16 @@ def _yearly(raw: Raw, key: str, what: str, coin: str, *, times: str, newest_firs
         row=_numbered(len(rows))[order],
         columns={name: numbers(raw, rows, key, name)[order] / 100},
         labels={name: key},
+        lender=_lender(raw, rows),
     )
+
+
+def _lender(raw: Raw, rows: Sequence[Mapping[str, object]]) -> str:
+    """Whose pool the rates of a file are of, by `protocolName`; an empty text where it does not say so."""
+    named = list(dict.fromkeys(str(row.get("protocolName", "")) for row in rows))
+    if len(named) > 1:
+        raise MarketError(f"{raw.file}: rates of {' and '.join(named)}; expected those of one lender")
+    return "".join(named)
 
 
 def defillama_lending(raw: Raw, *, coin: str = "SOL") -> Series:

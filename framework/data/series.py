@@ -85,6 +85,8 @@ class Series:
     changing: bool = False
     effective: bool = False
     """Whether rates per year are effective ones, which a row takes as (1 + rate) ** years - 1, and not rate x years."""
+    lender: str = ""
+    """Whose pool rates are of, where the file says so."""
 
     def __attrs_post_init__(self) -> None:
         if not len(self.time_ns):
@@ -127,6 +129,8 @@ def spliced(early: Series, late: Series) -> Series:
         )
     if {early.joining, late.joining} - {Joining.LAST, Joining.MEAN} or late.span_ns is not None:
         raise MarketError(f"{early.file}: cannot stand before {late.file}; expected levels, no payments and no prices")
+    if early.lender and late.lender and early.lender != late.lender:
+        raise MarketError(f"{early.file}: rates of {early.lender}; expected those of {late.lender}, as in {late.file}")
     until_ns = int(late.time_ns[0])
     count = int(early.time_ns.searchsorted(until_ns))
     return evolve(
