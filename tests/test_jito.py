@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from attrs import evolve, frozen
 
@@ -13,6 +14,7 @@ from framework import (
     Ended,
     EveryRow,
     FeeAccrued,
+    Market,
     Mint,
     MoveTokens,
     Open,
@@ -37,7 +39,7 @@ from framework.command_line.cli import main
 from framework.rulebook.rules import Dated
 from framework.valuation import chronicle
 from tests.conftest import ROOT
-from tests.markets import Script, balance, collateral, dollar_market, drift, happened, jito, play
+from tests.markets import START_NS, Script, balance, collateral, dollar_market, drift, happened, jito, market, play
 from venues.issuer import Issuer
 from venues.jito import EPOCH_S
 from venues.protocol import Protocol
@@ -597,3 +599,57 @@ def test_jito_by_its_own_rules():
     run = assemble(changed).simulation().run()
     assert waterfall(run).unexplained == 0
     assert balance(run, "Expenses:Jito:SwapFee") > 0
+
+
+HOURS = 24 * 9
+"""Rows of nine days: four epochs of two days end in them."""
+
+
+def yielding(apy=0.0637, **columns):
+    """Hours in which staking brings so much a year, at prices that rise from 100, without the pool's rate."""
+    coins = market((100.0 + np.arange(HOURS) / 10).tolist(), row_ns=3_600 * NS_PER_SECOND)
+    found = {**coins.columns, "jitosol_staking_apy": np.full(HOURS, apy), **columns}
+    return Market(open_ns=coins.open_ns, at_ns=coins.at_ns, columns=found)
+
+
+@pytest.mark.parametrize("lag_h", [0, 5])
+def test_without_the_pools_rate_it_steps_once_an_epoch_by_what_staking_brought(lag_h):
+    """Flat within an epoch; after its end and the lag, what two days make of the yearly rate. The price follows."""
+    table = yielding()
+    made = jito(epoch_s=Dated([START_NS], [2 * 86_400.0]), epoch_lag_s=lag_h * 3_600.0)
+    found = {name: values for name, (_, values) in made.derived(table).items()}
+    rate = found["jitosol_rate_close"]
+    stepped = (np.flatnonzero(np.diff(rate)) + 1).tolist()
+    assert stepped == [48 * epoch + lag_h - 1 for epoch in (1, 2, 3, 4)]
+    assert rate[[0, *stepped]].tolist() == pytest.approx([1.0637 ** (2 * each / 365) for each in range(5)], rel=1e-12)
+    assert found["jitosol_rate_open"][1:].tolist() == rate[:-1].tolist()
+    assert found["jitosol_close"].tolist() == (rate * table["close"]).tolist()
+
+
+def test_a_rate_that_is_worked_out_begins_at_the_tokens_price():
+    """A token at 1.2 SOL: 20 % above a rate of 1, which is no premium; a rate that is there goes first."""
+    table = yielding(jitosol_open=np.full(HOURS, 120.0), jitosol_close=np.full(HOURS, 120.0))
+    found = jito().derived(table)
+    assert sorted(found) == ["jitosol_rate_close", "jitosol_rate_open"]
+    assert found["jitosol_rate_open"][1][0] == pytest.approx(1.2)
+    assert jito().derived(yielding(jitosol_rate_open=np.ones(HOURS), jitosol_rate_close=np.ones(HOURS))) == {}
+
+
+def test_the_steps_are_the_income_of_a_run():
+    """Four steps in nine days are four rewards; before, such a market was refused."""
+    scenario = {
+        "name": "steps", "capital_usd": 10_000,
+        "market": {"start": "2025-01-01", "end": "2025-01-09", "embedded": "sol_daily"},
+        "strategy": {"class": f"{__name__}:Holds"},
+        "venues": {"jito": {"epoch_s": [{"since": "2025-01-01", "value": 172_800.0}]}},
+    }  # fmt: skip
+    run = assemble(Scenario.of(scenario), market=yielding()).simulation().run()
+    assert len(happened(run, RewardAccrued)) == 4
+    assert waterfall(run).unexplained == 0
+
+
+class Holds(Script):
+    """It buys tokens, and no more."""
+
+    def on_start(self, view):
+        return [BUY]

@@ -1,6 +1,6 @@
 """Jito: the stake pool, where SOL becomes jitoSOL and back, and where the rate between the two takes its steps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from fractions import Fraction
 from typing import Literal
@@ -14,7 +14,7 @@ from framework.clock import NS_PER_SECOND
 from framework.errors import MarketError, ScenarioError
 from framework.events import FeeAccrued, RewardAccrued
 from framework.formulas import formula
-from framework.market import Market
+from framework.market import TICK_NS, Floats, Market
 from framework.money import USDC, Account, token
 from framework.orders import Stake, Swap, Unstake, check_swap, positive
 from framework.venue import CASH, Bridge, Dated, Venue, account, basis_points, fraction, not_negative, price_of
@@ -23,6 +23,8 @@ from venues.stake_pool import Pool, withdrawal_fee
 SOL, JITOSOL = token("SOL"), token("JITOSOL")
 RATE = "jitosol_rate"
 """Column of the pool's rate, SOL per jitoSOL, as `jitosol_rate_open` and `jitosol_rate_close`."""
+STAKING = "jitosol_staking_apy"
+"""Column of what staking brings, a fraction per year: of it the rate is worked out where there is none."""
 EPOCH_S = 190_000.0
 """About 2.2 days: 432,000 slots of some 0.44 s."""
 LOWEST_RATE = 0.9
@@ -38,6 +40,9 @@ class Jito(Venue):
     against an account of accretion, for it is part of the token's price already. That price is the market's and may
     differ from the pool's rate. `slashed_on` names the days on which the rate may fall. The defaults are Jito's own:
     4 % of rewards, 0.1 % of a delayed unstaking, no fee for staking (its documentation, as of 2026).
+
+    A market without the pool's rate may have the column `jitosol_staking_apy` instead. The rate then begins at what the
+    token's price says, or at 1 where that is missing too, and steps once an epoch by what staking has brought in it.
 
     An unstaking takes `unstaking_s`, or, where the rule `epoch_s` says since when epochs last how long, until the next
     epoch has begun and its update has come, `epoch_lag_s` later. Amounts are rounded to the nearest unit, or as the
@@ -94,6 +99,34 @@ class Jito(Venue):
 
     def columns(self) -> Iterable[str]:
         return ("jitosol_open", "jitosol_close", f"{RATE}_open", f"{RATE}_close")
+
+    def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:
+        if f"{RATE}_close" in market.columns or STAKING not in market.columns:
+            return {}
+        priced = "jitosol_close" in market.columns
+        first = market["jitosol_open" if "jitosol_open" in market.columns else "jitosol_close"][0] if priced else 1.0
+        levels = self._steps(market) * (first / market[market.price_column("SOL", "open")][0] if priced else 1.0)
+        found = {f"{RATE}_open": levels[:-1], f"{RATE}_close": levels[1:]}
+        if not priced:
+            found |= {f"jitosol_{at}": found[f"{RATE}_{at}"] * market[market.price_column("SOL", at)]
+                      for at in ("open", "close")}  # fmt: skip
+        return {name: (STAKING, values) for name, values in found.items()}
+
+    def _steps(self, market: Market) -> Floats:
+        """The growth of a rate that is 1 as the first row opens, before it and at the close of each row.
+
+        An epoch's reward is what the yearly rate made of its time; it comes with the update after its end.
+        """
+        closes = market.at_ns + TICK_NS
+        earned = np.concatenate(([0.0], np.cumsum(np.log1p(market[STAKING]) * market.years)))
+        ends, updates, at_ns = [int(market.open_ns[0])], [], int(market.open_ns[0])
+        while (end := self._epoch_end_ns(at_ns)) <= closes[-1]:
+            ends.append(end)
+            updates.append(end + self._lag_ns(end))
+            at_ns = end
+        steps = np.interp(ends, np.concatenate((market.open_ns[:1], closes)), earned)
+        since: Floats = np.exp(steps[np.searchsorted(updates, closes, side="right")])
+        return np.concatenate(([1.0], since))
 
     def check(self, market: Market) -> None:
         for name in (f"{RATE}_open", f"{RATE}_close"):
@@ -190,13 +223,20 @@ class Jito(Venue):
         return JITOSOL.nearest(JITOSOL.units(tokens) * share)
 
     def _next_update_ns(self, at_ns: int) -> int:
-        """When the pool is next updated: epochs follow each other from each date of the rule on, or from 1970."""
-        rule = self.epoch_s if isinstance(self.epoch_s, Dated) else Dated([0], [self.epoch_s])
-        lag = self.epoch_lag_s.at(at_ns) if isinstance(self.epoch_lag_s, Dated) else self.epoch_lag_s
-        length_ns, lag_ns = max(1, round(float(rule.at(at_ns)) * NS_PER_SECOND)), round(float(lag) * NS_PER_SECOND)
+        """When the pool is updated for the epoch of an instant."""
+        end_ns = self._epoch_end_ns(at_ns)
+        return end_ns + self._lag_ns(at_ns)
+
+    def _lag_ns(self, at_ns: int) -> int:
+        lag_s = self.epoch_lag_s.at(at_ns) if isinstance(self.epoch_lag_s, Dated) else self.epoch_lag_s
+        return round(float(lag_s) * NS_PER_SECOND)
+
+    def _epoch_end_ns(self, at_ns: int) -> int:
+        """When an epoch ends: they follow each other from each date of the rule on, or from 1970."""
+        rule = self.epoch_s if isinstance(self.epoch_s, Dated) else Dated([0], [self.epoch_s or EPOCH_S])
+        length_ns = max(1, round(float(rule.at(at_ns)) * NS_PER_SECOND))
         began_ns = max(each for each in rule.since_ns if each <= at_ns)
-        passed = (at_ns - began_ns) // length_ns
-        return began_ns + (passed + 1) * length_ns + lag_ns
+        return began_ns + ((at_ns - began_ns) // length_ns + 1) * length_ns
 
     def _only(self, name: str) -> float:
         """The value of a rule that an accrual is made with, which cannot change on the way."""

@@ -86,8 +86,10 @@ def drift_daily_funding(raw: Raw) -> Series:
     )
 
 
-def _yearly(raw: Raw, key: str, what: str, coin: str, *, times: str, newest_first: bool = False) -> Series:
-    """A yearly rate in percent as the fraction `<coin>_<what>_apy`; `times` is the column of its times."""
+def _yearly(
+    raw: Raw, key: str, what: str, coin: str, *, times: str, newest_first: bool = False, unit: float = 100.0
+) -> Series:
+    """A yearly rate as the fraction `<coin>_<what>_apy`, in percent unless its `unit` is 1; `times` is their column."""
     if not re.fullmatch(r"[A-Za-z0-9]+", coin):
         raise MarketError(f"{raw.file}: coin {coin!r}; expected letters and digits such as SOL")
     rows, name = raw.objects(), f"{coin.lower()}_{what}_apy"
@@ -102,7 +104,7 @@ def _yearly(raw: Raw, key: str, what: str, coin: str, *, times: str, newest_firs
         digest=raw.digest,
         time_ns=np.array(at[order], dtype=np.int64),
         row=_numbered(len(rows))[order],
-        columns={name: numbers(raw, rows, key, name)[order] / 100},
+        columns={name: numbers(raw, rows, key, name)[order] / unit},
         labels={name: key},
         lender=_lender(raw, rows),
     )
@@ -134,6 +136,11 @@ def asgard_lending(raw: Raw, *, coin: str = "SOL") -> Series:
 def asgard_borrowing(raw: Raw, *, coin: str = "USDC") -> Series:
     """Asgard's hourly means, newest first: `avgBorrowingRate` in percent a year; gives a fraction per year."""
     return _yearly(raw, "avgBorrowingRate", "borrowing", coin, times="hourBucket", newest_first=True)
+
+
+def asgard_staking(raw: Raw) -> Series:
+    """Asgard's hourly means of jitoSOL's yield, newest first: `avgApy`, a fraction per year already."""
+    return _yearly(raw, "avgApy", "staking", "JITOSOL", times="hourBucket", newest_first=True, unit=1.0)
 
 
 def table(
@@ -216,6 +223,7 @@ def jito_pool_rate(raw: Raw) -> Series:
 READERS: Mapping[str, Callable[..., Series]] = {
     "asgard_borrowing": asgard_borrowing,
     "asgard_lending": asgard_lending,
+    "asgard_staking": asgard_staking,
     "defillama_borrowing": defillama_borrowing,
     "defillama_lending": defillama_lending,
     "drift_daily_funding": drift_daily_funding,
