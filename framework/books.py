@@ -1438,6 +1438,8 @@ def check_columns(venues: Sequence[Venue], market: Market) -> dict[str, Measure]
                 plain[coin] = None
             elif "close" in market.columns and market.coin in ("", coin):
                 raise MarketError(f"two prices of {coin}: the columns close and {own}; expected one of them")
+        for code in (*venue.coins, *(code for name, _, code in Plan.of(venue).columns if name == "in step")):
+            _refuse_two_names(code, market)
     if len(plain) > 1:
         raise MarketError(
             f"the columns {', '.join(PRICES)} are those of one coin, and venues hold {' and '.join(plain)}; expected "
@@ -1456,6 +1458,15 @@ def _refuse_other(venue: Venue, column: str, measure: Measure, found: Measure, m
     raise MarketError(
         f"venues.{venue.name}{rule}: {column!r} has {WORDS[found]}; expected a column of {WORDS[measure]}, {such}"
     )
+
+
+def _refuse_two_names(code: str, market: Market) -> None:
+    """Refuse prices of a coin or token in columns of two ways to name them, of which one would go unread."""
+    ways = [f"{code}.{{}}", f"{code.lower()}_{{}}"] + ["{}"] * (market.price_column(code) in PRICES)
+    named = [[name for name in map(way.format, PRICES) if name in market.columns] for way in ways]
+    first, second, *_ = [*(names[-1] for names in named if names), "", ""]
+    if second:
+        raise MarketError(f"two prices of {code}: the columns {second} and {first}; expected one of them")
 
 
 def _columns_of(venue: Venue, market: Market) -> Iterator[tuple[str, Measure]]:

@@ -22,13 +22,14 @@ from framework import (
     assemble,
     waterfall,
 )
+from framework.books import check_columns
 from framework.clock import NS_PER_HOUR
 from framework.errors import MarketError, OrderRefused
 from framework.events import Acted, Deleveraged, FundingSettled, Liquidated
 from framework.market import TICK_NS
 from framework.rulebook.incidents import Incident, Incidents
 from framework.venue import CASH, USDC, Act, Dated, Venue, account, formula, price_of, token
-from tests.markets import START_NS, Script, balance, happened, hyperliquid, play
+from tests.markets import START_NS, Script, balance, flat, happened, hyperliquid, play
 from venues.hyperliquid import Hyperliquid
 from venues.perpetual import trade
 from venues.spot import Spot
@@ -290,6 +291,31 @@ def test_the_portfolio_is_hedged_coin_by_coin():
     assert waterfall(run).unexplained == 0
     assert max(np.abs(delta).max() for delta in run.curve.delta_by_coin.values()) < 1e-9
     assert assembly.simulation(rows_at_once=1).run().ledger.digest == run.ledger.digest
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"sol_low": 50.0}, "two prices of SOL: the columns close and sol_low"),
+        ({"SOL.open": 50.0}, "two prices of SOL: the columns close and SOL.open"),
+        (
+            {"SOL.close": 100.0, "sol_close": 90.0, "close": None},
+            "two prices of SOL: the columns sol_close and SOL.close",
+        ),
+    ],
+    ids=["a low of another name", "an open of another name", "two ways without a plain one"],
+)
+def test_prices_of_a_coin_in_columns_of_two_ways_to_name_them_are_refused(more, words):
+    """A low or an open that is not from where the close is decided over liquidations, and another close went unread."""
+    whole = flat(3)
+    given = {name: np.full(3, value) for name, value in more.items() if value is not None}
+    columns = {name: column for name, column in {**whole.columns, **given}.items() if more.get(name, 0) is not None}
+    if "close" not in columns:
+        columns = {name: columns[name] for name in columns if name not in ("open", "high", "low")}
+        columns |= {f"SOL.{name}": np.full(3, 100.0) for name in ("open", "high", "low")}
+    table = Market(open_ns=whole.open_ns, at_ns=whole.at_ns, columns=columns)
+    with pytest.raises(MarketError, match=words):
+        check_columns([hyperliquid()], table)
 
 
 @frozen(kw_only=True)

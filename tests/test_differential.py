@@ -16,6 +16,7 @@ from attrs import evolve
 from framework import Scenario, assemble, metrics
 from framework.clock import NS_PER_HOUR
 from framework.errors import OrderRefused
+from framework.valuation import chronicle
 from tests.markets import market
 from tests.plain_pair import Accounting, Case, Pair
 
@@ -207,6 +208,8 @@ def test_the_simulation_is_the_plain_model_to_within_rounding(first):
             ("bad_debt_usd", model.forgiven),
         ):
             assert abs(figures[name] - amount) <= bound, (number, name)
+        logged = sum(line.fees_usd or 0.0 for line in chronicle(run))
+        assert logged == pytest.approx(figures["total_fees_usd"], rel=1e-12, abs=1e-9), number
         assert figures["liquidations"] == model.seen["liquidations"], number
         if not case.compounding:
             assert figures["capital_rebalances"] == model.seen["transfers"], number
