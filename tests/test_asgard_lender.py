@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from framework import (
     Close,
@@ -235,6 +237,38 @@ def test_a_swap_costs_its_fee_and_its_slippage_both_ways():
     assert balance(run, "Expenses:Asgard:Swap") == 12 * 10**6
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.floats(1.0, 200.0), st.floats(1.0, 200.0), st.floats(1.0, 500.0), st.floats(0.1, 30.0))
+def test_two_orders_never_cost_less_than_one(first, second, impact_bps, fee_bps):
+    """Bought at one instant or sold at one, in one order or in two: slippage is that of the whole, to the rounding."""
+    venue = lent(swap_fee_bps=fee_bps, swap_impact_bps_per_million=impact_bps)
+
+    def paid(buy, sell):
+        opened = Open("asgard", Side.LONG, 1_000.0, 1e5)
+        run = play(flat(3), [venue], Script(start=[opened, *buy], after={1: sell}), capital_usd=1e6)
+        assert not happened(run, Rejected)
+        return balance(run, "Expenses:Asgard:Swap")
+
+    whole = 1_000.0 + first + second
+    size = [Resize("asgard", 1_000.0 + first), Resize("asgard", whole)]
+    back = [Resize("asgard", whole - first), Resize("asgard", 1_000.0)]
+    once = paid(size[1:], back[1:])
+    assert paid(size, back[1:]) == pytest.approx(once, abs=3)
+    assert paid(size[1:], back) == pytest.approx(once, abs=3)
+    assert paid(size, back) >= once - 5
+
+
+def test_a_pool_has_recovered_at_the_next_close():
+    """1,000 USD at one close and 1,000 at the next slip half of what 2,000 at one do."""
+    venue = lent(swap_impact_bps_per_million=1_000.0)
+    sell = [Resize("asgard", 90.0), Resize("asgard", 80.0)]
+    apart, together = (
+        play(flat(4), [venue], Script(start=[LONG], after=after)) for after in ({0: sell[:1], 1: sell[1:]}, {0: sell})
+    )
+    costs = [balance(run, "Expenses:Asgard:Swap") - 10_000**2 / 1e6 * 0.1 * 1e6 for run in (apart, together)]
+    assert costs == [pytest.approx(0.2e6), pytest.approx(0.4e6)]
+
+
 def test_resizing_swaps_the_difference():
     """Buying and selling 20 coins of 100 USD at 5 bps cost 1 USD each."""
     venue = lent(swap_fee_bps=5.0)
@@ -300,8 +334,8 @@ def test_with_the_studys_rules_a_lender_gives_the_studys_figures():
 def test_the_studys_cells_are_the_same_on_a_lender_with_the_studys_rules():
     """On the embedded data, without a breach the lender's procedure is never asked, and with one the penalty is."""
     terms = KAMINO | {"liquidation_ltv": 0.95, "limit_ltv": 1.0}
-    for settings in (["strategy.leverage=2.0"], ["strategy.leverage=4.0", "strategy.trigger=8.0"]):
-        scenario = Scenario.load(ROOT / "examples" / "capital_rebalance" / "scenario.toml", settings)
+    for chosen in (["strategy.leverage=2.0"], ["strategy.leverage=4.0", "strategy.trigger=8.0"]):
+        scenario = Scenario.load(ROOT / "examples" / "capital_rebalance" / "scenario.toml", chosen)
         own = assemble(scenario).simulation().run()
         table = dict(scenario.venues["asgard"]) | {"lender": "kamino", "terms": terms}
         changed = evolve(scenario, venues=dict(scenario.venues) | {"asgard": table})

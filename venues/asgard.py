@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import partial
+from itertools import takewhile
 from typing import Any, Literal
 
 from attrs import Factory, field, frozen, validators
@@ -202,7 +203,7 @@ class Asgard(Venue):
         for target, due, kind in (
             (self.traded_usdc, notional, "trade"),
             (self.open_fee, book.fee(charged_usd, book.rule(self.open_fee_bps)), "open_fee"),
-            (self.swap_fee, self._swap_cost(notional, book), "swap_fee"),
+            (self.swap_fee, self._swap_cost(notional, book, buying=True), "swap_fee"),
             (self.gas, book.gas(book.rule(self.gas_usd)), "gas"),
         ):
             if not due:
@@ -218,7 +219,7 @@ class Asgard(Venue):
         """Sell the coins and repay the loan; what is left, and any surplus, returns to the wallet."""
         coins = book[self.coins_held]
         proceeds = self._worth(coins, book)
-        swap = min(proceeds, self._swap_cost(proceeds, book))
+        swap = min(proceeds, self._swap_cost(proceeds, book, buying=False))
         if swap:
             book.transfer(self.swap_fee, self.traded_usdc, swap, "swap_fee")
             proceeds -= swap
@@ -243,12 +244,12 @@ class Asgard(Venue):
             self.pay(book, self.traded_usdc, notional, "trade")
             self.pay(book, self.open_fee, fee, "open_fee")
             if self.swaps:
-                self.pay(book, self.swap_fee, self._swap_cost(notional, book), "swap_fee")
+                self.pay(book, self.swap_fee, self._swap_cost(notional, book, buying=True), "swap_fee")
         else:
             book.transfer(self.traded, self.coins_held, held - coins, "trade")
             self.receive(book, self.traded_usdc, notional, "trade")
             if self.swaps:
-                self.pay(book, self.swap_fee, self._swap_cost(notional, book), "swap_fee")
+                self.pay(book, self.swap_fee, self._swap_cost(notional, book, buying=False), "swap_fee")
 
     def accept(self, order: object, book: Books) -> None:
         """Reject a larger loan that the lender does not give: by its limits, and by what its pool has and asks for."""
@@ -351,11 +352,24 @@ class Asgard(Venue):
         """How much larger the loan has become by what is being written, atomic units; below 0 for a smaller one."""
         return sum(amount * ((credit is self.loan) - (debit is self.loan)) for debit, credit, amount, _ in book.written)
 
-    def _swap_cost(self, notional: int, book: Books) -> int:
-        """What a swap of so many atomic units of USDC costs, its slippage with it."""
-        usd = USDC.units(notional)
-        impact_bps = book.rule(self.swap_impact_bps_per_million) * usd / 1_000_000
-        return book.fee(usd, book.rule(self.swap_fee_bps) + impact_bps) if self.swaps else 0
+    def _swap_cost(self, notional: int, book: Books, *, buying: bool) -> int:
+        """What a swap of so many atomic units of USDC costs: its fee, and slippage as if all of an instant were one."""
+        if not self.swaps:
+            return 0
+        before, usd = self._swapped_usd(book, buying=buying), USDC.units(notional)
+        impact_bps = book.rule(self.swap_impact_bps_per_million) * (2 * before + usd) / 1_000_000
+        return book.fee(usd, book.rule(self.swap_fee_bps) + impact_bps)
+
+    def _swapped_usd(self, book: Books, *, buying: bool) -> float:
+        """What was swapped the same way at this instant already, at its price."""
+        entries = takewhile(lambda entry: entry.at_ns == book.at_ns, book.backwards())
+        coins = sum(
+            amount
+            for entry in entries
+            for debit, credit, amount, kind in entry.transfers
+            if kind == "trade" and (credit if buying else debit) is self.traded
+        )
+        return USDC.units(self._worth(coins, book))
 
     def _net(self, book: Books) -> None:
         """A surplus first repays the loan beside it."""
