@@ -106,7 +106,7 @@ def test_an_edited_file_of_the_project_is_another_run_and_another_sweep(monkeypa
         shutil.copytree(ROOT / package, tmp_path / package)
     places = [tmp_path / each for each in ("framework", "strategies", "venues")]
     assert files_digest(places) == project_digest()
-    for file in ("strategies/pair.py", "venues/perpetual.py", "framework/data/alignment.py"):
+    for file in ("strategies/pair.py", "venues/perpetual.py", "venues/rules/drift.toml", "framework/data/alignment.py"):
         before = files_digest(places)
         (tmp_path / file).write_text((tmp_path / file).read_text() + "# edited\n")
         assert files_digest(places) != before

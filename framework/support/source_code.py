@@ -47,15 +47,22 @@ def own_modules(roots: Iterable[str]) -> dict[str, str]:
 
 @cache
 def project_digest() -> str:
-    """SHA-256 over every Python file of this project as it is installed; read once in a process."""
+    """SHA-256 over the code and the rules of this project as it is installed; read once in a process."""
     places = {place for name in OUR_PACKAGES for place in importlib.import_module(name).__path__}
     return files_digest(map(Path, places))
 
 
 def files_digest(places: Iterable[Path]) -> str:
-    """SHA-256 over the names and the content of all Python files below some directories."""
-    found = sorted((f"{place.name}/{file.relative_to(place).as_posix()}", file) for place in places
-                   for file in place.rglob("*.py"))  # fmt: skip
+    """SHA-256 over the names and the content of all that decides results below some directories: code, and rules.
+
+    Embedded data are among the inputs of a run.
+    """
+    found = sorted(
+        (f"{place.name}/{file.relative_to(place).as_posix()}", file)
+        for place in places
+        for pattern in ("*.py", "*.toml")
+        for file in place.rglob(pattern)
+    )
     digest = hashlib.sha256()
     for name, file in found:
         digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
