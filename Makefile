@@ -1,4 +1,4 @@
-.PHONY: test test-all drills bench docs pictures
+.PHONY: test test-all drills mutants bench docs pictures
 
 test:
 	python -m pytest -n auto -m "not slow"
@@ -8,6 +8,9 @@ test-all:
 
 drills:
 	CARRYBOOK_DRILLS=$${CARRYBOOK_DRILLS:-50} python -m pytest -m drill
+
+mutants: # with the extra `mutants`
+	nice -n 15 python -m tests.drills.mutate
 
 bench:
 	python -m benchmarks

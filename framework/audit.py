@@ -2040,8 +2040,9 @@ def _result(check: Callable[..., object], findings: Callable[[], Findings]) -> R
     kept: list[Finding] = []
     count, not_made = 0, ""
     try:
-        for count, finding in enumerate(findings(), 1):
-            kept += [finding] if count <= KEPT else []
+        with np.errstate(all="ignore"):  # figures may be as large as floats go; what is not finite is a finding
+            for count, finding in enumerate(findings(), 1):
+                kept += [finding] if count <= KEPT else []
     except UNREADABLE as error:
         not_made = _reason(error)
     return Result(result_name(check), _holds(check), tuple(kept), count, not_made)

@@ -64,6 +64,7 @@ __all__ = [
     "positive",
     "price_of",
     "ratio",
+    "seconds",
     "token",
 ]
 
@@ -92,6 +93,9 @@ def _of_each_value(
 not_negative = _of_each_value(validators.ge(0.0))
 fraction = _of_each_value(validators.and_(validators.ge(0.0), validators.lt(1.0)))
 share = _of_each_value(validators.and_(validators.ge(0.0), validators.le(1.0)))
+MOST_S = 3.2e9
+"""The longest time that a rule takes, a hundred years, which the clock can count."""
+seconds = _of_each_value(validators.and_(validators.ge(0.0), validators.le(MOST_S)))
 
 
 LEAST_BPS = 0.01
@@ -134,7 +138,7 @@ class Way:
     """
 
     fee_usd: float | Dated = field(default=0.0, validator=not_negative)
-    latency_s: float | Dated = field(default=0.0, validator=not_negative)
+    latency_s: float | Dated = field(default=0.0, validator=seconds)
     fails: bool | Dated | None = None
     fee_bps: float | Dated = field(default=0.0, validator=basis_points)
     gas_usd: float | Dated = field(default=0.0, validator=not_negative)
@@ -155,7 +159,7 @@ class Bridge:
     """
 
     fee_usd: float | Dated = field(default=0.0, validator=not_negative)
-    latency_s: float | Dated = field(default=0.0, validator=not_negative)
+    latency_s: float | Dated = field(default=0.0, validator=seconds)
     """How long money is under way."""
     sender_share: float | Dated = field(default=0.5, validator=share)
     fails: bool | Dated | None = None

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.clock import NS_PER_DAY, NS_PER_SECOND
+from framework.command_line.cli import main
 from framework.data.fetching import binance, defillama, drift, hyperliquid, jito, kamino
 from framework.data.fetching.client import Client, Pace
 from framework.data.fetching.feed import Fetch
@@ -448,7 +449,7 @@ def test_pages_that_a_killed_fetch_stored_stay_and_the_rest_is_fetched(tmp_path)
         assert [asked.body for asked in host.asked] == undisturbed[3:]
     for series in whole.ids():
         assert killed.path(series).read_bytes() == whole.path(series).read_bytes()
-    assert [path.name for path in (tmp_path / "killed").rglob("*.part")] == []
+    assert [path.name for path in (tmp_path / "killed").rglob("*.draft")] == []
 
 
 KILLED = {
@@ -490,7 +491,7 @@ def test_a_killed_fetch_of_any_source_ends_as_an_undisturbed_one(tmp_path, sourc
     assert killed.ids() == whole.ids()
     for series in whole.ids():
         assert killed.path(series).read_bytes() == whole.path(series).read_bytes()
-    assert not list(killed.root.rglob("*.part"))
+    assert not list(killed.root.rglob("*.draft"))
 
 
 ONE_PAGE = {
@@ -540,7 +541,7 @@ def test_a_fetch_killed_within_a_page_ends_as_an_undisturbed_one(tmp_path, sourc
     assert killed.ids() == whole.ids()
     for series in whole.ids():
         assert killed.path(series).read_bytes() == whole.path(series).read_bytes()
-    assert not list(killed.root.rglob("*.part"))
+    assert not list(killed.root.rglob("*.draft"))
 
 
 @pytest.mark.slow
@@ -570,16 +571,22 @@ def test_whatever_goes_wrong_the_end_is_the_same(page, failures, windows):
         assert tried.path(FUNDING).read_bytes() == undisturbed.path(FUNDING).read_bytes()
 
 
-def test_what_a_killed_write_left_is_replaced(store):
-    """A file that was being written when the process was killed is no series, and the next page takes its place."""
-    part = store.path(FUNDING).with_name(".funding.parquet.part")
-    part.parent.mkdir(parents=True)
-    part.write_bytes(b"PAR1 and no more")
+def test_what_a_killed_write_left_is_no_series_and_is_removed_after_a_day(store, capsys, monkeypatch):
+    """A file that was being written when the process was killed; the next fetch says what it removes."""
+    parent = store.path(FUNDING).parent
+    parent.mkdir(parents=True)
+    old, new = (parent / f".funding.parquet.{name}.draft" for name in ("aaaaaaaa", "bbbbbbbb"))
+    for each in (old, new):
+        each.write_bytes(b"PAR1 and no more")
+    os.utime(old, (0, 0))
     assert store.ids() == []
-    with funded() as host:
-        fetch(SOL, store, host, 3)
+    monkeypatch.setenv("CARRYBOOK_DATA", str(store.root))
+    days = ["--from", "2025-01-01", "--to", "2025-01-03", "--wait-scale", "0.001"]
+    with Host(sources.hyperliquid(sources.candles(3), sources.payments(3))) as host, pytest.raises(SystemExit):
+        main(["fetch", "hyperliquid", "--interval", "1d", *days, "--base-url", host.url])
     assert complete(store)
-    assert not part.exists()
+    assert (old.exists(), new.exists()) == (False, True)
+    assert capsys.readouterr().err == f"Removed {old}, which was never finished.\n"
 
 
 def test_two_fetches_of_one_series_do_not_meet(store):

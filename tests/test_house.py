@@ -14,7 +14,7 @@ from attrs import fields, has
 import framework
 import strategies
 import venues
-from framework.venue import Venue, basis_points
+from framework.venue import Bridge, Venue, Way, basis_points, seconds
 
 ROOT = Path(__file__).parent.parent
 NOUNS = ("study", "lenders", "protocol", "legacy", "static", "spot", "issuer", "pair", "perpetual", "at_cost")
@@ -76,6 +76,15 @@ def test_every_fee_in_basis_points_is_held_between_nothing_and_the_whole():
                 assert field.validator == basis_points, f"{kind.__name__}.{field.name}"
                 checked += 1
     assert checked >= 5
+
+
+def test_every_time_that_a_rule_takes_is_one_that_the_clock_counts():
+    """The fields of all venues and passages whose names end with the unit have the one validator for it."""
+    kinds = [Way, Bridge, *Venue.__subclasses__()]
+    of_time = [each for kind in kinds if has(kind) for each in fields(kind) if each.name.endswith("_s")]
+    checked = [each for each in of_time if seconds in (each.validator, getattr(each.validator, "validator", None))]
+    assert len(checked) >= 6
+    assert [each.name for each in of_time if each not in checked] == []
 
 
 def test_modules_start_with_one_sentence():

@@ -33,6 +33,12 @@ def written(frame, path):
     return path
 
 
+def test_a_frame_that_was_sorted_keeps_its_times(tmp_path):
+    """Its index, which pandas writes as well, is not taken for them."""
+    found = understand(written(PRICES.sample(frac=1, random_state=1), tmp_path / "own.parquet"), "prices", "ETH")
+    assert np.array_equal(found.samples.time_ns, DAYS.as_unit("ns").asi8)
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "feather"])
 def test_every_format_gives_the_same_series(tmp_path, suffix):
     """Rows of an hour, with the times and values of the frame."""

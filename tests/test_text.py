@@ -132,6 +132,23 @@ def test_an_output_that_is_closed_is_no_finding(folder, command) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_an_output_that_was_closed_before_is_empty(folder, closed) -> None:
+    """And no file that is opened takes its place."""
+    command = [sys.executable, "-m", "framework.command_line.start", "audit", str(folder)]
+    read, write = os.pipe()
+
+    def close() -> None:
+        for each in closed:
+            os.close(each)
+
+    done = subprocess.run(command, stdout=write, stderr=write, cwd=ROOT, preexec_fn=close, timeout=60, check=False)
+    os.close(write)
+    with os.fdopen(read, "rb") as said:
+        assert (done.returncode, said.read() == b"") == (0, 1 in closed)
+
+
+@pytest.mark.slow
 def test_an_output_that_is_full_is_told(folder) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

@@ -24,6 +24,7 @@ from framework.venue import (
     fraction,
     not_negative,
     price_of,
+    seconds,
     share,
 )
 from venues.drift_formulas import asset_weight, liquidated, margin_ratio, share_now, shortage
@@ -84,7 +85,7 @@ class Drift(Venue):
     insurance_fee: float | Dated | None = field(default=None, validator=validators.optional(fraction))
     liquidation_buffer: float | Dated | None = field(default=None, validator=validators.optional(fraction))
     liquidation_share: float | Dated | None = field(default=None, validator=validators.optional(share))
-    liquidation_duration_s: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
+    liquidation_duration_s: float | Dated | None = field(default=None, validator=validators.optional(seconds))
     order_step: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
     funding_rate: str = "drift_funding_rate"
     funding_price: Literal["open", "close", "oracle"] = "close"

@@ -17,7 +17,7 @@ from framework.formulas import formula
 from framework.market import TICK_NS, Floats, Market
 from framework.money import USDC, Account, token
 from framework.orders import Stake, Swap, Unstake, check_swap, positive
-from framework.venue import CASH, Bridge, Dated, Venue, account, basis_points, fraction, not_negative, price_of
+from framework.venue import CASH, Bridge, Dated, Venue, account, basis_points, fraction, price_of, seconds
 from venues.stake_pool import Pool, withdrawal_fee
 
 SOL, JITOSOL = token("SOL"), token("JITOSOL")
@@ -54,9 +54,9 @@ class Jito(Venue):
     reward_fee: float | Dated = field(default=0.04, validator=fraction)
     deposit_fee: float | Dated = field(default=0.0, validator=fraction)
     withdrawal_fee: float | Dated = field(default=0.001, validator=fraction)
-    unstaking_s: float = field(default=EPOCH_S, validator=validators.ge(0.0))
-    epoch_s: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
-    epoch_lag_s: float | Dated = field(default=0.0, validator=not_negative)
+    unstaking_s: float = field(default=EPOCH_S, validator=seconds)
+    epoch_s: float | Dated | None = field(default=None, validator=validators.optional(seconds))
+    epoch_lag_s: float | Dated = field(default=0.0, validator=seconds)
     rounding: Literal["nearest", "pool"] = "nearest"
     """Tokens to the nearest unit, or down as the pool's program rounds."""
     slashed_on: tuple[date, ...] = ()

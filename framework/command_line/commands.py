@@ -12,16 +12,10 @@ from framework.reports.report import report
 from framework.run_folder.archive import RUNS, identity, save
 from framework.run_folder.names import assign, check_free
 from framework.scenario import Scenario
-from framework.support.files import clear_drafts
+from framework.support.drafts import clear
 from framework.support.grid import terminal
 from framework.support.logs import log
 from framework.support.text import say
-
-
-def clear(directory: Path) -> None:
-    """Remove what killed commands have left unfinished there more than a day ago, and say so."""
-    for each in clear_drafts(directory):
-        say(f"Removed {each}, which was never finished.", err=True)
 
 
 @click.command()

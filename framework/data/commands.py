@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framework.support.drafts import clear
 from framework.support.extras import need_extra
 from framework.support.text import say
 
@@ -201,6 +202,7 @@ def import_(
     if not yes:
         click.confirm(f"Store it as {kind.series}?", abort=True, err=True)
     store = Store.default()
+    clear(store.path(kind.series).parent)
     with store.lock(kind.series):
         added = store.append(kind, samples, found.asked())
     say(f"{kind.series}: {added:,} new samples")
@@ -349,6 +351,8 @@ def _fetch(
     store, now_ns = Store.default(), time.time_ns()
     first_ns = midnight_ns(since.date())
     end_ns = midnight_ns(until.date()) + NS_PER_DAY if until else now_ns
+    for feed in feeds:
+        clear(store.path(feed.kind.series).parent)
     with Progress(console=progress_terminal(), disable=not sys.stderr.isatty()) as progress:
         for feed in feeds:
             bar = progress.add_task(feed.kind.series, total=1.0)

@@ -202,7 +202,8 @@ def read(path: Path) -> pd.DataFrame:
     except Exception as error:  # whatever the three readers say of a file that is none of theirs
         raise MarketError(f"{path}: not a {path.suffix[1:]} file ({' '.join(str(error).split())[:120]})") from None
     if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index(names="time" if frame.index.name is None else str(frame.index.name))
+        name = "time" if frame.index.name is None else str(frame.index.name)
+        frame = frame.reset_index(names=name) if name not in frame else frame.reset_index(drop=True)
     if not len(frame):
         raise MarketError(f"{path}: no rows; expected at least two")
     return frame

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from attrs import asdict, frozen
 
 from framework.data.series import Floats, Ints, Joining
 from framework.errors import StoreError
+from framework.support.files import replace_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,9 +120,6 @@ def write_samples(path: Path, kind: Kind, samples: Samples) -> None:
     schema = _schema(kind).with_metadata({META: json.dumps(meta)})
     arrays = [pa.array(samples.time_ns).cast(pa.timestamp("ns", "UTC"))]
     arrays += [pa.array(samples.columns[name]) for name in kind.units]
-    draft = path.with_name(f".{path.name}.part")
-    with draft.open("wb") as file:
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    content = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), content, compression="zstd")
+    replace_file(path, content.getvalue().to_pybytes())

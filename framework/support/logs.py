@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import structlog
 
 _LOGGER = logging.getLogger("carrybook")
+_LOGGER.addHandler(logging.NullHandler())  # without which Python prints warnings that nobody has asked for
 
 
 @cache
