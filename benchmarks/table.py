@@ -10,6 +10,7 @@ from benchmarks.figures import Figure
 from benchmarks.full_study import full_study
 from benchmarks.loops import daily, hourly
 from benchmarks.memory import memory, saving
+from benchmarks.newcomer import newcomer
 from benchmarks.opening import opening
 from benchmarks.rulebooks import rulebooks
 from benchmarks.stretches import stretches, venues
@@ -40,6 +41,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         paths,
         cold,
         opening,
+        newcomer,
     )
 }
 """All of them by name, in the order of the table."""

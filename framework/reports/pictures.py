@@ -360,6 +360,7 @@ def _legend(plot: Picture) -> None:
         legend.border_line_color, legend.margin, legend.padding = None, 0, 2
         legend.ncols = min(len(legend.items), LEGEND_COLUMNS)
         if legend in plot.center:
+            plot.center.remove(legend)  # which the oldest Bokeh leaves there
             plot.add_layout(legend, "above")
 
 
