@@ -809,6 +809,14 @@ def money_of_the_end_counted_twice(forgery: Forgery) -> str:
 
 
 @found_by("end")
+def cash_of_the_end_said_to_be_under_way(forgery: Forgery) -> str:
+    last = len(forgery.rows("equity")) - 2
+    forgery.change("equity", last, cash_usd=lambda usd: usd - 1, transit_usd=lambda usd: usd + 1)
+    forgery.seal_files()
+    return "the last close of the curve"
+
+
+@found_by("end")
 def a_curve_without_the_cost_of_closing(forgery: Forgery) -> str:
     last = len(forgery.rows("equity")) - 1
     forgery.change("equity", last, equity_usd=lambda usd: usd + 1, cash_usd=lambda usd: usd + 1)

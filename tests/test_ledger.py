@@ -1,5 +1,6 @@
 """Books and ledger: single transfers, and a state machine that compares them with a plain model at every step."""
 
+import hashlib
 from collections import Counter
 from fractions import Fraction
 
@@ -262,6 +263,18 @@ def test_the_chain_has_a_link_per_block_however_the_records_come(count, pieces):
     assert chain[: 1 + whole] == list(links("chart", [records[: whole * BLOCK]]))
 
 
+def test_the_chain_is_that_of_its_definition():
+    """SHA-256 over the link before and the bytes of the block, worked out here by itself."""
+    records = np.zeros(2 * BLOCK + 7, dtype=RECORD)
+    records["amount"] = np.arange(len(records))
+    link = hashlib.sha256(b'"chart"').digest()
+    expected = [link.hex()]
+    for block in (records[:BLOCK], records[BLOCK : 2 * BLOCK], records[2 * BLOCK :]):
+        link = hashlib.sha256(link + block.tobytes()).digest()
+        expected.append(link.hex())
+    assert list(links("chart", [records])) == expected
+
+
 def test_records_cannot_be_written():
     """The journal is append-only, also for those who read it as an array."""
     with pytest.raises(ValueError, match="read-only"):
@@ -461,9 +474,20 @@ class Machine(RuleBasedStateMachine):
                 for rows in range(again.rows + 1, value + 1):
                     again.settle(rows)
                     state(again)
+        self.agree(written)
         single = finished(again)
         assert single.ledger.digest == written.ledger.digest
         assert list(single.events) == list(written.events)
+
+    def agree(self, written):
+        """The curve of each account is what its transfers come to, and kinds are numbered as they first appear."""
+        records, ledger = written.ledger.records(), written.ledger
+        assert list(dict.fromkeys(records["kind"].tolist())) == list(range(len(ledger.kinds)))
+        closes = self.market.at_ns[:-1]  # what is done once the last row has passed belongs to none
+        for code, each in enumerate(ledger.accounts):
+            signs = (records["debit"] == code).astype(int) - (records["credit"] == code).astype(int)
+            balances = [int((records["amount"] * signs)[records["at_ns"] <= close].sum()) for close in closes]
+            assert written.path(each)[:-1].tolist() == balances
 
 
 Machine.TestCase.settings = settings(stateful_step_count=25)
@@ -514,6 +538,35 @@ def test_what_accrues_may_not_pass_a_floor_either(every):
     books = opened(40_000_000, SHRINKING, venue)
     fill(books, (venue.coins_held, venue.bought, 3_650_000, "buy"), (venue.purse, CASH, 40_000_000, "in"), venue=venue)
     assert finished(books).ledger.balance(venue.purse) == 0
+
+
+@frozen(kw_only=True)
+class Draining(Desk):
+    """A lender that takes its rate on coins out of money that may not fall below zero."""
+
+    purse = account("Assets:{venue}:Purse", USDC, floor=True)
+
+    def accruals(self):
+        yield Accrual(
+            debit=self.funding, credit=self.purse, kind="interest", event=InterestAccrued, share=0.5,
+            on=self.coins_held, basis="simple", rate="sol_lending_apy",
+        )  # fmt: skip
+
+
+def test_what_is_taken_by_a_stream_may_not_pass_a_floor_either():
+    """The account that gives is looked at as well as the one that receives, and half a rate is told as such."""
+    venue = Draining()
+    market = flat(4, price=64.0, lending=1_000.0)
+    books = opened(30_000_000, market, venue)
+    fill(books, (venue.coins_held, venue.bought, 7_300_000, "buy"), (venue.purse, CASH, 10_000_000, "in"), venue=venue)
+    with pytest.raises(LedgerError, match=r"row 2 .*Assets:Desk:Purse holds 0.000000 USDC and would fall to -10"):
+        finished(books)
+    books = opened(40_000_000, market, venue)
+    fill(books, (venue.coins_held, venue.bought, 7_300_000, "buy"), (venue.purse, CASH, 40_000_000, "in"), venue=venue)
+    written = finished(books)
+    assert written.ledger.balance(venue.purse) == 0
+    (stream,) = written.events.settlements.of
+    assert stream.rate == pytest.approx(market["sol_lending_apy"] * market.years / 2)
 
 
 def test_evolving_a_desk_keeps_its_accounts_apart():

@@ -21,7 +21,7 @@ from tests.runs import DATA, ROOT
 COUNT = int(os.environ.get("CARRYBOOK_MUTANTS", "40"))
 TESTS = {
     "ledger": "ledger books_edges event_log settlement",
-    "accrual": "closed_forms books_edges settlement jito formulas drift_protocol hyperliquid_protocol",
+    "accrual": "accrual closed_forms books_edges settlement jito formulas drift_protocol hyperliquid_protocol",
     "books": "books_edges closed_forms several_coins_edges own_classes command_line execution conditions incidents "
     "row_path collateral order_edges drift_protocol hyperliquid_protocol valuation settlement",
     "audit": "audit audit_commands",
