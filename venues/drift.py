@@ -8,8 +8,8 @@ from attrs import field, frozen, validators
 
 from framework.accrual import Accrual
 from framework.books import Books
-from framework.events import FundingSettled, InterestAccrued
-from framework.formulas import formula, greater, per_coin, ratio
+from framework.events import InterestAccrued
+from framework.formulas import formula, greater, per_coin
 from framework.money import USDC, Account, perpetual, token
 from framework.orders import Close, Open, Resize
 from framework.venue import (
@@ -27,21 +27,8 @@ from framework.venue import (
     seconds,
     share,
 )
-from venues.drift_formulas import asset_weight, liquidated, margin_ratio, share_now, shortage
-from venues.perpetual import (
-    by_worth,
-    check_initial_margin,
-    close_position,
-    deleverage,
-    funding_columns,
-    funding_prices,
-    liquidate_at_a_penalty,
-    open_position,
-    pay_out,
-    realise,
-    resize_position,
-    trade,
-)
+from venues import drift_formulas as rules
+from venues import perpetual as linear
 
 
 @frozen(kw_only=True)
@@ -129,21 +116,11 @@ class Drift(Venue):
     def acts(self) -> Sequence[Act]:
         return (LIQUIDATION,) if self.borrow_rate is None else (LIQUIDATION, Act("owes", "settle_losses"))
 
-    @per_coin
-    def size(position):
-        return position
+    size, notional, entry_price = linear.size, linear.notional, linear.entry_price
 
     @per_coin
     def worth(position, oracle):
         return position * oracle
-
-    @per_coin
-    def notional(worth):
-        return abs(worth)
-
-    @per_coin
-    def entry_price(quote, position):
-        return ratio(quote, -position)
 
     @per_coin
     def unsettled_loss(worth, quote, drawn):
@@ -159,7 +136,7 @@ class Drift(Venue):
 
     @formula
     def weight(collateral_weight, held, collateral_imf):
-        return asset_weight(collateral_weight, held, collateral_imf)
+        return rules.asset_weight(collateral_weight, held, collateral_imf)
 
     @formula
     def equity(margin, quote, drawn, worth, apart, tokens_worth, borrowed):
@@ -171,7 +148,7 @@ class Drift(Venue):
 
     @per_coin
     def maintenance_ratio(maintenance_margin, position, imf):
-        return margin_ratio(maintenance_margin, abs(position), imf)
+        return rules.margin_ratio(maintenance_margin, abs(position), imf)
 
     @per_coin
     def position_maintenance(notional, maintenance_ratio):
@@ -189,12 +166,12 @@ class Drift(Venue):
     def initial_collateral(
         margin, borrowed, unsettled_loss, tokens_worth, held, initial_collateral_weight, collateral_imf
     ):
-        weight = asset_weight(initial_collateral_weight, held, collateral_imf)
+        weight = rules.asset_weight(initial_collateral_weight, held, collateral_imf)
         return margin + borrowed - unsettled_loss + weight * tokens_worth
 
     @per_coin(when="initial_margin")
     def initial(notional, initial_margin, position, imf):
-        return notional * margin_ratio(initial_margin, abs(position), imf)
+        return notional * rules.margin_ratio(initial_margin, abs(position), imf)
 
     @formula(when="initial_margin")
     def free(initial_collateral, initial):
@@ -209,18 +186,7 @@ class Drift(Venue):
         return size + tokens_worth / price
 
     def accruals(self) -> Iterable[Accrual]:
-        for coin in self.coins:
-            yield Accrual(
-                debit=self.apart if self.funding_apart else self.margin,
-                credit=self.funding[coin],
-                kind="funding",
-                event=FundingSettled,
-                on=self.position[coin],
-                basis="payment",
-                share=-1.0,
-                rate=funding_columns(self, coin),
-                price=funding_prices(self, coin),
-            )
+        yield from linear.funding_of(self, self.apart if self.funding_apart else self.margin)
         if self.borrow_rate is not None:
             yield Accrual(
                 debit=self.interest, credit=self.borrowed, kind="interest", event=InterestAccrued, on=self.borrowed,
@@ -241,24 +207,24 @@ class Drift(Venue):
         return self.held if code == self.collateral else None
 
     def open(self, order: Open, book: Books) -> None:
-        open_position(self, order, book)
+        linear.open_position(self, order, book)
 
     def close(self, order: Close, book: Books) -> None:
-        close_position(self, order, book, self.owing)
+        linear.close_position(self, order, book, self.owing)
 
     def resize(self, order: Resize, book: Books) -> None:
-        resize_position(self, order, book)
+        linear.resize_position(self, order, book)
 
     def accept(self, order: object, book: Books) -> None:
         if self.initial_margin:
-            check_initial_margin(self, book, "initial_margin")
+            linear.check_initial_margin(self, book, "initial_margin")
 
     def liquidate(self, book: Books) -> None:
         """The study's liquidation at a penalty, or the protocol's: as much as has to be, and then the collateral."""
         if self.liquidation_penalty is not None:
-            liquidate_at_a_penalty(self, book, self.owing)
+            linear.liquidate_at_a_penalty(self, book, self.owing)
             return
-        for coin in by_worth(self, book):
+        for coin in linear.by_worth(self, book):
             missing = self._missing(book)
             if missing > 0:
                 self._reduce(coin, missing, book)
@@ -275,34 +241,28 @@ class Drift(Venue):
         names = ("total_collateral", "maintenance", "notional", "unsettled_loss")
         collateral, needed, notional, losses = (Fraction(book.value(self.name, each)) for each in names)
         return Fraction(
-            shortage(collateral, needed, notional, Fraction(book.rule(self.liquidation_buffer) or 0), losses)
+            rules.shortage(collateral, needed, notional, Fraction(book.rule(self.liquidation_buffer) or 0), losses)
         )
 
     def _reduce(self, coin: str, missing: Fraction, book: Books) -> None:
         """Let a liquidator take as much of a position as covers what is missing, and both fees out of the margin."""
-        position, row, market = self.position[coin], book.row, book.market
-        held, price = book[position], Fraction(book.price(coin, "oracle"))
-        rules = (self.maintenance_margin, self.imf, self.liquidation_buffer, self.liquidator_fee, self.insurance_fee)
-        base, imf, buffer, liquidator_fee, insurance_fee = (Fraction(book.rule(each) or 0) for each in rules)
+        position, held, price = self.position[coin], book[self.position[coin]], Fraction(book.price(coin, "oracle"))
+        in_force = (self.maintenance_margin, self.imf, self.liquidation_buffer, self.liquidator_fee, self.insurance_fee)
+        base, imf, buffer, liquidator_fee, insurance_fee = (Fraction(book.rule(each) or 0) for each in in_force)
         size = Fraction(abs(held), position.asset.scale)
         initial, duration_s = book.rule(self.liquidation_share), book.rule(self.liquidation_duration_s)
-        length_s = (int(market.at_ns[row]) - int(market.open_ns[row])) / 1e9
-        taken = liquidated(
-            size,
-            price,
-            missing,
-            Fraction(margin_ratio(base, size, imf)) + buffer,
-            liquidator_fee,
-            insurance_fee,
-            share=share_now(missing, 0, 1 if initial is None else initial, length_s / duration_s if duration_s else 1),
-            step=Fraction(str(book.rule(self.order_step) or 1e-9)),
-        )
+        row_s = (int(book.market.at_ns[book.row]) - int(book.market.open_ns[book.row])) / 1e9
+        elapsed = row_s / duration_s if duration_s else 1
+        ratio = Fraction(rules.margin_ratio(base, size, imf)) + buffer
+        share = rules.share_now(missing, 0, 1 if initial is None else initial, elapsed)
+        step = Fraction(str(book.rule(self.order_step) or 1e-9))
+        taken = rules.liquidated(size, price, missing, ratio, liquidator_fee, insurance_fee, share=share, step=step)
         contracts = round(taken.coins * position.asset.scale)
-        trade(self, coin, -contracts if held > 0 else contracts, book, "oracle")
+        linear.trade(self, coin, -contracts if held > 0 else contracts, book, "oracle")
         for fee, kind in ((taken.liquidator_fee, "liquidator_fee"), (taken.insurance_fee, "insurance_fee")):
             book.transfer(self.penalties, self.margin, round(fee * USDC.scale), kind)
         if not book[position]:
-            realise(self, coin, book)
+            linear.realise(self, coin, book)
 
     def settle_losses(self, book: Books) -> None:
         """Settle what positions have lost against the margin; what that is short of is borrowed."""
@@ -316,17 +276,14 @@ class Drift(Venue):
         self._net(book)
 
     def deleverage(self, share: float, book: Books) -> None:
-        """Close a share of each position that has a profit, at no fee."""
-        for coin in by_worth(self, book):
-            if book.worth(self.position[coin], book.price(coin, "oracle")) + book[self.quote[coin]] > 0:
-                deleverage(self, coin, share, book, "oracle")
+        linear.deleverage(self, share, book, "oracle")
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
         book.transfer(self.margin, source, amount, kind)
         self._net(book)
 
     def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
-        pay_out(self, book, target, amount, kind)
+        linear.pay_out(self, book, target, amount, kind)
         self._net(book)
 
     def _net(self, book: Books) -> None:

@@ -10,44 +10,14 @@ from framework.accrual import Accrual
 from framework.books import Books
 from framework.clock import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
 from framework.errors import MarketError, ScenarioError
-from framework.events import FundingSettled, Liquidated
-from framework.formulas import choose, formula, greater, lesser, per_coin, ratio
+from framework.events import Liquidated
+from framework.formulas import choose, formula, greater, lesser, per_coin
 from framework.market import TICK_NS, Floats, Market
 from framework.money import USDC, Account, perpetual
 from framework.orders import Close, Open, Resize
 from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative, share
-from venues.hyperliquid_formulas import (
-    BACKSTOP,
-    MARGIN,
-    PARTIAL,
-    PAUSE_S,
-    VOLUME_DAYS,
-    FeeTier,
-    Tier,
-    flat,
-    funding_rate,
-    lines,
-    liquidation_price,
-    of_rule,
-    taker_fee_bps,
-    two_tiers,
-    withdrawable,
-)
-from venues.perpetual import (
-    by_worth,
-    check_initial_margin,
-    close_position,
-    deleverage,
-    funding_columns,
-    funding_prices,
-    liquidate_at_a_penalty,
-    open_position,
-    pay_out,
-    realise,
-    resize_position,
-    taker_fee,
-    trade,
-)
+from venues import hyperliquid_formulas as rules
+from venues import perpetual as linear
 
 
 @frozen(kw_only=True)
@@ -79,12 +49,12 @@ class Hyperliquid(Venue):
     name: str = "hyperliquid"
     coin: str | tuple[str, ...] = "SOL"
     taker_fee_bps: float | Dated = field(validator=basis_points)
-    fee_tiers: tuple[FeeTier, ...] | Dated | None = None
+    fee_tiers: tuple[rules.FeeTier, ...] | Dated | None = None
     volume_usd: float = field(default=0.0, validator=not_negative)
     min_order_usd: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
     fee_discount: float | Dated | None = field(default=None, validator=validators.optional(share))
     maintenance_margin: float | Dated | None = field(default=None, validator=validators.optional(fraction))
-    margin_tiers: dict[str, tuple[Tier, ...]] | Dated | None = field(default=None, validator=two_tiers)
+    margin_tiers: dict[str, tuple[rules.Tier, ...]] | Dated | None = field(default=None, validator=rules.two_tiers)
     leverage: float | None = field(default=None, validator=validators.optional(validators.ge(1)))
     payout_floor: float | Dated | None = field(default=None, validator=validators.optional(share))
     margin_mode: Literal["cross", "isolated"] | None = None
@@ -116,21 +86,11 @@ class Hyperliquid(Venue):
         if self.margin_mode == "isolated" and len(self.coins) > 1:
             raise ValueError(f"'margin_mode' must be cross where coins share their margin: {', '.join(self.coins)}")
 
-    @per_coin
-    def size(position):
-        return position
+    size, notional, entry_price = linear.size, linear.notional, linear.entry_price
 
     @per_coin
     def worth(position, mark):
         return position * mark
-
-    @per_coin
-    def notional(worth):
-        return abs(worth)
-
-    @per_coin
-    def entry_price(quote, position):
-        return ratio(quote, -position)
 
     @formula
     def equity(margin, quote, drawn, worth):
@@ -153,9 +113,9 @@ class Hyperliquid(Venue):
         mark, size, notional, equity, maintenance, position_maintenance, margin_rate, upper_margin_rate, upper_deduction
     ):
         available = equity - (maintenance - position_maintenance)
-        first = liquidation_price(mark, size, available - notional * margin_rate, margin_rate)
+        first = rules.liquidation_price(mark, size, available - notional * margin_rate, margin_rate)
         upper = available - (notional * upper_margin_rate - upper_deduction)
-        last = liquidation_price(mark, size, upper, upper_margin_rate)
+        last = rules.liquidation_price(mark, size, upper, upper_margin_rate)
         near = choose(size > 0, greater(first, last), lesser(first, last))
         return choose((size != 0) & (near > 0), near, float("nan"))
 
@@ -169,23 +129,24 @@ class Hyperliquid(Venue):
 
     @formula(when="margin_tiers")
     def free(equity, initial, notional, payout_floor):
-        return withdrawable(equity, initial, notional, payout_floor)
+        return rules.withdrawable(equity, initial, notional, payout_floor)
 
     def input(self, name: str) -> Any:  # noqa: ANN401  (as of any venue)
-        if name not in MARGIN:
+        if name not in rules.MARGIN:
             return super().input(name)
-        return {coin: of_rule(self.tiers(coin), MARGIN[name]) for coin in self.coins}
+        return {coin: rules.of_rule(self.tiers(coin), rules.MARGIN[name]) for coin in self.coins}
 
     def rule_behind(self, name: str) -> str:
-        return name if name not in MARGIN else "maintenance_margin" if self.margin_tiers is None else "margin_tiers"
+        behind = "maintenance_margin" if self.margin_tiers is None else "margin_tiers"
+        return behind if name in rules.MARGIN else name
 
     def tiers(self, coin: str) -> Any:  # noqa: ANN401  (lines, with dates or without)
         """The lines of a coin's maintenance margin; one without an initial margin where it is the same for all."""
         if self.margin_tiers is None:
-            return of_rule(self.maintenance_margin, flat)
-        return of_rule(self.margin_tiers, lambda table: lines(self._of(coin, table), self.leverage))
+            return rules.of_rule(self.maintenance_margin, rules.flat)
+        return rules.of_rule(self.margin_tiers, lambda table: rules.lines(self._of(coin, table), self.leverage))
 
-    def _of(self, coin: str, table: Mapping[str, tuple[Tier, ...]]) -> tuple[Tier, ...]:
+    def _of(self, coin: str, table: Mapping[str, tuple[rules.Tier, ...]]) -> tuple[rules.Tier, ...]:
         if coin not in table:
             raise ScenarioError(f"{self.name}.margin_tiers: none of {coin}; expected one of {', '.join(table)}")
         return table[coin]
@@ -195,25 +156,14 @@ class Hyperliquid(Venue):
         bps: float = book.rule(self.taker_fee_bps)
         if self.fee_tiers is not None:
             today_ns = book.at_ns - book.at_ns % NS_PER_DAY
-            traded = book.turnover(self.traded_usdc, today_ns - VOLUME_DAYS * NS_PER_DAY, today_ns)
+            traded = book.turnover(self.traded_usdc, today_ns - rules.VOLUME_DAYS * NS_PER_DAY, today_ns)
             volume_usd = USDC.units(traded) + self.volume_usd
             if volume_usd:
-                bps = min(bps, taker_fee_bps(book.rule(self.fee_tiers), volume_usd))
+                bps = min(bps, rules.taker_fee_bps(book.rule(self.fee_tiers), volume_usd))
         return bps * (1 - (book.rule(self.fee_discount) or 0.0))
 
     def accruals(self) -> Iterable[Accrual]:
-        for coin in self.coins:
-            yield Accrual(
-                debit=self.margin,
-                credit=self.funding[coin],
-                kind="funding",
-                event=FundingSettled,
-                on=self.position[coin],
-                basis="payment",
-                share=-1.0,
-                rate=funding_columns(self, coin),
-                price=funding_prices(self, coin),
-            )
+        return linear.funding_of(self, self.margin)
 
     def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:
         return dict(self._rates(market))
@@ -221,7 +171,7 @@ class Hyperliquid(Venue):
     def _rates(self, market: Market) -> Iterator[tuple[str, tuple[str, Floats]]]:
         """The rates of coins of which the market has the premium and no rate."""
         for coin in self.coins:
-            rates, names = funding_columns(self, coin), (f"{self.name}.{coin}.premium", f"{self.name}_premium")
+            rates, names = linear.funding_columns(self, coin), (f"{self.name}.{coin}.premium", f"{self.name}_premium")
             premium = next((each for each in names if each in market.columns), None)
             if premium is None or not market.columns.keys().isdisjoint(rates):
                 continue
@@ -229,31 +179,31 @@ class Hyperliquid(Venue):
                 raise MarketError(f"venue {self.name} works out funding by the hour of {premium!r}; expected such rows")
             clamp = self.funding_clamp
             by_row = clamp.by_row(market.at_ns) if isinstance(clamp, Dated) else 0.0005 if clamp is None else clamp
-            yield rates[0], (premium, funding_rate(market[premium], by_row))
+            yield rates[0], (premium, rules.funding_rate(market[premium], by_row))
 
     def open(self, order: Open, book: Books) -> None:
-        open_position(self, order, book)
+        linear.open_position(self, order, book)
 
     def close(self, order: Close, book: Books) -> None:
-        close_position(self, order, book)
+        linear.close_position(self, order, book)
 
     def resize(self, order: Resize, book: Books) -> None:
-        resize_position(self, order, book)
+        linear.resize_position(self, order, book)
 
     def accept(self, order: object, book: Books) -> None:
+        if self.margin_tiers is not None:
+            linear.check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
         least_usd = book.rule(self.min_order_usd) or 0.0
         trades = (amount for into, _, amount, kind in book.written if kind == "trade" and into.asset == USDC)
         traded_usd = USDC.units(sum(trades))
         if traded_usd < least_usd and not isinstance(order, Close):
             book.reject(f"an order of {traded_usd:.6f} USD; expected {least_usd:g} USD or more, or Close")
-        if self.margin_tiers is not None:
-            check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
 
     def liquidate(self, book: Books) -> None:
         """The study's liquidation at a penalty, or the protocol's: the vault's below two thirds, else on the book."""
         if self.liquidation_penalty is not None:
-            liquidate_at_a_penalty(self, book)
-        elif book.value(self.name, "equity") < BACKSTOP * book.value(self.name, "maintenance"):
+            linear.liquidate_at_a_penalty(self, book)
+        elif book.value(self.name, "equity") < rules.BACKSTOP * book.value(self.name, "maintenance"):
             self._hand_over(book)
         else:
             self._trade_back(book)
@@ -261,9 +211,9 @@ class Hyperliquid(Venue):
     def _trade_back(self, book: Books) -> None:
         """Orders on the book, the largest position first, until the margin suffices; what is left stays margin."""
         most = None if self._pausing(book) else book.rule(self.partial_from_usd)
-        for coin in by_worth(self, book):
+        for coin in linear.by_worth(self, book):
             large = most is not None and abs(book.leg(self.name, coin).notional_usd) > most
-            for part in (PARTIAL, 1) if large else (1,):
+            for part in (rules.PARTIAL, 1) if large else (1,):
                 self._sell(coin, part, book)
                 if book.value(self.name, "equity") > book.value(self.name, "maintenance"):
                     return
@@ -274,34 +224,31 @@ class Hyperliquid(Venue):
         """An order on the book for a part of a position, such as a fifth, at the ordinary taker fee."""
         held = book[self.position[coin]]
         contracts = abs(held) // part
-        notional = trade(self, coin, -contracts if held > 0 else contracts, book)
-        book.transfer(self.fees, self.margin, taker_fee(self, USDC.units(notional), book), "taker_fee")
+        notional = linear.trade(self, coin, -contracts if held > 0 else contracts, book)
+        book.transfer(self.fees, self.margin, linear.taker_fee(self, USDC.units(notional), book), "taker_fee")
         if part == 1:
-            realise(self, coin, book)
+            linear.realise(self, coin, book)
 
     def _pausing(self, book: Books) -> bool:
         """Whether an order was sent within the last 30 seconds; within a longer row they have passed since."""
         length_ns = int(book.market.at_ns[book.row]) - int(book.market.open_ns[book.row])
         last_ns = book.last(Liquidated, self.name)
-        within = length_ns < PAUSE_S * NS_PER_SECOND
-        return within and last_ns is not None and book.at_ns - last_ns < PAUSE_S * NS_PER_SECOND
+        within = length_ns < rules.PAUSE_S * NS_PER_SECOND
+        return within and last_ns is not None and book.at_ns - last_ns < rules.PAUSE_S * NS_PER_SECOND
 
     def _hand_over(self, book: Books) -> None:
         """The liquidator vault takes every position and all margin, and bears what is owed."""
-        for coin in by_worth(self, book):
-            trade(self, coin, -book[self.position[coin]], book, "mark")
-            realise(self, coin, book)
+        for coin in linear.by_worth(self, book):
+            linear.trade(self, coin, -book[self.position[coin]], book, "mark")
+            linear.realise(self, coin, book)
         book.transfer(self.penalties, self.margin, max(0, book[self.margin]), "backstop")
         book.transfer(self.margin, self.bad_debt, max(0, -book[self.margin]), "bad_debt")
 
     def deleverage(self, share: float, book: Books) -> None:
-        """Close a share of each position that has a profit against losers without margin, at no fee."""
-        for coin in by_worth(self, book):
-            if book.worth(self.position[coin], book.price(coin, "mark")) + book[self.quote[coin]] > 0:
-                deleverage(self, coin, share, book, "mark")
+        linear.deleverage(self, share, book, "mark")
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
         book.transfer(self.margin, source, amount, kind)
 
     def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
-        pay_out(self, book, target, amount, kind)
+        linear.pay_out(self, book, target, amount, kind)

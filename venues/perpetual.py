@@ -5,11 +5,13 @@ two are worth together, less what was drawn of it: paying out more than the marg
 into margin, as the venues' own settlement does, and leaves the cost of the position as it was.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from framework.accrual import Accrual
 from framework.books import Books
-from framework.events import Side
+from framework.events import FundingSettled, Side
+from framework.formulas import per_coin, ratio
 from framework.market import Role
 from framework.money import USDC, Account
 from framework.orders import Close, Open, Resize, check_open, positive
@@ -19,6 +21,33 @@ Traded = Any
 """A venue with the accounts and rules that are used here: `margin`, `position`, `quote`, `taker_fee_bps` and so on."""
 Owing = Callable[[Books], None] | None
 """What pays for that of which margin is short, once no position is left."""
+
+
+@per_coin
+def size(position: Any) -> Any:  # noqa: ANN401  (a formula: floats, arrays or fractions)
+    """Coins, above 0 long."""
+    return position
+
+
+@per_coin
+def notional(worth: Any) -> Any:  # noqa: ANN401
+    """What a position is worth, whichever way it looks."""
+    return abs(worth)
+
+
+@per_coin
+def entry_price(quote: Any, position: Any) -> Any:  # noqa: ANN401
+    """What a position has cost for each coin."""
+    return ratio(quote, -position)
+
+
+def funding_of(venue: Traded, paid_into: Account) -> Iterator[Accrual]:
+    """The funding of each coin, which a short receives where the rate is above 0."""
+    for coin in venue.coins:
+        yield Accrual(
+            debit=paid_into, credit=venue.funding[coin], kind="funding", event=FundingSettled, on=venue.position[coin],
+            basis="payment", share=-1.0, rate=funding_columns(venue, coin), price=funding_prices(venue, coin),
+        )  # fmt: skip
 
 
 def open_position(venue: Traded, order: Open, book: Books) -> None:
@@ -117,12 +146,15 @@ def by_worth(venue: Traded, book: Books) -> list[str]:
     return sorted(worth, key=lambda coin: -worth[coin])
 
 
-def deleverage(venue: Traded, coin: str, share: float, book: Books, role: Role) -> None:
-    """Auto-deleveraging: close a share of a position at the mark or the oracle's price, without a fee."""
-    held = book[venue.position[coin]]
-    trade(venue, coin, -round(held * share), book, role)
-    if not book[venue.position[coin]]:
-        realise(venue, coin, book)
+def deleverage(venue: Traded, share: float, book: Books, role: Role) -> None:
+    """Auto-deleveraging: close a share of each position with a profit at the mark or the oracle's price, at no fee."""
+    for coin in by_worth(venue, book):
+        held = book[venue.position[coin]]
+        if book.worth(venue.position[coin], book.price(coin, role)) + book[venue.quote[coin]] <= 0:
+            continue
+        trade(venue, coin, -round(held * share), book, role)
+        if not book[venue.position[coin]]:
+            realise(venue, coin, book)
 
 
 def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
