@@ -551,14 +551,14 @@ def _lent(run: Run, column: str | None, coins: list[str]) -> tuple[str, str] | N
     return None
 
 
-def max_drawdown_pct(run: Run) -> float:
-    """Largest fall of the equity at the rows' closes from its peak so far, which starts at the capital; percent.
+def max_drawdown_pct(run: Run, final_usd: float | None = None) -> float:
+    """Largest fall of the equity from its peak so far: from the capital, over the rows' closes, to the end; percent."""
+    return deepest_drawdown(Path.of(run, final_usd).usd) * 100
 
-    The final equity is not among them, as in the study: what closing the positions costs at the end is not a drawdown.
-    """
-    curve = run.curve.equity_usd
-    peak = np.maximum(np.maximum.accumulate(curve), USDC.units(run.capital))
-    return float(((peak - curve) / peak).max() * 100)
+
+def drawdown_at_closes_pct(run: Run) -> float:
+    """The same without the end, as the study has it: what closing the positions costs is left out; percent."""
+    return deepest_drawdown(Path.of(run, final_usd=float(run.curve.equity_usd[-1])).usd) * 100
 
 
 def row_deviation_pct(run: Run) -> float:
@@ -634,7 +634,8 @@ def figures(run: Run) -> dict[str, float | int | str]:
         "maintenance_fee_usd": float(sum(fees.get(name, 0) for name in _running_with_time(run))),
         "min_value_usd": float(value_usd.min()),
         "max_value_usd": float(value_usd.max()),
-        "max_drawdown_pct": max_drawdown_pct(run),
+        "max_drawdown_pct": max_drawdown_pct(run, float(final)),
+        "drawdown_at_closes_pct": drawdown_at_closes_pct(run),
         "row_deviation_pct": row_deviation_pct(run),
         "price_move_pct": float((close[-1] / close[0] - 1) * 100),
         "max_net_delta_coins": float(np.abs(run.curve.net_size).max()),
@@ -670,7 +671,7 @@ def outcome(run: Run) -> dict[str, float | int | None]:
     return {
         "final_equity_usd": float(final),
         "return_pct": float((final / capital - 1) * 100),
-        "max_drawdown_pct": max_drawdown_pct(run),
+        "max_drawdown_pct": max_drawdown_pct(run, float(final)),
         "liquidations": len(liquidated),
         "first_liquidation_days": None if first_ns is None else first_ns / NS_PER_DAY,
         "bad_debt_usd": USDC.units(sum(event.bad_debt for event in liquidated)),

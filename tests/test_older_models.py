@@ -60,6 +60,7 @@ def check(ours, row):
     """Money within $0.02 or 1e-6 of the capital, percentages within 1e-4, counts exactly."""
     tolerance = max(0.02, 1e-6 * float(row["capital_usd"]))
     ours = {**ours, "final_usd": ours["final_equity_usd"], "fees_usd": ours["total_fees_usd"]}
+    ours["max_drawdown_pct"] = ours["drawdown_at_closes_pct"]
     ours["net_usd"] = ours["final_equity_usd"] - ours["capital_usd"]
     for name, value in row.items():
         if name in COUNTS:

@@ -110,14 +110,18 @@ def test_price_pnl_is_holdings_times_price_changes():
     assert float(waterfall(run).price_pnl) == pytest.approx(expected, rel=0, abs=1e-6)
 
 
-def test_drawdown_starts_from_the_capital():
-    """The deepest fall from the highest close so far, of which the capital is the first."""
+def test_drawdown_starts_from_the_capital_and_has_the_end_in_it():
+    """The deepest fall from the highest value so far; the study's is that of the closes, without the closing."""
     run = assemble(Scenario.load(ROOT / "examples/capital_rebalance/scenario.toml")).simulation().run()
     peak, deepest = 10_000.0, 0.0
     for value in run.curve.equity_usd.tolist():
         peak = max(peak, value)
         deepest = max(deepest, (peak - value) / peak * 100)
-    assert max_drawdown_pct(run) == deepest > 0
+    assert metrics(run)["drawdown_at_closes_pct"] == pytest.approx(deepest, rel=1e-12)
+    script = Script(start=[Open("hyperliquid", Side.SHORT, 100.0, 5_000.0)], at_end=[Close("hyperliquid")])
+    dear = play(flat(3), [hyperliquid(taker_fee_bps=1_000.0)], script)
+    assert metrics(dear)["drawdown_at_closes_pct"] == pytest.approx(10.0)
+    assert max_drawdown_pct(dear) == metrics(dear)["max_drawdown_pct"] == pytest.approx(20.0)
 
 
 def test_a_run_known_by_hand():

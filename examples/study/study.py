@@ -72,8 +72,8 @@ class Result:
 
     @property
     def drawdown(self) -> str:
-        """The largest drawdown to one place."""
-        return f"{float(self.metrics['max_drawdown_pct']):.1f} %"
+        """The largest drawdown at the closes to one place."""
+        return f"{float(self.metrics['drawdown_at_closes_pct']):.1f} %"
 
     def count(self, name: str) -> str:
         """A count of the metrics."""
