@@ -137,9 +137,11 @@ def test_a_series_that_is_not_there_or_not_whole_is_refused(store):
     moved.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match="not a series of the store"):
         store.read("somewhere:SOL:other")
-    path.with_suffix(".jsonl").write_text("{}\n")
-    with pytest.raises(StoreError, match="not a list of requests"):
-        store.asked(KIND.series)
+    line = '{"at": "now", "request": "GET", "sha256": [], "samples": 1, "first": null, "last": null, "version": "1"}\n'
+    for text in ("{}\n", line):
+        path.with_suffix(".jsonl").write_text(text)
+        with pytest.raises(StoreError, match="not a list of requests"):
+            store.asked(KIND.series)
 
 
 def test_a_store_that_cannot_be_written_is_refused(store, tmp_path):

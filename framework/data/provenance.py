@@ -5,36 +5,38 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen, validators
 
 from framework.errors import StoreError
+
+TEXT, COUNT = validators.instance_of(str), validators.instance_of(int)
 
 
 @frozen
 class Asked:
     """What was asked of whom and when, and the digest of the raw reply."""
 
-    at: str
-    request: str
-    sha256: str
-    samples: int
-    first: str | None
-    last: str | None
-    version: str
+    at: str = field(validator=TEXT)
+    request: str = field(validator=TEXT)
+    sha256: str = field(validator=TEXT)
+    samples: int = field(validator=COUNT)
+    first: str | None = field(validator=validators.optional(TEXT))
+    last: str | None = field(validator=validators.optional(TEXT))
+    version: str = field(validator=TEXT)
 
 
 @frozen
 class Withdrawn:
     """Samples that were taken out of a series: when and why, how many, and the file that keeps them."""
 
-    at: str
-    withdrawn: str
+    at: str = field(validator=TEXT)
+    withdrawn: str = field(validator=TEXT)
     """The reason."""
-    digest: str
-    samples: int
-    first: str
-    last: str
-    kept: str
+    digest: str = field(validator=TEXT)
+    samples: int = field(validator=COUNT)
+    first: str = field(validator=TEXT)
+    last: str = field(validator=TEXT)
+    kept: str = field(validator=TEXT)
 
 
 Line = Asked | Withdrawn
@@ -52,7 +54,8 @@ def read_lines(path: Path) -> list[Line]:
     except OSError:
         return []
     except (ValueError, TypeError, RecursionError) as error:
-        raise StoreError(f"{path}: not a list of requests ({error}); expected one JSON object per line") from None
+        words = f"not a list of requests ({error.args[0]})"
+        raise StoreError(f"{path}: {words}; expected one JSON object per line") from None
 
 
 def add_lines(path: Path, lines: Sequence[Line]) -> None:

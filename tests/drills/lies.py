@@ -86,6 +86,7 @@ def falsified(table: pa.Table, dice: Random) -> pa.Table:
         case 3:
             return table.slice(dice.randrange(len(table) + 1))
         case _:
+            kind, column = column.type, column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
             cells = column.to_pylist()
             kinds: dict[Callable[[Any], bool], tuple[object, ...]] = {
                 pa.types.is_integer: NUMBERS,
@@ -95,4 +96,4 @@ def falsified(table: pa.Table, dice: Random) -> pa.Table:
             values = next((each for fits, each in kinds.items() if fits(column.type)), (True, False))
             for _ in range(dice.randint(1, 3)):
                 cells[dice.randrange(len(cells))] = dice.choice((*values, None))
-            return table.set_column(index, name, pa.array(cells, column.type))
+            return table.set_column(index, name, pa.array(cells, column.type).cast(kind))

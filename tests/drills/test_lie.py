@@ -17,6 +17,7 @@ import tomli_w
 from attrs import fields_dict, has
 
 from framework.assembly import assemble
+from framework.command_line.cli import main
 from framework.data.store import Store
 from framework.scenario import Scenario
 from tests import sources
@@ -258,6 +259,48 @@ def stored(capsys, *command: object) -> str:
     return "stored" if code == 0 else "refused"
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory) -> Path:
+    """A store with candles and funding."""
+    place = tmp_path_factory.mktemp("filled")
+    with pytest.MonkeyPatch.context() as patch, Host(SOURCES["hyperliquid"][1]()) as host:
+        patch.setenv("CARRYBOOK_DATA", str(place))
+        days = ["--from", "2025-01-01", "--to", "2025-01-03", "--wait-scale", "0.001", "--base-url", host.url]
+        with pytest.raises(SystemExit) as ended:
+            main(["fetch", "hyperliquid", "--interval", "1d", *days])
+        assert not ended.value.code
+    return place
+
+
+def test_stores_that_lie(capsys, tmp_path, monkeypatch, filled) -> None:
+    """Files of series and of their provenance, spoilt as values and as bytes, by each command that reads them."""
+    dice, counts = chance("stores"), Counter[str]()
+    files = sorted(each.relative_to(filled) for each in (filled / "series").rglob("*") if each.suffix != ".lock")
+    for number in range(times(30)):
+        store = Path(shutil.copytree(filled, tmp_path / str(number)))
+        monkeypatch.setenv("CARRYBOOK_DATA", str(store))
+        path = store / dice.choice([each for each in files if (store / each).is_file()])
+        if path.suffix == ".parquet" and dice.random() < 0.6:
+            pq.write_table(falsified(pq.read_table(path), dice), path)
+        elif path.suffix == ".jsonl" and dice.random() < 0.6:
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            said = spoilt(lines, dice)
+            text = "\n".join(json.dumps(each) for each in (said if isinstance(said, list) else [said]))
+            path.write_text(text, encoding="utf-8", errors="surrogatepass")
+        else:
+            path.write_bytes(bent(path.read_bytes(), dice))
+        series = dice.choice(("hyperliquid:SOL:1d", "hyperliquid:SOL:funding"))
+        command = dice.choice((["list"], ["show", series], ["check", series], ["gaps", series]))
+        try:
+            code, _ = answer(capsys, "data", *command)
+        except BaseException:
+            kept = shutil.copytree(store, tmp_path.parent / f"kept-store-{number}", dirs_exist_ok=True)
+            pytest.fail(f"data {' '.join(command)} of {kept}, {path.name}")
+        counts[f"{command[0]} {('passed', 'found', 'refused')[code]}"] += 1
+        shutil.rmtree(store)
+    tell(capsys, "stores that lie", counts)
+
+
 SOURCES: dict[str, tuple[list[object], Callable[[], Callable[[Asked], object]]]] = {
     "hyperliquid": (
         ["--interval", "1d"],
@@ -296,7 +339,7 @@ def lying(honest: Callable[[Asked], object], dice: Random) -> Callable[[Asked], 
 def test_sources_that_lie(capsys, tmp_path, monkeypatch) -> None:
     """An honest reply afterwards can be stored beside whatever was taken, or is refused in a line."""
     dice, counts = chance("sources"), Counter[str]()
-    for number in range(times(30)):
+    for number in range(times(15)):
         monkeypatch.setenv("CARRYBOOK_DATA", str(tmp_path / f"store{number}"))
         name = dice.choice(list(SOURCES))
         asked, honest = SOURCES[name]
