@@ -749,6 +749,8 @@ class Execution:
             self._check_open(standing)
         coin = _coin(standing.coins, order, books)
         standing.venue.execute(name, order, books)
+        if not hasattr(order, "coin"):  # such as a swap, whose coin is the one that it moves
+            coin = self._most_traded(standing) or coin
         return coin, figures
 
     def _filled(self, order: Order) -> OrderFilled:

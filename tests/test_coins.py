@@ -22,12 +22,15 @@ from framework import (
     assemble,
     waterfall,
 )
+from framework.audit import audit
 from framework.books import check_columns
 from framework.clock import NS_PER_HOUR
 from framework.errors import MarketError, OrderRefused
 from framework.events import Acted, Deleveraged, FundingSettled, Liquidated
 from framework.market import TICK_NS
+from framework.performance import summarize
 from framework.rulebook.incidents import Incident, Incidents
+from framework.run_folder.archive import Folder, save
 from framework.venue import CASH, USDC, Act, Dated, Venue, account, formula, price_of, token
 from tests.markets import START_NS, Script, balance, flat, happened, hyperliquid, play
 from venues.hyperliquid import Hyperliquid
@@ -282,6 +285,17 @@ def test_a_coin_lacks_no_price(tmp_path):
     """Each coin has four."""
     with pytest.raises(MarketError, match=r"no column 'BTC.open'"):
         assemble(scenario(tmp_path, PLAIN | {"BTC.close": "40000"}), tmp_path)
+
+
+def test_a_swap_on_a_venue_of_several_coins_has_the_size_of_its_coin(tmp_path):
+    """A swap names no coin apart: its size is what it moves, and an audit makes the same of the transfers."""
+    assembly = assemble(Scenario.load(ROOT / "examples" / "portfolio" / "scenario.toml"))
+    run = assembly.simulation().run()
+    swaps = [event for event in run.single if event.kind == "OrderFilled" and event.order == "swap"]
+    assert len(swaps) > 4
+    assert all(event.size for event in swaps)
+    folder = Folder(save(assembly, run, summarize(assembly, run), tmp_path))
+    assert [each for each in audit(folder) if not each.passed] == []
 
 
 def test_the_portfolio_is_hedged_coin_by_coin():
