@@ -52,7 +52,7 @@ from framework.events import (
     VenueHalted,
     VenueResumed,
 )
-from framework.formulas import leaves, program
+from framework.formulas import behind, leaves, program
 from framework.ledger import BLOCK, RECORD, Records, links
 from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source, utc
 from framework.money import USDC, Account, Asset
@@ -1345,6 +1345,40 @@ class Reading:
             return np.zeros(len(self.market))
         return self.arrays(("tokens_worth",), balance)[0] / self.market[self.market.price_column("")]
 
+    def on_the_way(self, name: str, balance: Balance, row: int, price: Fraction, towards: int) -> bool | None:
+        """Whether a formula holds just beyond a price on the row's way to its adverse extreme, or just before it.
+
+        `towards` is 1 for beyond, towards the extreme, and -1 for before. All prices go the same share of their ways.
+        None where this cannot be told: a way of no length, a price at its end, or formulas without exact fractions.
+        """
+        market, coins = self.market, self.venue.coins
+        if len(coins) != 1 or any(not role for _, role, _ in self._prices):
+            return None
+        (low,) = self._low(balance)
+        ways: dict[str, tuple[Fraction, Fraction]] = {}
+        for _, role, coin in self._prices:
+            first = market.opening(coin, role, self.venue.name)[row]  # type: ignore[arg-type]
+            last = market[self._columns(role, coin, "adverse")[0 if low[row] else 1]][row]
+            ways[role] = Fraction(first.item()), Fraction(last.item())
+        needed = behind(self.formulas, name)
+        first, last = next((way for role, way in ways.items() if role in needed), (price, price))
+        share = (
+            (price * (1 + towards * MARGIN * (1 if last > first else -1)) - first) / (last - first)
+            if last != first
+            else 0
+        )
+        if not 0 < share < 1:
+            return None
+        values: list[Any] = [Fraction(int(balance(code)[row]), scale) for _, code, scale in self._accounts]
+        values += [ways[role][0] + share * (ways[role][1] - ways[role][0]) for _, role, _ in self._prices]
+        at_ns = int(market.at_ns[row])
+        values += [_fraction(rule.values[bisect_right(rule.since_ns, at_ns) - 1]) for _, rule in self._dated]
+        values += [_fraction(value) for _, value in self._rules]
+        try:
+            return bool(self._program((name,))(*values)[0])
+        except (TypeError, AttributeError):
+            return None
+
     def fractions(
         self, names: tuple[str, ...], balance: Balance, row: int, *, at: Corner = "close"
     ) -> list[Any] | None:
@@ -1419,6 +1453,7 @@ def acts(assembly: Assembly, history: History) -> Findings:
     happened = _acted(history)
     for venue in assembly.venues:
         reading = history.readings[venue.name]
+        yield from _met(assembly, history, reading)
         held = reading.holds(history.accrued)
         closed = assembly.incidents.closed_rows(venue.name, history.market)
         if closed is not None and not venue.acts_when_halted:
@@ -1448,6 +1483,34 @@ def acts(assembly: Assembly, history: History) -> Findings:
                 if not 0 <= row < len(due) or not (due[row] or exact[row]):
                     place = history.market.rows(row, row + 1) if 0 <= row < len(due) else f"row {row + 1}"
                     yield Finding(place, f"{act.when} did not hold at {venue.name}, which did {act.then} all the same")
+
+
+MARGIN = Fraction(1, 10**9)
+"""How far from the price of a liquidation, as a share of it, it has to be due or not in exact fractions."""
+
+
+def _met(assembly: Assembly, history: History, reading: Reading) -> Findings:
+    """Liquidations on the way to the adverse extreme are where the formula begins to hold, in exact fractions.
+
+    The first of a venue in each row is judged, on the balances that the row left. A venue of several coins, or one that
+    prices a token in step with its coin, has none that can be told from its own price alone.
+    """
+    act = next((each for each in reading.venue.acts if each.liquidation and each.when in reading.formulas), None)
+    if act is None or assembly.path != "adverse_first":
+        return
+    judged: dict[int, bool] = {}
+    names = ("event", "venue", "kind", "row", "trigger_price")
+    for event in history.folder.events((Liquidated.__name__,), names):
+        row, price = event["row"], event["trigger_price"]
+        if event["venue"] != reading.venue.name or judged.setdefault(row, False) or price is None:
+            continue
+        judged[row] = True
+        before, after = (reading.on_the_way(act.when, history.accrued, row, Fraction(price), way) for way in (-1, 1))
+        place = history.event(event["event"])
+        if after is False:
+            yield Finding(place, f"is at {price}, where {act.when} does not hold yet in exact fractions")
+        elif before is True:
+            yield Finding(place, f"is at {price}, where {act.when} holds already in exact fractions")
 
 
 def _acted(history: History) -> dict[tuple[str, str], set[int]]:

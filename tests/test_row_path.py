@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import USDC, Acted, Liquidated, Market, Open, Penalty, Side
-from framework.audit import audit
+from framework.assembly import assemble
+from framework.audit import History, acts, audit
 from framework.books import Books
 from framework.errors import LedgerError
 from framework.formulas import formula
@@ -16,6 +17,7 @@ from framework.money import token
 from framework.rulebook.row_path import LAST_BIT, PATHS, Point, first_due
 from framework.run_folder.archive import Folder
 from framework.venue import CASH, Act, Venue, account
+from tests.forgery import Forgery
 from tests.markets import START_NS, Script, asgard, flat, happened, hyperliquid, market, play
 from tests.runs import run_and_save
 
@@ -357,3 +359,16 @@ def test_an_audit_finds_nothing_in_an_example_on_any_path(path, tmp_path):
     assert happened(run, Liquidated)
     results = audit(Folder(folder), thorough=True)
     assert [(each.check, each.findings[:2], each.not_made) for each in results if not each.passed] == []
+
+
+@pytest.mark.parametrize(("times", "words"), [(1 + 1e-7, "does not hold yet"), (1 - 1e-7, "holds already")])
+def test_an_audit_works_out_the_price_of_a_liquidation_in_exact_fractions(times, words, saved, tmp_path):
+    """The crash: a long is liquidated on the way down to the oracle's low, and no ten millionth above or below it."""
+    _, folder = saved("crash")
+    assembly = assemble(Folder(folder).scenario)
+    forged = Forgery(folder, tmp_path / "forged")
+    assert list(acts(assembly, History(Folder(forged.path), assembly))) == []
+    at = forged.find("events", kind="Liquidated")
+    forged.change("events", at, trigger_price=lambda price: price * times)
+    (finding,) = acts(assembly, History(Folder(forged.path), assembly))
+    assert words in finding.words
