@@ -185,7 +185,10 @@ def test_a_table_rewritten_by_another_program_is_refused(runs: dict[str, Path], 
     results = {result.check: result for result in audit(Folder(forgery.path)) if not result.passed}
     assert set(results) == {"files", "tables", "end"}
     assert results["tables"].findings[0].place == "equity.parquet"
-    assert results["end"].not_made == f"{path}: column moment: holds large_string; expected string"
+    assert results["end"].not_made in (  # as pandas 3 has text, and as it had before
+        f"{path}: column moment: holds large_string; expected string",
+        f"{path}: has metadata in its schema; expected none, as it was saved",
+    )
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ MOST_MAPS, MOST_CELLS = 6, 500
 BESIDE = "beside "
 """What the columns of other runs and of benchmarks begin with."""
 LIQUIDATION = "_liquidation_price"
+FAR = 5
+"""Liquidation prices above so many times the highest close are not drawn: beside them nothing else could be seen."""
 MOST_ENTRIES = 50_000
 """Entries that a page has at most: about two megabytes."""
 AMOUNT = 4
@@ -162,6 +164,7 @@ class _Page:
         lines = self._lines(kept, held)
         prices = self._prices(kept["close"], dict.fromkeys(line.coin for line in lines) or [self.folder.coin])
         columns |= {f"price {coin}": price for coin, price in prices.items()}
+        lines = [near for near in (line.near(prices[line.coin]) for line in lines) if near is not None]
         for line in lines:
             columns[f"line {line.venue} {line.coin}"] = line.usd
             columns[f"distance {line.venue} {line.coin}"] = line.distance_pct(prices[line.coin])
@@ -212,9 +215,11 @@ class _Page:
         return found
 
     def _coin(self, venue: str) -> str:
-        """The coin of a venue that has one: that of the first account of its that is not in dollars."""
+        """The coin of a venue that has one: that of its contracts, else of the tokens on its first account of some."""
         owned = zip(self.folder.accounts, self.folder.owners, strict=True)
-        return next((each.asset.coin for each, owner in owned if owner == venue and each.asset != USDC), "")
+        assets = [each.asset for each, owner in owned if owner == venue and each.asset != USDC]
+        contracts = [each for each in assets if each.coin != each.code]
+        return next((each.coin for each in [*contracts, *assets]), "")
 
     def _prices(self, closes: Floats, coins: Iterable[str]) -> dict[str, Floats]:
         """The price of each coin at the instants of the equity table, of which `closes` are those of the market's."""
@@ -374,6 +379,11 @@ class _Line:
     venue: str
     coin: str
     usd: Floats
+
+    def near(self, close: Floats) -> "_Line | None":
+        """It where it is at most `FAR` times the highest close and can be drawn; None where it never is."""
+        usd = np.where(self.usd <= FAR * close.max(), self.usd, np.nan)
+        return _Line(venue=self.venue, coin=self.coin, usd=usd) if np.isfinite(usd).any() else None
 
     def distance_pct(self, close: Floats) -> Floats:
         """The move of the close that would liquidate, percent of it; a position ends where it gets to zero."""
