@@ -493,7 +493,10 @@ def test_rules_that_cannot_be_are_one_line(rules, words):
 # -- the house
 
 
-PROTOCOL = {"taker_fee_bps": 4.5, "payout_floor": 0.1, "partial_from_usd": 5_000.0}
+PROTOCOL = {
+    "taker_fee_bps": 4.5, "payout_floor": 0.1, "partial_from_usd": 5_000.0, "min_order_usd": 10.0,
+    "fee_tiers": (FeeTier(4.5), FeeTier(4.0, 1_000.0)),
+}  # fmt: skip
 
 
 def test_the_protocols_rules_conform():
