@@ -44,10 +44,10 @@ def coverage(session: nox.Session) -> None:
 
 
 def main_job(session: nox.Session) -> None:
-    """Run, query, report, and the fast tests."""
+    """Run, query, report, and the fast tests, or what stands behind `--` instead of them."""
     place = session.create_tmp()
     session.run("carrybook", "run", EXAMPLE, "--out", place, silent=True)
     session.run("carrybook", "sql", f"{place}/latest", "--memory", "0.5", "SELECT count(*) FROM transfers")
     session.run("carrybook", "report", f"{place}/latest", "--out", f"{place}/report.html")
     session.install(*TOOLS)
-    session.run("pytest", *FAST)
+    session.run("pytest", *(session.posargs or FAST))
