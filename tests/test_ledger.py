@@ -565,6 +565,10 @@ def test_what_is_taken_by_a_stream_may_not_pass_a_floor_either():
     fill(books, (venue.coins_held, venue.bought, 7_300_000, "buy"), (venue.purse, CASH, 40_000_000, "in"), venue=venue)
     written = finished(books)
     assert written.ledger.balance(venue.purse) == 0
+    books = opened(40_000_000, market, venue)
+    fill(books, (venue.coins_held, venue.bought, 7_300_000, "buy"), (venue.purse, CASH, 39_999_999, "in"), venue=venue)
+    with pytest.raises(LedgerError, match=r"would fall to -0.000001 USDC"):
+        finished(books)
     (stream,) = written.events.settlements.of
     assert stream.rate == pytest.approx(market["sol_lending_apy"] * market.years / 2)
 

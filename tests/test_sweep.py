@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from framework import Scenario, assemble
 from framework.command_line.cli import main
 from framework.errors import CarrybookError
-from framework.many_runs.sweep import Sweep, sweep
+from framework.many_runs.sweep import Sweep, _Store, sweep
 from framework.performance import figures
 from tests.conftest import ROOT
 
@@ -172,6 +172,21 @@ def test_what_cannot_be_trusted_is_run_again(tmp_path, spoil):
     again = sweep(plan, tmp_path / "spoilt", jobs=1)
     assert again.ran == lost
     assert files(again.folder) == files(undisturbed.folder)
+
+
+def test_cells_that_two_processes_have_run_are_drawn_once(tmp_path, monkeypatch):
+    """Both add them to the same file, and what one has cut off does not count."""
+    plan, add = Sweep.of(SCENARIO, ("strategy.leverage=2,3",)), _Store.add
+
+    def twice(store, lines):
+        add(store, lines)
+        with (tmp_path / "both" / plan.check() / "cells.jsonl").open("ab") as file:
+            file.write(b"".join([*lines, *(line[:50] + b"\n" for line in lines)]))
+
+    whole = files(sweep(plan, tmp_path / "whole", jobs=1).folder)
+    monkeypatch.setattr(_Store, "add", twice)
+    both = files(sweep(plan, tmp_path / "both", jobs=1).folder)
+    assert {**both, "cells.jsonl": b""} == {**whole, "cells.jsonl": b""}
 
 
 @pytest.mark.slow

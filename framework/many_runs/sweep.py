@@ -351,24 +351,26 @@ class _Store:
             self._keep(kept["cell"], kept["row"])
 
     def curves(self) -> Iterator[tuple[int, Row]]:
-        """The curves of finished cells one by one, by the numbers of the cells; they are on disk alone."""
+        """The curves of finished cells one by one, by the numbers of the cells; they are on disk alone.
+
+        Another process that runs the same cells may have written them as well, and be writing still.
+        """
+        told: set[int] = set()
         with self._path.open("rb") as lines:
             for line in lines:
-                kept = json.loads(line)
-                if CURVE in kept["row"]:
-                    yield kept["cell"], kept["row"][CURVE]
+                kept = _kept(line)
+                if kept is not None and CURVE in kept[1] and kept[0] not in told:
+                    told.add(kept[0])
+                    yield kept[0], kept[1][CURVE]  # type: ignore[misc]
 
     def _keep(self, index: int, row: Row) -> None:
         self.rows[index] = {name: value for name, value in row.items() if name != CURVE}
 
     def _trusted(self, line: bytes, cells: Sequence[Row]) -> bool:
-        try:
-            kept = json.loads(line)
-            index, row = kept["cell"], kept["row"]
-        except (ValueError, KeyError, TypeError):
+        kept = _kept(line)
+        if kept is None or not 0 <= kept[0] < len(cells):
             return False
-        if not isinstance(index, int) or not 0 <= index < len(cells) or line != _line(index, row):
-            return False
+        index, row = kept
         ours = json.loads(json.dumps(cells[index], default=str))
         if index in self.rows or any(row.get(key) != value for key, value in ours.items()):
             return False
@@ -407,6 +409,16 @@ def _curve(path: Worth) -> Row:
     """What a run was worth at `CURVE_POINTS` instants, evenly among its rows, in cents: time in ns, USD."""
     at = np.unique(np.linspace(0, len(path.usd) - 1, CURVE_POINTS).round().astype(np.int64))
     return {"at_ns": path.at_ns[at].tolist(), "usd": path.usd[at].round(2).tolist()}
+
+
+def _kept(line: bytes) -> tuple[int, Row] | None:
+    """The number and the row of a cell from its line; None for one that was not written whole."""
+    try:
+        kept = json.loads(line)
+        index, row = kept["cell"], kept["row"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (index, row) if isinstance(index, int) and line == _line(index, row) else None
 
 
 def _write_curves(folder: Path, curves: Iterable[tuple[int, Row]]) -> None:
