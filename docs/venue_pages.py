@@ -85,10 +85,12 @@ def _remark(formula: Formula) -> str:
 
 
 def _computed(name: str, formula: Formula) -> str:
-    """A formula as a function of its inputs, without its docstring."""
+    """A formula as a function of its inputs, without docstring and types."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(formula.function))).body[0]
     assert isinstance(tree, ast.FunctionDef)
-    tree.name, tree.decorator_list = name, []
+    tree.name, tree.decorator_list, tree.returns = name, [], None
+    for argument in tree.args.args:
+        argument.annotation = None  # floats, arrays or fractions
     if ast.get_docstring(tree) is not None:
         del tree.body[0]
     return ast.unparse(tree)
