@@ -9,6 +9,7 @@ here: a venue of a user's own is audited like those that come with the project.
 
 import hashlib
 import json
+import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -1080,7 +1081,7 @@ def _off(posted: Ints, parts: Sequence[Exact]) -> tuple[Floats, Floats]:
     off, slack = np.zeros(len(posted)), np.zeros(len(posted))
     moved, known = 0, [0] * len(parts)
     rounding = ROUNDING if len(parts) == 1 else 1.0 * len(parts)
-    digits = 1e-15 * len(posted) ** 0.5
+    digits = _digits(len(posted))
     anew = [each.anew.tolist() for each in parts]
     for row, amount in enumerate(posted.tolist()):
         if any(each[row] for each in anew):
@@ -1092,6 +1093,11 @@ def _off(posted: Ints, parts: Sequence[Exact]) -> tuple[Floats, Floats]:
             rounding + 1e-3 + 1e-12 * abs(exact / ONE) + digits * sum(abs(int(each.base[row])) for each in parts)
         )
     return off, slack
+
+
+def _digits(rows: int) -> float:
+    """How far the floats in which the kernel adds up may be off after so many rows, as a fraction of the balance."""
+    return 1e-15 * math.sqrt(rows)
 
 
 def _computed(venue: Venue, accrual: Accrual, history: History) -> Computed:
@@ -1153,13 +1159,13 @@ def rates(assembly: Assembly, history: History) -> Findings:
 
 @frozen(eq=False)
 class Expected:
-    """What the settlements of a stream say in each row, shape (rows,); sizes within `slack` atomic units."""
+    """What the settlements of a stream say in each row, shape (rows,); sizes within `slack`, in atomic units."""
 
     asset: str
     rate: Floats
     price: Floats
     size: Ints
-    slack: int
+    slack: Floats
     rate_source: Source | None
     price_source: Source | None
 
@@ -1170,7 +1176,7 @@ class Expected:
             "asset": ~among(events["asset"], (self.asset,)),
             "rate": ~np.isclose(rate, self.rate[row], rtol=FLOAT_SLACK, atol=0.0),
             "price": price != self.price[row],
-            "size": ~(np.abs(size - self.size[row]) <= self.slack),
+            "size": ~(np.abs(size - self.size[row]) <= self.slack[row]),
             "rate's source": _elsewhere(events, "rate", self.rate_source, row),
             "price's source": _elsewhere(events, "price", self.price_source, row),
         }
@@ -1198,7 +1204,7 @@ def _expected(place: int, accrual: Accrual, market: Market, history: History) ->
     on = accrual.on if isinstance(accrual.on, Asset) else accrual.on.asset
     if place in history.computed:
         made = history.computed[place]
-        return Expected(on.code, made.rate, np.ones(len(market)), made.size, 0, None, None)
+        return Expected(on.code, made.rate, np.ones(len(market)), made.size, np.zeros(len(market)), None, None)
     shown = rate = column_of(market, accrual.rate)
     price = column_of(market, accrual.price) if accrual.price else ""
     if accrual.basis in ("steps", "rises"):
@@ -1209,14 +1215,15 @@ def _expected(place: int, accrual: Accrual, market: Market, history: History) ->
         rates_ = market[rate] * (market.years if accrual.basis in ("compounding", "simple") else 1.0)
         rates_ = np.expm1(market.years * np.log1p(market[rate])) if accrual.basis == "effective" else rates_
     exact = history.exact(accrual)
-    size, slack = exact.base, 0
+    size, slack = exact.base, np.zeros(len(market))
     if accrual.basis == "simple":
         size = np.abs(size)
     if accrual.basis in GROWING:
         share = Fraction(accrual.share)
         begun = [round(abs(atoms) * share) for atoms in size.tolist()]
         gained = [(each + (ONE >> 1)) >> FIXED for each in exact.before]
-        size, slack = np.array([first + gain for first, gain in zip(begun, gained, strict=True)], dtype=np.int64), 1
+        size = np.array([first + gain for first, gain in zip(begun, gained, strict=True)], dtype=np.int64)
+        slack = 1 + _digits(len(market)) * np.abs(exact.base)
     return Expected(
         asset=on.code,
         rate=rates_ * abs(accrual.share),

@@ -60,6 +60,13 @@ def test_nothing_is_found_in_a_run_at_cost(example: str, settings: tuple[str, ..
     assert [result for result in audit(Folder(folder), thorough=True) if not result.passed] == []
 
 
+def test_nothing_is_found_in_a_run_of_many_atoms(tmp_path: Path) -> None:
+    """Where a balance has so many that the kernel's floats no longer hold each of them."""
+    run, folder = run_and_save("capital_rebalance", tmp_path, ("capital_usd=500000000",))
+    assert run.ledger.records()["amount"].max() > 2**51
+    assert [result for result in audit(Folder(folder), thorough=True) if not result.passed] == []
+
+
 def test_a_position_left_open_at_cost_ends_as_its_curve_does(tmp_path: Path) -> None:
     """Its gain since it was opened is booked as not counted: final equity, curve and waterfall agree."""
     folder = run_and_save("euss", tmp_path, ("venues.drift.accounting.class=at_cost",))[1]
