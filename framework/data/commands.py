@@ -14,7 +14,7 @@ import click
 
 from framework.support.drafts import clear
 from framework.support.extras import need_extra
-from framework.support.text import say
+from framework.support.text import counted, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -286,8 +286,9 @@ def check(what: str, as_json: bool, limit: int) -> None:
             say(json.dumps({"level": each.level, "check": each.check, "finding": each.words}))
     if not as_json:
         counts = {level: sum(len(words) for (at, _), words in found.items() if at is level) for level in Level}
-        levels = f" ({', '.join(f'{count:,} {level}s' for level, count in counts.items())})" if found else ""
-        say(f"{samples.name}: {len(samples.time_ns):,} samples, {sum(counts.values()):,} findings{levels}")
+        levels = f" ({', '.join(counted(count, level) for level, count in counts.items())})" if found else ""
+        total = counted(sum(counts.values()), "finding")
+        say(f"{samples.name}: {counted(len(samples.time_ns), 'sample')}, {total}{levels}")
         for (level, name), words in sorted(found.items(), key=lambda each: list(Level).index(each[0][0])):
             for line in words[:limit]:
                 say(f"  {level}: {name}: {line}")

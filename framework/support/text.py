@@ -44,6 +44,11 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things: `1 finding`, `2,000 findings`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def one_line(words: str) -> str:
     """An error message in one line, cut where it is too long; a word of more than `LINE` / 4 characters as well."""
     most = LINE // 4
