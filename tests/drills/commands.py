@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,7 @@ def started(name: str, out: Path, given: Given, **options: Any) -> "subprocess.P
     command = [sys.executable, "-m", "framework.command_line.start", *map(str, COMMANDS[name](out, given))]
     found = os.environ | {"CARRYBOOK_DATA": str(out), "PYTHONPATH": str(ROOT)}
     plain = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": ROOT, "env": found}
+    plain["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it
     return subprocess.Popen(command, **(plain | options))
 
 
