@@ -21,7 +21,7 @@ from attrs import NOTHING, Factory, fields, has
 import strategies
 import venues
 from framework import events, orders, performance, scenario, strategy
-from framework.data import paths
+from framework.data import drawn_paths
 from framework.rulebook import incidents
 from framework.rulebook.rules import Dated, Rule
 from framework.venue import Bridge, Penalty, Venue
@@ -58,7 +58,8 @@ COMMON = {
     "loss_share": "the share that was lost",
 }
 """What means the same wherever it stands."""
-SENTENCE = re.compile(r"[;:] +|(?<=[.]) +")
+SENTENCE = re.compile(r"(?:[;:] +|(?<=[.]) +)(?:- +)?")
+"""What is between two sentences or points of a docstring."""
 
 
 ROOT = Path(__file__).parent.parent
@@ -136,8 +137,8 @@ def scenario_classes() -> Iterator[tuple[str, type, str]]:
     yield "`[market.sources.NAME]`", scenario.SourceSpec, "market.sources.NAME."
     yield "`[market.sources.NAME.before]`", scenario.EarlierSpec, "market.sources.NAME.before."
     yield "A series of the store", scenario.StoredSpec, "market.series.NAME."
-    yield "`[market.path]`", paths.Which, "market.path."
-    for name, method in paths.METHODS.items():
+    yield "`[market.path]`", drawn_paths.Which, "market.path."
+    for name, method in drawn_paths.METHODS.items():
         yield f"`[market.path]`, method `{name}`", method, "market.path."
     yield "`[published]`", scenario.Published, "published."
     yield "`[coarser]`", scenario.Coarser, "coarser."

@@ -12,7 +12,7 @@ from attrs import AttrsInstance, evolve, field, fields_dict, frozen, has
 
 from framework.books import Plan, check_columns
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND, midnight_ns
-from framework.data import paths
+from framework.data import drawn_paths
 from framework.data.alignment import FUNDING_RATE, align
 from framework.data.embedded import EMBEDDED, NO_FUNDING
 from framework.data.gaps import usual_step
@@ -57,15 +57,15 @@ def load_market(spec: MarketSpec, data: Path | None) -> Market:
     return path_of(spec.path).of(history) if spec.path is not None else history
 
 
-def path_of(table: Table) -> paths.Path:
+def path_of(table: Table) -> drawn_paths.Path:
     """The path that `[market.path]` describes; raises `ScenarioError`."""
     options = dict(table)
     method = options.pop("method", None)
-    if method not in paths.METHODS:
-        raise ScenarioError(f"market.path.method: {method!r}; expected one of {', '.join(paths.METHODS)}")
+    if method not in drawn_paths.METHODS:
+        raise ScenarioError(f"market.path.method: {method!r}; expected one of {', '.join(drawn_paths.METHODS)}")
     general = {name: options.pop(name) for name in ("seed", "number", "rows") if name in options}
-    drawn_by = structure(options, paths.METHODS[str(method)], "market.path")
-    return paths.Path(method=drawn_by, which=structure(general, paths.Which, "market.path"))
+    drawn_by = structure(options, drawn_paths.METHODS[str(method)], "market.path")
+    return drawn_paths.Path(method=drawn_by, which=structure(general, drawn_paths.Which, "market.path"))
 
 
 def load_history(spec: MarketSpec, data: Path | None) -> Market:

@@ -5,6 +5,20 @@ says that it is worth. The thorough ones read the market and the scenario as wel
 venues declare: accruals from market rows and balances in exact integers, formulas in exact fractions and as arrays, and
 orders and acts by executing each again on the books as they stood. No venue, account or field is known by its name
 here: a venue of a user's own is audited like those that come with the project.
+
+A check is the function of its name, whose docstring says what must hold. By group:
+
+- the folder: `files`, `name`, `tables`, `chain`;
+- the books by themselves: `transfers`, `trial_balance`, `balances`, `rolled_forward`, `floors`, `time_order`;
+- the log against the books: `event_log`, `bijection`, `kinds`, `settlements`, `fills`, `transit`;
+- what the run is worth: `waterfall`, `summary`, `end`;
+- the market and the scenario, thorough: `again_inputs`, `again_market`, `again_run`;
+- what was declared against the books, thorough: `accounts`, `rates`, `accruals`, `orders`, `acts`, `incidents`,
+  `states`.
+
+`audit` makes them all, in the order of `CHECKS` and `THOROUGH`. What the thorough ones share: `History` is the ledger
+laid on the rows of the market, `Exact` an accrual in integers, `Reading` the formulas of a venue on the folder's
+balances, and `Replayed` the orders and acts, executed again.
 """
 
 import hashlib

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from framework.books import Books
 
 ABOVE_NOTHING = "a finite number above 0"
+MAGNITUDE = f"{ABOVE_NOTHING}, such as abs(view.leg(venue).size)"
 
 
 def said(value: object) -> str:
@@ -86,7 +87,10 @@ class Close(Order):
 
 @frozen
 class Resize(Order):
-    """Bring a position to `size` coins at the row's price, on the side on which it is."""
+    """Bring a position to `size` coins, without sign, at the row's price; the side stays as it is.
+
+    The size of a leg has a sign: half of a short is `Resize(venue, abs(view.leg(venue).size) / 2)`.
+    """
 
     venue: str
     size: float
@@ -262,7 +266,7 @@ def positive(book: "Books", order: object, name: str, asset: Asset) -> int:
     """A field of an order in atomic units of `asset`; raises `OrderRefused` unless it is finite and above 0."""
     value = getattr(order, name)
     if not (is_number(value) and value > 0 and math.isfinite(value * asset.scale)):
-        wrong(book, order, name, ABOVE_NOTHING)
+        wrong(book, order, name, MAGNITUDE if isinstance(order, Resize) else ABOVE_NOTHING)
     atoms = asset.nearest(value)
     if not atoms:
         wrong(book, order, name, f"at least {asset.decimal(1):f} {asset.code}, the least there is")

@@ -376,10 +376,10 @@ class Rulebook(ABC):
 
     @abstractmethod
     def terms(self, venue: str, strategy: Strategy) -> Mapping[str, object]:
-        """Keys of `[venues.NAME]` for a venue of the class with this short name; the scenario's own keys go first."""
+        """Keys of `[venues.NAME]` for a venue of the class with this short name; a scenario's own override them."""
 
     def rules(self, venue: str, table: Mapping[str, object]) -> Mapping[str, Rule]:  # noqa: ARG002  (for rulebooks that do)
-        """Dated rules of such a venue by the keys that they give values to, beside its terms, which go first.
+        """Dated rules of such a venue by the keys that they give values to, beside its terms, which override them.
 
         `table` is the scenario's own table of the venue, by which a rulebook may choose, such as a lender.
         """
@@ -741,7 +741,7 @@ def import_from(directory: Path | None) -> None:
 def check_beside(directory: Path | None, classes: Iterable[object]) -> None:
     """Refuse classes `package.module:Class` that were found elsewhere although the directory has such a module.
 
-    Raises `ScenarioError`: another file of the name was imported before, or goes first where the command was started.
+    Raises `ScenarioError`: another file of the name was imported before, or lies where the command was started.
     """
     for name in classes if directory else ():
         module = str(name).partition(":")[0].partition(".")[0] if ":" in str(name) else ""

@@ -116,19 +116,19 @@ HALF_OF_EQUITY = Penalty("equity", 0.5)
 
 
 def asgard(**rules: object) -> Asgard:
-    """Asgard without fees; `rules` go first."""
+    """Asgard without fees; `rules` override its fields."""
     free = {"open_fee_bps": 0.0, "gas_usd": 0.0, "maintenance_margin": 0.05, "liquidation_penalty": HALF_OF_EQUITY}
     return Asgard(**(free | rules))
 
 
 def hyperliquid(**rules: object) -> Hyperliquid:
-    """Hyperliquid without fees; `rules` go first."""
+    """Hyperliquid without fees; `rules` override its fields."""
     free = {"taker_fee_bps": 0.0, "maintenance_margin": 0.05, "liquidation_penalty": HALF_OF_EQUITY}
     return Hyperliquid(**(free | rules))
 
 
 def drift(**rules: object) -> Drift:
-    """Drift without fees; `rules` go first."""
+    """Drift without fees; `rules` override its fields."""
     free = {"taker_fee_bps": 0.0, "maintenance_margin": 0.03, "liquidation_penalty": Penalty("notional", 0.025)}
     return Drift(**(free | rules))
 
@@ -139,12 +139,12 @@ def at_cost(venue: Venue, **rules: object) -> AtCost:
 
 
 def collateral(**rules: object) -> Drift:
-    """Drift with jitoSOL as collateral, without fees; `rules` go first."""
+    """Drift with jitoSOL as collateral, without fees; `rules` override its fields."""
     return drift(**({"collateral": "JITOSOL", "funding_rate": "funding_rate"} | rules))
 
 
 def jito(**rules: object) -> Jito:
-    """Jito without fees; `rules` go first."""
+    """Jito without fees; `rules` override its fields."""
     return Jito(**({"reward_fee": 0.0, "withdrawal_fee": 0.0} | rules))
 
 

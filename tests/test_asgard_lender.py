@@ -66,7 +66,7 @@ LONG = Open("asgard", Side.LONG, 100.0, 4_000.0)
 
 
 def lent(lender="kamino", *, terms=None, **rules):
-    """Asgard on a lender without other fees; `terms` go before those of the lender."""
+    """Asgard on a lender without other fees; `terms` override those of the lender."""
     free = {"open_fee_bps": 0.0, "gas_usd": 0.0}
     return Asgard(lender=lender, terms=Lender(**TERMS[lender] | (terms or {})), **free | rules)
 

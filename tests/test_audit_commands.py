@@ -54,6 +54,9 @@ def test_audit_tells_what_was_not_made_from_what_passed_and_failed(capsys, run, 
     code, printed, _ = carrybook(capsys, "audit", forgery.path)
     assert code == 1
     assert (printed.count(" found "), printed.count(" passed "), printed.count("  not made  ")) == (2, 4, 13)
+    said = " ".join(printed.split())
+    assert said.count("expected the table as it was saved") == 2  # what tables found, and why chain was not made
+    assert said.count("for the same reason as chain") == 12
     code, printed, _ = carrybook(capsys, "audit", forgery.path, "--json")
     assert code == 1
     results = {result["check"]: result for result in json.loads(printed)}

@@ -245,6 +245,10 @@ REFUSALS = {
     "a penalty of nothing": ([PayPenalty("hyperliquid", 0.0)], "a penalty of 0 USD"),
     "a resize of nothing": ([Resize("hyperliquid", 1.0)], f"refuses a resize to 1 coin {IN_ROW_1}{NO_POSITION}"),
     "a resize of no loan": ([Resize("asgard", 1.0)], NO_POSITION),
+    "a resize with a sign": (
+        [SHORT_2X, Resize("hyperliquid", -1.0)],
+        "size is -1; expected a finite number above 0, such as abs(view.leg(venue).size)",
+    ),
     "a resize to text": ([SHORT_2X, Resize("hyperliquid", "1")], "size is '1'; expected a finite number above 0"),
     "a resize of a loan to no number": (
         [LONG_2X, Resize("asgard", float("nan"))],

@@ -51,7 +51,7 @@ SMALL = 0.05
 
 
 def venue(**rules: object) -> Drift:
-    """Drift by its own rules, without a taker fee; `rules` go first."""
+    """Drift by its own rules, without a taker fee; `rules` override its fields."""
     return Drift(**(RULES | rules))
 
 

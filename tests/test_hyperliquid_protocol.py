@@ -44,7 +44,7 @@ MAINTENANCE = 0.025
 
 
 def venue(**rules: object) -> Hyperliquid:
-    """Hyperliquid by its tiers, without fees; `rules` go first."""
+    """Hyperliquid by its tiers, without fees; `rules` override its fields."""
     return Hyperliquid(**({"taker_fee_bps": 0.0, "margin_tiers": SOL} | rules))
 
 

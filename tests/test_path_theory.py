@@ -9,7 +9,7 @@ from attrs import frozen
 
 from framework import ConditionMet, EveryRow, Open, Resize, Side, Strategy
 from framework.assembly import path_of
-from framework.data.paths import bridge
+from framework.data.drawn_paths import bridge
 from tests.markets import Script, asgard, flat, hyperliquid, play
 
 PATHS = 20_000

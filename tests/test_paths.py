@@ -10,7 +10,7 @@ from framework import Scenario, assemble
 from framework.assembly import path_of
 from framework.audit import audit
 from framework.command_line.cli import main
-from framework.data.paths import CircularBootstrap, Drawn, Path, Which, block_length, chained, stationary_rows
+from framework.data.drawn_paths import CircularBootstrap, Drawn, Path, Which, block_length, chained, stationary_rows
 from framework.errors import CarrybookError
 from framework.market import PRICES
 from framework.performance import summarize

@@ -226,7 +226,7 @@ def scenario(start="2025-05-01", end="2025-05-10", venue=None, strategy="Nothing
 
 
 def test_the_protocols_rulebook_gives_a_venue_its_dated_rules():
-    """The field is the rule of the file, with its dates; what the scenario sets goes first."""
+    """The field is the rule of the file, with its dates; what the scenario sets overrides it."""
     (venue,) = assemble(scenario()).venues
     assert venue.taker_fee_bps.at(at(2025, 5, 4)) == 3.5
     assert venue.taker_fee_bps.at(at(2025, 5, 6)) == 4.5

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from framework.data.paths import stationary_rows
+from framework.data.drawn_paths import stationary_rows
 from framework.many_runs.statistics import (
     best_of_luck,
     confidence_set,

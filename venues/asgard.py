@@ -33,7 +33,8 @@ class Asgard(Venue):
 
     A position is liquidated where its equity is at most `maintenance_margin` of its worth, at the oracle's price. With
     a `liquidation_penalty` that is taken at once, as the study has it. Without one the `lender` liquidates by its own
-    procedure, in rounds that leave what is left of the position, and the maintenance margin is what its line leaves.
+    procedure, in rounds that leave what is left of the position, and the maintenance margin is 1 less the loan-to-value
+    at which that lender liquidates.
     `terms` has the lender's rules: an order that leaves a larger loan than it allows is rejected. The market column
     `borrow_capacity`, if named, is the USD that its pool has to lend in each row.
 
@@ -322,7 +323,7 @@ class Asgard(Venue):
             self.close(Close(self.name), book)
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
-        """Repay the loan; what is more is kept beside it or refused."""
+        """Repay the loan; the excess is kept as a deposit or rejected."""
         self._net(book)
         repaid = min(amount, -book[self.loan])
         book.transfer(self.loan, source, repaid, kind)

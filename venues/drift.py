@@ -36,8 +36,8 @@ class Drift(Venue):
     """Perpetuals under given rules. Rates are fractions; the fee is basis points of the traded notional.
 
     Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate, that of
-    shorts where the sides differ, for which a column such as `drift.BTC.funding` goes first and, with several coins,
-    has to be there for each; `funding_price` is the price that it is paid on. `collateral` is a token that is taken as
+    shorts where the sides differ. A column such as `drift.BTC.funding` overrides it and, with several coins, has to be
+    there for each; `funding_price` is the price that it is paid on. `collateral` is a token that is taken as
     margin at `collateral_weight` of its price. The account is judged as a whole, positions, margin and tokens at one
     instant, with the premium or discount that the token has in that row. With `funding_apart` funding lies beside the
     margin: it counts for the equity and backs nothing. What closed positions leave owing is paid by selling collateral.
@@ -51,11 +51,15 @@ class Drift(Venue):
     `settle_losses_above` of the notional. With a `deposit_rate` the margin earns it, on its balance after the last act.
 
     With a `liquidation_penalty` a liquidation is the study's: it takes the penalty, leaves positions open unless
-    `liquidation_closes`, and may forgive what is owed. Without one it is the protocol's: as much of a
-    position as lets the margin suffice with the `liquidation_buffer`, in steps of `order_step` coins, at the price of
-    the moment and for `liquidator_fee` and at most `insurance_fee`. `liquidation_share` may be liquidated at once, all
-    of it within `liquidation_duration_s`. Then collateral is sold for what it owes, at `collateral_fee`, if the
-    account has still too little; what nobody can pay is borne by the insurance fund and all others.
+    `liquidation_closes`, and may forgive what is owed. Without one it is the protocol's:
+
+    - A liquidator takes positions at the oracle's price, the largest first: as many coins as let the margin suffice
+      with the `liquidation_buffer`, in steps of `order_step` coins.
+    - The account pays `liquidator_fee` and at most `insurance_fee` of what is taken.
+    - `liquidation_share` of what is missing may be liquidated at once, all of it within `liquidation_duration_s`.
+    - Where no position is left and the collateral does not cover what is owed, it is sold for that, at
+      `collateral_fee`.
+    - What nobody can pay is borne by the insurance fund and all others.
     """
 
     name: str = "drift"

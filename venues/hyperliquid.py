@@ -24,11 +24,11 @@ from venues import perpetual as linear
 class Hyperliquid(Venue):
     """Perpetuals under given rules. Rates are fractions; fees are basis points of the traded notional.
 
-    Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate, for which a
-    column such as `hyperliquid.BTC.funding` goes first and, with several coins, has to be there for each;
-    `funding_price` is the price that it is paid on. Where a market of hours has the mean premium alone, in a column
-    such as `hyperliquid.BTC.premium` or `hyperliquid_premium`, the rate is worked out of it by `funding_clamp`. A row
-    pays positions that are open when it begins, as the protocol pays those that are open on the hour.
+    Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate. A column
+    such as `hyperliquid.BTC.funding` overrides it and, with several coins, has to be there for each; `funding_price` is
+    the price that it is paid on. Where a market of hours has the mean premium alone, in a column such as
+    `hyperliquid.BTC.premium` or `hyperliquid_premium`, the rate is worked out of it by `funding_clamp`. A row pays
+    positions that are open when it begins, as the protocol pays those that are open on the hour.
 
     The account is liquidated where its equity at the rows' adverse extremes of all coins is at most the maintenance
     margin: `maintenance_margin` of the notional, or by the coins' `margin_tiers` half of the initial margin at the
@@ -41,9 +41,9 @@ class Hyperliquid(Venue):
     `partial_from_usd` the first order sells a fifth, and orders within the next 30 seconds all of the rest. Below two
     thirds of the maintenance margin the liquidator vault takes everything, at no fee, and bears what is owed.
 
-    An order of less than `min_order_usd` is rejected unless it closes the whole position. `fee_tiers` are by what the
-    account traded in the 14 days before today, and `volume_usd` that it trades elsewhere; `fee_discount` is the share
-    of a fee that is waived. Isolated margin is that of a venue with one coin.
+    An order of less than `min_order_usd` is rejected unless it closes the whole position. `fee_tiers` go by the
+    account's volume in the 14 days before today. `volume_usd` is what of it was traded elsewhere; `fee_discount` is the
+    share of a fee that is waived. Isolated margin is that of a venue with one coin.
     """
 
     name: str = "hyperliquid"
@@ -96,9 +96,7 @@ class Hyperliquid(Venue):
     def equity(margin, quote, drawn, worth):
         return margin + quote + drawn + worth
 
-    @per_coin
-    def position_maintenance(notional, margin_rate, upper_margin_rate, upper_deduction):
-        return greater(notional * margin_rate, notional * upper_margin_rate - upper_deduction)
+    position_maintenance = per_coin(rules.maintenance_margin)
 
     @formula
     def maintenance(position_maintenance):
@@ -213,7 +211,7 @@ class Hyperliquid(Venue):
         most = None if self._pausing(book) else book.rule(self.partial_from_usd)
         for coin in linear.by_worth(self, book):
             large = most is not None and abs(book.leg(self.name, coin).notional_usd) > most
-            for part in (rules.PARTIAL, 1) if large else (1,):
+            for part in (rules.FIRST_ORDER_DIVISOR, 1) if large else (1,):
                 self._sell(coin, part, book)
                 if book.value(self.name, "equity") > book.value(self.name, "maintenance"):
                     return

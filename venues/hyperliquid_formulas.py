@@ -15,8 +15,8 @@ from framework.venue import Dated, basis_points
 
 BACKSTOP = 2 / 3
 """Share of the maintenance margin below which the liquidator vault takes over."""
-PARTIAL = 5
-"""The part of a large position for which the first order of a liquidation is: a fifth."""
+FIRST_ORDER_DIVISOR = 5
+"""The first order of a large liquidation is for 1 / FIRST_ORDER_DIVISOR of the position."""
 PAUSE_S = 30
 """After an order for a part of a position, the seconds in which an order is for all of the rest."""
 VOLUME_DAYS = 14
@@ -24,7 +24,7 @@ VOLUME_DAYS = 14
 FUNDING_CAP = 0.04
 """The most of a payment, as a fraction of the notional per hour."""
 INTEREST = 0.0001
-"""The interest of eight hours, which a small premium gives way to."""
+"""Interest per eight hours, and the rate wherever the premium is within the clamp of it."""
 
 
 @frozen
@@ -57,7 +57,7 @@ class Line:
 
 
 def lines(tiers: Sequence[Tier], leverage: float | None = None, number: Any = float) -> tuple[Line, ...]:  # noqa: ANN401
-    """The lines of tiers in their order, of which the greatest is the maintenance margin of any notional.
+    """One line per tier, in their order; at any notional the maintenance margin is the highest of them.
 
     A tier's rate is half of the initial margin at its maximum leverage. Its deduction makes it meet the tier below.
     `leverage` is the one that is set, if it is lower. `number` makes the numbers, such as fractions.
@@ -101,12 +101,14 @@ def of_rule(rule: Any, make: Callable[[Any], Any]) -> Any:  # noqa: ANN401  (a r
     return rule.each(make) if isinstance(rule, Dated) else make(rule)
 
 
-def maintenance_margin(notional: Any, of: Sequence[Line]) -> Any:  # noqa: ANN401
-    """The maintenance margin of a position, USD."""
-    found = notional * of[0].rate
-    for line in of[1:]:
-        found = greater(found, notional * line.rate - line.deduction)
-    return found
+def maintenance_margin(
+    notional: Any,  # noqa: ANN401
+    margin_rate: Any,  # noqa: ANN401
+    upper_margin_rate: Any,  # noqa: ANN401
+    upper_deduction: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """The maintenance margin of a position, USD, by the first and the last line of its coin."""
+    return greater(notional * margin_rate, notional * upper_margin_rate - upper_deduction)
 
 
 def liquidation_price(mark: Any, size: Any, available: Any, rate: Any) -> Any:  # noqa: ANN401
@@ -132,8 +134,7 @@ def funding_rate(premium: Any, clamp: Any = 0.0005, hours: int = 8, number: Any 
     """The rate of an hour from the mean premium P: F = P + clamp(0.0001 - P, +-clamp), of which an hour pays F/8.
 
     Without a clamp, or with one of 0, there is no interest. Before 2023-06-08 the whole was paid every eight hours:
-    `hours` is 1 then.
-    `number` is of what the premium is made, such as decimals.
+    `hours` is 1 then. `number` is the numeric type of the premium, such as `Decimal`.
     """
     interest, most, whole = number(str(INTEREST)), number(str(FUNDING_CAP)), premium
     if clamp is not None:

@@ -24,7 +24,7 @@ SOL, JITOSOL = token("SOL"), token("JITOSOL")
 RATE = "jitosol_rate"
 """Column of the pool's rate, SOL per jitoSOL, as `jitosol_rate_open` and `jitosol_rate_close`."""
 STAKING = "jitosol_staking_apy"
-"""Column of what staking brings, a fraction per year: of it the rate is worked out where there is none."""
+"""Column of what staking brings, a fraction per year; the rate is derived from it where the market has none."""
 EPOCH_S = 190_000.0
 """About 2.2 days: 432,000 slots of some 0.44 s."""
 LOWEST_RATE = 0.9
@@ -44,8 +44,8 @@ class Jito(Venue):
     A market without the pool's rate may have the column `jitosol_staking_apy` instead. The rate then begins at what the
     token's price says, or at 1 where that is missing too, and steps once an epoch by what staking has brought in it.
 
-    An unstaking takes `unstaking_s`, or, where the rule `epoch_s` says since when epochs last how long, until the next
-    epoch has begun and its update has come, `epoch_lag_s` later. Amounts are rounded to the nearest unit, or as the
+    An unstaking takes `unstaking_s`, or, where `epoch_s` gives dated epoch lengths, until the next epoch has begun and
+    its update has come, `epoch_lag_s` later. Amounts are rounded to the nearest unit, or as the
     pool does it: a fee up, what is minted and paid out down.
     """
 

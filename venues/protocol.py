@@ -32,7 +32,7 @@ TERMS: Mapping[str, Mapping[str, object]] = {
 
 @frozen(kw_only=True)
 class Protocol(Rulebook):
-    """The rules of the protocols themselves; what a scenario sets for a venue goes before them.
+    """The rules of the protocols themselves; what a scenario sets for a venue overrides them.
 
     `path` is the order in which a row's extremes are taken to come: by default the one that is worst for a position.
     """

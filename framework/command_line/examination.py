@@ -76,9 +76,12 @@ def audit(run: Path, data: Path | None, thorough: bool, trust: bool, as_json: bo
             grid = Grid(
                 f"Audit of {name}", ("<check", "<result", "~what must hold, the first finding, or why not made")
             )
+            first_with: dict[str, str] = {}
             for each in found:
                 first = [f"{one.place}: {one.words}" for one in each.findings[:1]]
-                words = "; and not made to its end: ".join(filter(None, [*first, each.not_made])) or each.holds
+                as_of = first_with.setdefault(each.not_made, each.check)
+                why = each.not_made if as_of == each.check else f"for the same reason as {as_of}"
+                words = "; and not made to its end: ".join([*first, why] if each.not_made else first) or each.holds
                 grid.add(each.check, f"{each.count} found" if each.count else each.outcome, words)
             grid.show(terminal(160))
     sys.exit(0 if all(each.passed for _, found in results for each in found) else 1)

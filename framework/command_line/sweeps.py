@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
-from framework.data.paths import METHODS
+from framework.data.drawn_paths import METHODS
 from framework.many_runs import workers
 from framework.many_runs.choice import Choice, Constraint, Objective
 from framework.many_runs.outcomes import Outcomes

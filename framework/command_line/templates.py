@@ -92,7 +92,7 @@ capital_usd = 10_000
 
 $market
 [rulebook]
-class = "study"                   # simplified fees, margins and penalties; the keys of a venue go first
+class = "study"                   # simplified fees, margins and penalties; keys set under [venues.*] override them
 
 [strategy]
 class = "capital_rebalance"
@@ -204,7 +204,7 @@ capital_usd = 10_000
 
 $market
 [rulebook]
-class = "study"                   # simplified fees, margins and penalties; the keys of a venue go first
+class = "study"                   # simplified fees, margins and penalties; keys set under [venues.*] override them
 
 [strategy]
 class = "$name:$Class"

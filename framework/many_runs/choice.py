@@ -11,7 +11,7 @@ from attrs import frozen
 from numpy.random import PCG64, Generator, SeedSequence
 
 from framework.clock import NS_PER_DAY
-from framework.data.paths import block_length, stationary_rows
+from framework.data.drawn_paths import block_length, stationary_rows
 from framework.errors import CarrybookError, ScenarioError
 from framework.many_runs.outcomes import RETURN, SHOWN, Outcomes
 from framework.many_runs.statistics import (

@@ -147,7 +147,7 @@ class Incidents:
         return bool(self.occurrences)
 
     def closed(self, venue: str, at_ns: int) -> Occurrence | None:
-        """Why a venue takes no orders and no money at an instant; None where it is open. A failure goes first."""
+        """Why a venue takes no orders and no money at an instant; None where it is open. A failure overrides a halt."""
         found = [each for each in self.occurrences if each.closes and each.incident.venue == venue and each.at(at_ns)]
         return next((each for each in found if each.incident.kind == "failure"), found[0] if found else None)
 

@@ -1,4 +1,4 @@
-"""Paths: markets that might have been, drawn from the rows of one that was.
+"""Drawn paths: markets that might have been, drawn from the rows of one that was.
 
 A path joins all columns: a row of the history is taken whole, so its funding belongs to its price move. Prices are
 chained: each price of a row keeps its ratio to the close before, and the closes are multiplied up. The random numbers
