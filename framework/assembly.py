@@ -45,7 +45,7 @@ from framework.simulation import Simulation
 from framework.strategy import Strategy, checked_conditions
 from framework.support.mistakes import is_ours, mistakes_told
 from framework.support.source_code import is_known, own_modules
-from framework.venue import Dated, Venue
+from framework.venue import Dated, Venue, fees_likely_in_percent
 
 YEARLY = (Measure.YEARLY, Measure.OTHER)
 """What a column of lending rates may measure."""
@@ -125,6 +125,19 @@ def _doubted(market: Market, measures: Mapping[str, Measure]) -> Market:
     first = _first(found)
     place = "" if first.index is None else f"{market.cell(first.column or '', first.index)}, "
     note = _noted("", f"{place}column {first.column}", found)
+    return _with_note(market, note)
+
+
+def _with_low_fees(market: Market, venues: Sequence[Venue]) -> Market:
+    """The market with a note on the fees that are likely typed in percent, for the top of every report."""
+    for venue in venues:
+        for key, bps in fees_likely_in_percent(venue, f"venues.{venue.name}"):
+            words = f"{bps:g} basis points; expected {bps * 100:g}, if {bps:g} is percent"
+            market = _with_note(market, f"IMPLAUSIBLE FEE ({Level.WARNING}): {key}: {words}")
+    return market
+
+
+def _with_note(market: Market, note: str) -> Market:
     return market if note in market.label else evolve(market, label="; ".join(filter(None, (market.label, note))))
 
 
@@ -324,7 +337,8 @@ class Assembly:
         _check_leverage(self.strategy, {venue.name: venue for venue in self.venues}, market)
         with mistakes_told((self.strategy,), market):
             self.strategy.check()
-        return evolve(self, market=_doubted(market, measures), incidents=incidents, venues=venues)
+        market = _with_low_fees(_doubted(market, measures), venues)
+        return evolve(self, market=market, incidents=incidents, venues=venues)
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
         """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""

@@ -6,11 +6,11 @@ rows in which the venue acts, what is settled, the equity curve and the audit. I
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, fields, frozen, validators
+from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, fields, frozen, has, validators
 
 from framework.accrual import Accrual, Computed
 from framework.errors import ScenarioError
@@ -113,6 +113,22 @@ def basis_points(_: object, attribute: "Attribute[Any]", bps: float) -> None:
         if 0 < each < LEAST_BPS:
             likely = f"{each * 10_000:.6g}, if {each:g} is a fraction of the notional"
             raise ValueError(f"'{attribute.name}' must be 0, or {LEAST_BPS} basis points or more ({likely}): {each}")
+
+
+LIKELY_PERCENT_BPS = 0.3
+"""A fee below so many basis points is likely in percent: takers, swaps and loans cost more at all venues here."""
+
+
+def fees_likely_in_percent(part: object, key: str) -> Iterator[tuple[str, float]]:
+    """The fees of a venue, or of a table below it, that are likely typed in percent: full key and basis points."""
+    cls = type(part)
+    for each in fields(cls) if has(cls) else ():
+        rule, below = getattr(part, each.name), f"{key}.{each.name}"
+        if each.validator is basis_points:
+            values = rule.values if isinstance(rule, Dated) else (rule,)
+            yield from ((below, bps) for bps in values if 0 < bps < LIKELY_PERCENT_BPS)
+        else:
+            yield from fees_likely_in_percent(rule, below)
 
 
 @frozen

@@ -333,6 +333,37 @@ def test_a_loan_that_rounds_to_nothing_is_not_forgotten():
     assert len(loans) == 1
 
 
+SOLD = (
+    "a resize to 50 coins would sell SOL for 5,000.000000 USDC, more than the loan of 2,500.000000 USDC; "
+    'expected a size of at least 75.000000000, or overpayment = "earns_borrowing_rate"'
+)
+
+
+def test_a_resize_that_sells_coins_for_more_than_the_loan_names_the_least_size_that_is_taken():
+    """The size that the message names is taken, and it repays the loan; one coin less is not."""
+    long = Open("asgard", Side.LONG, 100.0, 7_500.0)
+    run = play(flat(3), [asgard()], Script(start=[long, Resize("asgard", 50.0)]))
+    (rejected,) = happened(run, Rejected)
+    assert rejected.reason == SOLD
+    taken = play(flat(3), [asgard()], Script(start=[long, Resize("asgard", 75.0)]))
+    assert happened(taken, Rejected) == []
+    assert balance(taken, LOAN) == 0
+    less = play(flat(3), [asgard()], Script(start=[long, Resize("asgard", 74.0)]))
+    assert len(happened(less, Rejected)) == 1
+
+
+@pytest.mark.parametrize("price", [7.3, 99.999999, 131.37, 1_234.5678])
+def test_the_least_size_that_a_rejected_resize_names_is_taken_at_any_price(price):
+    """It is rounded to the side on which the lender takes it."""
+    long = Open("asgard", Side.LONG, 10.0, 7.0 * price)
+    table = flat(3, price=price)
+    (rejected,) = happened(play(table, [asgard()], Script(start=[long, Resize("asgard", 5.0)])), Rejected)
+    least = float(re.search(r"at least ([\d.]+),", rejected.reason)[1])
+    taken = play(table, [asgard()], Script(start=[long, Resize("asgard", least)]))
+    assert happened(taken, Rejected) == []
+    assert abs(balance(taken, LOAN)) <= 1
+
+
 @pytest.mark.parametrize(("deposit_usd", "expected"), [(4_000.0, 1_000.0 / 95.0), (5_000.0, None), (6_000.0, None)])
 def test_coins_without_a_debt_have_no_liquidation_price(deposit_usd, expected):
     """100 coins with $1,000 owed are liquidated at $10.53; with nothing owed, or money lent, there is no such price."""

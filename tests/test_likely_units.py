@@ -1,9 +1,12 @@
 """A figure that is likely in another unit is refused or told at the door, with the unit that it seems to have."""
 
+import json
+
 import numpy as np
 import pytest
 
 from framework import Scenario, assemble
+from framework.command_line.cli import main
 from framework.errors import ScenarioError
 from tests.runs import ROOT
 
@@ -47,6 +50,39 @@ def test_an_impossible_leverage_is_named_before_a_trigger_below_it():
 def test_a_figure_at_the_edge_is_taken(setting):
     """No fee at all, a hundredth of a basis point, and a leverage below the venue's."""
     assert assemble(Scenario.load(SCENARIO, [setting, "strategy.trigger=never"]))
+
+
+FEES = {
+    "a taker's": ("hyperliquid.taker_fee_bps", 0.035, 3.5),
+    "an opening": ("asgard.open_fee_bps", 0.15, 15),
+    "a passage": ("asgard.bridge.fee_bps", 0.05, 5),
+}
+
+
+@pytest.mark.parametrize(("key", "bps", "likely"), FEES.values(), ids=FEES)
+def test_a_fee_that_is_likely_in_percent_is_told_at_the_top_of_the_report_and_to_scripts(
+    capsys, tmp_path, key, bps, likely
+):
+    """The run goes on, with one line that names the key and what was probably meant."""
+    words = f"IMPLAUSIBLE FEE (warning): venues.{key}: {bps} basis points; expected {likely}, if {bps} is percent"
+    arguments = ["run", str(SCENARIO), "--set", f"venues.{key}={bps}", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--json"])
+    assert not end.value.code
+    assert json.loads(capsys.readouterr().out)["data"].endswith(words)
+    with pytest.raises(SystemExit):
+        main(arguments)
+    top = capsys.readouterr().out.partition("Result")[0]
+    assert words in " ".join(top.split())
+
+
+@pytest.mark.parametrize("fees_bps", [0, 0.3])
+def test_no_fee_and_the_least_that_is_likely_are_not_told(fees_bps):
+    """Nor are those that the examples have."""
+    keys = ("hyperliquid.taker_fee_bps", "asgard.open_fee_bps")
+    scenario = Scenario.load(SCENARIO, [f"venues.{key}={fees_bps}" for key in keys])
+    assert "FEE" not in assemble(scenario).market.label
+    assert "FEE" in assemble(Scenario.load(SCENARIO, ["venues.asgard.open_fee_bps=0.29"])).market.label
 
 
 FILES = """

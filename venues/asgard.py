@@ -1,5 +1,6 @@
 """Asgard: a leveraged long on a Solana lender, the coin as collateral that earns and a USDC loan that costs."""
 
+import math
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import partial
@@ -38,7 +39,8 @@ class Asgard(Venue):
     `terms` has the lender's rules: an order that leaves a larger loan than it allows is rejected. The market column
     `borrow_capacity`, if named, is the USD that its pool has to lend in each row.
 
-    `overpayment` says what becomes of a repayment beyond the loan: refused, or kept to earn the borrowing rate.
+    `overpayment` says what becomes of a repayment beyond the loan, by a deposit or a sale of coins: rejected
+    (`refuse`), or kept beside the position as a deposit that earns the borrowing rate (`earns_borrowing_rate`).
     """
 
     name: str = "asgard"
@@ -247,10 +249,24 @@ class Asgard(Venue):
             if self.swaps:
                 self.pay(book, self.swap_fee, self._swap_cost(notional, book, buying=True), "swap_fee")
         else:
+            self._check_sale(order, held, notional, book)
             book.transfer(self.traded, self.coins_held, held - coins, "trade")
             self.receive(book, self.traded_usdc, notional, "trade")
             if self.swaps:
                 self.pay(book, self.swap_fee, self._swap_cost(notional, book, buying=False), "swap_fee")
+
+    def _check_sale(self, order: Resize, held: int, proceeds: int, book: Books) -> None:
+        """Reject a resize that sells coins for more than the loan, where the lender takes no more than that."""
+        owed, coin = -book[self.loan] - book[self.surplus], self.coins_held.asset
+        if self.overpayment != "refuse" or proceeds <= owed:
+            return
+        price = Fraction(book.price(self.coin)) * USDC.scale / coin.scale
+        least = max(0, held - math.floor(owed / price))
+        sums = [f"{USDC.decimal(each):,f} USDC" for each in (proceeds, owed)]
+        book.reject(
+            f"{order} would sell {coin.code} for {sums[0]}, more than the loan of {sums[1]}; expected a size of at "
+            f'least {coin.decimal(least):f}, or overpayment = "earns_borrowing_rate"'
+        )
 
     def accept(self, order: object, book: Books) -> None:
         """Reject a larger loan that the lender does not give: by its limits, and by what its pool has and asks for."""
