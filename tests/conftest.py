@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests.runs import DATA, ROOT, run_and_save, there
 settings.register_profile("untimed", deadline=None, max_examples=50)  # a busy machine is no fault
 settings.register_profile("thorough", deadline=None, max_examples=200)  # for `make test-all`
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job, and all that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 SHARED = ROOT.parent / "shared"
 
 

@@ -156,7 +156,8 @@ def test_a_worker_with_other_code_is_refused(tmp_path):
     other = tmp_path / "other"
     for package in PACKAGES:
         shutil.copytree(ROOT / package, other / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (other / "framework" / "grid.py").write_text((other / "framework" / "grid.py").read_text() + "# edited\n")
+    edited = other / "framework" / "support" / "grid.py"
+    edited.write_text(edited.read_text() + "# edited\n")
     with (
         dask(tmp_path, other) as (address, _, _),
         workers.cluster(address) as (executor, width),
