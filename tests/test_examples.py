@@ -36,14 +36,6 @@ def test_an_example_prints_its_expected_output(name, capsys, monkeypatch, tmp_pa
     assert printed == (example / "expected.txt").read_text()
 
 
-@pytest.mark.slow
-def test_the_study_prints_its_expected_output(capsys):
-    """The report of the study on the embedded data; after a wanted change: `carrybook study > .../expected.txt`."""
-    with pytest.raises(SystemExit):
-        main(["study"])
-    assert capsys.readouterr().out == (ROOT / "examples" / "study" / "expected.txt").read_text()
-
-
 def files_told(page):
     """Example -> the names of the files that the page's table says are in the directory of its data."""
     rows = [line.split("|")[1:4] for line in page.splitlines() if "](../examples/" in line]

@@ -169,11 +169,15 @@ def study(capsys, *arguments):
 
 
 @pytest.mark.slow
-def test_the_report_runs_on_the_embedded_data_and_writes_markdown(capsys, tmp_path):
-    """Without data it says that they are synthetic; the Markdown file has the same tables."""
+def test_the_report_prints_its_expected_output_and_writes_markdown(capsys, tmp_path):
+    """Without data it says that they are synthetic; the Markdown file has the same tables.
+
+    After a wanted change: `carrybook study > examples/study/expected.txt`.
+    """
     code, report, _ = study(capsys, "--markdown", tmp_path / "study.md")
     text = (tmp_path / "study.md").read_text()
     assert code == 0
+    assert report == (ROOT / "examples" / "study" / "expected.txt").read_text()
     assert "SYNTHETIC" in report
     assert "SYNTHETIC" in text
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)

@@ -1,5 +1,6 @@
 """The report of the study: all tables of the comparison of three models on two venues."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
@@ -54,6 +55,8 @@ PUBLISHED_STATIC_2X_PCT = 5.9
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the report to this file as well.")
 def study(data: Path | None, settings: tuple[str, ...], markdown: Path | None) -> None:
     """Make the study's whole report: its three models on both venues."""
+    if markdown and not os.access(markdown.parent, os.W_OK):
+        raise not_writable(markdown)
     comparison = Study(data, settings)
     grids = list(tables(comparison))
     if markdown:
@@ -352,7 +355,12 @@ def write_markdown(path: Path, grids: Sequence[Grid], label: str) -> None:
     try:
         replace_file(path, "\n".join([*head, *(grid.markdown() for grid in grids)]).encode())
     except OSError as error:
-        raise RunError(f"{path}: not writable ({error.strerror}); expected a file in a directory that exists") from None
+        raise not_writable(path) from error
+
+
+def not_writable(path: Path) -> RunError:
+    """The error of a file for the report that cannot be."""
+    return RunError(f"{path}: not writable; expected a file in a directory that exists and may be written to")
 
 
 if __name__ == "__main__":
