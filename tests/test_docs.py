@@ -1,5 +1,6 @@
 """Every block of code in the documentation runs as it stands."""
 
+import inspect
 import os
 import re
 import shlex
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from attrs import fields
+
+from framework import orders
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -87,6 +91,15 @@ def test_the_two_commands_are_marked():
     text = (ROOT / "README.md").read_text()
     for mark in ("run", "test"):
         assert len(re.findall(rf"<!-- {mark} -->\n```\n[^\n]+\n```\n", text)) == 1
+
+
+def test_the_tutorial_has_every_order_with_its_fields():
+    """In the order in which they are given."""
+    section = (ROOT / "docs/tutorial.md").read_text().partition("### Orders\n")[2].partition("\n## ")[0]
+    table = dict(re.findall(r"^\| `(\w+)\((.*?)\)` \|", section, re.MULTILINE))
+    shown = {name: [each.partition("=")[0] for each in given.split(", ")] for name, given in table.items()}
+    kinds = [each for each in vars(orders).values() if inspect.isclass(each) and issubclass(each, orders.Order)]
+    assert shown == {each.__name__: [one.name for one in fields(each)] for each in kinds if each is not orders.Order}
 
 
 def test_decisions_are_numbered_without_gaps():
