@@ -216,7 +216,7 @@ def liquidated_rows(market, venue):
     ("columns", "row"),
     [
         ({}, 1),  # without an oracle the price stands in
-        ({"SOL.mark": [100.0, 100.0, 100.0, 45.0]}, 3),  # the mark goes first where there is one
+        ({"SOL.mark": [100.0, 100.0, 100.0, 45.0]}, 3),  # the mark overrides the price where there is one
         ({"SOL.oracle": [100.0, 100.0, 45.0, 100.0]}, 2),
         ({"SOL.oracle": [100.0] * 4, "SOL.mark": [100.0, 100.0, 100.0, 45.0]}, None),
         ({"SOL.oracle": [100.0] * 4, "SOL.oracle.low": [100.0, 100.0, 100.0, 49.0], "SOL.oracle.high": [100.0] * 4}, 3),

@@ -392,7 +392,7 @@ def test_funding_is_worked_out_of_the_premium_where_there_is_no_rate(study_data)
 
 
 def test_a_premium_of_days_makes_no_rate():
-    """Which of its hours were clamped is not known; a rate that is there goes first."""
+    """Which of its hours were clamped is not known; a rate that is there overrides it."""
     rows = [{"premium": "0.001"}] * 3
     days = START_NS + np.arange(3) * 24 * NS_PER_HOUR
     told = scenario({"taker_fee_bps": 0.0, "maintenance_margin": 0.05, "funding_clamp": 0.0002})

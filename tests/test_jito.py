@@ -627,7 +627,7 @@ def test_without_the_pools_rate_it_steps_once_an_epoch_by_what_staking_brought(l
 
 
 def test_a_rate_that_is_worked_out_begins_at_the_tokens_price():
-    """A token at 1.2 SOL: 20 % above a rate of 1, which is no premium; a rate that is there goes first."""
+    """A token at 1.2 SOL: 20 % above a rate of 1, which is no premium; a rate that is there overrides it."""
     table = yielding(jitosol_open=np.full(HOURS, 120.0), jitosol_close=np.full(HOURS, 120.0))
     found = jito().derived(table)
     assert sorted(found) == ["jitosol_rate_close", "jitosol_rate_open"]

@@ -267,7 +267,7 @@ class Choice:
             "On the data: the return of the one history, percent. The objective and the chance of a liquidation are "
             "those of the paths, with one standard error of the simulation. P in set: the model confidence set (T_max) "
             "on the data; above 0.1 a cell cannot be told from the best. P no better: a paired test on the paths, "
-            "adjusted after Holm; above 0.05 it takes more paths to tell a cell from the robust winner."
+            "adjusted after Holm; above 0.05 a cell cannot be told from the robust winner without more paths."
         )
         return [cells.told(), self._verdict()]
 
@@ -330,7 +330,7 @@ def walk_forward(returns: Floats, folds: int = FOLDS) -> tuple[float, float, lis
     """Log growth of choosing, in each part of the rows but the first, the cell that grew most in the parts before.
 
     Also that of the cell that grew most over the same parts, and the cells that were chosen. Returns have shape (rows,
-    cells) and are those of one run of each cell over all rows: a cell's run goes on, and does not enter again.
+    cells) and are those of one run of each cell over all rows, which is not restarted at each part.
     """
     growth = np.log1p(np.maximum(returns, -1 + 1e-12))
     edges = np.linspace(0, len(growth), folds + 1).round().astype(int).tolist()
