@@ -316,6 +316,11 @@ def test_the_command_prints_rules_with_where_they_come_from():
     done = CliRunner().invoke(carrybook, ["rules", "hyperliquid", "--at", "2024-06-01"])
     assert "2024-03-05" in done.output
     assert "exact" not in done.output.partition("taker_fee_bps")[2].partition("\n")[0]
+    done = CliRunner().invoke(carrybook, ["rules", "hyperliquid", "--at", "2025-06-01"])
+    told = " ".join(done.output.split())
+    assert "taker_fee_bps 4.5; above_usd 5,000,000," in told
+    assert "SOL: max_leverage 20; above_usd" in told
+    assert "{" not in told
     done = CliRunner().invoke(carrybook, ["rules", "hyperliquid", "--at", "2020-01-01"])
     assert "Not in force: " in done.output
     for arguments, words in (

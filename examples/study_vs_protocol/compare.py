@@ -21,6 +21,7 @@ from framework.performance import metrics
 from framework.run import Run
 from framework.scenario import Scenario, place
 from framework.support.grid import Grid, terminal
+from framework.support.text import counted
 
 CAPITALS = (1_000.0, 10_000.0, 100_000.0)
 LEVERAGES = (2.0, 3.0, 4.0)
@@ -290,7 +291,7 @@ def conclusions(markets: Markets) -> Grid:
     study, real = pairs[five]
     grid.add(
         "2x with a trigger of 5x is never liquidated",
-        f"{study.liquidations} liquidations", f"{real.liquidations} liquidations",
+        counted(study.liquidations, "liquidation"), counted(real.liquidations, "liquidation"),
         verdict(not real.liquidations, not study.liquidations),
     )  # fmt: skip
     grid.add(
@@ -299,8 +300,8 @@ def conclusions(markets: Markets) -> Grid:
     )  # fmt: skip
     study, real = pairs[three]
     grid.add(
-        "3x with a trigger of 6x is liquidated once", f"{study.liquidations} liquidations",
-        f"{real.liquidations} liquidations", verdict(real.liquidations == 1, study.liquidations == 1),
+        "3x with a trigger of 6x is liquidated once", counted(study.liquidations, "liquidation"),
+        counted(real.liquidations, "liquidation"), verdict(real.liquidations == 1, study.liquidations == 1),
     )  # fmt: skip
     study, real = pairs[four]
     grid.add("4x can be had", study.told, real.told, verdict(real.opened, study.opened))

@@ -31,9 +31,26 @@ def rules(venue: str, at: str | None, lender: str | None, rulebook: str) -> None
         for value in values:
             until = "" if value.until_ns is None else day(value.until_ns)
             words = ": ".join(filter(None, (rule.unit, rule.about)))
-            grid.add(rule.key, str(value.value), day(value.since_ns), until, value.certainty, words, value.source)
+            grid.add(rule.key, _words(value.value), day(value.since_ns), until, value.certainty, words, value.source)
     grid.note = f"Not in force: {'; '.join(missing)}" if missing else ""
     grid.show(terminal(200))
+
+
+def _words(value: object) -> str:
+    """A rule's value as people read it: tiers one after another, coins one under another."""
+    match value:
+        case list():
+            return "; ".join(map(_words, value))
+        case dict() if any(isinstance(each, list | dict) for each in value.values()):
+            return "\n".join(f"{name}: {_words(each)}" for name, each in value.items())
+        case dict():
+            return ", ".join(f"{name} {_words(each)}" for name, each in value.items())
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:,.15g}"
+        case _:
+            return str(value)
 
 
 def _rules(venue: str, lender: str | None, rulebook: str) -> dict[str, Rule]:
