@@ -82,8 +82,8 @@ BAD = {
     "another suffix": (PRICES, "own.txt", {}, "expected a file that ends with .csv, .parquet, .feather"),
     "no price": (PRICES.drop(columns="low"), "own.csv", {}, "no column low; expected open, high, low, close"),
     "no time": (PRICES.drop(columns="time"), "own.csv", {}, "no column time; expected --time with one of open"),
-    "text": (PRICES.astype({"close": object}).assign(close="x"), "own.csv", {}, "row 1: 'x'; expected a finite number"),
-    "a hole": (PRICES.assign(close=[*CLOSE[:-1], np.nan]), "own.csv", {}, "row 48: nan; expected a finite number"),
+    "text": (PRICES.astype({"close": object}).assign(close="x"), "own.csv", {}, "row 2: 'x'; expected a finite number"),
+    "a hole": (PRICES.assign(close=[*CLOSE[:-1], np.nan]), "own.csv", {}, "row 49: nan; expected a finite number"),
     "a time twice": (pd.concat([PRICES, PRICES[:1]]), "own.csv", {}, "stands twice; expected each time once"),
     "a word": (PRICES.assign(time="soon"), "own.csv", {}, "expected times such as 2025-01-31T00:00:00Z"),
     "a coin": (PRICES, "own.csv", {"coin": "../ETH"}, "expected its code, such as ETH"),
@@ -160,6 +160,42 @@ def test_values_that_cannot_be_right_are_not_stored(tmp_path, capsys, monkeypatc
     arguments = ("--kind", "funding", "--coin", "ETH", "--unit", "fraction", "--yes")
     code, _, said = imported(capsys, file, *arguments)
     assert (code, "nothing was stored" in said, Store.default().ids()) == (2, True, [])
+
+
+@pytest.mark.parametrize("gap", ["", "\n", "  \n"], ids=["no line", "an empty line", "a line of blanks"])
+def test_a_row_of_a_csv_file_is_its_line_in_the_file_for_every_command_and_its_error_is_stated_once(
+    tmp_path, capsys, monkeypatch, gap
+):
+    """The header is row 1, and a line without cells counts as one."""
+    monkeypatch.setenv("CARRYBOOK_DATA", str(tmp_path / "store"))
+    file = written(PRICES.assign(close=[*CLOSE[:3], -5.0, *CLOSE[4:]]), tmp_path / "own.csv")
+    header, *lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([header, lines[0], gap, *lines[1:]]))
+    line = file.read_text().splitlines().index(lines[3].strip()) + 1
+    error = f"row {line}, 2025-01-01T03:00:00+00:00, column close: -5.0; expected more than 0"
+    code, _, said = imported(capsys, file, "--kind", "prices", "--coin", "ETH", "--yes")
+    assert code == 2
+    assert said.count(error) == 1
+    with pytest.raises(SystemExit):
+        main(["data", "check", str(file)])
+    assert error in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", ["1,2,3,4", '""'], ids=["more cells than the header", "a quoted cell of nothing"])
+def test_lines_that_do_not_fit_the_header_are_refused(tmp_path, line):
+    """Their first cells would be an index, or rows would have other numbers than their lines."""
+    (tmp_path / "own.csv").write_text(f"a,b\n{line}\n")
+    with pytest.raises(
+        MarketError, match=r"own\.csv: lines that do not fit the header; expected as many cells in each"
+    ):
+        understand(tmp_path / "own.csv", "prices", "ETH")
+
+
+def test_a_row_of_a_parquet_file_is_counted_from_one(tmp_path):
+    """It has no header, and the first sample is row 1."""
+    file = written(PRICES.assign(close=[*CLOSE[:3], np.inf, *CLOSE[4:]]), tmp_path / "own.parquet")
+    with pytest.raises(MarketError, match="column close, row 4: inf"):
+        understand(file, "prices", "ETH")
 
 
 def test_a_frame_is_a_market_like_that_of_a_file():

@@ -193,11 +193,11 @@ def import_(
         grid.add(name, found.columns[name], kind.units[name], *told)
     grid.note = "; ".join((f"{len(samples):,} rows", *found.notes))
     grid.show(console)
-    for each in found.findings[:5]:
+    error = next((each for each in found.findings if each.level is Level.ERROR and each.check != "gap"), None)
+    for each in [each for each in found.findings if each is not error][:5]:
         say(f"{each.level}: {each.check}: {each.words}", err=True)
-    errors = [each for each in found.findings if each.level is Level.ERROR and each.check != "gap"]
-    if errors:
-        raise MarketError(f"{file}: {errors[0].words}; nothing was stored; expected data without errors")
+    if error:
+        raise MarketError(f"{file}: {error.words}; nothing was stored")
     need_extra("importing", "fetch", "filelock")
     if not yes:
         click.confirm(f"Store it as {kind.series}?", abort=True, err=True)

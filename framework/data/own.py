@@ -1,5 +1,6 @@
 """Data of one's own: a CSV, Parquet or Feather file of prices, funding or rates, understood before it is stored."""
 
+import csv
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -103,7 +104,7 @@ def understand(
     rows = Rows(
         path.name,
         samples.time_ns,
-        order + 1,
+        frame.index.to_numpy(dtype=np.int64)[order],
         samples.columns,
         every_ns=step_ns,
         measures=dict.fromkeys(columns, measure),
@@ -196,7 +197,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A CSV, Parquet or Feather file as a frame; raises `MarketError`."""
+    """A CSV, Parquet or Feather file as a frame, whose index is the row of the file; raises `MarketError`."""
     if path.suffix.lower() not in SUFFIXES:
         raise MarketError(f"{path}: expected a file that ends with {', '.join(SUFFIXES)}")
     readers: Mapping[str, Callable[[Path], pd.DataFrame]] = {
@@ -206,16 +207,28 @@ def read(path: Path) -> pd.DataFrame:
     }
     try:
         frame = readers[path.suffix.lower()](path)
+        rows = _lines(path) if path.suffix.lower() == ".csv" else range(1, len(frame) + 1)
     except OSError as error:
         raise MarketError(f"{path}: not readable ({error.strerror or type(error).__name__})") from None
     except Exception as error:  # whatever the three readers say of a file that is none of theirs
         raise MarketError(f"{path}: not a {path.suffix[1:]} file ({' '.join(str(error).split())[:120]})") from None
+    if frame.index.nlevels > 1 or len(rows) != len(frame):
+        raise MarketError(f"{path}: lines that do not fit the header; expected as many cells in each as it has")
     if not isinstance(frame.index, pd.RangeIndex):
         name = "time" if frame.index.name is None else str(frame.index.name)
         frame = frame.reset_index(names=name) if name not in frame else frame.reset_index(drop=True)
     if not len(frame):
         raise MarketError(f"{path}: no rows; expected at least two")
-    return frame
+    return frame.set_axis(rows)
+
+
+def _lines(path: Path) -> list[int]:
+    """The rows of a CSV file that have a sample, as `carrybook data check` counts them: the header is row 1."""
+    with path.open(newline="", encoding="utf-8") as file:
+        numbered = [
+            row for row, cells in enumerate(csv.reader(file), start=1) if len(cells) > 1 or "".join(cells).strip(" \t")
+        ]
+    return numbered[1:]
 
 
 def _times(
@@ -241,7 +254,7 @@ def _times(
         words = " ".join(str(error).split())[:120]
         raise MarketError(f"{path}, column {name}: {words}; expected times such as 2025-01-31T00:00:00Z") from None
     if stamps.isna().any():
-        raise MarketError(f"{path}, column {name}: row {int(stamps.isna().argmax()) + 1} has no time")
+        raise MarketError(f"{path}, column {name}: row {stamps.isna().idxmax()} has no time")
     aware = getattr(column.dtype, "tz", None) is not None or str(column.iloc[0]).endswith(("Z", "+00:00"))
     notes: tuple[str, ...] = () if aware else ("times without an offset were read as UTC",)
     at_ns: Ints = stamps.dt.as_unit("ns").to_numpy(dtype=np.int64)
@@ -277,8 +290,8 @@ def _columns(
 
 def _numbers(column: "pd.Series[float]", place: str) -> Floats:
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    for row in np.flatnonzero(~np.isfinite(values))[:1].tolist():
-        raise MarketError(f"{place}, row {row + 1}: {shown(column.tolist()[row])}; expected a finite number")
+    for at in np.flatnonzero(~np.isfinite(values))[:1].tolist():
+        raise MarketError(f"{place}, row {column.index[at]}: {shown(column.tolist()[at])}; expected a finite number")
     return values
 
 
