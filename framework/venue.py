@@ -412,6 +412,13 @@ class Venue:
     bridge: Bridge = Bridge()
     """A way without fee or delay, unless a subclass has a field for it."""
 
+    def __init_subclass__(cls) -> None:
+        """Refuse what a class declares under a name that every venue has; raises `TypeError`."""
+        super().__init_subclass__()
+        for name, value in vars(cls).items():
+            if isinstance(value, Declared | Formula | PriceOf) and hasattr(Venue, name):
+                raise TypeError(f"{cls.__name__}.{name}: every venue has its own {name}; expected another name")
+
     @property
     def acts(self) -> Sequence[Act]:
         """The reasons for it to act; a class states others as `acts = (Act(...), ...)`."""

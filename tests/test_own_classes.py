@@ -209,6 +209,10 @@ MISTAKES = {
         condition("return stretch.column('clsoe') > 1.0"),
         "usdc_borrowing_apy (MODULE.py, line 14, in holds)",
     ),
+    "an account under a name of every venue": (
+        rule("expired(price)", "return price > 0", more="\n    coins = account('Assets:{venue}:Coins', USDC)"),
+        "Market.coins: every venue has its own coins; expected another name",
+    ),
     "no name": (
         venue("check(self, market)", "return None")
         .replace("(Spot)", "(Venue)")
