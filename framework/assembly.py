@@ -45,6 +45,7 @@ from framework.simulation import Simulation
 from framework.strategy import Strategy, checked_conditions
 from framework.support.mistakes import is_ours, mistakes_told
 from framework.support.source_code import is_known, own_modules
+from framework.support.suggestions import suggestion
 from framework.venue import Dated, Venue, fees_likely_in_percent
 
 YEARLY = (Measure.YEARLY, Measure.OTHER)
@@ -507,7 +508,7 @@ def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:
     for leg in ("long", "short"):
         name = getattr(strategy, leg, None)
         if isinstance(name, str) and name not in venues:
-            raise ScenarioError(f"strategy.{leg}: unknown venue {name!r}; expected one of {', '.join(venues)}")
+            raise ScenarioError(f"strategy.{leg}: unknown venue {name!r}; {suggestion(name, venues)}")
 
 
 def _check_leverage(strategy: Strategy, venues: Mapping[str, Venue], market: Market) -> None:

@@ -15,7 +15,6 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from difflib import get_close_matches
 from functools import cache, partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -41,6 +40,7 @@ from framework.rulebook.row_path import RowPath
 from framework.rulebook.rules import Rule
 from framework.strategy import Strategy
 from framework.support.files import MIB, read_bounded
+from framework.support.suggestions import closest, suggestion
 from framework.support.text import shown
 from framework.venue import Dated, Venue
 
@@ -157,7 +157,7 @@ class MarketSpec:
     @end.validator
     def _after_start(self, _: object, end: date) -> None:
         if end < self.start:
-            raise ValueError(f"'end' must be on or after market.start, {self.start}: {end}")
+            raise ValueError(f"end {end} is before start {self.start}; expected the same day or a later one")
 
     @property
     def stored(self) -> dict[str, StoredSpec]:
@@ -423,9 +423,8 @@ def structure(table: object, cls: type[Structured], key: str, given: Mapping[str
 def _unknown(key: str, name: str, cls: type, given: Collection[str]) -> str:
     """The complaint about a key that no field has, or one that is not the table's to set."""
     known = [each for each, field in fields_dict(cls).items() if field.init and each not in given]
-    close = get_close_matches(name, known, n=1)
-    some = f"expected one of {', '.join(known)}" if known else f"{cls.__name__} has no fields; expected one with a type"
-    return f"{_below(key, name)}{UNKNOWN}; {f'did you mean {close[0]}?' if close else some}"
+    some = suggestion(name, known) if known else f"{cls.__name__} has no fields; expected one with a type"
+    return f"{_below(key, name)}{UNKNOWN}; {some}"
 
 
 def _complaints(error: BaseException, key: str, given: Collection[str] = ()) -> Iterator[str]:
@@ -698,8 +697,8 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
     cls = getattr(module, class_name, None) if class_name else _only(module, kind)
     if cls is None:
         what = repr(class_name) if class_name else noun
-        known = _known(name, kind, package)
-        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {what}; {known}")
+        meant = _meant(module, class_name, kind) or _known(name, kind, package)
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; the module has no {what}; {meant}")
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
     return cls
@@ -709,12 +708,18 @@ def _known(name: str, kind: type, package: str) -> str:
     """What could be named instead: the class that was meant, or a short name, or a user's own."""
     if ":" not in name and "." in name:
         return f"did you mean {':'.join(name.rsplit('.', 1))}?"
-    names = dict.fromkeys((*_ours(kind, package), *sorted(_declared(package))))
-    return f"expected one of {', '.join(names)}, or package.module:Class"
+    names = dict.fromkeys((*own_names(kind, package), *sorted(_declared(package))))
+    return closest(name, names) or f"expected one of {', '.join(names)}, or package.module:Class"
 
 
-def _ours(kind: type, package: str) -> list[str]:
-    """The short names of our own classes."""
+def _meant(module: ModuleType, class_name: str, kind: type) -> str:
+    """Which class of a kind in a user's own module was probably meant; nothing where none has such a name."""
+    classes = {name: each for name, each in vars(module).items() if isinstance(each, type) and each is not kind}
+    return closest(class_name, [name for name, each in classes.items() if issubclass(each, kind)])
+
+
+def own_names(kind: type, package: str) -> list[str]:
+    """The short names of the classes of a `kind` in the modules of our `package`."""
     modules = [each.name for each in pkgutil.iter_modules(importlib.import_module(package).__path__)]
     return [each for each in modules if _only(importlib.import_module(f"{package}.{each}"), kind)]
 

@@ -59,6 +59,7 @@ from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, checked_rows, event_of
 from framework.support.logs import debugging, log
 from framework.support.mistakes import checked_answer, is_ours, located, mistakes_told
+from framework.support.suggestions import suggestion
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
 
 FIRST_WINDOW = 512
@@ -462,8 +463,8 @@ class Execution:
         try:
             return self._books.standings[name]  # type: ignore[index]
         except (KeyError, TypeError):
-            some = ", ".join(self._books.standings)
-            raise ScenarioError(f"unknown venue {name!r}; expected one of {some}") from None
+            some = suggestion(str(name), self._books.standings)
+            raise ScenarioError(f"unknown venue {name!r}; {some}") from None
 
     def acted_since(self, venue: str, number: int) -> bool:
         """Whether an order was executed at a venue after the entry of this number in the journal."""

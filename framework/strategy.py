@@ -19,6 +19,7 @@ from framework.market import Floats
 from framework.money import USDC
 from framework.orders import Order, method_of
 from framework.support.grid import Grid
+from framework.support.suggestions import suggestion
 from framework.venue import Leg, Venue, fraction, not_negative
 
 if TYPE_CHECKING:
@@ -394,7 +395,7 @@ def checked_conditions(strategy: Strategy, venues: Mapping[str, Venue] | Iterabl
             raise ScenarioError(f"the strategy names {condition!r} as a condition; expected an object with `holds`")
         venue = getattr(condition, "venue", None)
         if venue is not None and venue not in known:
-            raise ScenarioError(f"{condition!r}: unknown venue {venue!r}; expected one of {', '.join(known)}")
+            raise ScenarioError(f"{condition!r}: unknown venue {venue!r}; {suggestion(str(venue), known)}")
         if venue is not None and isinstance(venues, Mapping):
             _check_coin(condition, venues[venue].coins)
     return tuple(conditions)

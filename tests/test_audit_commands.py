@@ -130,7 +130,9 @@ def test_ledger_prints_a_register_and_json(capsys, run):
     [
         (("audit", "NOWHERE"), "nowhere: not a finished run; expected a folder"),
         (("explain", "RUN", "profit"), "nothing to explain as 'profit'; expected one of carry, funding"),
-        (("explain", "RUN", "funding", "--from", "yesterday"), "'yesterday' does not match the format '%Y-%m-%d'"),
+        (("explain", "RUN", "funding", "--from", "yesterday"), "'yesterday'; expected a date such as 2025-01-31"),
+        (("ledger", "RUN", "--to", "2025-13-01"), "'--to': '2025-13-01'; expected a date such as 2025-01-31"),
+        (("ledger", "RUN", "--to", "20250101"), "'--to': '20250101'; expected a date such as 2025-01-31"),
         (("ledger", "RUN", "--account", "Assets:Bank"), "no account 'Assets:Bank'; expected one of Assets:Wallet:Cash"),
         (("ledger", "RUN", "--kind", "gift"), "no transfers of kind 'gift'; expected one of capital"),
         (("ledger", "RUN", "--event", "two"), "'two' is not a valid integer"),

@@ -91,7 +91,7 @@ def test_a_wrong_question_is_one_line(store, capsys):
         (("data", "show", "a:b"), "a:b: not in the store"),
         (("data", "check", "nowhere.csv"), "nowhere.csv: not readable"),
         (("fetch", "hyperliquid", "--from", "2025-01-01", "--wait-scale", "0.5"), "hyperliquid's own limits hold"),
-        (("fetch", "hyperliquid", "--from", "tomorrow"), "'tomorrow' does not match"),
+        (("fetch", "hyperliquid", "--from", "tomorrow"), "'tomorrow'; expected a date such as 2025-01-31"),
         (("fetch", "hyperliquid", "--from", "2025-01-05", "--to", "2025-01-01"), "is before the first, 2025-01-05"),
         (("fetch", "drift", "--from", "2026-04-01", "--to", "2026-04-02"), "when the venue was drained"),
         (("fetch", "ccxt"), "No such command 'ccxt'"),

@@ -165,9 +165,15 @@ def test_a_partial_liquidation_is_walked_down_to_its_oracle_price_and_its_rules(
 
 
 def test_what_is_neither_a_bucket_nor_a_figure_is_refused(folders: Callable[[str], Folder]) -> None:
-    with pytest.raises(RunError, match=r"nothing to explain as 'fundin'; expected one of .*funding_usd"):
-        explain(folders("static"), "fundin")
-    with pytest.raises(RunError, match="no rows of the market are on the days that are asked for"):
+    for what, words in (
+        ("profit", r"expected one of carry, .*funding_usd, .*an account$"),
+        ("feees", r"did you mean fees\?$"),
+        ("Income:Hyperliquid:Fundin", r"did you mean Income:Hyperliquid:Funding\?$"),
+        ("Income:Hyperlquid", r"did you mean Income:Hyperliquid\?$"),
+    ):
+        with pytest.raises(RunError, match=f"^nothing to explain as '{what}'; {words}"):
+            explain(folders("static"), what)
+    with pytest.raises(RunError, match=r"^no rows of the market are on the days that are asked for"):
         explain(folders("static"), "funding", Selection(since=date(2030, 1, 1)))
 
 
@@ -221,10 +227,14 @@ def test_a_register_by_kind_and_by_event(folders: Callable[[str], Folder]) -> No
 def test_what_a_register_cannot_select_is_refused(folders: Callable[[str], Folder]) -> None:
     folder = folders("static")
     with pytest.raises(
-        RunError, match=r"no account 'Assets:Nowhere'; expected one of Assets:Wallet:Cash, .*begin with"
+        RunError, match=r"^no account 'Assets:Nowhere'; expected one of Assets:Wallet:Cash, .*begin with"
     ):
         next(register(folder, Selection(account="Assets:Nowhere")))
-    with pytest.raises(RunError, match=r"no transfers of kind 'fund'; expected one of capital, "):
+    with pytest.raises(RunError, match=r"^no account 'Asets:Wallet:Cash'; did you mean Assets:Wallet:Cash\?$"):
+        next(register(folder, Selection(account="Asets:Wallet:Cash")))
+    with pytest.raises(RunError, match=r"^no transfers of kind 'gift'; expected one of capital, "):
+        next(register(folder, Selection(kind="gift")))
+    with pytest.raises(RunError, match=r"^no transfers of kind 'fund'; did you mean funding\?$"):
         next(register(folder, Selection(kind="fund")))
 
 

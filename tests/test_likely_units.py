@@ -120,7 +120,7 @@ leverage = 2.0
     [
         ("hyperliquid_funding_rate", 0.05, 0.03, "no percent and no basis points"),
         ("hyperliquid.SOL.funding", 0.05, 0.03, "no percent and no basis points"),
-        ("hyperliquid_funding_rate", 6.5, 0.0001, "for a rate that looks like percent"),
+        ("hyperliquid_funding_rate", 6.5, 0.0001, "looks like percent; expected fractions, such as 0.065"),
         ("hyperliquid_funding_rate", 0.065, 0.0003, ""),
         ("hyperliquid.SOL.funding", 0.065, 0.0003, ""),
     ],

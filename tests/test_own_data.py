@@ -91,6 +91,12 @@ BAD = {
     "one row": (PRICES[:1], "own.csv", {}, "expected two or more, or --interval"),
     "a unit of prices": (PRICES, "own.csv", {"unit": "bps"}, "prices are in usd"),
     "no unit": (FUNDING, "own.csv", {"what": "funding"}, "expected fraction, percent, bps; a value alone does not say"),
+    "a unit of funding": (
+        FUNDING,
+        "own.csv",
+        {"what": "funding", "unit": "usd"},
+        "--unit usd: expected fraction, percent",
+    ),
     "two rates": (
         FUNDING.assign(funding_rate=0.1, other=0.2).rename(columns={"funding_rate": "one"}),
         "own.csv",
@@ -160,6 +166,11 @@ def test_values_that_cannot_be_right_are_not_stored(tmp_path, capsys, monkeypatc
     arguments = ("--kind", "funding", "--coin", "ETH", "--unit", "fraction", "--yes")
     code, _, said = imported(capsys, file, *arguments)
     assert (code, "nothing was stored" in said, Store.default().ids()) == (2, True, [])
+    code, _, said = imported(capsys, file, "--kind", "funding", "--coin", "ETH", "--unit", "pct")
+    assert (code, said) == (
+        2,
+        "carrybook: --unit pct: expected fraction, percent, bps; a value alone does not say it\n",
+    )
 
 
 @pytest.mark.parametrize("gap", ["", "\n", "  \n"], ids=["no line", "an empty line", "a line of blanks"])
@@ -331,7 +342,7 @@ def test_a_scenario_on_a_csv_file_runs_on_it(tmp_path, capsys):
         (OWN.assign(time=DAYS.as_unit("ms").asi8), ("--column", "usdc_borrowing_apy=debt"), "column time: numbers"),
         (OWN.iloc[:20], ("--column", "usdc_borrowing_apy=debt"), "20 rows without a whole day in UTC"),
         (OWN.iloc[::7], ("--column", "usdc_borrowing_apy=debt"), "rows every 25200 s; expected rows every 1m"),
-        (OWN.assign(debt=5.5), ("--column", "usdc_borrowing_apy=debt"), "looks like percent; nothing was written"),
+        (OWN.assign(debt=5.5), ("--column", "usdc_borrowing_apy=debt"), "such as 0.055; nothing was written"),
         (OWN.drop(index=30), ("--column", "usdc_borrowing_apy=debt"), "1 missing between 2025-01-01 and 2025-01-02"),
     ],
 )  # fmt: skip

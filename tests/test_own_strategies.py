@@ -35,6 +35,10 @@ def own(start, more=HOOKS, decorator="@frozen\n"):
 MISTAKES = {
     "a syntax error": ("def x(:\n", "cannot be read: MODULE.py, line 1: invalid syntax"),
     "a missing import": ("import nothing_of_this_name\n", "imports 'nothing_of_this_name', which is not installed"),
+    "a misspelt class": (
+        "from framework import Strategy\nclass Onw(Strategy): ...\n",
+        "unknown strategy 'MODULE:Own'; the module has no 'Own'; did you mean Onw?",
+    ),
     "no such class": ("x = 1\n", "unknown strategy 'MODULE:Own'; the module has no 'Own'; expected one of"),
     "a misspelt import": (
         "\nfrom framework import Opne\n",
@@ -76,7 +80,7 @@ MISTAKES = {
     ),
     "an order of a misspelt venue": (
         own("yield Deposit('hyperliqid', 5.0)"),
-        "unknown venue 'hyperliqid'; expected one of asgard, hyperliquid (MODULE.py, line 10, in on_start)",
+        "unknown venue 'hyperliqid'; did you mean hyperliquid? (MODULE.py, line 10, in on_start)",
     ),
     "a refused order": (
         own("yield Resize('hyperliquid', 2.0)"),

@@ -324,7 +324,9 @@ def test_the_command_prints_rules_with_where_they_come_from():
     done = CliRunner().invoke(carrybook, ["rules", "hyperliquid", "--at", "2020-01-01"])
     assert "Not in force: " in done.output
     for arguments, words in (
-        (["nobody"], "the rulebook protocol has no dated rules of 'nobody'; expected a venue that it knows"),
+        (["nobody"], "no dated rules of 'nobody'; expected one of asgard, drift, hyperliquid, jito"),
+        (["hyperliqud"], "the rulebook protocol has no dated rules of 'hyperliqud'; did you mean hyperliquid?"),
+        (["asgard", "--rulebook", "study"], "of 'asgard', nor of any other; expected --rulebook protocol"),
         (["hyperliquid", "--at", "once"], "--at 'once'; expected a date such as 2025-01-31 or an instant in UTC"),
         (["hyperliquid", "--rulebook", "none"], "rulebook.class: unknown rulebook 'none'; expected one of "),
     ):

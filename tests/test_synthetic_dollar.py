@@ -146,7 +146,7 @@ BAD_SETTINGS = {
     "capital_usd=0": "capital_usd: 0.0; expected >= 0.01",
     "market.start=soon": "market.start: 'soon'; expected a date such as 2025-01-31",
     "market.start=2021-01-01": "market.start 2021-01-01 is before 2022-11-05",
-    "market.end=2022-11-04": "market.end: 2022-11-04; expected on or after market.start, 2022-11-05",
+    "market.end=2022-11-04": "market: end 2022-11-04 is before start 2022-11-05; expected the same day or a later one",
     "market.end=2030-01-01": "market.end 2030-01-01 is after 2024-05-31",
     "market.funding=moon": "market.funding: the embedded data have no 'moon'; expected one of none, drift_flat",
     "market.funding=3": "market.funding: 3; expected text",

@@ -270,7 +270,10 @@ WRONG = {
         ["scenario", "--coin", "ETH", "--short", "drift", "--from", "2025-02-01", "--to", "2025-01-01"],
         "--to 2025-01-01: before --from 2025-02-01; expected a day on or after it",
     ),
-    "no day": (["scenario", "--coin", "ETH", "--short", "drift", "--from", "soon"], "'soon' does not match"),
+    "no day": (
+        ["scenario", "--coin", "ETH", "--short", "drift", "--from", "soon"],
+        "'soon'; expected a date such as 2025-01-31",
+    ),
     "a name of a class": (
         ["strategy", "FundingWatch"],
         "'FundingWatch' is no name of a module; expected words such as funding_watch; did you mean funding_watch?",

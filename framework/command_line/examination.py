@@ -16,6 +16,7 @@ from rich.tree import Tree
 
 from framework.audit import Result
 from framework.audit import audit as audit_folder
+from framework.command_line.dates import DATE
 from framework.command_line.parameters import RUN, RUNS_OR_ONE
 from framework.errors import RunError
 from framework.reports.explain import Node, Selection, origins, register, rules_behind, sources
@@ -46,7 +47,6 @@ SIGNS = {
     "Equity": "balance < 0: paid in or gained by trades, > 0: lost",
 }
 """What a sign means in the register of an account, by the root of its name."""
-DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.command()
@@ -108,16 +108,16 @@ def _as_json(results: Sequence[Result]) -> list[dict[str, object]]:
 @click.command()
 @click.argument("run", type=RUN)
 @click.argument("what")
-@click.option("--from", "since", type=DAY, help="First day.")
-@click.option("--to", "until", type=DAY, help="Last day.")
+@click.option("--from", "since", type=DATE, help="First day.")
+@click.option("--to", "until", type=DATE, help="Last day.")
 @click.option(
     "--entries", type=click.IntRange(min=0), default=3, show_default=True, help="Entries shown of each month."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole tree as JSON.")
-def explain(run: Path, what: str, since: object, until: object, entries: int, as_json: bool) -> None:
+def explain(run: Path, what: str, since: date | None, until: date | None, entries: int, as_json: bool) -> None:
     """Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account."""
     folder = Folder(run)
-    node = explain_number(folder, what, Selection(since=_day(since), until=_day(until)))
+    node = explain_number(folder, what, Selection(since=since, until=until))
     if as_json:
         every = [each.event for _, each in node.walk() if each.event is not None]
         say(json.dumps(_plain(node, origins(folder, every))))
@@ -137,8 +137,8 @@ def explain(run: Path, what: str, since: object, until: object, entries: int, as
 @click.option("--account", help="An account, or what several begin with, such as Assets:Wallet.")
 @click.option("--kind", help="A kind of transfer, such as funding.")
 @click.option("--event", type=int, help="The id of an event.")
-@click.option("--from", "since", type=DAY, help="First day.")
-@click.option("--to", "until", type=DAY, help="Last day.")
+@click.option("--from", "since", type=DATE, help="First day.")
+@click.option("--to", "until", type=DATE, help="Last day.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def ledger(
@@ -146,13 +146,13 @@ def ledger(
     account: str | None,
     kind: str | None,
     event: int | None,
-    since: object,
-    until: object,
+    since: date | None,
+    until: date | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
     """List the transfers of a RUN. With --account, each line has the running balance of what is asked for."""
-    chosen = Selection(account=account, kind=kind, event=event, since=_day(since), until=_day(until))
+    chosen = Selection(account=account, kind=kind, event=event, since=since, until=until)
     line = None
     for count, line in enumerate(islice(register(Folder(run), chosen), limit)):
         if as_json:
@@ -247,10 +247,6 @@ def report(run: Path, out: Path | None, against: tuple[Path, ...]) -> None:
     except OSError as error:
         raise RunError(f"{target}: not writable ({error.strerror}); expected a file in a directory") from None
     say(f"Wrote {target}")
-
-
-def _day(value: object) -> date | None:
-    return value.date() if hasattr(value, "date") else None  # click gives a datetime
 
 
 def _plain(node: Node, known: Mapping[int, Mapping[str, object]]) -> dict[str, object]:

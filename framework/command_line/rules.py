@@ -4,8 +4,10 @@ import click
 
 from framework.errors import ScenarioError
 from framework.rulebook.rules import Rule, day, instant_ns
-from framework.scenario import Rulebook, find_class, structure
+from framework.scenario import Rulebook, find_class, own_names, structure
 from framework.support.grid import Grid, terminal
+from framework.support.suggestions import suggestion
+from framework.venue import Venue
 
 
 @click.command()
@@ -58,7 +60,9 @@ def _rules(venue: str, lender: str | None, rulebook: str) -> dict[str, Rule]:
     book = structure({}, find_class(rulebook, "rulebook", Rulebook, "venues"), "rulebook")  # type: ignore[type-abstract]
     found = book.rules(venue, {"lender": lender} if lender else {})
     if not found:
-        raise ScenarioError(f"the rulebook {rulebook} has no dated rules of {venue!r}; expected a venue that it knows")
+        known = [each for each in own_names(Venue, "venues") if book.rules(each, {})]
+        some = f"; {suggestion(venue, known)}" if known else ", nor of any other; expected --rulebook protocol"
+        raise ScenarioError(f"the rulebook {rulebook} has no dated rules of {venue!r}{some}")
     return dict(found)
 
 

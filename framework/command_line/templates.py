@@ -11,8 +11,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping
-from datetime import date, datetime
-from difflib import get_close_matches
+from datetime import date
 from pathlib import Path
 from string import Template
 
@@ -20,8 +19,10 @@ import click
 from attrs import evolve, frozen
 
 import framework
+from framework.command_line.dates import DATE
 from framework.data.origins import commands
 from framework.errors import TemplateError
+from framework.support.suggestions import closest
 from framework.support.text import say
 
 LONGS = ("asgard",)
@@ -35,7 +36,6 @@ MODULE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 EMBEDDED = "SOL"
 """The coin of which data ship with the project, and the days that they cover."""
 FIRST, LAST = date(2024, 12, 31), date(2026, 2, 13)
-DAY = click.DateTime(formats=["%Y-%m-%d"])
 RESERVES = {"BTC": "CBBTC", "ETH": "ETH", "SOL": "SOL"}
 """Coin -> Kamino's reserve in which it is lent, by a name that `carrybook fetch kamino` knows."""
 LENDING = re.compile(r"(kamino(:[A-Za-z0-9]+)?|defillama):[A-Za-z0-9-]+")
@@ -397,8 +397,8 @@ def new() -> None:
 @click.option("--coin", required=True, help="Code of the coin, such as SOL or ETH.")
 @click.option("--short", required=True, help="Venue that sells it short: hyperliquid or drift.")
 @click.option("--long", default="asgard", show_default=True, help="Venue that holds it.")
-@click.option("--from", "first", type=DAY, help="First day, in UTC; data of the days are fetched, for SOL too.")
-@click.option("--to", "last", type=DAY, help="Last day, in UTC.")
+@click.option("--from", "first", type=DATE, help="First day, in UTC; data of the days are fetched, for SOL too.")
+@click.option("--to", "last", type=DATE, help="Last day, in UTC.")
 @click.option("--lending", help="Series of the coin's lending rate, where the project knows none: kamino:RESERVE.")
 @click.option("--csv", "own", type=click.Path(path_type=Path), help="A CSV file of one's own with all that is needed.")
 @click.option("--column", "columns", multiple=True, metavar="OURS=THEIRS", help="What a column of that file is.")
@@ -407,8 +407,8 @@ def scenario(
     coin: str,
     short: str,
     long: str,
-    first: datetime | None,
-    last: datetime | None,
+    first: date | None,
+    last: date | None,
     lending: str | None,
     own: Path | None,
     columns: tuple[str, ...],
@@ -418,7 +418,7 @@ def scenario(
 
     With --csv it reads prices, funding and rates from that file, and has been tried on it.
     """
-    days = {"first": first.date() if first else None, "last": last.date() if last else None}
+    days = {"first": first, "last": last}
     if own is None and columns:
         raise TemplateError("--column: says what a column of a file is; expected --csv FILE with it")
     if own is not None:
@@ -639,8 +639,8 @@ def _funding(coin: str, short: str) -> str:
 
 
 def _close(word: str, known: tuple[str, ...]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    hint = closest(word, known)
+    return f"; {hint}" if hint else ""
 
 
 def _needed() -> str:

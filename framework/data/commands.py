@@ -5,13 +5,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from framework.command_line.dates import DATE
 from framework.support.drafts import clear
 from framework.support.extras import need_extra
 from framework.support.text import counted, say
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from framework.data.fetching.feed import Feed, Fetched
     from framework.data.rows import Rows
 
-DAY = click.DateTime(formats=["%Y-%m-%d"])
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
 HOLES_TOLD = 3
 
@@ -37,8 +37,8 @@ def _window(command: Callable[..., None]) -> Callable[..., None]:
     """The options that all sources share."""
     for option in reversed(
         (
-            click.option("--from", "since", type=DAY, required=True, help="First day, in UTC."),
-            click.option("--to", "until", type=DAY, help="Last day, in UTC; without it, until now."),
+            click.option("--from", "since", type=DATE, required=True, help="First day, in UTC."),
+            click.option("--to", "until", type=DATE, help="Last day, in UTC; without it, until now."),
             click.option("--base-url", help="Another host; or set CARRYBOOK_BASE_URL_<SOURCE>."),
             click.option("--again", is_flag=True, help="Ask for everything again, and compare."),
             click.option("--as-given", is_flag=True, help="Take values whose units or signs look wrong."),
@@ -156,7 +156,7 @@ def list_(as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--kind", "what", type=click.Choice(["prices", "funding", "rates"]), required=True, help="What it has.")
 @click.option("--coin", required=True, help="Code of the coin, such as ETH; of a rate, what is lent.")
-@click.option("--unit", type=click.Choice(["usd", "fraction", "percent", "bps"]), help="Unit of funding or of a rate.")
+@click.option("--unit", metavar="fraction|percent|bps", help="Unit of funding or of a rate; prices are in usd.")
 @click.option("--time", "time_column", help="Column of the times, where its name does not say so.")
 @click.option("--column", help="Column of the rate, where its name does not say so.")
 @click.option("--interval", type=click.Choice(INTERVALS), help="How often samples come, where the file has gaps.")
@@ -211,10 +211,10 @@ def import_(
 
 @data.command()
 @click.argument("series")
-@click.option("--from", "since", type=DAY, help="First day; rows are counted from it, as a scenario counts them.")
-@click.option("--to", "until", type=DAY, help="Last day.")
+@click.option("--from", "since", type=DATE, help="First day; rows are counted from it, as a scenario counts them.")
+@click.option("--to", "until", type=DATE, help="Last day.")
 @click.option("--rows", type=click.IntRange(min=1), default=3, show_default=True, help="Rows of head and tail.")
-def show(series: str, since: datetime | None, until: datetime | None, rows: int) -> None:
+def show(series: str, since: date | None, until: date | None, rows: int) -> None:
     """What a SERIES is, where it came from, and its first and last rows."""
     from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
@@ -223,8 +223,8 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
 
     store = Store.default()
     kind, samples = store.read(series)
-    first_ns = midnight_ns(since.date()) if since else int(samples.time_ns[0])
-    last_ns = midnight_ns(until.date()) + NS_PER_DAY if until else int(samples.time_ns[-1]) + 1
+    first_ns = midnight_ns(since) if since else int(samples.time_ns[0])
+    last_ns = midnight_ns(until) + NS_PER_DAY if until else int(samples.time_ns[-1]) + 1
     chosen = samples.within(first_ns, last_ns)
     say(f"{series}: {kind.what}")
     say(f"{len(chosen):,} samples, digest {chosen.digest}")
@@ -251,10 +251,10 @@ def show(series: str, since: datetime | None, until: datetime | None, rows: int)
 
 @data.command()
 @click.argument("series")
-@click.option("--from", "since", type=DAY, required=True, help="First day, in UTC.")
-@click.option("--to", "until", type=DAY, required=True, help="Last day, in UTC.")
+@click.option("--from", "since", type=DATE, required=True, help="First day, in UTC.")
+@click.option("--to", "until", type=DATE, required=True, help="Last day, in UTC.")
 @click.option("--reason", required=True, help="Why; it stays in the provenance of the series.")
-def withdraw(series: str, since: datetime, until: datetime, reason: str) -> None:
+def withdraw(series: str, since: date, until: date, reason: str) -> None:
     """Take days out of a SERIES, so that they can be fetched again. The samples are kept in a file of their own."""
     from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
@@ -262,7 +262,7 @@ def withdraw(series: str, since: datetime, until: datetime, reason: str) -> None
     need_extra("withdrawing", "fetch", "filelock")
     store = Store.default()
     with store.lock(series):
-        out = store.withdraw(series, midnight_ns(since.date()), midnight_ns(until.date()) + NS_PER_DAY, reason)
+        out = store.withdraw(series, midnight_ns(since), midnight_ns(until) + NS_PER_DAY, reason)
     say(f"{series}: {out.samples:,} samples withdrawn, {out.first} to {out.last}, kept in {store.root / out.kept}")
 
 
@@ -329,8 +329,8 @@ def _fetch(
     source: str,
     feeds: "Sequence[Feed]",
     *,
-    since: datetime,
-    until: datetime | None,
+    since: date,
+    until: date | None,
     base_url: str | None,
     again: bool,
     as_given: bool,
@@ -350,8 +350,8 @@ def _fetch(
         words = f"--wait-scale {wait_scale:g}: {source}'s own limits hold; expected 1 or more, or --base-url"
         raise click.ClickException(words)
     store, now_ns = Store.default(), time.time_ns()
-    first_ns = midnight_ns(since.date())
-    end_ns = midnight_ns(until.date()) + NS_PER_DAY if until else now_ns
+    first_ns = midnight_ns(since)
+    end_ns = midnight_ns(until) + NS_PER_DAY if until else now_ns
     for feed in feeds:
         clear(store.path(feed.kind.series).parent)
     with Progress(console=progress_terminal(), disable=not sys.stderr.isatty()) as progress:

@@ -29,6 +29,8 @@ FUNDING_PER_YEAR, HIGH_FUNDING_PER_YEAR = 5.0, 1.0
 """Fractions of the notional per year, in the middle: beyond the first an error, beyond the second a warning."""
 PERCENT = 0.5
 """A yearly rate beyond this in the middle is in percent."""
+IN_PERCENT = "in the middle; for a rate that looks like percent; expected fractions"
+"""What is said of a rate in percent."""
 MOST_PER_YEAR = 10.0
 """No lender has charged 1,000 % a year."""
 MOST = 1e24
@@ -125,7 +127,7 @@ def _yearly(_: Ints, values: Floats, _every_ns: int | None) -> Iterator[Doubt]:
         return
     middle = float(np.median(np.abs(known)))
     if middle > PERCENT:
-        yield Doubt("units", Level.ERROR, f"{middle:.4g} in the middle; for a rate that looks like percent")
+        yield Doubt("units", Level.ERROR, f"{middle:.4g} {IN_PERCENT}, such as {middle / 100:.4g}")
     else:
         for index in np.flatnonzero(np.abs(values) > MOST_PER_YEAR).tolist():
             yield Doubt("rate", Level.ERROR, f"{values[index]:g}; expected a fraction per year", index)
@@ -159,7 +161,7 @@ def _fractions(_: Ints, values: Floats, _every_ns: int | None) -> Iterator[Doubt
     known = values[np.isfinite(values)]
     middle = float(np.median(np.abs(known))) if len(known) else 0.0
     if middle > PERCENT:
-        yield Doubt("units", Level.ERROR, f"{middle:.4g} in the middle; for a rate that looks like percent")
+        yield Doubt("units", Level.ERROR, f"{middle:.4g} {IN_PERCENT}, such as {middle / 100:.4g}")
 
 
 def _any(_: Ints, values: Floats, _every_ns: int | None) -> Iterator[Doubt]:

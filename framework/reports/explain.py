@@ -19,6 +19,7 @@ from framework.market import Flags, Ints
 from framework.money import BUCKETS, Account, Asset
 from framework.performance import COSTS, FIGURES
 from framework.run_folder.archive import UNKNOWN, Folder
+from framework.support.suggestions import closest, suggestion
 from framework.valuation import PricedBook, decimal, revalued, usdc
 
 
@@ -62,9 +63,7 @@ def register(folder: Folder, chosen: Selection) -> Iterator[Line]:
     """The selected transfers; raises `RunError` for an account or a kind that the run does not have."""
     accounts = _accounts(folder, chosen.account)
     if chosen.kind is not None and chosen.kind not in folder.kinds:
-        raise RunError(
-            f"{folder.path}: no transfers of kind {chosen.kind!r}; expected one of {', '.join(folder.kinds)}"
-        )
+        raise RunError(f"no transfers of kind {chosen.kind!r}; {suggestion(chosen.kind, folder.kinds)}")
     kind = folder.kinds.index(chosen.kind) if chosen.kind is not None else None
     balances: defaultdict[str, int] = defaultdict(int)
     seq = 1
@@ -101,8 +100,16 @@ def _accounts(folder: Folder, name: str | None) -> list[int]:
     codes = [code for code, account in enumerate(folder.accounts) if name is None or _within(account, name)]
     if not codes:
         known = ", ".join(dict.fromkeys(account.name for account in folder.accounts))
-        raise RunError(f"{folder.path}: no account {name!r}; expected one of {known}, or what they begin with")
+        meant = _closest_account(folder, str(name)) or f"expected one of {known}, or what they begin with"
+        raise RunError(f"no account {name!r}; {meant}")
     return codes
+
+
+def _closest_account(folder: Folder, name: str) -> str:
+    """Which account, or what several begin with, was probably meant; nothing where none has such a name."""
+    parts = [account.name.split(":") for account in folder.accounts]
+    known = dict.fromkeys(":".join(each[:depth]) for each in parts for depth in range(1, len(each) + 1))
+    return closest(name, known, likeness=0.85)
 
 
 def _within(account: Account, name: str) -> bool:
@@ -252,7 +259,7 @@ class _Explainer:
         """Price rows, as in `Prices`, at which what was held before the period and at its end is valued."""
         inside = np.flatnonzero(self.chosen.within(self.book.at_ns))
         if not len(inside):
-            raise RunError(f"{self.folder.path}: no rows of the market are on the days that are asked for")
+            raise RunError("no rows of the market are on the days that are asked for; expected days of the run")
         return int(inside[0]), int(inside[-1]) + 1
 
     def _worth(self, account: Account, atoms: int, row: int) -> int:
@@ -273,8 +280,10 @@ def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
         explainer.read()
         return explainer.accounts(what, accounts)
     if name not in (*BUCKETS, "result", "final_equity_usd"):
-        known = ", ".join([*BUCKETS, "result", "final_equity_usd", *FIGURES, *ACCOUNTS, "an account"])
-        raise RunError(f"{folder.path}: nothing to explain as {what!r}; expected one of {known}")
+        known = [*BUCKETS, "result", "final_equity_usd", *FIGURES, *ACCOUNTS]
+        some = f"expected one of {', '.join(known)}, an account"
+        meant = closest(what, known) or _closest_account(folder, what) or some
+        raise RunError(f"nothing to explain as {what!r}; {meant}")
     explainer.read()
     if name == "result":
         return _sum("result", [explainer.bucket(bucket, 1) for bucket in BUCKETS])

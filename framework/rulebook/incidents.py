@@ -16,6 +16,7 @@ from framework.clock import NS_PER_HOUR, NS_PER_YEAR
 from framework.errors import ScenarioError
 from framework.market import Flags, Floats, Market, PriceAt, price_column
 from framework.rulebook.rules import day, instant_ns
+from framework.support.suggestions import suggestion
 
 Kind = Literal["halt", "failure", "oracle_freeze", "depeg", "transfer_failure", "gas", "deleveraging"]
 """What may happen.
@@ -136,10 +137,8 @@ class Incidents:
         found: list[Occurrence] = []
         for number, incident in enumerate(incidents):
             if incident.venue is not None and incident.venue not in venues:
-                some = ", ".join(venues)
-                raise ScenarioError(
-                    f"incidents.{number}.venue: unknown venue {incident.venue!r}; expected one of {some}"
-                )
+                some = suggestion(incident.venue, venues)
+                raise ScenarioError(f"incidents.{number}.venue: unknown venue {incident.venue!r}; {some}")
             found += _occurrences(number, incident, market)
         return cls(tuple(sorted(found, key=lambda each: (each.start_ns, each.number))))
 

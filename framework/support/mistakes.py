@@ -4,7 +4,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from framework.errors import CarrybookError, ScenarioError
 from framework.market import Market
+from framework.support.suggestions import closest
 
 if TYPE_CHECKING:
     from framework.books import Stretch
@@ -128,5 +128,5 @@ def _hint(error: BaseException) -> str:
         return "; use & and |, not `and` and `or`"
     if not isinstance(error, AttributeError) or not error.name:
         return ""
-    close = get_close_matches(error.name, [each for each in dir(error.obj) if not each.startswith("_")], n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    hint = closest(error.name, [each for each in dir(error.obj) if not each.startswith("_")])
+    return f"; {hint}" if hint else ""
