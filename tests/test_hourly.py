@@ -33,7 +33,10 @@ def raw(name, rows):
 
 def asgard(hours, rate=4.0):
     """Asgard's hourly means from newest to oldest, `hours` after 2025-01-01."""
-    rows = [{"hourBucket": f"{FIRST_HOUR + hour}:00:00.000Z", "avgLendingRate": rate + hour} for hour in hours]
+    rows = [
+        {"hourBucket": f"{FIRST_HOUR + np.timedelta64(hour, 'h')}:00:00.000Z", "avgLendingRate": rate + hour}
+        for hour in hours
+    ]
     return raw("hourly.json", rows[::-1])
 
 
@@ -49,7 +52,7 @@ def defillama(days, rate=2.0):
 def prices(hours):
     """A flat market of hours, as a series."""
     lines = ["time,open,high,low,close"]
-    lines += [f"{FIRST_HOUR + hour}:00:00Z,100,100,100,100" for hour in range(hours)]
+    lines += [f"{FIRST_HOUR + np.timedelta64(hour, 'h')}:00:00Z,100,100,100,100" for hour in range(hours)]
     return table(Raw("prices.csv", "prices", "\n".join(lines).encode()), interval="1h")
 
 

@@ -48,7 +48,7 @@ MISTAKES = {
     "any other mistake on import": ("x = {}[1]\n", "MODULE.py, line 1: KeyError: 1"),
     "a missing import with a name like its own": ("import own\n", "imports 'own', which is not installed"),
     "no attrs class": (own("return ()", decorator=""), "Own is not an attrs class; decorate it with attrs.frozen"),
-    "a missing hook": (own("return ()", more=""), "Can't instantiate abstract class Own with abstract method on_event"),
+    "a missing hook": (own("return ()", more=""), "Can't instantiate abstract class Own"),
     "no answer": (
         own("return None"),
         "Own.on_start returned None; expected it to yield orders, or an empty tuple for none",
