@@ -13,7 +13,7 @@ from framework.many_runs.search import ROUND, Range, Space, search
 from framework.many_runs.sweep import Sweep, sweep
 from tests.conftest import ROOT
 
-pytest.importorskip("optuna", reason="a search needs the extra search")
+optuna = pytest.importorskip("optuna", reason="a search needs the extra search")
 
 SCENARIO = ROOT / "examples" / "robust_trigger" / "scenario.toml"
 SPACE = ("strategy.leverage=1.5:4", "strategy.trigger=4:9:1")
@@ -55,6 +55,20 @@ def test_a_key_twice_is_refused():
     """Also one that the grid has."""
     with pytest.raises(ScenarioError, match=r"--space strategy\.leverage: given twice"):
         Space.of(plan("strategy.leverage=2,3"), SPACE)
+
+
+def test_the_number_of_a_path_is_no_space():
+    """Every cell has all of them."""
+    with pytest.raises(ScenarioError, match=r"--space market\.path\.number: each cell has all the paths"):
+        Space.of(plan(), ["market.path.number=1:5:1"])
+
+
+@pytest.mark.parametrize("suggested", [1.2344, 1.2354])
+def test_a_value_that_is_rounded_stays_within_its_range(suggested):
+    """Also at the ends of a range with more decimals than values have."""
+    trial = optuna.trial.FixedTrial({"strategy.leverage": suggested})
+    assert Range.of("strategy.leverage=1.2344:1.2354").value(trial) == suggested
+    assert Range.of("strategy.leverage=1.2344:5.2344").value(trial) == max(1.2344, round(suggested, 3))
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from attrs import frozen
 from framework.errors import ScenarioError
 from framework.many_runs.choice import Constraint, Objective
 from framework.many_runs.outcomes import RETURN, Outcomes
+from framework.many_runs.sweep import NUMBER as PATH_NUMBER
 from framework.many_runs.sweep import Row, Sweep, Swept, sweep
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ class Range:
     def value(self, trial: "optuna.Trial") -> object:
         """The value that a trial proposes; a whole number where all numbers of a range with a step are whole."""
         if self.step is None:
-            decimals = max(0, DIGITS - math.floor(math.log10(self.high - self.low)))
-            return round(trial.suggest_float(self.key, float(self.low), float(self.high)), decimals)
+            low, high = float(self.low), float(self.high)
+            decimals = max(0, DIGITS - math.floor(math.log10(high - low)))
+            return min(max(round(trial.suggest_float(self.key, low, high), decimals), low), high)
         steps = int((self.high - self.low) / self.step)
         value = self.low + trial.suggest_int(self.key, 0, steps) * self.step
         whole = self.low.as_tuple().exponent == self.step.as_tuple().exponent == 0
@@ -80,6 +82,8 @@ class Space:
         for key in keys:
             if keys.count(key) > 1:
                 raise ScenarioError(f"--space {key}: given twice; expected each key once")
+            if key == PATH_NUMBER:
+                raise ScenarioError(f"--space {key}: each cell has all the paths; expected another key")
         return cls(ranges=ranges, grid=plan.grid)
 
     def cell(self, trial: "optuna.Trial") -> Row:
