@@ -191,7 +191,7 @@ def test_the_report_prints_its_expected_output_and_writes_markdown(capsys, tmp_p
     ("arguments", "words"),
     [
         (["--data", "nowhere"], "nowhere: no such directory"),
-        (["--set", "market.start=2030-01-01"], "market.end"),
+        (["--set", "market.start=2030-01-01"], "is before start 2030-01-01"),
         (["--set", "capital_usd=5000"], "capital_usd: the study's tables say themselves which they show"),
         (["--markdown", "nowhere/study.md"], "study.md: not writable"),
     ],
