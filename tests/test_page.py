@@ -334,9 +334,11 @@ def opened(browser, tmp_path):
     yield open_page
     assert [each for each in browser.get_log("browser") if each["level"] in ("SEVERE", "WARNING")] == []
     messages = [json.loads(each["message"])["message"] for each in browser.get_log("performance")]
-    asked = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
-    ours = ("file://", "data:", "blob:", "chrome://")  # the last are the browser's own, of its empty first page
-    assert [url for url in asked if not url.startswith(ours)] == []
+    requests = [each["params"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    asked = [
+        each["request"]["url"] for each in requests if not each["documentURL"].startswith("chrome")
+    ]  # its own page
+    assert [url for url in asked if not url.startswith(("file://", "data:", "blob:"))] == []
 
 
 def wait(browser, condition, seconds=20):
