@@ -1537,7 +1537,7 @@ def _met(assembly: Assembly, history: History, reading: Reading) -> Findings:
 def _acted(history: History) -> dict[tuple[str, str], set[int]]:
     """The rows after which each venue acted, by venue and the formula of the act.
 
-    Liquidations are under the name of their event, acts that are told by an event of the venue's own under no name.
+    Liquidations are under the name of their event, acts that have an event of the venue's own under no name.
     """
     ours = {*WITH_ENTRY, *WITHOUT_ENTRY, *ACTS, *STRIKES, *(group.event for group in history.groups)}
     own = sorted(set(np.unique(history.log["kind"].astype(str)).tolist()) - ours)

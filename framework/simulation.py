@@ -440,7 +440,7 @@ class Watcher:
 
 
 class Execution:
-    """Turns orders and acts into entries of the books; `on_arrival` is told of what was on its way for a time."""
+    """Turns orders and acts into entries of the books; `on_arrival` gets the entry of what was in transit."""
 
     def __init__(self, books: Books, clock: Clock, on_arrival: Callable[[Entry], None]) -> None:
         self._books = books
@@ -536,7 +536,7 @@ class Execution:
         self._books.check_floors()
 
     def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
-        """What is told of an order that the ledger cannot take."""
+        """The error message for an order that the ledger cannot take."""
         row, market = self._books.row, self._books.market
         return OrderRefused(f"the ledger refuses {order} in row {row + 1} ({market.when(row)}): {error}")
 
@@ -685,7 +685,7 @@ class Execution:
             raise self._broken(standing, FINISH, why) from None
 
     def _broken(self, standing: Standing, method: str, why: LedgerError | Rejection) -> LedgerError:
-        """What is told of something that a venue does of itself and that cannot be: there is no order to reject."""
+        """The error message for an act of a venue that cannot be: there is no order to reject."""
         books, row = self._books, self._books.row
         books.rollback()
         words = f"{method} of {standing.name} cannot be booked in row {row + 1} ({books.market.when(row)}): {why}"
@@ -698,7 +698,7 @@ class Execution:
     def _liquidated(
         self, standing: Standing, act: Act, coin: str, before: Leg, written: "Figures", price: float
     ) -> Liquidated:
-        """What is told of a liquidation; of several coins, side, size and prices are those of `coin`."""
+        """The event of a liquidation; of several coins, side, size and prices are those of `coin`."""
         books, every = self._books, standing.positions
         long = before.size >= 0
         extreme = ("low" if long else "high") if act.prices == "adverse" else "close"

@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback that speaks as the sources do, and misbehaves as they do when it is told to."""
+"""A real HTTP server on the loopback that speaks as the sources do, and misbehaves as they do where a test asks."""
 
 import json
 import threading

@@ -201,7 +201,7 @@ def test_files_that_cannot_be_read_are_one_line(capsys, tmp_path):
 
 
 def test_a_misspelt_table_is_told_before_the_one_that_is_missing_for_it(capsys, tmp_path):
-    """And one that is missing alone is told to be a table."""
+    """And one that is missing alone is reported as a missing table."""
     scenario = tmp_path / "scenario.toml"
     text = SCENARIO.read_text()
     scenario.write_text(text.replace("[strategy]", "[stratgy]"))

@@ -103,7 +103,7 @@ def test_a_wrong_question_is_one_line(store, capsys):
 
 
 def test_without_the_extra_there_is_one_line():
-    """Who has not installed what fetching needs is told what to do."""
+    """Who has not installed what fetching needs gets the command that installs it."""
     code = (
         "import sys; sys.modules['httpx2'] = None; from framework.command_line.cli import main; "
         "main(['fetch', 'jito', '--from', '2025-01-01'])"

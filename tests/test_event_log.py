@@ -154,7 +154,7 @@ MOVE, RESIZE = Move("asgard", "hyperliquid", 100.0), Resize("hyperliquid", 90.0)
     ids=["free", "a trading fee", "a fee on arriving", "a fee on leaving", "a transfer alone", "a closing besides"],
 )
 def test_only_free_compounding_after_every_row_is_left_out_of_the_log(orders, options, kinds, rebalances):
-    """A wake-up with a resize among other things, or with a fee, is told whole, and its transfers are counted."""
+    """A wake-up with a resize among other things, or with a fee, is logged whole, and its transfers are counted."""
     run = wake(*orders, **options)
     assert [line.kind for line in chronicle(run)] == ["open", *kinds]
     assert metrics(run)["capital_rebalances"] == rebalances

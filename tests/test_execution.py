@@ -272,7 +272,7 @@ def test_two_orders_by_way_of_the_wallet_never_cost_less_than_one(first, second)
 
 @pytest.mark.parametrize("order", [Move("hyperliquid", "asgard", 500.0), Deposit("asgard", 500.0)])
 def test_money_for_a_venue_that_no_longer_takes_it_returns_to_the_wallet(order):
-    """The loan that it was to repay is gone when it arrives; the strategy is told, and pays no second fee."""
+    """The loan that it was to repay is gone when it arrives; the strategy gets an event, and pays no second fee."""
 
     class Hears(Script):
         def on_event(self, event, view):
@@ -323,7 +323,7 @@ class Expiring(Spot):
 @pytest.mark.parametrize("own_event", [False, True])
 @pytest.mark.parametrize("rows_at_once", [None, 1, 2])
 def test_a_venue_acts_by_rules_of_its_own(own_event, rows_at_once):
-    """The strategy is told of the act and of the conditions of that row, in this order."""
+    """The strategy gets the act and the conditions of that row, in this order."""
 
     class Hears(Script):
         def on_event(self, event, view):

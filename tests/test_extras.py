@@ -1,4 +1,4 @@
-"""One install line has what the README's commands need, and what is absent is told with the extra that has it."""
+"""One install line has what the README's commands need, and an error for what is absent names the extra that has it."""
 
 import re
 import sys

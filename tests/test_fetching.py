@@ -206,7 +206,7 @@ def test_a_reply_larger_than_the_limit_is_refused(store):
 
 
 def test_an_empty_reply_is_a_hole(store):
-    """Nothing is stored, nothing is an error, and the hole is told: the next fetch asks for it again."""
+    """Nothing is stored, nothing is an error, and the hole is reported: the next fetch asks for it again."""
     with Host(lambda _: []) as host:
         done = fetch(SOL, store, host, 3)
         assert (done.added, done.requests) == (0, 1)
@@ -353,7 +353,7 @@ def test_progress_is_told_from_nothing_to_all(store):
 
 
 def test_again_asks_for_everything_and_finds_what_differs(store):
-    """A source that changes its history is told, and the store keeps what it had."""
+    """A source that changes its history is reported, and the store keeps what it had."""
     with funded() as host:
         fetch(SOL, store, host, 3)
         assert fetch(SOL, store, host, 3, again=True).added == 0
@@ -656,7 +656,7 @@ DRIFT_REFUSED = {
 
 @pytest.mark.parametrize(("records", "words"), DRIFT_REFUSED.values(), ids=DRIFT_REFUSED)
 def test_drift_refuses_other_scales(store, records, words):
-    """The two scales of the interface are told apart, or refused."""
+    """The two scales of the interface are distinguished, or refused."""
     with Host(lambda _: {"success": True, "records": [dict(record) for record in records]}) as host:
         refuses(drift.Funding(market="SOL-PERP"), store, host, 1, words)
     assert store.ids() == []

@@ -407,7 +407,7 @@ def test_a_projection_is_the_state_of_each_of_its_rows():
 
 
 def test_several_coins_share_one_margin():
-    """Each coin at its own prices; the account is judged on all of them, and a leg is told by coin."""
+    """Each coin at its own prices; the account is judged on all of them, and a leg is found by its coin."""
     table = with_columns(
         market([100.0, 110.0, 100.0]),
         BTC_open=[1_000.0, 1_000.0, 900.0], BTC_high=[1_000.0, 1_000.0, 900.0], BTC_low=[1_000.0, 900.0, 900.0],

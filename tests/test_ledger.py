@@ -554,7 +554,7 @@ class Draining(Desk):
 
 
 def test_what_is_taken_by_a_stream_may_not_pass_a_floor_either():
-    """The account that gives is looked at as well as the one that receives, and half a rate is told as such."""
+    """Both the debit and the credit account are checked, and an event has half the rate where its share is one half."""
     venue = Draining()
     market = flat(4, price=64.0, lending=1_000.0)
     books = opened(30_000_000, market, venue)

@@ -90,7 +90,7 @@ def test_every_cell_names_its_file_and_rows():
 
 
 def test_rows_that_a_series_lacks_are_dropped_and_counted():
-    """What is left out is told: rows by their time, samples by their series."""
+    """What is left out is reported: rows by their time, samples by their series."""
     series = [
         hyperliquid_candles(raw([candle(day) for day in range(4)])),
         drift_daily_funding(raw([{"date": f"2025-01-0{day}", "rate": 0.1} for day in (1, 2, 4)])),

@@ -304,7 +304,7 @@ def test_duplicated_rows_that_differ_are_refused(store, source):
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_an_empty_reply_is_a_hole_and_no_sample(store, source):
-    """The samples stay as they were, the hole is told with its length, and the next fetch fills it."""
+    """The samples stay as they were, the hole is reported with its length, and the next fetch fills it."""
     fetch(source, store, source.speak, source.before)
     series = source.feed.kind.series
     before = store.path(series).read_bytes()

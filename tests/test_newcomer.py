@@ -101,7 +101,7 @@ def test_a_view_takes_one_row_or_more(rows):
 )
 @pytest.mark.parametrize("value", ["3", True, None])
 def test_a_threshold_is_a_number(condition, name, value):
-    """Text is told as such, by the name of the field."""
+    """Text is reported as text, by the name of the field."""
     with pytest.raises(TypeError, match=f"{name} is {value!r}; expected a number"):
         condition("hyperliquid", value)
 

@@ -205,7 +205,7 @@ def test_a_strategy_that_remembers_starts_anew_in_each_run(tmp_path, monkeypatch
 
 
 def test_a_mistake_in_a_strategy_beside_ours_is_one_line_as_well(capsys, tmp_path, monkeypatch):
-    """A file put into the folder of strategies has a short name, and its mistakes are told like any."""
+    """A file put into the folder of strategies has a short name, and its mistakes are reported like any."""
     (tmp_path / "own_folder").mkdir()
     (tmp_path / "own_folder" / "lucky.py").write_text(own("return view.luck").replace("class Own", "class Lucky"))
     (tmp_path / "own.toml").write_text(SCENARIO.replace("MODULE:Own", "lucky"))

@@ -1,4 +1,4 @@
-"""The printed report: what is told, and that nothing is told of what did not happen."""
+"""The printed report: what it shows, and that it shows nothing of what did not happen."""
 
 import io
 from decimal import Decimal

@@ -581,7 +581,7 @@ def test_where_less_is_left_than_a_trade_costs_all_is_closed(market, hedge, row)
 
 
 def test_a_token_that_nobody_knows_is_named():
-    """A strategy that asks for its price is told which there are."""
+    """A strategy that asks for its price gets an error that lists those that there are."""
 
     class Curious(Strategy):
         def conditions(self):

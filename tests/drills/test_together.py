@@ -37,7 +37,7 @@ def test_two_processes_on_the_same_both_end_well(capsys, tmp_path, given, name) 
             process.stderr.close()
             codes.append(process.wait())
             assert said == b"" or (codes[-1], said.endswith(WAITS), said.count(b"\n")) == (2, True, 1), said
-            counts["ended well" if codes[-1] == 0 else "told to wait"] += 1
+            counts["ended well" if codes[-1] == 0 else "refused"] += 1
         assert min(codes) == 0
         assert contents(out) == expected
         assert half_written(out, expected) == []
