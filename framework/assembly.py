@@ -79,8 +79,7 @@ def load_history(spec: MarketSpec, data: Path | None) -> Market:
     stored = [_stored(key, each, spec) for key, each in spec.stored.items()]
     if data is None and not stored:
         if spec.embedded is None:
-            named = [each for source in spec.sources.values() for each in (source, source.before) if each]
-            files = ", ".join(dict.fromkeys(each.file for each in named))
+            files = ", ".join(spec.files)
             needed = f"--data DIR with {files}" if files else "a data directory to read the sources from"
             raise ScenarioError(f"market.embedded: none; expected {needed}")
         if spec.embedded not in EMBEDDED:

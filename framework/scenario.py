@@ -160,6 +160,13 @@ class MarketSpec:
             raise ValueError(f"end {end} is before start {self.start}; expected the same day or a later one")
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The files of its sources, by their names in the directory that `--data` names."""
+        sources = [*self.sources.values(), *self.funding_sources.values()]
+        named = [each.file for source in sources for each in (source, source.before) if each]
+        return tuple(dict.fromkeys(named))
+
+    @property
     def stored(self) -> dict[str, StoredSpec]:
         """The series of the store by the key that names them."""
         funding = self.funding if isinstance(self.funding, dict) else {}

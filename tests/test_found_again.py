@@ -1,6 +1,7 @@
 """What a run was made of is found again: its data, its rules, and the strategy beside its scenario."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -66,6 +67,18 @@ def test_a_thorough_audit_finds_its_data_again(capsys, project, tmp_path, moved)
     code, printed, _ = carrybook(capsys, "audit", project / "runs", "--thorough", "--json")
     assert {each["check"]: each["outcome"] for each in json.loads(printed)}["again: inputs"] == "passed"
     assert code == 0
+
+
+def test_data_in_folders_below_their_directory_are_found_again(capsys, project):
+    """As the hourly example names them: `study/` and `market/` in one directory."""
+    (project / "data").rename(project / "study")
+    scenario = project / "own.toml"
+    scenario.write_text(re.sub(r'file = "(?!study/)', 'file = "study/', EXAMPLE.read_text()))
+    carrybook(capsys, "run", scenario, "--data", project, "--out", project / "runs", *SHORT)
+    (folder,) = (project / "runs").iterdir()
+    assert Folder(folder).data == project.resolve()
+    (project / "study" / "sol_daily_candles.json").write_text("changed")
+    assert Folder(folder).data is None
 
 
 def test_other_data_in_the_place_are_not_taken_for_those_of_the_run(capsys, project):

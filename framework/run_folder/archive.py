@@ -520,13 +520,13 @@ class Folder:
     def data(self) -> Path | None:
         """The directory of the scenario's sources, where it still is with the files that were read; None elsewhere.
 
-        Files are looked up by name and digest, so other data in the same place are not taken for them.
+        Files are looked up where the scenario has them, and by digest, so other data there are not taken for them.
         """
-        files = self.manifest.inputs
+        digests = self.manifest.inputs
         for place in self._places(self.manifest.data):
-            found = {name: place / name for name in files if (place / name).is_file()}
-            if found and all(hashlib.sha256(each.read_bytes()).hexdigest() == files[name]
-                             for name, each in found.items()):  # fmt: skip
+            files = [place / each for each in self.scenario.market.files]
+            there = [each for each in files if each.name in digests and each.is_file()]
+            if there and all(hashlib.sha256(each.read_bytes()).hexdigest() == digests[each.name] for each in there):
                 return place
         return None
 
