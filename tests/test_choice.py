@@ -10,8 +10,9 @@ import pytest
 from framework import Scenario, assemble, metrics
 from framework.command_line.cli import main
 from framework.many_runs.choice import Choice, Constraint, History, Objective, walk_forward
+from framework.many_runs.judgement import Judgement
 from framework.many_runs.outcomes import Outcomes
-from framework.many_runs.sweep import Sweep, sweep
+from framework.many_runs.sweep import NUMBER, Sweep, sweep
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -79,6 +80,115 @@ def test_where_no_cell_is_allowed_there_is_no_robust_winner(plan, outcomes):
     assert any("no cell has P(loss) <= 0" in cell for grid in choice.grids() for row in grid.rows for cell in row)
 
 
+@pytest.fixture(scope="module")
+def judged(plan, outcomes, tmp_path_factory):
+    """The winners by a quantile that a bolder cell is best at, on four fresh paths."""
+    choice = Choice.of(plan, outcomes, Objective.of("quantile:0.9"), [Constraint.of("loss<=1")])
+    return Judgement.of(choice, 4, lambda each: sweep(each, tmp_path_factory.mktemp("judged"), jobs=1))
+
+
+def test_winners_are_judged_on_paths_behind_those_of_the_search(plan, judged, tmp_path):
+    """Paths 9 to 12 of the same seed, both winners on each, as a sweep of twelve paths has them."""
+    choice = judged.choice
+    assert choice.published != choice.robust
+    grids = [f"{key}={value}" for key, value in choice.outcomes.cells[choice.robust].items()]
+    twelve = sweep(Sweep.of(SCENARIO, grids, DRAWN, paths=12), tmp_path, jobs=1)
+    assert judged.swept.rows[1::2] == twelve.rows[plan.paths :]
+    assert [row[NUMBER] for row in judged.swept.rows] == [9, 9, 10, 10, 11, 11, 12, 12]
+    assert judged.plan.combinations[0] == choice.outcomes.cells[choice.published]
+
+
+def test_figures_on_fresh_paths_stand_beside_those_on_searched_ones(judged):
+    """By their definitions; the errors of the two independent sets of paths add in squares."""
+    choice, fresh = judged.choice, judged.outcomes.figures["return_pct"]
+    searched = choice.outcomes.figures["return_pct"]
+    told = judged.plain()
+    for at, winner in enumerate((choice.published, choice.robust)):
+        figures = told["published" if winner == choice.published else "robust"]
+        found = figures["mean_return_pct"]
+        assert found["searched"] == pytest.approx(searched[:, winner].mean())
+        assert found["fresh"] == pytest.approx(fresh[:, at].mean())
+        assert found["difference"] == pytest.approx(fresh[:, at].mean() - searched[:, winner].mean())
+        variances = searched[:, winner].var(ddof=1) / 8 + fresh[:, at].var(ddof=1) / 4
+        assert found["difference_error"] == pytest.approx(np.sqrt(variances))
+        assert figures["objective"]["fresh"] == pytest.approx(np.quantile(fresh[:, at], 0.9))
+        liquidated = judged.outcomes.figures["liquidations"][:, at] > 0
+        assert figures["liquidation"]["fresh"] == liquidated.mean()
+    lead = np.quantile(fresh[:, 1], 0.9) - np.quantile(fresh[:, 0], 0.9)
+    assert told["lead"]["fresh"] == pytest.approx(lead)
+    assert (told["paths"], told["first_path"]) == (4, 9)
+
+
+def test_a_constraint_holds_on_fresh_paths_or_does_not(judged):
+    """By the share of the fresh paths alone, whatever it was on the searched ones."""
+    choice = judged.choice
+    for at, winner in enumerate((choice.published, choice.robust)):
+        share = (judged.outcomes.figures["return_pct"][:, at] < 0).mean()
+        assert share > 0
+        assert judged.holds(Constraint(name="loss", most=share), winner)
+        assert not judged.holds(Constraint(name="loss", most=share - 0.01), winner)
+
+
+def test_mirrored_paths_are_judged_in_whole_pairs():
+    """After an odd number of searched paths the partner of the last one is left out."""
+    drawn = ("market.path.method=gbm", "market.path.antithetic=true")
+    for paths, first in ((4, 5), (5, 7)):
+        assert Sweep.of(SCENARIO, GRIDS, drawn, paths=paths).beyond(2, [{}]).first == first
+    assert Sweep.of(SCENARIO, GRIDS, DRAWN, paths=5).beyond(2, [{}]).first == 6
+
+
+LATE = """
+from attrs import frozen
+from framework import Strategy
+
+
+@frozen
+class Late(Strategy):
+    size: float
+    most: float
+
+    def on_start(self, view):
+        assert float(view.history("close", 1)[-1]) <= self.most, "too dear"
+        return ()
+
+    def on_event(self, event, view):
+        return ()
+"""
+
+
+def test_a_winner_that_fails_on_a_fresh_path_is_told_by_its_error(tmp_path, monkeypatch):
+    """In the place of figures, in the report and in JSON."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "late_strategy.py").write_text(LATE)
+    text = SCENARIO.read_text()
+    head = text[: text.index("[strategy]")].replace("look_ahead", "# look_ahead").replace("forgive", "# forgive")
+    table = '[strategy]\nclass = "late_strategy:Late"\nsize = 1.0\nmost = 1e9\n[venues.hyperliquid]\n'
+    (tmp_path / "late.toml").write_text(head + table)
+    plan = Sweep.of(tmp_path / "late.toml", ["strategy.size=1,2"], DRAWN, paths=6)
+    markets = [plan.on_data().assembly({}).market, *(plan.assembly({NUMBER: number}).market for number in range(1, 7))]
+    closes = [market["close"][0] for market in markets]
+    paths = int(np.argmax(closes)) - 1
+    assert paths > 0
+    drawn = [*DRAWN, f"strategy.most={max(closes[: paths + 1])}"]
+    plan = Sweep.of(tmp_path / "late.toml", ["strategy.size=1,2"], drawn, paths=paths)
+    choice = Choice.of(plan, Outcomes.of(plan, sweep(plan, tmp_path, jobs=1)), Objective.of("mean"))
+    found = Judgement.of(choice, 1, lambda each: sweep(each, tmp_path, jobs=1))
+    assert "too dear" in found.plain()["published"]["error"]
+    assert any("too dear" in cell for row in found.grid().rows for cell in row)
+
+
+def test_one_path_leaves_errors_open(capsys, tmp_path):
+    """JSON has null for them, and nothing that JSON does not know; no cell can be told from the winner."""
+    options = ("--grid", "strategy.leverage=2,4", "--paths", 1, "--block-rows", 20, "--jobs", 1, "--out", tmp_path)
+    code, printed, _ = command(capsys, *options, "--json")
+    assert (code, "NaN" in printed) == (0, False)
+    choice = json.loads(printed)
+    assert [cell["objective_error"] for cell in choice["cells"]] == [None, None]
+    assert choice["fresh"]["robust"]["mean_return_pct"]["fresh_error"] is None
+    assert {cell["p_told_apart"] for cell in choice["cells"]} == {None, 1.0}
+    assert "nan" not in command(capsys, *options)[1]
+
+
 def test_a_walk_forward_by_hand():
     """In each part the cell that grew most before; the first part is only learnt from."""
     parts = np.array([[0.1, 0.0], [0.0, 0.3], [0.1, 0.0], [0.0, 0.2]])
@@ -113,6 +223,7 @@ BAD = {
         "--constraint loss<=5: expected liquidation<=CHANCE",
     ),
     "no paths": (("--paths", 0), "0 is not in the range"),
+    "no fresh paths": (("--paths", 2, "--fresh", 0), "0 is not in the range"),
 }
 
 
@@ -133,7 +244,8 @@ def test_the_report_says_who_wins_and_how_much_is_luck(capsys, tmp_path):
     assert code == 0
     told = " ".join(printed.split())
     for words in ("published winner", "robust winner", "chance of luck", "deflated Sharpe ratio", "confidence set",
-                  "walk forward", "probability of backtest overfitting, 12,870 halves"):  # fmt: skip
+                  "walk forward", "probability of backtest overfitting, 12,870 halves",
+                  "Fresh: paths 5 to 8"):  # fmt: skip
         assert words in told
     code, printed, _ = command(capsys, *options, "--json")
     choice = json.loads(printed)
@@ -141,6 +253,8 @@ def test_the_report_says_who_wins_and_how_much_is_luck(capsys, tmp_path):
     assert 0 <= choice["overfitting"] <= 1
     assert choice["robust"]["allowed"]
     assert len(choice["cells"]) == 6
+    assert (choice["fresh"]["ran"], choice["fresh"]["paths"], choice["fresh"]["first_path"]) == (0, 4, 5)
+    assert choice["fresh"]["robust"]["constraints"][0]["constraint"] == "liquidation<=0.9"
 
 
 def test_a_choice_among_cells_that_all_fail_is_refused(capsys, tmp_path):

@@ -1,13 +1,15 @@
 """A search proposes cells of a space: the same ones wherever they are run, and better ones as it learns."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from framework.command_line.cli import main
 from framework.errors import ScenarioError
-from framework.many_runs.choice import Constraint, Objective
+from framework.many_runs.choice import Choice, Constraint, Objective
+from framework.many_runs.judgement import Judgement
 from framework.many_runs.outcomes import Outcomes
 from framework.many_runs.search import ROUND, Range, Space, search
 from framework.many_runs.sweep import Sweep, sweep
@@ -84,13 +86,21 @@ def test_cells_stay_within_their_ranges(tmp_path):
 
 @pytest.mark.slow
 def test_the_same_cells_are_found_by_any_number_of_workers(tmp_path):
-    """And a search that is started again runs nothing."""
+    """So are the figures on fresh paths, and a search that is started again runs nothing."""
     one, outcomes, swept = found(tmp_path / "one")
     two, others, _ = found(tmp_path / "two", jobs=2)
     assert one.combinations == two.combinations
     assert {name: values.tobytes() for name, values in outcomes.figures.items()} == {
         name: values.tobytes() for name, values in others.figures.items()
     }
+    judged = [
+        Judgement.of(
+            Choice.of(whole, figures, Objective.of("mean")), 2, partial(sweep, out=tmp_path / place, jobs=jobs)
+        )
+        for whole, figures, place, jobs in ((one, outcomes, "one", 1), (two, others, "two", 2))
+    ]
+    assert judged[0].swept.rows == judged[1].swept.rows
+    assert judged[0].returns(judged[0].choice.robust).plain() == judged[1].returns(judged[1].choice.robust).plain()
     ran = []
     base = plan()
     again, kept = search(
@@ -160,6 +170,12 @@ def test_choose_searches_a_space(capsys, tmp_path):
     assert len(choice["cells"]) == 12
     assert {cell["strategy.trigger"] for cell in choice["cells"]} == {5, 8}
     assert max(choice["cells"], key=lambda cell: cell["objective"]) == choice["robust"]
+    figures = choice["fresh"]["robust"]["mean_return_pct"]
+    assert figures["searched"] == choice["robust"]["objective"]
+    keys = ("strategy.leverage", "strategy.trigger")
+    grid = [f"{key}={choice['robust'][key]}" for key in keys]
+    rows = sweep(Sweep.of(SCENARIO, grid, paths=4), tmp_path, 1).rows[2:]
+    assert figures["fresh"] == np.mean([row["return_pct"] for row in rows])
     assert choice["cells"] != sorted(choice["cells"], key=lambda cell: cell["strategy.leverage"])
 
 

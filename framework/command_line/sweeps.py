@@ -12,6 +12,7 @@ from rich.progress import Progress
 from framework.data.drawn_paths import METHODS
 from framework.many_runs import workers
 from framework.many_runs.choice import Choice, Constraint, Objective
+from framework.many_runs.judgement import Judgement
 from framework.many_runs.outcomes import Outcomes
 from framework.many_runs.search import TRIALS, Space, search
 from framework.many_runs.sweep import Sweep, Swept, overview
@@ -131,6 +132,7 @@ def _runner(cells: int, out: Path, jobs: int | None, cluster: str | None) -> Ite
             return swept
 
         yield run
+        progress.update(bar, total=before)
 
 
 @click.command()
@@ -212,6 +214,11 @@ def paths(
     help="A key and the range in which a sampler looks for its best values.",
 )
 @click.option("--trials", type=click.IntRange(2, 10_000), help="Cells that the sampler tries; 50 if not given.")
+@click.option(
+    "--fresh",
+    type=click.IntRange(1, 10**7),
+    help="Further paths, on which both winners are judged; as many as --paths if not given.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the choice as one JSON object.")
 def choose(
     scenario: Path,
@@ -226,13 +233,15 @@ def choose(
     constraints: tuple[str, ...],
     spaces: tuple[str, ...],
     trials: int | None,
+    fresh: int | None,
     as_json: bool,
     **drawn: object,
 ) -> None:
     """Choose among the cells of a grid by what they do on paths, and say how much of the best in sample is luck.
 
     The paths are those of `carrybook paths` with the same options, and are not run twice. Where a grid would be too
-    large, a sampler looks for good cells in a --space, of which a --grid is one more part.
+    large, a sampler looks for good cells in a --space, of which a --grid is one more part. The winners are judged on
+    --fresh paths as well, on which no cell was chosen.
     """
     aim, limits = Objective.of(objective), [Constraint.of(each) for each in constraints]
     if not grids and not spaces:
@@ -240,20 +249,23 @@ def choose(
     if trials and not spaces:
         raise click.UsageError("--trials: every cell of a grid is run; expected a --space as well")
     plan = Sweep.of(scenario, grids, [*settings, *_drawn(**drawn)], data, paths)  # type: ignore[arg-type]
+    space, judged = None, fresh or paths
     if spaces:
         need_extra("--space", "search", "optuna")
-        space, count = Space.of(plan, spaces), trials or TRIALS
-        with _runner(count * paths, out, jobs, cluster) as run:
-            plan, swept = search(plan, space, aim, limits, count, out, run)
-    else:
-        swept = _swept(plan, out, jobs, cluster)
-    choice = Choice.of(plan, Outcomes.of(plan, swept), aim, limits)
+        space = Space.of(plan, spaces)
+    elif cluster:
+        plan.check()
+    tried = trials or TRIALS
+    with _runner((tried * paths if space else plan.size) + 2 * judged, out, jobs, cluster) as run:
+        plan, swept = search(plan, space, aim, limits, tried, out, run) if space else (plan, run(plan))
+        choice = Choice.of(plan, Outcomes.of(plan, swept), aim, limits)
+        judgement = Judgement.of(choice, judged, run)
     if as_json:
-        say(json.dumps({**_counts(swept), **choice.plain()}))
+        say(json.dumps({**_counts(swept), **choice.plain(), "fresh": judgement.plain()}))
         return
     console = terminal()
     console.print(f"{plan.words()}\n", style="bold yellow", markup=False)
-    for grid in choice.grids():
+    for grid in (*choice.grids(), judgement.grid()):
         grid.show(console)
     console.print(f"Paths {swept.folder}", markup=False, soft_wrap=True)
 

@@ -21,6 +21,7 @@ from framework.many_runs.statistics import (
     confidence_set,
     deflated_sharpe,
     expected_shortfall,
+    finite,
     holm,
     mean,
     moments,
@@ -31,6 +32,7 @@ from framework.many_runs.statistics import (
 from framework.many_runs.sweep import Row, Sweep
 from framework.market import TICK_NS, Floats, Ints
 from framework.support.grid import Grid
+from framework.support.text import counted
 from framework.valuation import equity
 
 SAMPLES = 1000
@@ -236,7 +238,7 @@ class Choice:
             "robust": None if self.robust is None else self._cell(self.robust),
             "published_beats_robust": None if self.robust is None else self.beaten(),
             "cells": [self._cell(at) for at in range(len(self.outcomes.cells))],
-            **{name: None if math.isnan(value) else value for name, value in numbers.items()},
+            **{name: finite(value) for name, value in numbers.items()},
         }
 
     def _cell(self, at: int) -> Row:
@@ -246,10 +248,10 @@ class Choice:
         return {
             **self.outcomes.cells[at],
             "return_on_data_pct": float(self.history.total_pct[at]),
-            "objective": estimate.value,
-            "objective_error": estimate.error,
+            "objective": finite(estimate.value),
+            "objective_error": finite(estimate.error),
             "liquidation": chance.value,
-            "liquidation_error": chance.error,
+            "liquidation_error": finite(chance.error),
             "allowed": at in self.allowed,
             "p_confidence_set": float(self.in_set[at]),
             "p_told_apart": self.told_apart.get(at),
@@ -274,13 +276,12 @@ class Choice:
     def _line(self, at: int) -> list[str]:
         if at not in self.estimates:
             return [""] * 6
-        chance = self.outcomes.share("liquidation", at)
         marks = (("published winner", at == self.published), ("robust winner", at == self.robust),
                  ("not allowed", at not in self.allowed))  # fmt: skip
         return [
             f"{self.history.total_pct[at]:+.1f}",
             self.estimates[at].words(),
-            f"{100 * chance.value:.1f} ± {100 * chance.error:.1f} %",
+            self.outcomes.share("liquidation", at).percent(),
             f"{self.in_set[at]:.2f}",
             f"{self.told_apart[at]:.2f}" if at in self.told_apart else "",
             ", ".join(word for word, holds in marks if holds),
@@ -299,7 +300,7 @@ class Choice:
         if robust is None:
             grid.add("robust winner", "none", f"no cell has {limits}")
         else:
-            under = f" among {len(self.allowed)} cells with {limits}" if limits else ""
+            under = f" among {counted(len(self.allowed), 'cell')} with {limits}" if limits else ""
             estimate = self.estimates[robust].words()
             grid.add("robust winner", self.words(robust), f"best {self.objective.words()} on paths{under}: {estimate}")
             if robust != published:
@@ -363,5 +364,8 @@ def _told_apart(estimates: Mapping[int, Estimate], robust: int | None) -> dict[i
     values = []
     for at in others:
         lead = estimates[robust].less(estimates[at])
-        values.append(1 - NORMAL.cdf(lead.value / lead.error) if lead.error > 0 else float(lead.value <= 0))
+        if lead.error > 0:
+            values.append(1 - NORMAL.cdf(lead.value / lead.error))
+        else:  # the same lead on every path, or too few paths for an error
+            values.append(0.0 if lead.error == 0 < lead.value else 1.0)
     return dict(zip(others, holm(values), strict=True))

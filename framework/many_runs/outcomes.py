@@ -78,7 +78,6 @@ class Outcomes:
     def _line(self, at: int) -> list[str]:
         returns, drawdowns, first = (self.figures[name][:, at] for name in (RETURN, DRAWDOWN, FIRST))
         dated = first[np.isfinite(first)]
-        chance = self.share("liquidation", at)
         return [
             mean(returns, pairs=self.pairs).words(),
             quantile(returns, 0.05, pairs=self.pairs).words(),
@@ -87,6 +86,6 @@ class Outcomes:
             quantile(returns, 0.95, pairs=self.pairs).words(),
             mean(drawdowns, pairs=self.pairs).words(),
             quantile(drawdowns, 0.95, pairs=self.pairs).words(),
-            f"{100 * chance.value:.1f} ± {100 * chance.error:.1f} %",
+            self.share("liquidation", at).percent(),
             f"{np.median(dated):.0f}" if len(dated) else "",
         ]

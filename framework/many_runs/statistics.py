@@ -39,8 +39,14 @@ class Estimate:
         )
 
     def words(self, places: int = 1) -> str:
-        """The figure and its error, as a table shows them."""
-        return f"{self.value:+.{places}f} ± {self.error:.{places}f}"
+        """The figure and its error, as a table shows them; the figure alone where the error is not known."""
+        error = "" if math.isnan(self.error) else f" ± {self.error:.{places}f}"
+        return f"{self.value:+.{places}f}{error}"
+
+    def percent(self) -> str:
+        """A share and its error in percent, as a table shows them."""
+        error = "" if math.isnan(self.error) else f" ± {100 * self.error:.1f}"
+        return f"{100 * self.value:.1f}{error} %"
 
 
 def mean(values: Floats, *, pairs: bool = False) -> Estimate:
@@ -70,6 +76,11 @@ def expected_shortfall(values: Floats, level: float, *, pairs: bool = False) -> 
     edge = float(ordered[min(whole, len(values) - 1)])
     influence: Floats = edge + np.minimum(values - edge, 0.0) / level
     return Estimate(value=total / worst, influence=influence, pairs=pairs)
+
+
+def finite(value: float) -> float | None:
+    """A figure as JSON can hold it: None for NaN and for an infinite one."""
+    return value if math.isfinite(value) else None
 
 
 NORMAL = NormalDist()

@@ -49,13 +49,15 @@ CURVES = pa.schema({"cell": pa.int64(), "at_ns": pa.int64(), "equity_usd": pa.fl
 class Sweep:
     """A scenario as its table, the grid over it, and where its sources are.
 
-    With `paths` every cell of the grid is run on paths 1 to `paths`, the same for each cell, and a row has the
-    `outcome` of a run instead of all its metrics.
+    With `paths` every cell of the grid is run on so many paths, the same for each cell, and a row has the `outcome` of
+    a run instead of all its metrics.
     """
 
     table: Table
     grid: tuple[tuple[str, tuple[object, ...]], ...]
     paths: int = 0
+    first: int = 1
+    """The number of the first path; those of the others follow it."""
     listed: tuple[Row, ...] = ()
     """Cells one by one, instead of a grid."""
     data: Path | None = None
@@ -124,7 +126,8 @@ class Sweep:
         """What is run: every combination, on every path one after another."""
         if not self.paths:
             return self.combinations
-        return [{NUMBER: number, **each} for number in range(1, self.paths + 1) for each in self.combinations]
+        numbers = range(self.first, self.first + self.paths)
+        return [{NUMBER: number, **each} for number in numbers for each in self.combinations]
 
     def assembly(self, cell: Mapping[str, object]) -> Assembly:
         """The cell's scenario, ready to run; each history is loaded once, and so is a path for all cells on it."""
@@ -159,7 +162,9 @@ class Sweep:
         for value, complaint in complaints.items():
             if value not in good and not (self.listed and good):
                 raise complaint
-        tables = [json.dumps(each, default=str) for each in (self.table, self.grid, self.paths, *self.listed)]
+        tables = [
+            json.dumps(each, default=str) for each in (self.table, self.grid, self.paths, self.first, *self.listed)
+        ]
         parts = [version("carrybook"), project_digest(), *tables]
         return hashlib.sha256("\n".join([*parts, *sorted(inputs)]).encode()).hexdigest()
 
@@ -205,6 +210,14 @@ class Sweep:
     def listing(self, cells: Sequence[Row]) -> "Sweep":
         """The plan with these cells instead of its grid."""
         plan = evolve(self, grid=(), listed=tuple(cells))
+        plan.histories.update(self.histories)
+        return plan
+
+    def beyond(self, paths: int, cells: Sequence[Row]) -> "Sweep":
+        """These cells on so many paths of higher numbers; where paths mirror each other, from a pair's first one on."""
+        first = self.first + self.paths
+        first += self.mirrored and first % 2 == 0
+        plan = evolve(self, grid=(), listed=tuple(cells), paths=paths, first=first)
         plan.histories.update(self.histories)
         return plan
 
