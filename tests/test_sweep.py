@@ -189,6 +189,52 @@ def test_cells_that_two_processes_have_run_are_drawn_once(tmp_path, monkeypatch)
     assert {**both, "cells.jsonl": b""} == {**whole, "cells.jsonl": b""}
 
 
+def test_a_sweep_that_starts_keeps_what_another_is_writing(tmp_path):
+    """The lines of one that is in the middle of a chunk stay in the file, whatever another found there."""
+    plan = Sweep.of(SCENARIO, ("strategy.leverage=2,3",))
+    cells, path = plan.cells(), tmp_path / "cells.jsonl"
+    lines = plan.lines(list(enumerate(cells)))
+    with path.open("ab", buffering=0) as running:
+        running.write(lines[0] + lines[1][:50])
+        assert list(_Store(path, cells).rows) == [0]
+        running.write(lines[1][50:])
+    assert list(_Store(path, cells).rows) == [0, 1]
+
+
+def test_what_a_crash_left_half_written_spoils_no_line_behind_it(tmp_path):
+    """Cells that are added after it are there when the sweep is started again, and so are their curves."""
+    plan = Sweep.of(SCENARIO, ("strategy.leverage=2,3",))
+    cells, path = plan.cells(), tmp_path / "cells.jsonl"
+    lines = plan.lines(list(enumerate(cells)))
+    path.write_bytes(lines[0][:50])
+    store = _Store(path, cells)
+    assert not store.rows
+    store.add(lines[1:])
+    assert list(_Store(path, cells).rows) == [1]
+    assert [cell for cell, _ in store.curves()] == [1]
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once_both_end_well(tmp_path):
+    """Started one after the other on the same folder: each ends with all cells, and all of them are kept."""
+    plan = Sweep.of(SCENARIO, [*GRIDS, "capital_usd=1000,10000,100000"])
+    whole = files(sweep(plan, tmp_path / "whole", jobs=1).folder)
+    words = [sys.executable, "-m", "framework.command_line.cli", "sweep", str(SCENARIO), "--json", "--jobs", "1"]
+    words += [*grids(*GRIDS, "capital_usd=1000,10000,100000"), "--out", str(tmp_path / "both")]
+    first = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
+    cells = tmp_path / "both" / plan.check() / "cells.jsonl"
+    while not cells.exists() or not cells.read_bytes():
+        assert first.poll() is None
+        time.sleep(0.002)
+    second = subprocess.run(words, cwd=ROOT, capture_output=True, check=False)
+    printed, _ = first.communicate()
+    assert (first.returncode, second.returncode) == (1, 1)  # some cells cannot be
+    assert {json.loads(each)["sweep"] for each in (printed, second.stdout)} == {str(cells.parent)}
+    assert json.loads(second.stdout)["ran"] < json.loads(printed)["ran"]
+    assert files(cells.parent) == whole
+    assert sweep(plan, tmp_path / "both", jobs=1).ran == 0
+
+
 @pytest.mark.slow
 def test_killed_and_started_again_it_equals_an_undisturbed_sweep(tmp_path):
     """SIGKILL at several moments, then a restart: the same bytes, and less to run."""

@@ -343,52 +343,60 @@ def _run(
 
 
 class _Store:
-    """Finished cells, one line each with its checksum; what a crash has left half-written is cut off."""
+    """Finished cells, one line each with its checksum, in a file that only grows.
+
+    Several processes may run the same sweep: each adds its lines to the end, and none removes what another may be
+    writing. Lines that are cut off, changed, doubled or of other cells do not count.
+    """
 
     def __init__(self, path: Path, cells: Sequence[Row]) -> None:
         self._path = path
         self.rows: dict[int, Row] = {}
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        kept = [line for line in lines if self._trusted(line, cells)]
-        if kept != lines:
-            replace_file(path, b"".join(kept))
+        for line in path.read_bytes().splitlines() if path.exists() else []:
+            self._read(line, cells)
 
     def add(self, lines: Sequence[bytes]) -> None:
-        """Keep finished cells: on disk before they count, and as they come back from there."""
-        with self._path.open("ab") as file:
+        """Keep finished cells: on disk before they count, and as they come back from there.
+
+        They go to the end of the file in one write, on a line of their own if a crash has left half of one there.
+        """
+        with self._path.open("a+b") as file:
+            if lines and file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                lines = lines if file.read(1) == b"\n" else [b"\n", *lines]
             file.write(b"".join(lines))
             file.flush()
             os.fsync(file.fileno())
-        for line in lines:
+        for line in filter(bytes.strip, lines):
             kept = json.loads(line)
             self._keep(kept["cell"], kept["row"])
 
     def curves(self) -> Iterator[tuple[int, Row]]:
-        """The curves of finished cells one by one, by the numbers of the cells; they are on disk alone.
-
-        Another process that runs the same cells may have written them as well, and be writing still.
-        """
+        """The curves of finished cells one by one, by the numbers of the cells; they are on disk alone."""
         told: set[int] = set()
         with self._path.open("rb") as lines:
             for line in lines:
                 kept = _kept(line)
-                if kept is not None and CURVE in kept[1] and kept[0] not in told:
-                    told.add(kept[0])
-                    yield kept[0], kept[1][CURVE]  # type: ignore[misc]
+                if kept is None or kept[0] in told:
+                    continue
+                index, row = kept
+                curve = row.pop(CURVE, None)
+                if isinstance(curve, dict) and row == self.rows.get(index):
+                    told.add(index)
+                    yield index, curve
 
     def _keep(self, index: int, row: Row) -> None:
         self.rows[index] = {name: value for name, value in row.items() if name != CURVE}
 
-    def _trusted(self, line: bytes, cells: Sequence[Row]) -> bool:
+    def _read(self, line: bytes, cells: Sequence[Row]) -> None:
+        """Count a line of the file if it is a whole one of a cell of ours, the first of its cell."""
         kept = _kept(line)
-        if kept is None or not 0 <= kept[0] < len(cells):
-            return False
+        if kept is None or not 0 <= kept[0] < len(cells) or kept[0] in self.rows:
+            return
         index, row = kept
         ours = json.loads(json.dumps(cells[index], default=str))
-        if index in self.rows or any(row.get(key) != value for key, value in ours.items()):
-            return False
-        self._keep(index, row)
-        return True
+        if all(row.get(key) == value for key, value in ours.items()):
+            self._keep(index, row)
 
 
 def _line(index: int, row: Row) -> bytes:
@@ -431,7 +439,7 @@ def _kept(line: bytes) -> tuple[int, Row] | None:
         index, row = kept["cell"], kept["row"]
     except (ValueError, KeyError, TypeError):
         return None
-    return (index, row) if isinstance(index, int) and line == _line(index, row) else None
+    return (index, row) if isinstance(index, int) and line.rstrip() == _line(index, row).rstrip() else None
 
 
 def _write_curves(folder: Path, curves: Iterable[tuple[int, Row]]) -> None:
