@@ -318,8 +318,7 @@ class Standing:
             for stream, sign in streams:
                 if stream.factor:
                     path = stream.ahead(start, stop)
-                    path -= stream.settled
-                    value = value + path if sign > 0 else value - path
+                    value = path + (value - stream.settled) if sign > 0 else (value + stream.settled) - path
             found.append(value / scale)
         return found
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import simpy
 from attrs import define, evolve, frozen
+from numpy.typing import NDArray
 
 from framework.books import Books, Entry, Plan, RowStretch, Standing, Stretch
 from framework.clock import NS_PER_SECOND, Clock, Phase
@@ -62,10 +63,11 @@ from framework.support.mistakes import checked_answer, is_ours, located, mistake
 from framework.support.suggestions import suggestion
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
 
-FIRST_WINDOW = 512
-"""Rows that are watched at once in the beginning; the window doubles while nobody acts."""
-LEAST_WINDOW = 32
-"""After somebody acted, the window is twice as long as it took, and at least this long."""
+LEAST_WINDOW = 256
+"""Rows that are watched at once, at least: the window doubles while nobody acts, and is then twice as long as it took.
+
+So many rows cost little more than one does.
+"""
 SHORT_GAP = 2
 """Where acts are no further apart than so many rows, as many are looked at one by one after an act."""
 FINISH = "finish"
@@ -74,7 +76,6 @@ DELIVER = "deliver"
 """What a venue does when that which an order left outstanding is due."""
 MOST_ACTS = 1_000
 """An act that comes more often in one row will not end."""
-NO_ROWS = np.zeros(0, dtype=np.intp)
 
 Made = TypeVar("Made")
 """What comes of executing an order."""
@@ -139,7 +140,7 @@ class Simulation:
         self._start()
         if not row:
             self._view.opened = {name: books.leg(name).size for name in self._venues}
-        window, since, count = self._rows_at_once or FIRST_WINDOW, row, len(market)
+        window, since, count = self._rows_at_once or LEAST_WINDOW, row, len(market)
         at_once = self._rows_at_once is not None
         short = False
         while row < count:
@@ -320,7 +321,7 @@ class Watchers:
         venue = getattr(condition, "venue", None)
         return [self._books.standings[venue]] if venue is not None else []
 
-    def next(self, row: int, stop: int, window: int, one_by_one: int) -> tuple[list[int], int]:
+    def next(self, row: int, stop: int, window: int, one_by_one: int) -> tuple[Iterable[int], int]:
         """The next rows after which something happens, if nobody acts before, and the row up to which that is known.
 
         It begins at `row` and ends before `stop`. Up to `one_by_one` rows are looked at singly where all that has
@@ -344,11 +345,15 @@ class Watchers:
             stretch = Stretch(self._books, row, min(stop, row + window))
             for each in stale:
                 each.watch(stretch)
-        limit = min([stop, *(each.until for each in self._all)])
-        found: set[int] = set()
-        for each in self._all:
-            found.update(each.between(row, limit))
-        return sorted(found), limit
+        limit = min([stop, *[each.until for each in self._all]])
+        return self._hits(row, limit), limit
+
+    def _hits(self, row: int, limit: int) -> Iterator[int]:
+        """The rows from `row` to `limit - 1` in which something is due; mostly somebody acts after the first."""
+        first = min([each.first(row) for each in self._all], default=limit)
+        if first < limit:
+            yield first
+            yield from sorted({hit for each in self._all for hit in each.between(first + 1, limit)})
 
     def acting(self, row: int) -> list[tuple[Standing, Act]]:
         """The acts that are due after a row."""
@@ -363,9 +368,12 @@ class Watcher:
     """One act or one condition: the rows of a window in which it is due, until a venue behind it changes."""
 
     __slots__ = (
-        "_books",
+        "_first",
+        "_flags",
         "_hits",
-        "_place",
+        "_present",
+        "_start",
+        "_trusted",
         "_versions",
         "act",
         "by_row",
@@ -382,13 +390,15 @@ class Watcher:
         act: Act | None = None,
         condition: Condition | None = None,
     ) -> None:
-        self._books = books
+        self._present: Any = RowStretch(books)
         self.standings = list(books.standings.values()) if behind is None else behind
         self.act, self.condition = act, condition
         self.by_row = act is not None or getattr(condition, "by_row", False)
-        self.until = -1
+        self._trusted = self.by_row and is_ours(condition)
+        self.until = self._first = -1
+        self._flags: NDArray[np.bool_] | None = None
         self._hits: list[int] = []
-        self._place = 0
+        self._start = 0
         self._versions: list[int] = []
 
     def changed(self) -> bool:
@@ -396,46 +406,57 @@ class Watcher:
         return [each.version for each in self.standings] != self._versions
 
     def watch(self, stretch: Stretch) -> None:
-        """Find all rows of a stretch in which it is due."""
+        """Find the rows of a stretch in which it is due; where nothing is held no act is, until something is."""
         if self.act is not None:
             projection = stretch.projections.get(self.standings[0].name)
-            flags = None if projection is None else projection.acting(self.act)
-        elif self.by_row and is_ours(self.condition):
+            if projection is None:
+                self._remember(len(stretch.market))
+                return
+            flags = projection.acting(self.act)
+        elif self._trusted:
             flags = self.condition.holds(stretch)  # type: ignore[union-attr]
         else:
             flags = checked_answer(self.condition, stretch)
-        rows = NO_ROWS if flags is None else flags.nonzero()[0]
-        self._hits = (rows + stretch.start).tolist() if len(rows) else []
         self._remember(stretch.stop)
+        if flags.any():
+            self._flags, self._start = flags, stretch.start
+            self._first = stretch.start + int(flags.argmax())
 
     def look(self, row: int) -> bool:
         """Whether it is due after the present row."""
         if self.act is not None:
             hit = self.standings[0].acts_now(self.act)
         else:
-            hit = bool(self.condition.holds(RowStretch(self._books)))  # type: ignore[union-attr, arg-type]
-        self._hits = [row] if hit else []
+            hit = bool(self.condition.holds(self._present))  # type: ignore[union-attr]
         self._remember(row + 1)
+        if hit:
+            self._first, self._hits = row, [row]
         return hit
 
     def first(self, row: int) -> int:
         """The first row from `row` on in which it is due; the end of what it has watched where there is none."""
-        hits, place = self._hits, self._place
-        while place < len(hits) and hits[place] < row:
-            place += 1
-        self._place = place
-        return hits[place] if place < len(hits) else self.until
+        if self._first < row:
+            hits = self._rows()
+            place = bisect_left(hits, row)
+            self._first = hits[place] if place < len(hits) else self.until
+        return self._first
 
     def between(self, row: int, limit: int) -> list[int]:
         """The rows from `row` to `limit - 1` in which it is due."""
-        hits = self._hits
-        if not hits or hits[-1] < row:
-            return []
+        hits = self._rows()
         place = bisect_left(hits, row)
         return hits[place : bisect_left(hits, limit, place)]
 
+    def _rows(self) -> list[int]:
+        """All rows in which it is due, of those that it has watched; often only the first of them is asked for."""
+        if self._flags is not None:
+            self._hits, self._flags = (self._flags.nonzero()[0] + self._start).tolist(), None
+        return self._hits
+
     def _remember(self, until: int) -> None:
-        self._place, self.until = 0, until
+        """Note that it is due in no row up to `until`, which it is as its venues stand now."""
+        self.until = self._first = until
+        self._flags, self._hits = None, []
         self._versions = [each.version for each in self.standings]
 
 

@@ -116,8 +116,10 @@ def half(view: View, long: str, short: str) -> float:
 def _send(view: View, source: str, target: str, amount_usd: float, min_transfer_usd: float) -> Iterator[Order]:
     """Move a sum, or as much of it as may leave and enter; `min_transfer_usd` of what is free stays to pay the fee."""
     most_usd = min(amount_usd, view.leg(source).free_usd - min_transfer_usd, view.leg(target).most_in_usd)
-    sums = (most_usd / 2**halvings for halvings in range(ATTEMPTS + 1))
-    yield from first_filled(view, *(Move(source, target, each) for each in sums if each > min_transfer_usd))
+    for halvings in range(ATTEMPTS + 1):
+        sum_usd = most_usd / 2**halvings
+        if not sum_usd > min_transfer_usd or (yield from first_filled(view, Move(source, target, sum_usd))):
+            return
 
 
 def _open_legs(
