@@ -10,8 +10,10 @@ import pytest
 from framework import Scenario, assemble, metrics
 from framework.command_line.cli import main
 from framework.errors import RunError
+from framework.many_runs import workers
 from framework.many_runs.outcomes import Outcomes
 from framework.many_runs.sweep import NUMBER, Sweep, sweep
+from framework.many_runs.workers import Parcel
 from framework.performance import outcome
 from tests.conftest import ROOT
 from tests.runs import EXAMPLES, WITHOUT_EMBEDDED
@@ -89,6 +91,24 @@ def test_any_executor_will_do(plan, done, tmp_path):
     """Threads, which ask for the plan as a machine far away would."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         assert content(sweep(plan, tmp_path, 3, executor=pool).folder) == content(done.folder)
+
+
+class Counting(concurrent.futures.ThreadPoolExecutor):
+    """A worker that counts how often it is sent the plan."""
+
+    parcels = 0
+
+    def submit(self, call, *arguments):
+        self.parcels += isinstance(arguments[-1], Parcel)
+        return super().submit(call, *arguments)
+
+
+def test_a_worker_is_sent_the_plan_once(plan, done, tmp_path, monkeypatch):
+    """However many chunks it could be given before it has it."""
+    monkeypatch.setattr(workers, "_plans", {})
+    with Counting(1) as pool:
+        assert content(sweep(plan, tmp_path, 1, executor=pool).folder) == content(done.folder)
+    assert pool.parcels == 1
 
 
 def test_interrupted_it_goes_on(plan, done, tmp_path):

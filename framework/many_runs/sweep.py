@@ -33,8 +33,8 @@ from framework.support.text import Sheet
 Row = dict[str, object]
 CHUNK = 16
 """Cells that a worker runs at a time and that are stored together, at most."""
-CHUNK_OF_PATHS = 48
-"""The same for cells on paths, which are quicker."""
+CHUNK_OF_PATHS = 96
+"""The same for cells on paths, which are quicker: a chunk costs some 5 ms to hand out and to store."""
 CURVE, CURVE_POINTS = "curve", 100
 """What a line has besides a row: the equity at so many instants, for pictures."""
 NUMBER = "market.path.number"
@@ -137,44 +137,55 @@ class Sweep:
     def check(self) -> str:
         """Refuse a value that no cell can have; returns the digest that names the sweep. Raises `CarrybookError`.
 
-        A cell is left out if each of its values, and its market, is in one that has been assembled; of paths the first
-        stands for all. Of cells that are listed it is enough if one can be.
+        Of cells that are listed it is enough if one can be.
         """
-        good: set[object] = set()
-        complaints: dict[tuple[str, str], CarrybookError] = {}
+        good: set[str] = set()
+        complaints: dict[str, CarrybookError] = {}
         inputs: set[str] = set()
-        first: Row = {NUMBER: 1} if self.paths else {}
-        for cell in self.combinations:
-            values = [(key, repr(value)) for key, value in cell.items()]
-            market = tuple(each for each in values if each[0].partition(".")[0] == "market")
-            if values and good.issuperset([*values, market]):
-                continue
-            try:
-                assembly = self.assembly(first | cell)
-                inputs.update(source.digest for source in assembly.market.sources.values())
-                inputs.update(assembly.own_code().values())
-                good.update([*values, market])
-            except CarrybookError as error:
-                if not values:
-                    raise
-                for value in values:
-                    complaints.setdefault(value, error)
+        for cell, found in self._typical():
+            if isinstance(found, CarrybookError):
+                if not cell:
+                    raise found
+                for value in _values(cell):
+                    complaints.setdefault(value, found)
+            else:
+                good.update(_values(cell))
+                inputs.update(source.digest for source in found.market.sources.values())
+                inputs.update(found.own_code().values())
         for value, complaint in complaints.items():
             if value not in good and not (self.listed and good):
                 raise complaint
-        tables = [
-            json.dumps(each, default=str) for each in (self.table, self.grid, self.paths, self.first, *self.listed)
-        ]
-        parts = [version("carrybook"), project_digest(), *tables]
+        what = (self.table, self.grid, self.paths, self.first, *self.listed)
+        parts = [version("carrybook"), project_digest(), *(json.dumps(each, default=str) for each in what)]
         return hashlib.sha256("\n".join([*parts, *sorted(inputs)]).encode()).hexdigest()
 
     def code(self) -> dict[str, str]:
         """Module -> SHA-256 of its file, for the modules of a user's own of all cells that can be."""
         found: dict[str, str] = {}
-        for cell in self.combinations:
-            with suppress(CarrybookError):
-                found |= self.assembly(({NUMBER: 1} if self.paths else {}) | cell).own_code()
+        for _, each in self._typical():
+            if isinstance(each, Assembly):
+                found |= each.own_code()
         return found
+
+    def _typical(self) -> Iterator[tuple[Row, Assembly | CarrybookError]]:
+        """Cells that stand for all others, each with its assembly or what is wrong with it.
+
+        A cell is left out if each of its values, and its market, is in one that has been assembled; of paths the first
+        stands for all.
+        """
+        good: set[object] = set()
+        for cell in self.combinations:
+            values = _values(cell)
+            market = tuple(each for each in values if each.startswith("market."))
+            if values and good.issuperset([*values, market]):
+                continue
+            try:
+                assembly = self.assembly(({NUMBER: self.first} if self.paths else {}) | cell)
+            except CarrybookError as error:
+                yield cell, error
+            else:
+                good.update([*values, market])
+                yield cell, assembly
 
     def run(self, cell: Row) -> Row:
         """One row: the cell's keys, its figures and, without paths, the name of its run; or the error that ended it."""
@@ -403,6 +414,11 @@ def _line(index: int, row: Row) -> bytes:
     content = json.dumps(row, default=str)
     checksum = hashlib.sha256(f"{index} {content}".encode()).hexdigest()
     return f'{{"cell": {index}, "sha256": "{checksum}", "row": {content}}}\n'.encode()
+
+
+def _values(cell: Row) -> list[str]:
+    """The values of a cell with their keys, for telling cells that share some."""
+    return [f"{key}={value!r}" for key, value in cell.items()]
 
 
 def _chunks(cells: Sequence[tuple[int, Row]], width: int, most: int) -> Iterator[Sequence[tuple[int, Row]]]:

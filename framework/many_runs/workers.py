@@ -130,12 +130,16 @@ def run(
 ) -> Iterator[list[bytes]]:
     """Lines of the chunks as they are finished; a few chunks for each of `width` workers are under way.
 
-    Without a `parcel` the workers have the plan already. Raises `RunError` for a worker that is refused.
+    Without a `parcel` the workers have the plan already. With one there is a chunk for each worker until as many are
+    finished: each chunk beyond the first that a worker gets before it has the plan would bring the parcel once more.
+    Raises `RunError` for a worker that is refused.
     """
     running: dict[concurrent.futures.Future[list[bytes] | str | None], Cells] = {}
+    finished = width if parcel is None else 0
     try:
         while True:
-            for chunk in islice(chunks, width * AHEAD - len(running)):
+            ahead = AHEAD if finished >= width else 1
+            for chunk in islice(chunks, width * ahead - len(running)):
                 running[executor.submit(work, key, code(), chunk)] = chunk
             if not running:
                 return
@@ -147,6 +151,7 @@ def run(
                 if answer is None:
                     running[executor.submit(work, key, code(), chunk, parcel)] = chunk
                 else:
+                    finished += 1
                     yield answer
     finally:
         for future in running:
