@@ -9,6 +9,7 @@ import json
 import pkgutil
 import re
 import sys
+import sysconfig
 import tomllib
 import types
 import typing
@@ -541,14 +542,20 @@ def _text_or_tables(value: object, kind: Any) -> object:
 
 
 def _plain_or_dated(value: object, kind: Any) -> object:
-    """A rule: a plain value, or a list of tables with the dates from which values hold."""
+    """A rule: a plain value, which may be a list, or a list of tables with the dates from which values hold."""
     plain = next(part for part in typing.get_args(kind) if part not in (Dated, types.NoneType))
     if value is None:
         return None
-    if not isinstance(value, list):
+    if not isinstance(value, list) or _is_plain_list(value, plain):
         return _CONVERTER.structure(value, plain)
     dated = Dated.of(value)
     return evolve(dated, values=[_CONVERTER.structure(each, plain) for each in dated.values])
+
+
+def _is_plain_list(value: list[object], plain: Any) -> bool:
+    """Whether a list is a value itself, such as one of tiers, and none of values with their dates."""
+    dated = any(isinstance(each, dict) and ("since" in each or "value" in each) for each in value)
+    return typing.get_origin(plain) is tuple and bool(value) and not dated
 
 
 def _is_plain_or_dated(kind: Any) -> bool:
@@ -700,7 +707,8 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
         places = f"{Path.cwd()}, where the command was started, nor beside the scenario"
         where = f"no module {module_name!r} in {places}; " if ":" in name else ""
-        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{_known(name, kind, package)}") from None
+        meant = (":" in name and _meant_module(error.name or module_name)) or _known(name, kind, package)
+        raise ScenarioError(f"{key}.class: unknown {noun} {name!r}; {where}{meant}") from None
     cls = getattr(module, class_name, None) if class_name else _only(module, kind)
     if cls is None:
         what = repr(class_name) if class_name else noun
@@ -717,6 +725,18 @@ def _known(name: str, kind: type, package: str) -> str:
         return f"did you mean {':'.join(name.rsplit('.', 1))}?"
     names = dict.fromkeys((*own_names(kind, package), *sorted(_declared(package))))
     return closest(name, names) or f"expected one of {', '.join(names)}, or package.module:Class"
+
+
+def _meant_module(missing: str) -> str:
+    """Which of a user's own modules was probably meant by one that is missing; nothing where none has such a name."""
+    package, _, name = missing.rpartition(".")
+    if package:
+        places = list(getattr(sys.modules.get(package), "__path__", ()))
+    else:
+        ours = [Path(sysconfig.get_path(each)) for each in ("stdlib", "platstdlib", "purelib", "platlib")]
+        found = [str(Path.cwd()), *sys.path]
+        places = [each for each in found if not any(Path(each).is_relative_to(place) for place in ours)]
+    return closest(name, [each.name for each in pkgutil.iter_modules(places)])
 
 
 def _meant(module: ModuleType, class_name: str, kind: type) -> str:

@@ -120,15 +120,25 @@ LIKELY_PERCENT_BPS = 0.3
 
 
 def fees_likely_in_percent(part: object, key: str) -> Iterator[tuple[str, float]]:
-    """The fees of a venue, or of a table below it, that are likely typed in percent: full key and basis points."""
+    """The fees of a venue that are likely typed in percent, tables and lists below it included.
+
+    Yields full key and basis points; parts of a list are counted from 0, as in a message about a key.
+    """
     cls = type(part)
-    for each in fields(cls) if has(cls) else ():
-        rule, below = getattr(part, each.name), f"{key}.{each.name}"
-        if each.validator is basis_points:
-            values = rule.values if isinstance(rule, Dated) else (rule,)
-            yield from ((below, bps) for bps in values if 0 < bps < LIKELY_PERCENT_BPS)
-        else:
-            yield from fees_likely_in_percent(rule, below)
+    if isinstance(part, Dated):
+        for value in part.values:
+            yield from fees_likely_in_percent(value, key)
+    elif isinstance(part, tuple):
+        for number, value in enumerate(part):
+            yield from fees_likely_in_percent(value, f"{key}.{number}")
+    elif has(cls):
+        for each in fields(cls):
+            rule, below = getattr(part, each.name), f"{key}.{each.name}"
+            if each.validator is basis_points:
+                values = rule.values if isinstance(rule, Dated) else (rule,)
+                yield from ((below, bps) for bps in values if 0 < bps < LIKELY_PERCENT_BPS)
+            else:
+                yield from fees_likely_in_percent(rule, below)
 
 
 @frozen

@@ -76,6 +76,23 @@ def test_a_fee_that_is_likely_in_percent_is_told_at_the_top_of_the_report_and_to
     assert words in " ".join(top.split())
 
 
+TIERS = "[{ taker_fee_bps = 3.5 }, { taker_fee_bps = 0.028, above_usd = 5e6 }]"
+RULES = {
+    "plain": TIERS,
+    "by date": f"[{{ since = 2024-01-01, value = [{{ taker_fee_bps = 3 }}] }}, "
+    f"{{ since = 2025-02-01, value = {TIERS} }}]",
+}
+
+
+@pytest.mark.parametrize("tiers", RULES.values(), ids=RULES)
+def test_a_fee_of_a_tier_that_is_likely_in_percent_is_told(tiers):
+    """With its place among the tiers."""
+    words = "venues.hyperliquid.fee_tiers.1.taker_fee_bps: 0.028 basis points; expected 2.8, if 0.028 is percent"
+    setting = f"venues.hyperliquid.fee_tiers={tiers}"
+    assert words in assemble(Scenario.load(SCENARIO, [setting])).market.label
+    assert "FEE" not in assemble(Scenario.load(SCENARIO, [setting.replace("0.028", "2.8")])).market.label
+
+
 @pytest.mark.parametrize("fees_bps", [0, 0.3])
 def test_no_fee_and_the_least_that_is_likely_are_not_told(fees_bps):
     """Nor are those that the examples have."""

@@ -222,6 +222,31 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("band_of_mnie:Own", "band_of_mine"),
+        ("kept_by_me.bnad:Own", "band"),
+        ("kept_by_em.band:Own", "kept_by_me"),
+        ("band_of_mine.bnad:Own", ""),
+        ("nothing_like_it:Own", ""),
+    ],
+)
+def test_a_misspelt_module_is_suggested(tmp_path, name, meant):
+    """One beside the scenario, or one of the package that was named; where none is close, what can be named at all."""
+    (tmp_path / "band_of_mine.py").write_text("")
+    (tmp_path / "kept_by_me").mkdir()
+    (tmp_path / "kept_by_me" / "__init__.py").write_text("")
+    (tmp_path / "kept_by_me" / "band.py").write_text("")
+    scenario = tmp_path / "own.toml"
+    scenario.write_text(SCENARIO.replace("MODULE:Own", name))
+    with pytest.raises(ScenarioError) as complaint:
+        assemble(Scenario.load(scenario))
+    words = str(complaint.value)
+    assert words.startswith(f"strategy.class: unknown strategy {name!r}; no module {name.partition(':')[0]!r} in ")
+    assert words.endswith(f"did you mean {meant}?" if meant else "or package.module:Class")
+
+
 @pytest.mark.parametrize(("code", "words"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_line(refused_module, code, words):
     """No traceback, exit code 2, and nothing written."""
