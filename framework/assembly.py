@@ -355,14 +355,24 @@ class Assembly:
             )
 
 
+Made = dict[str, tuple[Table, Venue]]
+"""The venues that were made last, by name, each with the table that it was made of."""
+
+
 def assemble(
-    scenario: Scenario, data: Path | None = None, market: Market | None = None, *, trusted: bool = True
+    scenario: Scenario,
+    data: Path | None = None,
+    market: Market | None = None,
+    *,
+    trusted: bool = True,
+    made: Made | None = None,
 ) -> Assembly:
     """Build what a scenario names; raises `ScenarioError` or `MarketError`.
 
     `data` is the directory of its sources, without which its embedded data set is read; a `market` that is given is
-    used as it is. A scenario names classes, so building it runs their code: of one that is not `trusted`, no module is
-    imported that is not installed.
+    used as it is. Of `made` a venue is taken where its table is the same, and one that is new is put there. A scenario
+    names classes, so building it runs their code: of one that is not `trusted`, no module is imported that is not
+    installed.
     """
     if trusted:
         import_from(scenario.beside)
@@ -371,7 +381,8 @@ def assemble(
     strategy = _build(scenario.strategy, "strategy", Strategy, "strategies")  # type: ignore[type-abstract]
     _check_legs(strategy, list(scenario.venues))
     rulebook = _build(scenario.rulebook, "rulebook", Rulebook, "venues") if scenario.rulebook else None  # type: ignore[type-abstract]
-    venues = tuple(_venue(name, table, strategy, rulebook) for name, table in scenario.venues.items())
+    kept = {} if made is None else made
+    venues = tuple(_venue(name, table, strategy, rulebook, kept) for name, table in scenario.venues.items())
     tables = (scenario.strategy, scenario.rulebook, *scenario.venues.values())
     check_beside(scenario.beside, [each.get("class") for each in tables if isinstance(each, dict)])
     if not venues:
@@ -427,7 +438,7 @@ def _sets(table: Mapping[str, object], key: str) -> bool:
     return True
 
 
-def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | None) -> Venue:
+def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | None, made: Made) -> Venue:
     key = f"venues.{name}"
     if not isinstance(table, dict) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ScenarioError(f"{key}: expected a table under a name of lower-case letters")
@@ -436,18 +447,22 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
         _merged(_settings(rulebook.rules(str(kind), table)), rulebook.terms(str(kind), strategy)) if rulebook else {}
     )
     merged = {"class": name} | _merged(terms, importlib.import_module("venues").renamed(key, table))
-    accounting = merged.pop("accounting", None)
+    if name in made and repr(made[name][0]) == repr(merged):
+        return made[name][1]
+    own = {key: value for key, value in merged.items() if key != "accounting"}
+    accounting = merged.get("accounting")
     try:
-        venue = _build(merged, key, Venue, "venues", {"name": name})
+        venue = _build(own, key, Venue, "venues", {"name": name})
     except ScenarioError as error:
         below, missing, _ = str(error).partition(": missing; expected")
         why = rulebook.leaves_open(str(kind), strategy) if rulebook and missing else ""
         raise ScenarioError(f"{below}: {why}" if why else str(error)) from None
-    if accounting is None:
-        return venue
-    if not isinstance(accounting, dict):
-        raise ScenarioError(f"{key}.accounting: {accounting!r}; expected a table with a class")
-    return _build(accounting, f"{key}.accounting", Venue, "venues", {"of": venue})
+    if accounting is not None:
+        if not isinstance(accounting, dict):
+            raise ScenarioError(f"{key}.accounting: {accounting!r}; expected a table with a class")
+        venue = _build(accounting, f"{key}.accounting", Venue, "venues", {"of": venue})
+    made[name] = merged, venue
+    return venue
 
 
 def _settings(rules: Mapping[str, Rule]) -> dict[str, object]:

@@ -413,14 +413,16 @@ class _Posted:
     def of(cls, journal: Sequence[Entry]) -> "_Posted":
         """The transfers in their order."""
         routes: dict[tuple[Account, Account, str], int] = {}
-        posted = []
+        places, amounts, taken = list[int](), list[int](), list[int]()
         for place, entry in enumerate(journal):
             for debit, credit, amount, kind in entry.transfers:
-                posted.append((place, amount, routes.setdefault((debit, credit, kind), len(routes))))
-        columns = np.array(posted, dtype=np.int64).reshape(-1, 3)
+                places.append(place)
+                amounts.append(amount)
+                taken.append(routes.setdefault((debit, credit, kind), len(routes)))
+        columns = [np.array(each, dtype=np.int64) for each in (places, amounts, taken)]
         at_ns = np.array([entry.at_ns for entry in journal], dtype=np.int64)
-        _, firsts = np.unique(columns[:, 2], return_index=True)
-        return cls(columns[:, 0], columns[:, 1], columns[:, 2], at_ns, tuple(routes), firsts)
+        _, firsts = np.unique(columns[2], return_index=True)
+        return cls(columns[0], columns[1], columns[2], at_ns, tuple(routes), firsts)
 
 
 @frozen(eq=False)

@@ -124,6 +124,15 @@ def test_rows_are_the_cells_in_order_with_their_metrics(tmp_path):
         assert [row["run"] for row in csv.DictReader(file)] == [row["run"] for row in swept.rows]
 
 
+def test_a_cell_has_the_rules_that_its_own_keys_say(tmp_path):
+    """Cells share the venues that none of their keys changes, and no others: each is as if it were run alone."""
+    keys = ("venues.hyperliquid.taker_fee_bps", "venues.asgard.open_fee_bps", "venues.asgard.bridge.fee_usd")
+    plan = Sweep.of(SCENARIO, [f"{key}=0,7" for key in keys])
+    for row in sweep(plan, tmp_path, jobs=1).rows:
+        run = assemble(Scenario.load(SCENARIO, [f"{key}={row[key]}" for key in keys])).simulation().run()
+        assert row["ledger_digest"] == run.ledger.digest
+
+
 def test_a_combination_that_cannot_be_is_a_row_with_its_error(tmp_path):
     """A trigger below the leverage costs its own cell; the values are fine in others."""
     swept = sweep(Sweep.of(SCENARIO, GRIDS), tmp_path, jobs=2)

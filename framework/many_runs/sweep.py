@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import evolve, field, frozen
 
-from framework.assembly import Assembly, assemble, load_history, path_of
+from framework.assembly import Assembly, Made, assemble, load_history, path_of
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
 from framework.many_runs import workers
 from framework.market import Market
@@ -66,6 +66,8 @@ class Sweep:
     histories: dict[str, Market | MarketError] = field(init=False, factory=dict, repr=False, eq=False)
     _drawn: dict[tuple[int, str, str], Market] = field(init=False, factory=dict, repr=False, eq=False)
     """Paths of one number, by that and by what they are drawn from."""
+    _made: Made = field(init=False, factory=dict, repr=False, eq=False)
+    """The venues of the last cell that was run: those of the next are mostly the same."""
     _assembled: dict[str, Assembly] = field(init=False, factory=dict, repr=False, eq=False)
     """The assembly of each cell of the grid, on the path that it was last run on."""
 
@@ -192,7 +194,8 @@ class Sweep:
         try:
             if self.paths:
                 return {**cell, **outcome(self._on_path(cell).simulation().run()), "error": ""}
-            assembly = self.assembly(cell)
+            scenario = self._scenario(cell)
+            assembly = assemble(scenario, market=self._market(scenario.market), made=self._made)
             spec = assembly.scenario.benchmarks
             run = assembly.simulation().run()
             told = swept(run, spec.rate if spec else 0.0)
