@@ -192,7 +192,7 @@ class Standing:
         self._cached: dict[object, Any] = {}
         self._columns_at: dict[tuple[str, tuple[bool, ...]], list[Floats]] = {}
         self._lists_at: dict[tuple[str, tuple[bool, ...]], list[list[float]]] = {}
-        self._programs: dict[str, Callable[..., tuple[Any, ...]]] = {}
+        self._programs: dict[Key, Callable[..., tuple[Any, ...]]] = {}
         self._accruing: list[tuple[Account, float, list[tuple[Stream | _Ahead, int]]]] | None = None
 
     def program(self, names: Iterable[str], coin: int | None = None) -> Callable[..., tuple[Any, ...]]:
@@ -287,17 +287,17 @@ class Standing:
             ]
         return found
 
-    def one(self, name: str) -> Callable[..., tuple[Any, ...]]:
-        """What works out one formula of the account."""
-        found = self._programs.get(name)
+    def one(self, name: str, coin: int | None = None) -> Callable[..., tuple[Any, ...]]:
+        """What works out one formula, of the account or of a coin."""
+        found = self._programs.get((name, coin))
         if found is None:
-            found = self._programs[name] = self.program((name,))
+            found = self._programs[name, coin] = self.program((name,), coin)
         return found
 
     def signs(self) -> tuple[bool, ...]:
         """Whether the adverse price of each coin is its low: where the position is not a short."""
         balances = self.books.balances
-        return tuple(balances[each] >= 0 for each in self.positions) or (True,) * len(self.coins)
+        return tuple([balances[each] >= 0 for each in self.positions]) or (True,) * len(self.coins)
 
     def arguments(self, row: int, at: str = "close", signs: tuple[bool, ...] = ()) -> list[Any]:
         """The inputs at a row's prices, with the balances as they are."""
@@ -345,8 +345,9 @@ class Standing:
         if self.rows != self.books.rows:
             self.refresh()
         balances = self.books.balances
-        if any([balances[each] for each in self.owned]):  # noqa: C419  (a list is quicker than a generator)
-            return True
+        for each in self.owned:
+            if balances[each]:
+                return True
         return bool(self.computed) or any(
             each.factor and (each.debit.owned or each.credit.owned) for each in self.streams
         )
@@ -587,10 +588,7 @@ class Standing:
         return any(map(bool, run(*self.arguments(self.books.row, self.books.at))))
 
     def _entry(self, arguments: Sequence[Any], coin: int | None = None) -> float:
-        if not self.has("entry_price"):
-            return NAN
-        run = self.cached(("entry", coin), lambda: self.program(("entry_price",), coin))
-        return float(run(*arguments)[0])
+        return float(self.one("entry_price", coin)(*arguments)[0]) if self.has("entry_price") else NAN
 
     def trigger_prices(self, arguments: Sequence[Any], coin: str | None = None) -> Any:  # noqa: ANN401  (a float or an array)
         """The price at which the position would be liquidated, one number or one for each row; NaN where there is none.
@@ -1087,16 +1085,17 @@ class Books:
 
     def _rebase(self, transfers: Sequence[Transfer]) -> None:
         """Let what accrues begin anew on the balances that have changed."""
-        balances, rows, streams_on = self.balances, self.rows, self._streams_on
+        balances, rows, owners, streams_on = self.balances, self.rows, self._owner, self._streams_on
         touched: dict[Account, None] = {}
         for debit, credit, _, _ in transfers:
-            for standing in self._routes[debit, credit]:
-                standing.version += 1
-                standing.moving = False
             touched[debit] = touched[credit] = None
         for standing in self._computed:
             standing.version += 1  # what is worked out from the value of all others changes with anything
         for each in touched:
+            owner = owners.get(each)
+            if owner is not None:
+                owner.version += 1
+                owner.moving = False
             for stream in streams_on.get(each, ()):
                 if stream.accrual.on is each:
                     stream.rebase(balances[each], rows)

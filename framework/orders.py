@@ -229,9 +229,12 @@ class ChargeRebalance(Order):
         return f"a rebalancing fee on {said(self.traded_usd)} USD traded"
 
 
+NUMBERS = (int, float, np.number)
+
+
 def is_number(value: object) -> bool:
     """Whether a strategy gave a finite number."""
-    return isinstance(value, int | float | np.number) and math.isfinite(value)
+    return isinstance(value, NUMBERS) and math.isfinite(value)
 
 
 def wrong(book: "Books", order: object, name: str, expected: str) -> NoReturn:

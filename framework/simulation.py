@@ -767,8 +767,8 @@ class Execution:
         if name not in standing.orders:
             known = _either(*map(_title, standing.orders)) or "no orders but those that move money"
             books.refuse(f"it is no order for this venue; expected {known}")
-        if standing.holds or not isinstance(order, Close):  # closing nothing does nothing, wherever
-            self._check_open(standing)
+        if not isinstance(order, Close) or (standing.closed_rows is not None and standing.holds):
+            self._check_open(standing)  # closing nothing does nothing, wherever
         coin = _coin(standing.coins, order, books)
         standing.venue.execute(name, order, books)
         if not hasattr(order, "coin"):  # such as a swap, whose coin is the one that it moves

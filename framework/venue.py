@@ -235,7 +235,7 @@ def _part_of(amount: int, bps: float) -> int:
     return math.ceil(amount * Fraction(str(bps)) / 10_000) if bps else 0
 
 
-@frozen
+@frozen(slots=False)
 class Leg:
     """A position as it stands: `size` in coins (> 0 long, < 0 short), equity and notional in USD at the mark.
 

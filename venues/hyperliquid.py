@@ -192,6 +192,8 @@ class Hyperliquid(Venue):
         if self.margin_tiers is not None:
             linear.check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
         least_usd = book.rule(self.min_order_usd) or 0.0
+        if not least_usd:
+            return
         trades = (amount for into, _, amount, kind in book.written if kind == "trade" and into.asset == USDC)
         traded_usd = USDC.units(sum(trades))
         if traded_usd < least_usd and not isinstance(order, Close):
