@@ -12,7 +12,7 @@ from framework.command_line.cli import main
 from framework.errors import RunError
 from framework.many_runs import workers
 from framework.many_runs.outcomes import Outcomes
-from framework.many_runs.sweep import NUMBER, Sweep, sweep
+from framework.many_runs.sweep import NUMBER, Sweep, _chunks, sweep
 from framework.many_runs.workers import Parcel
 from framework.performance import outcome
 from tests.conftest import ROOT
@@ -91,6 +91,20 @@ def test_any_executor_will_do(plan, done, tmp_path):
     """Threads, which ask for the plan as a machine far away would."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         assert content(sweep(plan, tmp_path, 3, executor=pool).folder) == content(done.folder)
+
+
+@pytest.mark.parametrize(("paths", "width"), [(1, 2), (7, 1), (30, 3)])
+def test_chunks_have_all_cells_in_order_and_whole_paths(paths, width):
+    """Those of four cells or more have all four cells of each of their paths."""
+    cells = list(enumerate(Sweep.of(SCENARIO, GRIDS, DRAWN, paths=paths).cells()))
+    chunks = list(_chunks(cells, width, 10))
+    assert [cell for chunk in chunks for cell in chunk] == cells
+    sizes = [len(chunk) for chunk in chunks]
+    assert max(sizes) <= 10
+    assert sizes[-1] == 1
+    for chunk in chunks:
+        numbers = [row[NUMBER] for _, row in chunk]
+        assert len(chunk) < 4 or all(numbers.count(number) == 4 for number in set(numbers))
 
 
 class Counting(concurrent.futures.ThreadPoolExecutor):

@@ -425,12 +425,25 @@ def _values(cell: Row) -> list[str]:
 
 
 def _chunks(cells: Sequence[tuple[int, Row]], width: int, most: int) -> Iterator[Sequence[tuple[int, Row]]]:
-    """Chunks that become smaller towards the end, so that no worker is idle while another has much to do."""
+    """Chunks that become smaller towards the end, so that no worker is idle while another has much to do.
+
+    One with cells on several paths ends with the last cell on a path: a path costs time once in each chunk.
+    """
     start = 0
     while start < len(cells):
         stop = start + max(1, min(most, (len(cells) - start) // (2 * width)))
+        ends = (
+            end for end in range(stop, start, -1) if end == len(cells) or _path(cells[end]) != _path(cells[end - 1])
+        )
+        stop = next(ends, stop)
         yield cells[start:stop]
         start = stop
+
+
+def _path(cell: tuple[int, Row]) -> object:
+    """What path a numbered cell is on; cells without one are all on their own."""
+    index, row = cell
+    return row.get(NUMBER, -index)
 
 
 def _write(folder: Path, rows: list[Row]) -> None:
