@@ -65,6 +65,12 @@ def path_of(table: Table) -> drawn_paths.Path:
     if method not in drawn_paths.METHODS:
         raise ScenarioError(f"market.path.method: {method!r}; expected one of {', '.join(drawn_paths.METHODS)}")
     general = {name: options.pop(name) for name in ("seed", "number", "rows") if name in options}
+    keys = {each: fields_dict(cast("type[AttrsInstance]", kind)) for each, kind in drawn_paths.METHODS.items()}
+    for name in options:
+        having = [each for each in keys if name in keys[each]]
+        if having and method not in having:
+            words = f"not a key of the method {method}; expected the method {' or '.join(having)}"
+            raise ScenarioError(f"market.path.{name}: {words}")
     drawn_by = structure(options, drawn_paths.METHODS[str(method)], "market.path")
     return drawn_paths.Path(method=drawn_by, which=structure(general, drawn_paths.Which, "market.path"))
 

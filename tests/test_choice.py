@@ -223,6 +223,10 @@ BAD = {
         "--constraint loss<=5: expected liquidation<=CHANCE",
     ),
     "no paths": (("--paths", 0), "0 is not in the range"),
+    "a constraint twice": (
+        ("--paths", 2, "--constraint", "loss<=0.5", "--constraint", "loss<=0.4"),
+        "--constraint loss: given twice; expected each name once",
+    ),
     "no fresh paths": (("--paths", 2, "--fresh", 0), "0 is not in the range"),
 }
 

@@ -143,11 +143,12 @@ def test_interrupted_it_goes_on(plan, done, tmp_path):
 def test_a_cluster_that_is_not_there_is_refused(capsys, tmp_path):
     """One line, before anything is written."""
     pytest.importorskip("distributed", reason="needs the extra `cluster`")
-    for address in ("tcp://127.0.0.1:9", "nowhere"):
+    told = {"tcp://127.0.0.1:9": "not within 5 s", "nowhere": "missing port number in address 'nowhere'"}
+    for address, words in told.items():
         arguments = (SCENARIO, "--paths", 2, "--cluster", address, "--out", tmp_path / "out")
         code, printed, complaint = command(capsys, *arguments)
         assert (code, printed, complaint.count("\n")) == (2, "", 1)
-        assert f"--cluster {address}: no scheduler answers there" in complaint
+        assert f"--cluster {address}: no scheduler answers there ({words})" in complaint
     assert not (tmp_path / "out").exists()
 
 
@@ -224,7 +225,30 @@ BAD = {
         ("--paths", 2, "--method", "jumps", "--per-year", 1, "--episode", "x=2020-01-01:2020-01-02"),
         "market.path.episodes.x: 2020-01-01 to 2020-01-02; expected days of the data",
     ),
-    "mirrored history": (("--paths", 2, "--antithetic"), "market.path.antithetic: unknown key"),
+    "two lengths": (
+        ("--paths", 2, "--block-rows", 5, "--block-days", 5),
+        "--block-rows and --block-days: both say how long blocks are; expected one of them",
+    ),
+    "an episode twice": (
+        ("--paths", 2, "--method", "jumps", "--per-year", 1, *("--episode", "x=2025-10-10:2025-10-12") * 2),
+        "--episode x: given twice; expected each name once",
+    ),
+    "an episode without a name": (
+        ("--paths", 2, "--method", "jumps", "--per-year", 1, "--episode", "=2025-10-10:2025-10-12"),
+        "--episode =2025-10-10:2025-10-12: expected NAME=FROM:TO, such as",
+    ),
+    "more episodes than rows": (
+        ("--paths", 2, "--method", "jumps", "--per-year", "1e30", "--episode", "x=2025-10-10:2025-10-12"),
+        "market.path.per_year: 1e+30; expected at most 365, an episode in each row",
+    ),
+    "mirrored history": (
+        ("--paths", 2, "--antithetic"),
+        "market.path.antithetic: not a key of the method stationary; expected the method gbm",
+    ),
+    "blocks of a random walk": (
+        ("--paths", 2, "--method", "gbm", "--block-rows", 5),
+        "block_rows: not a key of the method gbm; expected the method stationary or circular or filtered or jumps",
+    ),
     "the number of a path": (("--paths", 2, "--grid", f"{NUMBER}=1,2"), "each cell has all the paths"),
     "a bad value": (("--paths", 2, "--grid", "strategy.leverage=1,2"), "strategy.leverage: 1.0; expected > 1"),
     "a bad scenario": (("--paths", 2, "--set", "strategy.leverage=1"), "strategy.leverage: 1.0; expected > 1"),

@@ -284,7 +284,7 @@ BAD = {
     "a long block": ({"method": "circular", "block_rows": 301}, "block_rows: 301; expected blocks of 1 to 300 rows"),
     "long days": ({"method": "stationary", "block_days": 400.0}, "block_days: 400; expected blocks of 1 to 300 rows"),
     "a word": ({"method": "stationary", "block_rows": "long"}, "block_rows: 'long'; expected a number or auto"),
-    "not its key": ({"method": "stationary", "antithetic": True}, "market.path.antithetic: unknown key"),
+    "not its key": ({"method": "stationary", "antithetic": True}, "antithetic: not a key of the method stationary;"),
     "explosive": ({"method": "filtered", "alpha": 0.2, "beta": 0.9}, "beta: 0.9; expected at most 1 - alpha"),
     "no episodes": ({"method": "jumps", "per_year": 1.0}, "market.path.episodes: missing"),
     "an empty table": ({"method": "jumps", "per_year": 1.0, "episodes": {}}, "episodes: {}; expected tables with"),

@@ -1,6 +1,7 @@
 """The commands that run a scenario many times: `sweep` over a grid, `paths` over paths as well, `choose` to decide."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -94,13 +95,17 @@ def _drawn(
     per_year: float | None,
 ) -> list[str]:
     """The options of paths as settings of a scenario."""
+    if block_rows is not None and block_days is not None:
+        raise click.UsageError("--block-rows and --block-days: both say how long blocks are; expected one of them")
     keys = {"method": method, "seed": seed, "block_rows": block_rows, "block_days": block_days, "per_year": per_year}
     keys |= {"antithetic": "true"} if antithetic else {}
     for episode in episodes:
-        name, _, days = episode.partition("=")
-        start, colon, end = days.partition(":")
-        if not colon:
+        parts = re.fullmatch(r"([\w-]+)=([^:]+):([^:]+)", episode)
+        if not parts:
             raise click.UsageError(f"--episode {episode}: expected NAME=FROM:TO, such as crash=2025-10-10:2025-10-12")
+        name, start, end = parts.groups()
+        if f"episodes.{name}.start" in keys:
+            raise click.UsageError(f"--episode {name}: given twice; expected each name once")
         keys |= {f"episodes.{name}.start": start, f"episodes.{name}.end": end}
     return [f"market.path.{key}={value}" for key, value in keys.items() if value is not None]
 
@@ -243,7 +248,7 @@ def choose(
     large, a sampler looks for good cells in a --space, of which a --grid is one more part. The winners are judged on
     --fresh paths as well, on which no cell was chosen.
     """
-    aim, limits = Objective.of(objective), [Constraint.of(each) for each in constraints]
+    aim, limits = Objective.of(objective), Constraint.each(constraints)
     if not grids and not spaces:
         raise click.UsageError("--grid: none; expected at least one, such as strategy.leverage=2,3,4, or a --space")
     if trials and not spaces:

@@ -223,6 +223,10 @@ class Jumps:
         picked = stationary_rows(len(history), rows, length, random)
         windows = [each.rows(history, name) for name, each in self.episodes.items()]
         years = float(history.years[0]) * rows
+        if self.per_year * years > rows:
+            raise MarketError(
+                f"market.path.per_year: {self.per_year:g}; expected at most {rows / years:g}, an episode in each row"
+            )
         starts = np.sort(random.integers(rows, size=int(random.poisson(self.per_year * years))))
         for start in starts.tolist():
             window = windows[int(random.integers(len(windows)))][: rows - start]

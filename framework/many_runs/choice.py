@@ -105,6 +105,16 @@ class Constraint:
             )
         return cls(name=parts[1], most=float(parts[2]))
 
+    @classmethod
+    def each(cls, texts: Sequence[str]) -> "list[Constraint]":
+        """Constraints of different names; raises `ScenarioError`."""
+        found = [cls.of(text) for text in texts]
+        names = [each.name for each in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise ScenarioError(f"--constraint {name}: given twice; expected each name once")
+        return found
+
 
 @frozen(kw_only=True, eq=False)
 class History:

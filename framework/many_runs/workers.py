@@ -198,7 +198,7 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
     try:
         client = Client(address, timeout=ANSWERS_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        words = type(error).__name__ if isinstance(error, OSError) else str(error)
+        words = f"not within {ANSWERS_S} s" if isinstance(error, OSError) else str(error)
         raise RunError(
             f"--cluster {address}: no scheduler answers there ({words}); expected an address such as tcp://HOST:8786"
         ) from None
