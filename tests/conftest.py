@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from framework.command_line.cli import main
 from tests.forked import Forked
@@ -16,6 +16,9 @@ from tests.runs import DATA, ROOT, run_and_save, there
 
 settings.register_profile("untimed", deadline=None, max_examples=50)  # a busy machine is no fault
 settings.register_profile("thorough", deadline=None, max_examples=200)  # for `make test-all`
+settings.register_profile(  # for `make mutants`, where a failure is not looked at any further
+    "once", deadline=None, max_examples=50, phases=(Phase.explicit, Phase.generate), derandomize=True, database=None
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job, and all that it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from attrs import frozen
 
 from framework.run_folder.archive import Folder
-from tests.forgery import Forgery, Row
+from tests.forgery import Forgery, Row, nth
 
 RUNS = {
     "rebalance": ("capital_rebalance", ("strategy.leverage=4.0",)),
@@ -106,8 +106,8 @@ def a_link_of_the_chain_changed(forgery: Forgery) -> str:
 
 @found_by("transfers")
 def an_entry_removed(forgery: Forgery) -> str:
-    rows = forgery.rows("ledger")
-    forgery.write("ledger", rows[:700] + rows[701:])
+    rows, at = forgery.rows("ledger"), forgery.at("ledger", 700)
+    forgery.write("ledger", rows[:at] + rows[at + 1 :])
     return "entry 701"
 
 
@@ -180,10 +180,10 @@ def an_event_and_its_entry_after_the_end_of_the_scenario(forgery: Forgery) -> st
 
 @found_by("event log")
 def an_event_gone(forgery: Forgery) -> str:
-    rows = forgery.rows("events")
-    forgery.write("events", rows[:50] + rows[51:])
+    rows, at = forgery.rows("events"), forgery.at("events", 50)
+    forgery.write("events", rows[:at] + rows[at + 1 :])
     forgery.seal()
-    return f"event {rows[51]['event']}"
+    return f"event {nth(rows, at + 1)['event']}"
 
 
 @found_by("event log")
@@ -196,16 +196,18 @@ def an_effect_before_its_cause(forgery: Forgery) -> str:
 
 @found_by("bijection")
 def an_entry_removed_and_the_rest_numbered_again(forgery: Forgery) -> str:
-    row = forgery.rows("ledger")[700]
-    forgery.entries(lambda rows: rows.pop(700))
+    at = forgery.at("ledger", 700)
+    row = forgery.rows("ledger")[at]
+    forgery.entries(lambda rows: rows.pop(at))
     forgery.seal()
     return f"event {row['event']}"
 
 
 @found_by("bijection")
 def an_entry_doubled(forgery: Forgery) -> str:
-    row = forgery.rows("ledger")[700]
-    forgery.entries(lambda rows: rows.insert(700, row))
+    at = forgery.at("ledger", 700)
+    row = forgery.rows("ledger")[at]
+    forgery.entries(lambda rows: rows.insert(at, row))
     forgery.seal()
     return f"event {row['event']}"
 
@@ -228,7 +230,7 @@ def two_entries_swapped(forgery: Forgery) -> str:
 @found_by("bijection")
 def an_event_without_entry(forgery: Forgery) -> str:
     rows = forgery.rows("events")
-    invented = next(row for row in rows if row["kind"] == "FundingSettled") | {
+    invented = nth([row for row in rows if row["kind"] == "FundingSettled"], 0) | {
         "event": len(rows) + 1,
         "at_ns": rows[-1]["at_ns"],
     }
@@ -577,7 +579,7 @@ def a_point_of_a_curve_at_cost_changed(forgery: Forgery) -> str:
 def positions_at_cost_valued_at_the_market(forgery: Forgery) -> str:
     """Both legs at the close instead of what was paid: the total stays what it was, for they are equal."""
     row = forgery.rows("equity")[11]
-    opened = next(event for event in forgery.rows("events") if event["order"] == "open")
+    opened = nth([event for event in forgery.rows("events") if event["order"] == "open"], 0)
     gain = row["asgard_size"] * (row["close"] - opened["price"])
     assert abs(gain) > 1
     forgery.change(
@@ -864,14 +866,14 @@ def funding_of_a_user_s_venue_off_by_one_unit(forgery: Forgery) -> str:
 @found_by("accruals", run="own")
 def funding_of_a_user_s_venue_hidden(forgery: Forgery) -> str:
     """A payment that cost money is gone from log, ledger and balances."""
-    paid = [row for row in forgery.rows("events") if row["kind"] == "CarryPaid" and row["amount"] < 0][5]
+    paid = nth([row for row in forgery.rows("events") if row["kind"] == "CarryPaid" and row["amount"] < 0], 5)
     _hidden(forgery, paid["event"])
     return _place(forgery, paid)
 
 
 @found_by("accruals")
 def interest_hidden(forgery: Forgery) -> str:
-    owed = [row for row in forgery.rows("events") if row["kind"] == "InterestAccrued" and row["amount"] < 0][30]
+    owed = nth([row for row in forgery.rows("events") if row["kind"] == "InterestAccrued" and row["amount"] < 0], 30)
     _hidden(forgery, owed["event"])
     return _place(forgery, owed)
 

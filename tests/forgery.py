@@ -1,20 +1,41 @@
-"""A finished run in the hands of a forger: its tables edited, and as much sealed again as a careful one would."""
+"""A finished run in the hands of a forger: its tables edited, and as much sealed again as a careful one would.
+
+Where a table has fewer rows than an edit asks for, they are counted around, so that an edit fits runs of any length.
+"""
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from framework.audit import CHECKS, THOROUGH, Result, audit, result_name
 from framework.ledger import links
 from framework.run_folder.archive import Folder, roll_forward
 from framework.run_folder.tables import ROLL_COLUMNS
 
 Row = dict[str, Any]
+NAMES = {result_name(check): check for check in (*CHECKS, *THOROUGH)}
+"""What each check is called in its result -> the check."""
+
+
+def made_alone(name: str, run: Path, data: Path | None = None) -> Result:
+    """What one check finds, without the others."""
+    check: Any = NAMES[name]
+    alone = {"checks": (), "thorough_checks": (check,)} if check in THOROUGH else {"checks": (check,)}
+    (result,) = audit(Folder(run), data, thorough=check in THOROUGH, **alone)
+    return result
+
+
+def nth(rows: Sequence[Row], place: int) -> Row:
+    """The row of a place, counted around; raises `IndexError` where there is none."""
+    if not rows:
+        raise IndexError(place)
+    return rows[place % len(rows)]
 
 
 class Forgery:
@@ -40,13 +61,19 @@ class Forgery:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
     def find(self, table: str, nth: int = 0, **values: object) -> int:
-        """The index of the nth row that has these values."""
+        """The index of the nth row that has these values; raises `IndexError` where none has them."""
         rows = self.rows(table)
-        return [at for at, row in enumerate(rows) if all(row[name] == value for name, value in values.items())][nth]
+        found = [at for at, row in enumerate(rows) if all(row[name] == value for name, value in values.items())]
+        return found[nth % len(found) if found else nth]
+
+    def at(self, table: str, place: int) -> int:
+        """The index of the row of a place."""
+        return place % len(self.rows(table))
 
     def change(self, table: str, at: int, **values: Any) -> Row:
         """Put values into a row and return it as it was; a callable gets the old value."""
         rows = self.rows(table)
+        at %= len(rows)
         before = dict(rows[at])
         rows[at] |= {name: value(before[name]) if callable(value) else value for name, value in values.items()}
         self.write(table, rows)

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from framework import accrual
 from framework.assembly import assemble
-from framework.audit import CHECKS, THOROUGH, audit, result_name
+from framework.audit import CHECKS, THOROUGH, audit
 from framework.books import Projection, Standing
 from framework.errors import RunError
 from framework.performance import summarize
@@ -23,7 +23,7 @@ from framework.run_folder.archive import Folder, save
 from framework.scenario import Scenario
 from framework.simulation import Passage
 from tests.forgeries import CASES, RUNS, Case, a_file_truncated
-from tests.forgery import Forgery
+from tests.forgery import NAMES, Forgery, made_alone
 from tests.runs import DATA, EXAMPLES, data_of, run_and_save, there
 from tests.two_coins import SCENARIO, two_coins
 
@@ -138,15 +138,11 @@ def test_what_a_broken_simulation_does_is_found(
     assert results[check].count
 
 
-NAMES = {result_name(check): check for check in (*CHECKS, *THOROUGH)}
-
-
 def _found(case: Case, run: Path, copy: Path) -> bool:
-    """Forge a run; whether the check for it finds it, and where it was made."""
+    """Forge a run; whether the check for it, made alone, finds it, and where it was made."""
     forgery = Forgery(run, copy)
     place = case.edit(forgery)
-    results = audit(Folder(forgery.path), thorough=NAMES[case.check] in THOROUGH)
-    findings = [finding for result in results if result.check == case.check for finding in result.findings]
+    findings = made_alone(case.check, forgery.path).findings
     assert all(finding.words for finding in findings)
     return any(place in finding.place for finding in findings)
 

@@ -23,7 +23,7 @@ from framework import (
     waterfall,
 )
 from framework.audit import audit
-from framework.books import check_columns
+from framework.books import Books, check_columns
 from framework.clock import NS_PER_HOUR
 from framework.errors import MarketError, OrderRefused
 from framework.events import Acted, Deleveraged, FundingSettled, Liquidated
@@ -101,6 +101,15 @@ def test_the_account_is_judged_at_the_adverse_extremes_of_all_coins():
     for several, liquidations in ((("SOL.high",), 0), (("BTC.high",), 0), (("SOL.high", "BTC.high"), 1)):
         market = coins_market(flat | {name: highs[name] for name in several})
         assert len(happened(play(market, [both()], Script(start=start)), Liquidated)) == liquidations
+
+
+@pytest.mark.parametrize("size", [-1, 0, 1])
+def test_the_low_is_adverse_for_what_is_no_short(size):
+    """To the atom, for each coin by itself."""
+    books = Books(coins_market(FLAT | FUNDING), [both()])
+    standing = books.standings["hyperliquid"]
+    books.balances[standing.positions[0]] = size
+    assert standing.signs() == (size >= 0, True)
 
 
 def test_any_cut_of_the_rows_gives_one_ledger():
@@ -225,6 +234,35 @@ def liquidated_rows(market, venue):
 def test_an_oracle_falls_back_on_the_mark_and_that_on_the_price(columns, row):
     """A lender that looks at an oracle does not see a candle's low; one without has nothing else to look at."""
     assert liquidated_rows(coins_market(PRICES | columns), Judged()) == ([] if row is None else [row])
+
+
+@frozen(kw_only=True)
+class Marked(Judged):
+    """The same, with what it is worth at the mark, which decides on nothing."""
+
+    @formula
+    def notional(held, mark):
+        return held * mark
+
+
+@pytest.mark.parametrize("venue", [Judged(), Marked()])
+def test_a_liquidation_says_at_which_price_it_was_judged(venue):
+    """The oracle's, and not the mark or the price that other formulas read."""
+    columns = {"SOL.mark": [100.0, 40.0, 90.0, 100.0], "SOL.oracle": [100.0, 100.0, 45.0, 100.0]}
+    run = play(coins_market(PRICES | columns), [venue], Script(start=BUY))
+    (event,) = happened(run, Liquidated)
+    assert (event.trigger_price, event.price) == (45.0, 100.0)
+
+
+def test_coins_that_are_no_position_are_judged_at_their_lows():
+    """What is held outright is no short, whether or not the venue calls its account a position."""
+
+    @frozen(kw_only=True)
+    class Outright(Judged):
+        held = account("Assets:{venue}:Coins", token, floor=True)
+
+    lows = {"SOL.close": [100.0] * 4, "SOL.low": [100.0, 100.0, 45.0, 100.0]}
+    assert liquidated_rows(coins_market(PRICES | lows), Outright()) == [2]
 
 
 def test_a_rule_that_changed_holds_from_its_date_on():

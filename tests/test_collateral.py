@@ -99,6 +99,16 @@ def test_tokens_worth_more_than_the_short_needs_keep_it_alive_at_any_price():
     assert np.isnan(leg.liquidation_price)
 
 
+@pytest.mark.parametrize("size", [100.0, 0.1])
+def test_a_leg_of_any_size_has_a_liquidation_price(size):
+    """Also one of three dollars."""
+    seen = []
+    venue = collateral(maintenance_margin=MAINTENANCE)
+    account(dollar_market([30.0, 30.0]), venue, tokens=0.8 * size, short=size, seen=seen)
+    (leg,) = seen
+    assert leg.liquidation_price == pytest.approx(line(0.8 * size, size, 30.0), rel=1e-6)
+
+
 @pytest.mark.parametrize("weight", [1.0, 0.7])
 def test_the_legs_liquidation_price_is_the_line(weight):
     """What a strategy reads is the price at which the venue acts."""

@@ -521,18 +521,19 @@ class Costly(Desk):
 
 
 @pytest.mark.parametrize("every", [1, 4])
-def test_what_accrues_may_not_pass_a_floor_either(every):
+@pytest.mark.parametrize(("paid_in", "held", "after"), [(10_000_000, 0, -10), (15_000_000, 5, -5)])
+def test_what_accrues_may_not_pass_a_floor_either(every, paid_in, held, after):
     """It is refused with the first row in which it would, as if rows were entered one by one; the floor is allowed."""
     venue = Costly()
     books = opened(30_000_000, SHRINKING, venue)
-    fill(books, (venue.coins_held, venue.bought, 3_650_000, "buy"), (venue.purse, CASH, 10_000_000, "in"), venue=venue)
+    fill(books, (venue.coins_held, venue.bought, 3_650_000, "buy"), (venue.purse, CASH, paid_in, "in"), venue=venue)
     for rows in range(every, 3, every):
         books.settle(rows)
         state(books)
     with pytest.raises(LedgerError) as refused:
         finished(books)
     assert str(refused.value) == (
-        "row 2 (2025-01-02): Assets:Desk:Purse holds 0.000000 USDC and would fall to -10.000000 USDC; "
+        f"row 2 (2025-01-02): Assets:Desk:Purse holds {held}.000000 USDC and would fall to {after}.000000 USDC; "
         "expected 0 or more"
     )
     books = opened(40_000_000, SHRINKING, venue)

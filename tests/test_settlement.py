@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from framework import (
     Bridge,
     CarrybookError,
+    Deposit,
     Ended,
     EveryRow,
     Open,
@@ -188,6 +189,39 @@ def test_what_was_opened_before_the_first_row_was_held_in_it(how):
     strategy = Counter(3)
     play(flat(30, funding=1e-4), [asgard(), hyperliquid()], strategy, **how)
     assert len(strategy.sizes) == 31
+
+
+class Recalls(Strategy):
+    """Holds coins that are lent, and at times compares the sizes that it is shown with those that it has seen."""
+
+    def __init__(self, asked, deposited):
+        self.asked, self.deposited, self.seen, self.compared = asked, deposited, [], 0
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        yield Open("asgard", Side.LONG, 20.0, 1_000.0)
+        self.seen.append(view.leg("asgard").size)
+
+    def on_event(self, event, view):
+        if isinstance(event, Ended):
+            return
+        if len(self.seen) in self.asked:
+            assert view.sizes("asgard", 1_000).tolist() == self.seen
+            self.compared += 1
+        if len(self.seen) in self.deposited:
+            yield Deposit("asgard", 10.0)
+        self.seen.append(view.leg("asgard").size)
+
+
+@pytest.mark.parametrize(("asked", "deposited"), [((9, 10, 20, 29), (13,)), ((4, 25), (15, 16)), ((28,), ())])
+def test_a_strategy_sees_sizes_that_grew_while_it_did_not_ask(asked, deposited):
+    """Coins that are lent are more row by row, also in rows before the first question and between two."""
+    strategy = Recalls(asked, deposited)
+    play(flat(30, lending=0.5, borrowing=0.1), [asgard()], strategy, look_ahead_at_entry=False)
+    assert strategy.compared == len(asked)
+    assert len(set(strategy.seen)) == 30
 
 
 def test_looking_at_every_row_changes_nothing():

@@ -109,6 +109,24 @@ def test_collateral_is_delta_of_the_market_s_coin():
     assert run.curve.net_size == pytest.approx(40.0)
 
 
+@pytest.mark.parametrize(("coin", "extreme"), [("BTC", "low"), ("SOL", "high")])
+def test_a_coin_is_liquidated_at_the_price_that_its_leg_says(coin, extreme):
+    """With jitoSOL as collateral, which goes with SOL: a long of BTC, a short of SOL; neither a billionth sooner."""
+    orders = (*COLLATERAL[:2], Open("drift", Side.SHORT, 200.0, 1_000.0, coin="SOL"),
+              Open("drift", Side.LONG, 0.4, 0.0, coin="BTC"))  # fmt: skip
+    looks, venues = Looks(orders, "drift"), [jito(), collateral(coin=("SOL", "BTC"))]
+    plain = tokens_and_coins()
+    play(plain, venues, looks)
+    price = looks.legs[coin].liquidation_price
+    beyond = 1e-9 if extreme == "high" else -1e-9
+    for factor, liquidated in ((1 - beyond, False), (1 + beyond, True)):
+        prices = plain[f"{coin}.{extreme}"].copy()
+        prices[2] = price * factor
+        market = Market(open_ns=plain.open_ns, at_ns=plain.at_ns,
+                        columns={**plain.columns, f"{coin}.{extreme}": prices})  # fmt: skip
+        assert bool(happened(play(market, venues, Script(start=orders)), Liquidated)) is liquidated
+
+
 # Conditions
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framework.command_line.dates import DATE
-from framework.support.drafts import clear
+from framework.support.drafts import clear, clear_of
 from framework.support.extras import need_extra
 from framework.support.text import counted, say
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from framework.data.fetching.feed import Feed, Fetched
     from framework.data.rows import Rows
+    from framework.data.store import Store
 
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
 HOLES_TOLD = 3
@@ -202,7 +203,7 @@ def import_(
     if not yes:
         click.confirm(f"Store it as {kind.series}?", abort=True, err=True)
     store = Store.default()
-    clear(store.path(kind.series).parent)
+    _clear(store, kind.series)
     with store.lock(kind.series):
         added = store.append(kind, samples, found.asked())
     say(f"{kind.series}: {added:,} new samples")
@@ -352,10 +353,9 @@ def _fetch(
     store, now_ns = Store.default(), time.time_ns()
     first_ns = midnight_ns(since)
     end_ns = midnight_ns(until) + NS_PER_DAY if until else now_ns
-    for feed in feeds:
-        clear(store.path(feed.kind.series).parent)
     with Progress(console=progress_terminal(), disable=not sys.stderr.isatty()) as progress:
         for feed in feeds:
+            _clear(store, feed.kind.series)
             bar = progress.add_task(feed.kind.series, total=1.0)
             with Client(host=(host or feed.host).rstrip("/"), pace=feed.pace, wait_scale=wait_scale) as client:
                 done = Fetch(
@@ -367,6 +367,14 @@ def _fetch(
                     progress=partial(_advance, progress, bar),
                 ).run(feed, store, client)
             _tell(done, as_json)
+
+
+def _clear(store: "Store", series: str) -> None:
+    """Remove what killed commands have left unfinished of a series, and beside it what is older than a day."""
+    with store.lock(series):
+        for place in (store, store.quarantine):
+            clear_of(place.path(series))
+            clear(place.path(series).parent)
 
 
 def _advance(progress: "Progress", bar: "TaskID", share: float) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import math
 import os
 import re
 import shutil
@@ -11,8 +12,10 @@ import time
 from pathlib import Path
 
 MIB = 1 << 20
-DRAFT = re.compile(r"\..*\.[a-z0-9_]{8}\.draft")
-"""What a draft is called."""
+DRAFT = re.compile(r"\.(.*)\.[a-z0-9_]{8}\.draft")
+"""What a draft is called, and that of which it is one."""
+NAMED = 100
+"""How many letters of a file's name its draft has."""
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
@@ -41,7 +44,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
     The draft has a name that nobody can foresee and is created by this call, so no link can lead it elsewhere.
     """
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".draft", dir=path.parent)
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name[:NAMED]}.", suffix=".draft", dir=path.parent)
     try:
         with open(handle, "wb") as file:  # noqa: PTH123  (of a handle, not of a path)
             file.write(content)
@@ -78,12 +81,25 @@ def stale_drafts(directory: Path, age_s: float = 86_400.0) -> list[Path]:
 
 def clear_drafts(directory: Path) -> list[Path]:
     """Remove what killed processes have left unfinished in a directory, once it is older than a day."""
-    removed = []
-    for each in stale_drafts(directory):
-        with contextlib.suppress(OSError):
-            shutil.rmtree(each) if stat.S_ISDIR(each.lstat().st_mode) else each.unlink()
-            removed.append(each)
-    return removed
+    return [each for each in stale_drafts(directory) if _removed(each)]
+
+
+def clear_drafts_of(path: Path) -> list[Path]:
+    """Remove what killed processes have left unfinished of one file, which nobody else may be writing."""
+    made = (each for each in stale_drafts(path.parent, -math.inf) if _of(each) == path.name[:NAMED])
+    return [each for each in made if _removed(each)]
+
+
+def _of(draft: Path) -> str | None:
+    found = DRAFT.fullmatch(draft.name)
+    return found and found[1]
+
+
+def _removed(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if stat.S_ISDIR(path.lstat().st_mode) else path.unlink()
+        return True
+    return False
 
 
 def umask() -> int:

@@ -1,120 +1,108 @@
 """Mutation testing of the books: cosmic-ray changes their code in one place at a time, and the tests should notice.
 
-`make mutants` draws some mutants of each module and runs the tests that know it best on each, in a copy of the project;
-what survives meets the tests that know everything a little. `CARRYBOOK_MUTANTS` is how many are drawn, 0 for all.
+`make mutants` draws some mutants of each module, and runs for each the tests that run its line, the quickest first.
+`CARRYBOOK_MUTANTS` is how many are drawn, 0 for all. Those that change nothing that could be seen are listed, each with
+its reason, in `equivalent.toml`; they count as none, wherever their line has moved.
 """
 
+import difflib
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from attrs import frozen
+from cosmic_ray.commands import init
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkResult
 
 from tests.drills import chance
-from tests.runs import DATA, ROOT
+from tests.drills.judge import lines_of, measured, noticed, prepare
+from tests.runs import ROOT
 
-COUNT = int(os.environ.get("CARRYBOOK_MUTANTS", "40"))
-TESTS = {
-    "ledger": "ledger books_edges event_log settlement",
-    "accrual": "accrual closed_forms books_edges settlement jito formulas drift_protocol hyperliquid_protocol",
-    "books": "books_edges closed_forms several_coins_edges own_classes command_line execution conditions incidents "
-    "row_path collateral order_edges drift_protocol hyperliquid_protocol valuation settlement",
-    "audit": "audit audit_commands",
-}
-"""Module of the framework -> the tests that know it best, the quickest first."""
-WIDE = "examples closed_forms valuation at_cost asgard_lender performance explain exports signs differential audit"
-"""The tests that know everything a little."""
-SLOW = "--deselect tests/test_audit.py::test_without_a_check_a_forgery_is_missed"
-"""What takes minutes and notices no more than the tests beside it."""
+COUNT = int(os.environ.get("CARRYBOOK_MUTANTS", "60"))
+KNOWING = (
+    "several_coins_edges order_edges closed_forms books_edges hedge coins formulas jito incidents own_classes accrual "
+    "row_path execution drift_protocol hyperliquid_protocol conditions event_log ledger settlement valuation "
+    "collateral performance examples"
+)
+"""The tests that know the books."""
+TESTS = {"ledger": KNOWING, "accrual": KNOWING, "books": KNOWING, "audit": "audit row_path incidents passages coins"}
+"""Module of the framework -> the tests that are run on its mutants."""
+QUICK = ("-m", "not slow")
+LEFT_OUT = {"audit": ("--deselect", "tests/test_audit.py::test_without_a_check_a_forgery_is_missed")}
+"""Module -> how the tests are left out that take minutes and notice no more than those beside them."""
 TYPES_ALONE = "ReplaceBinaryOperator_BitOr"
 """The operators that mostly change annotations, which nothing reads while it runs; they are left out."""
-CONFIG = """
-[cosmic-ray]
-module-path = "framework/{module}.py"
-timeout = 900.0
-excluded-modules = []
-test-command = "{python} -m pytest -x -q --no-header -p no:cacheprovider -p no:xdist {slow} {tests}"
-[cosmic-ray.distributor]
-name = "local"
-"""
-Mutant = tuple[tuple[int, int], str, int]
-"""Where it is, what it changes, and the how manieth time."""
+EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 
 
-def copied(place: Path) -> Path:
-    """A copy of the project's files, in which code may be changed."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in listed.split("\0"):
-        if name and (ROOT / name).is_file():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, place / name)
-    return place
+@frozen(order=True)
+class Mutant:
+    """A change of a module: at which line, by which operator, and the how manieth of those that it can make."""
+
+    line: int
+    column: int
+    operator: str
+    occurrence: int
 
 
-def tested(
-    module: str, tests: str, place: Path, choose: Callable[[list[Mutant]], Collection[Mutant]]
-) -> dict[Mutant, WorkResult]:
-    """What came of the mutants of a module that were chosen, by some tests, which pass on the module as it is."""
-    config, database = place / "mutants.toml", place / "mutants.sqlite"
-    database.unlink(missing_ok=True)
-    paths = " ".join(f"tests/test_{name}.py" for name in tests.split())
-    config.write_text(CONFIG.format(module=module, python=sys.executable, slow=SLOW, tests=paths))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(place), *sys.path[1:]])}
-    environment |= {"CARRYBOOK_TEST_DATA": str(DATA), "PYTHONDONTWRITEBYTECODE": "1"}
-
-    def cosmic_ray(*words: str) -> None:
-        command = [sys.executable, "-m", "cosmic_ray.cli", *words]
-        subprocess.run(command, cwd=place, env=environment, check=True, stdout=subprocess.DEVNULL)
-
-    cosmic_ray("baseline", config.name)
-    cosmic_ray("init", config.name, database.name)
-    with use_db(database, WorkDB.Mode.open) as work:
-        jobs = {_mutant(each.mutations[0]): each.job_id for each in work.pending_work_items}
-        chosen = choose(sorted(each for each in jobs if TYPES_ALONE not in each[1]))
-        for mutant in jobs.keys() - set(chosen):
-            work.set_result(jobs[mutant], WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
-    if chosen:
-        cosmic_ray("exec", config.name, database.name)
-    with use_db(database, WorkDB.Mode.open) as work:
-        results = dict(work.results)
-    return {mutant: results[jobs[mutant]] for mutant in chosen}
+def mutants(path: Path) -> list[Mutant]:
+    """All mutants of a module, in the order of its lines."""
+    with tempfile.TemporaryDirectory() as place, use_db(Path(place) / "mutants.sqlite", WorkDB.Mode.create) as work:
+        init([path], work, {})
+        changes = [each.mutations[0] for each in work.work_items]
+    made = (Mutant(*each.start_pos, each.operator_name, each.occurrence) for each in changes)
+    return sorted(each for each in made if TYPES_ALONE not in each.operator)
 
 
-def _mutant(mutation: MutationSpec) -> Mutant:
-    return mutation.start_pos, mutation.operator_name, mutation.occurrence
+def change(before: str, after: str) -> tuple[str, str]:
+    """What a mutant takes away and what it puts there, without indentation."""
+    lines = [each for each in difflib.ndiff(before.splitlines(), after.splitlines()) if each[:2] in ("- ", "+ ")]
+    taken, put = ("\n".join(each[2:].strip() for each in lines if each[0] == sign) for sign in "-+")
+    return taken, put
+
+
+def explained(module: str) -> Mapping[tuple[str, str], str]:
+    """The mutants of a module that change nothing that could be seen, with the reason."""
+    listed = tomllib.loads(EQUIVALENT.read_text()).get(module, [])
+    return {(each["was"], each["is"]): each["why"] for each in listed}
 
 
 def main(modules: Sequence[str]) -> None:
     """Print the score of each module, and what survived."""
+    prepare()
     for module in modules or TESTS:
-        count = 0
-
-        def drawn(mutants: list[Mutant], module: str = module) -> Collection[Mutant]:
-            nonlocal count
-            count = len(mutants)
-            return chance(f"mutants {module}").sample(mutants, COUNT) if COUNT else mutants
-
-        with tempfile.TemporaryDirectory() as parent:
-            place = copied(Path(parent) / "carrybook")
-            found = tested(module, TESTS[module], place, drawn)
-            left = [each for each, result in found.items() if result.test_outcome is TestOutcome.SURVIVED]
-            again = tested(module, WIDE, place, lambda _, left=left: left)
-        survived = {each: result for each, result in again.items() if result.test_outcome is TestOutcome.SURVIVED}
-        killed = len(found) - len(survived)
-        sys.stdout.write(
-            f"{module}: {killed} of {len(found)} mutants killed, {killed / len(found):.1%}; drawn of {count}, "
-            f"{len(found) - len(left)} by the tests of the module alone\n"
+        path, known = ROOT / "framework" / f"{module}.py", explained(module)
+        text, every = path.read_text(), mutants(path)
+        files = [f"tests/test_{name}.py" for name in TESTS[module].split()]
+        tests = measured(f"framework.{module}", [*files, *LEFT_OUT.get(module, QUICK)])
+        killed = same = 0
+        drawn = chance(f"mutants {module}").sample(every, min(COUNT, len(every))) if COUNT else every
+        for each in sorted(drawn):
+            mutated = mutate_code(text, get_operator(each.operator)(), each.occurrence)
+            was, put = change(text, mutated)
+            if (was, put) in known:
+                same += 1
+                continue
+            chosen = tests.for_lines(lines_of(text, each.line))
+            if noticed(f"framework.{module}", mutated, chosen, sum(tests.seconds[one] for one in chosen)):
+                killed += 1
+            else:
+                said(f"\n{module}.py:{each.line} survived {len(chosen)} tests, {each.operator}\n- {was}\n+ {put}")
+        rest = len(drawn) - same
+        said(
+            f"{module}: {killed} of {rest} mutants killed, {killed / max(1, rest):.1%}; drawn {len(drawn)} of "
+            f"{len(every)}, {same} that change nothing that could be seen"
         )
-        for (at, operator, _), result in sorted(survived.items()):
-            changed = [line for line in (result.diff or "").splitlines() if line.startswith(("+", "-"))]
-            lines = [line for line in changed if line[1:].strip() and not line.startswith(("+++", "---"))]
-            sys.stdout.write("\n".join([f"\n{module}.py:{at[0]} survived, {operator}", *lines]) + "\n")
-        sys.stdout.flush()
+
+
+def said(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
