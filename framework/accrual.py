@@ -140,7 +140,12 @@ def row_rate(market: Market, column: str) -> Floats:
 
 def effective_rate(market: Market, column: str) -> Floats:
     """What each row makes of the APY `column`, a fraction of the balance, shape (rows,)."""
-    return market.cached(("effective rate", column), lambda: np.expm1(np.log1p(market[column]) * market.years))
+
+    def rates() -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):  # there is no such rate of -1 and below: refused as it is
+            return np.expm1(np.log1p(market[column]) * market.years)
+
+    return market.cached(("effective rate", column), rates)
 
 
 def level_index(market: Market, column: str) -> Floats:
@@ -164,7 +169,7 @@ def _index(market: Market, basis: Basis, rate: str, price: str) -> Index:
     elif basis in GROWING:
         rates = row_rate(market, rate) if basis == "compounding" else effective_rate(market, rate)
         path = np.concatenate(([1.0], np.cumprod(1 + rates)))
-        for row in np.flatnonzero(path[1:] <= 0)[:1].tolist():
+        for row in np.flatnonzero(~(path[1:] > 0))[:1].tolist():
             raise MarketError(f"{market.cell(rate, row)}, column {rate}: a rate that takes more than there is")
     elif basis == "simple":
         rates = row_rate(market, rate)

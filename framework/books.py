@@ -1422,14 +1422,6 @@ def check_columns(venues: Sequence[Venue], market: Market) -> dict[str, Measure]
     plain: dict[str, None] = {}
     measures: dict[str, Measure] = {}
     for venue in venues:
-        for column, measure in _columns_of(venue, market):
-            if column not in market.columns:
-                raise MarketError(
-                    f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
-                )
-            if measure is not Measure.OTHER:
-                _refuse_other(venue, column, measure, measures.get(column, measure_of_column(column)), market)
-                measures[column] = measure
         for coin in venue.coins:
             own = market.price_column(coin)
             if own in PRICES:
@@ -1438,6 +1430,14 @@ def check_columns(venues: Sequence[Venue], market: Market) -> dict[str, Measure]
                 raise MarketError(f"two prices of {coin}: the columns close and {own}; expected one of them")
         for code in (*venue.coins, *(code for name, _, code in Plan.of(venue).columns if name == "in step")):
             _refuse_two_names(code, market)
+        for column, measure in _columns_of(venue, market):
+            if column not in market.columns:
+                raise MarketError(
+                    f"venue {venue.name} reads {column!r}, which no source gives; there are {', '.join(market.columns)}"
+                )
+            if measure is not Measure.OTHER:
+                _refuse_other(venue, column, measure, measures.get(column, measure_of_column(column)), market)
+                measures[column] = measure
     if len(plain) > 1:
         raise MarketError(
             f"the columns {', '.join(PRICES)} are those of one coin, and venues hold {' and '.join(plain)}; expected "

@@ -335,7 +335,7 @@ def price_column(
     `SOL.close` is the price of SOL, `SOL.oracle` its oracle price at the row's close, `SOL.oracle.low` the least in the
     row, and `lender.SOL.oracle` what the venue `lender` reads instead. A role without a column has that of the role
     behind it: the oracle's the mark's, the mark's the price's. The columns `open` to `close` are those of the coin
-    `plain`; without that, of every coin that has none of its own. An empty text means the coin `plain`.
+    `plain`; without that, of every coin that has no close of its own. An empty text means the coin `plain`.
     """
     code = (coin.coin if isinstance(coin, Asset) else coin) or plain
     if role != "price":
@@ -344,9 +344,9 @@ def price_column(
                 extreme = f"{named}.{at}"
                 return extreme if extreme in columns else named
         return price_column(columns, code, at, FALLBACK[role], plain, venue)
-    for name in (f"{code}.{at}", f"{code.lower()}_{at}"):
-        if name in columns:
-            return name
+    for way in (f"{code}.", f"{code.lower()}_"):
+        if way + at in columns or f"{way}close" in columns:
+            return way + at
     return at if plain in ("", code) else f"{code}.{at}"
 
 

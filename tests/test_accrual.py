@@ -1,5 +1,6 @@
 """Accrual: each basis against its closed form, row by row and at once, however often a balance changes."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import USDC, Account, FundingSettled
-from framework.accrual import FEW_EPOCHS, GROWING, Accrual, Stream, index_of
+from framework.accrual import FEW_EPOCHS, GROWING, Accrual, Stream, column_of, index_of
+from framework.errors import MarketError
 from framework.money import perpetual
 from tests.markets import flat
 
@@ -43,6 +45,21 @@ def test_an_index_is_that_of_its_definition(basis):
     index = index_of(accrual(basis), MARKET)
     assert index.path == pytest.approx(FORMS[basis](), rel=1e-12)
     assert index.values == index.path.tolist()
+
+
+def test_the_first_of_some_columns_is_meant_that_the_market_has():
+    """The last where it has none, which an error then names."""
+    assert column_of(MARKET, ("mine", "close", "high")) == "close"
+    assert column_of(MARKET, ("mine", "yours", "theirs")) == "theirs"
+
+
+@pytest.mark.parametrize(("basis", "rate"), [("compounding", -365.0), ("effective", -1.0), ("effective", -1.5)])
+def test_a_rate_that_takes_more_than_there_is_is_refused(basis, rate):
+    """By the row that has it; a balance that grows cannot get below nothing and back."""
+    market = flat(4, funding=[0.0, rate / 2, rate, 0.0])
+    words = "row 3, column hyperliquid_funding_rate: a rate that takes more than there is"
+    with pytest.raises(MarketError, match=re.escape(words)):
+        index_of(accrual(basis), market)
 
 
 @pytest.mark.parametrize("basis", FORMS)

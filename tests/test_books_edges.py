@@ -8,13 +8,14 @@ from attrs import frozen
 
 from framework import Market, Strategy, Venue
 from framework.accrual import Accrual, column_of
+from framework.books import Books, Projection
 from framework.clock import NS_PER_DAY
 from framework.errors import LedgerError, OrderRefused, ScenarioError
-from framework.events import Acted, ConditionMet, FundingSettled, InterestAccrued, Side
+from framework.events import Acted, ConditionMet, FundingSettled, InterestAccrued, Side, Started
 from framework.formulas import formula
 from framework.money import USDC
 from framework.orders import Deposit, MoveTokens, Open, Order, PayPenalty, Swap
-from framework.venue import BRIDGE_FEE, CASH, Act, Dated, account
+from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, account
 from tests.markets import START_NS, Script, asgard, collateral, dollar_market, flat, happened, hyperliquid, jito, play
 from venues.issuer import Issuer
 
@@ -148,6 +149,28 @@ def test_act_on_what_others_are_worth_sees_money_leave_the_wallet(rows_at_once):
     digest, days = cut(venues, script, None)
     assert days
     assert cut(venues, script, rows_at_once) == (digest, days)
+
+
+@pytest.mark.parametrize("in_transit", [0, 3 * 10**9])
+def test_what_is_looked_ahead_is_what_will_be_to_the_atom(in_transit):
+    """Of an accrual that its venue works out from what all else is worth, wherever that is."""
+    books = Books(flat(8), [hyperliquid(), Issuer(maintenance_per_year=0.3)])
+    margin = books.standings["hyperliquid"].venue.margin
+    books.begin(None, None)
+    for each in ((CASH, CAPITAL, 10**10), (margin, CASH, 10**9), (IN_TRANSIT, CASH, in_transit)):
+        books.transfer(*each, "given")
+    books.commit(Started(at_ns=books.at_ns, amount=10**10), None)
+    books.settle(2)
+    ahead = Projection(books.standings["issuer"], 2, 8).of("equity").tolist()
+    seen = []
+    for rows in range(3, 9):
+        books.settle(rows)
+        seen.append(books.value("issuer", "equity"))
+    assert ahead == seen
+    owed, growth = 0, 0.3 / 365
+    for _ in range(8):
+        owed += round((10**10 - owed) * growth)
+    assert seen[-1] == -owed / 10**6
 
 
 def test_second_venue_that_works_out_an_accrual_is_refused():

@@ -265,6 +265,23 @@ def test_coins_that_are_no_position_are_judged_at_their_lows():
     assert liquidated_rows(coins_market(PRICES | lows), Outright()) == [2]
 
 
+@pytest.mark.parametrize(("role", "paid"), [("price", 1_000), ("mark", 950), ("oracle", 900)])
+def test_a_venue_reads_marks_and_oracles_of_its_own(role, paid):
+    """Where the market has them for the venue alone; a price is everybody's."""
+
+    @frozen(kw_only=True)
+    class Trades(Judged):
+        def open(self, order, book):
+            usd = USDC.nearest(order.size * book.price_of(self.coin, role))
+            book.transfer(self.held, self.traded, self.held.asset.nearest(order.size), "trade")
+            book.transfer(self.traded_usdc, CASH, usd, "trade")
+
+    own = {"judged.SOL.mark": [95.0] * 4, "judged.SOL.oracle": [90.0] * 4}
+    flat_ = {"SOL.close": [100.0] * 4, "SOL.mark": [99.0] * 4, "SOL.oracle": [98.0] * 4}
+    run = play(coins_market(PRICES | flat_ | own), [Trades()], Script(start=BUY))
+    assert balance(run, "Assets:Wallet:Cash") == USDC.exact(10_000 - paid)
+
+
 def test_a_rule_that_changed_holds_from_its_date_on():
     """The floor is raised above the price in the third hour."""
     hour = START_NS + 2 * NS_PER_HOUR

@@ -248,6 +248,14 @@ def test_a_venue_that_holds_nothing_fails_without_loss():
     assert (only(run, VenueFailed).lost, only(run, VenueFailed).amount) == (0, 0)
 
 
+@pytest.mark.parametrize(("loss_share", "lost"), [(0.4, 0), (0.6, 1)])
+def test_a_millionth_of_a_dollar_is_lost_or_is_not(loss_share, lost):
+    """It is the least that there is, and is not halved."""
+    failure = incident("failure", day(2), venue="drift", loss_share=loss_share)
+    run = play(flat(4), [drift()], Script(start=[Deposit("drift", 0.000001)]), failure)
+    assert (only(run, VenueFailed).lost, only(run, VenueFailed).amount) == (lost, 1 - lost)
+
+
 def test_collateral_in_tokens_is_lost_too():
     """Tokens count at their own price."""
     table = dollar_market([100.0] * 4, rate=1.2)

@@ -18,8 +18,21 @@ from framework.rulebook.row_path import LAST_BIT, PATHS, Point, first_due
 from framework.run_folder.archive import Folder
 from framework.venue import CASH, Act, Venue, account
 from tests.forgery import Forgery
-from tests.markets import START_NS, Script, asgard, flat, happened, hyperliquid, market, play
+from tests.markets import (
+    START_NS,
+    Script,
+    asgard,
+    collateral,
+    dollar_market,
+    flat,
+    happened,
+    hyperliquid,
+    jito,
+    market,
+    play,
+)
 from tests.runs import run_and_save
+from venues.jito import JITOSOL
 
 FREE = Penalty("equity", 0.0)
 ORDERED = ("open_high_low_close", "open_low_high_close")
@@ -289,6 +302,19 @@ def test_a_mark_opens_where_it_closed():
     assert (event.trigger_price, event.price) == (60.0, 100.0)
     assert table.opening("SOL", "oracle").tolist() == [100.0, 60.0]
     assert table.opening("SOL").tolist() == [100.0, 100.0]
+
+
+@pytest.mark.parametrize(("share", "token"), [(0.0, 110.0), (0.5, 86.0), (1.0, 62.0)])
+def test_a_token_without_extremes_goes_in_step_within_the_row(share, token):
+    """From its own open of 110, to the share of its close of 124 that the low of 40 is of the close of 80."""
+    table = dollar_market([100.0, 80.0], low=[100.0, 40.0], high=100.0, rate=[1.1, 1.55], first_rate=1.1)
+    books = Books(table, [jito(), collateral()])
+    books.settle(2)
+    with books.within(Point(0, share, "open", "adverse"), books.standings["drift"]):
+        assert books.price_of("SOL") == 100.0 - 60.0 * share
+        assert books.price_of(JITOSOL) == pytest.approx(token, rel=1e-15)
+        assert books.price_of(USDC) == 1.0
+    assert books.price_of(JITOSOL) == pytest.approx(124.0)
 
 
 @given(
