@@ -526,12 +526,12 @@ class Standing:
             equity,
             notional,
             (lambda: self._entry(arguments, index)) if one and size else NAN,
-            (lambda: float(self.trigger_prices(arguments, coin))) if one else NAN,
+            (lambda: self.trigger_prices(arguments, coin)) if one else NAN,
             collateral,
             tokens,
             delta,
-            (lambda: max(0.0, float(self.one("free")(*arguments)[0]))) if "free" in self._formulas else equity,
-            (lambda: max(0.0, float(self.one("most_in")(*arguments)[0]))) if "most_in" in self._formulas else INFINITE,
+            (lambda: max(0.0, self.one("free")(*arguments)[0])) if "free" in self._formulas else equity,
+            (lambda: max(0.0, self.one("most_in")(*arguments)[0])) if "most_in" in self._formulas else INFINITE,
         )
 
     def is_closed(self, row: int) -> bool:
@@ -588,7 +588,7 @@ class Standing:
         return any(map(bool, run(*self.arguments(self.books.row, self.books.at))))
 
     def _entry(self, arguments: Sequence[Any], coin: int | None = None) -> float:
-        return float(self.one("entry_price", coin)(*arguments)[0]) if self.has("entry_price") else NAN
+        return self.one("entry_price", coin)(*arguments)[0] if self.has("entry_price") else NAN  # type: ignore[no-any-return]
 
     def trigger_prices(self, arguments: Sequence[Any], coin: str | None = None) -> Any:  # noqa: ANN401  (a float or an array)
         """The price at which the position would be liquidated, one number or one for each row; NaN where there is none.
@@ -759,7 +759,7 @@ class Books:
         for venue in venues:
             if venue.name in self.standings:
                 raise ScenarioError(f"two venues have the name {venue.name!r}; expected another for each")
-            self.standings[venue.name] = Standing(venue, market, self)
+            self.standings[venue.name] = self._standing_of(venue)
         self._failure: dict[str, tuple[dict[Asset, Account], Account]] = {}
         self._open_accounts()
         self._held: dict[Asset, list[Account]] = {}
@@ -774,6 +774,9 @@ class Books:
         self.assets = tuple(dict.fromkeys(each.asset for each in self.balances if each.asset != USDC))
         self.coins = tuple(dict.fromkeys(coin for venue in venues for coin in venue.coins))
         self.present: Mapping[str, RowProjection] = _Present(self)
+
+    def _standing_of(self, venue: Venue) -> Standing:
+        return Standing(venue, self.market, self)
 
     def _open_accounts(self) -> None:
         """Open the accounts of each venue, with those of a failure where it will fail."""
@@ -950,7 +953,7 @@ class Books:
 
     def value(self, venue: str, formula: str) -> float:
         """A formula of a venue now, with what is being written."""
-        return float(RowProjection(self.standings[venue]).of(formula))
+        return RowProjection(self.standings[venue]).of(formula)  # type: ignore[no-any-return]
 
     def coin_of(self, venue: str) -> str:
         """The coin of a venue, the first of several; an empty text without any."""
@@ -981,7 +984,7 @@ class Books:
             if owner.trail is not None:
                 owner.follow(self.rows - (self.at_ns == self._closes_ns[self.rows - 1]))
             owner.moving = True
-        if type(amount) is not int:
+        if amount.__class__ is not int:
             raise LedgerError(f"{kind} of {amount!r} {debit.asset.code}; expected an int of atomic units")
         balances = self.balances
         received, given = balances[debit] + amount, balances[credit] - amount

@@ -5,7 +5,9 @@ The inputs of a formula are names: accounts of the venue in whole units, prices 
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from functools import cache, partial
 from types import CodeType
 from typing import Any, TypeVar
@@ -101,6 +103,17 @@ def lesser(first: Any, second: Any) -> Any:  # noqa: ANN401  (floats, arrays or 
     if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
         return np.minimum(first, second)
     return first if first <= second else second
+
+
+def square_root(value: Any) -> Any:  # noqa: ANN401  (floats, arrays or fractions)
+    """The square root, and 0 of a number below 0; of floats, arrays or fractions, and of these to twenty places."""
+    if isinstance(value, np.ndarray):
+        return np.sqrt(value)
+    if isinstance(value, Fraction):
+        return Fraction(math.isqrt(int(value * 10**40)), 10**20)
+    if not value > 0:
+        return 0.0
+    return value.sqrt() if hasattr(value, "sqrt") else math.sqrt(value)  # a recorded number knows its own
 
 
 _PROGRAMS: dict[tuple[object, ...], tuple[Mapping[str, Formula], Callable[..., tuple[Any, ...]]]] = {}

@@ -75,6 +75,8 @@ class Asset:
 
     def decimal(self, atoms: int) -> Decimal:
         """Atomic units as whole units, exactly and at full scale."""
+        if hasattr(atoms, "decimal"):  # a recorded number knows its own
+            return atoms.decimal(self.decimals)  # type: ignore[no-any-return]
         return Decimal(atoms).scaleb(-self.decimals)
 
 

@@ -5,7 +5,7 @@ cannot be computed, such as a ratio without volatility, is `Undefined` with a re
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -27,11 +27,10 @@ from framework.events import (
     TransferSent,
 )
 from framework.market import TICK_NS, At, Floats, Ints, Market
-from framework.money import PERPETUAL, USDC, Asset
+from framework.money import PERPETUAL, USDC, Account, Asset
 from framework.run import Run
 from framework.scenario import Benchmarks
 from framework.valuation import (
-    PricedBook,
     Worth,
     chronicle,
     decimal,
@@ -42,6 +41,7 @@ from framework.valuation import (
     running_fees_usd,
     waterfall,
     waterfall_of,
+    worth_at_end,
 )
 
 TAIL = 0.05
@@ -657,25 +657,43 @@ def figures(run: Run) -> dict[str, float | int | str]:
 
 
 def outcome(run: Run) -> dict[str, float | int | None]:
-    """What is kept of one run among very many: some of its `figures`, equal to those, found from balances and events.
-
-    `first_liquidation_days` counts from the open of the first row; None without a liquidation.
-    """
-    book = PricedBook.of(tuple(run.balances), run.market, run.opened_at)
-    owned = ((each, atoms) for each, atoms in run.balances.items() if each.owned)
-    final, capital = decimal(sum(book.left(each, atoms) for each, atoms in owned)), USDC.decimal(run.capital)
-    liquidated = [event for event in run.single if isinstance(event, Liquidated)]
+    """What is kept of one run among very many: some of its `figures`, and equal to those."""
     routine = routine_causes(run.single)
-    sent = [event for event in run.single if isinstance(event, TransferSent)]
-    first_ns = liquidated[0].at_ns - int(run.market.open_ns[0]) if liquidated else None
+    return outcome_of(
+        market=run.market,
+        capital=run.capital,
+        equity_usd=run.curve.equity_usd,
+        balances=run.balances,
+        liquidations=[(each.at_ns, each.bad_debt) for each in run.single if isinstance(each, Liquidated)],
+        rebalances=sum(isinstance(each, TransferSent) and each.cause not in routine for each in run.single),
+    )
+
+
+def outcome_of(
+    *,
+    market: Market,
+    capital: int,
+    equity_usd: Floats,
+    balances: Mapping[Account, int],
+    liquidations: Sequence[tuple[int, int]],
+    rebalances: int,
+) -> dict[str, float | int | None]:
+    """The same from its parts: the equity at the closes, the balances at the end, and what happened.
+
+    `liquidations` have the instant of each and what it cost the venue. `first_liquidation_days` counts from the open of
+    the first row; None without a liquidation.
+    """
+    final, capital_usd = decimal(worth_at_end(balances, market)), USDC.decimal(capital)
+    usd = np.concatenate(([USDC.units(capital)], equity_usd, [float(final)]))
+    first_ns = liquidations[0][0] - int(market.open_ns[0]) if liquidations else None
     return {
         "final_equity_usd": float(final),
-        "return_pct": float((final / capital - 1) * 100),
-        "max_drawdown_pct": max_drawdown_pct(run, float(final)),
-        "liquidations": len(liquidated),
+        "return_pct": float((final / capital_usd - 1) * 100),
+        "max_drawdown_pct": deepest_drawdown(usd) * 100,
+        "liquidations": len(liquidations),
         "first_liquidation_days": None if first_ns is None else first_ns / NS_PER_DAY,
-        "bad_debt_usd": USDC.units(sum(event.bad_debt for event in liquidated)),
-        "capital_rebalances": sum(event.cause not in routine for event in sent),
+        "bad_debt_usd": USDC.units(sum(bad_debt for _, bad_debt in liquidations)),
+        "capital_rebalances": rebalances,
     }
 
 

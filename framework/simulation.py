@@ -108,13 +108,19 @@ class Simulation:
         self._capital = USDC.nearest(capital_usd)
         self._entry = entry
         self._rows_at_once = rows_at_once
-        self._books = Books(market, venues, incidents)
+        self._books = self._books_of(market, venues, incidents)
         self._clock = Clock(int(market.open_ns[0]))
         self._execution = Execution(self._books, self._clock, self._told)
-        self._view = Present(self._books, self._clock, self._execution)
+        self._view = self._view_of(self._books, self._execution)
         self._conditions = checked_conditions(strategy, self._venues)
         self._watchers = Watchers(self._books, self._conditions)
         self._debugging = debugging()
+
+    def _books_of(self, market: Market, venues: Sequence[Venue], incidents: Incidents | None) -> Books:
+        return Books(market, venues, incidents)
+
+    def _view_of(self, books: Books, execution: "Execution") -> "Present":
+        return Present(books, execution)
 
     def run(self) -> Run:
         """Play the market to its end; raises `CarrybookError`, also for a mistake in a user's own class."""
@@ -165,10 +171,7 @@ class Simulation:
                 short = False
         yield from self._let_arrive(int(market.at_ns[-1]))
         books.settle(count)
-        ended = self._enter(Ended(at_ns=clock.now_ns), None)
-        self._obey(ended, self._strategy.on_event, ended.event, self._view)
-        for standing in books.standings.values():
-            self._execution.finish(standing, ended)
+        self._end()
 
     def _let_arrive(self, until_ns: int) -> Generator[simpy.Event, None, None]:
         """Let what is on its way arrive."""
@@ -176,22 +179,28 @@ class Simulation:
 
     def _let_act(self, row: int) -> Generator[simpy.Event, None, bool]:
         """Let venues, and then the strategy, act after a row; returns whether anybody did."""
-        clock, watchers, execution = self._clock, self._watchers, self._execution
-        at_ns, acted = self._books.at_ns, False
-        acts = watchers.acting(row)
+        clock, at_ns = self._clock, self._books.at_ns
+        acts, holding, entries = self._watchers.acting(row), self._watchers.holding(row), list[tuple[Entry, int]]()
         if acts:
             yield clock.until(at_ns, Phase.LIQUIDATION)
             entries = self._acted(acts)
-            yield clock.until(at_ns, Phase.DECISION)
-            for entry, number in entries:
-                if not execution.acted_since(entry.event.venue, number):
-                    self._told(entry)
-            acted = bool(entries)
-            if acted and any(act.liquidation for _, act in acts):
-                return True
-        else:
-            yield clock.until(at_ns, Phase.DECISION)
-        for condition in watchers.holding(row):
+        yield clock.until(at_ns, Phase.DECISION)
+        return self._decide(acts, entries, holding)
+
+    def _decide(
+        self,
+        acts: Sequence[tuple[Standing, Act]],
+        entries: Sequence[tuple[Entry, int]],
+        holding: Sequence[Condition],
+    ) -> bool:
+        """Let the strategy answer what venues have done, and the conditions that held before it if none liquidated."""
+        for entry, number in entries:
+            if not self._execution.acted_since(entry.event.venue, number):
+                self._told(entry)
+        acted = bool(entries)
+        if acted and any(act.liquidation for _, act in acts):
+            return True
+        for condition in holding:
             acted = self._ask(condition) or acted
         return acted
 
@@ -218,6 +227,13 @@ class Simulation:
         books.transfer(CASH, CAPITAL, self._capital, "capital")
         started = self._enter(Started(at_ns=books.at_ns, amount=self._capital), None)
         self._obey(started, self._strategy.on_start, self._view)
+
+    def _end(self) -> None:
+        books = self._books
+        ended = self._enter(Ended(at_ns=books.at_ns), None)
+        self._obey(ended, self._strategy.on_event, ended.event, self._view)
+        for standing in books.standings.values():
+            self._execution.finish(standing, ended)
 
     def _enter(self, event: Event, cause: Entry | None) -> Entry:
         """Enter what is no doing of an order or a venue."""
@@ -486,6 +502,11 @@ class Execution:
         except (KeyError, TypeError):
             some = suggestion(str(name), self._books.standings)
             raise ScenarioError(f"unknown venue {name!r}; {some}") from None
+
+    def forget(self) -> None:
+        """Be as if nothing had been executed yet."""
+        self._last_order.clear()
+        self._passages.clear()
 
     def acted_since(self, venue: str, number: int) -> bool:
         """Whether an order was executed at a venue after the entry of this number in the journal."""
@@ -1115,7 +1136,7 @@ class Figures:
 
 def _number(value: float) -> float | None:
     """A number that there is; None for what is infinite or not a number."""
-    return value if math.isfinite(value) else None
+    return value if abs(value) < math.inf else None
 
 
 def _positions(standing: Standing, coin: str) -> Sequence[Account]:
@@ -1181,16 +1202,15 @@ def _rules_of_way(standing: Standing | None, way: str) -> Iterator[str]:
 class Present:
     """The `View` that a strategy gets: the books as they are, and the market up to the present row."""
 
-    def __init__(self, books: Books, clock: Clock, execution: Execution) -> None:
+    def __init__(self, books: Books, execution: Execution) -> None:
         self._books = books
-        self._clock = clock
         self._execution = execution
         self.outcome: Event | None = None
         self.opened: dict[str, float] = {}
 
     @property
     def at_ns(self) -> int:
-        return self._clock.now_ns
+        return self._books.at_ns
 
     @property
     def price(self) -> Price:

@@ -277,6 +277,20 @@ class Waterfall:
         return ((each.name, getattr(self, each.name)) for each in fields(type(self)))
 
 
+def worth_at_end(balances: Mapping[Account, int], market: Market) -> int:
+    """Assets less liabilities at the last close, in 10^-PLACES USD, from the balance of each account."""
+    held: dict[Asset, int] = {}
+    for account, atoms in balances.items():
+        if account.owned:
+            held[account.asset] = held.get(account.asset, 0) + atoms
+    total = usdc(held.pop(USDC, 0))
+    for asset, atoms in held.items():
+        if atoms:
+            closes = market[market.price_column(asset)]
+            total += Prices.exact(closes[:0], closes[-1:]).usd(asset, atoms, -1)
+    return total
+
+
 def equity(run: Run) -> Decimal:
     """Assets less liabilities at the last close, exact USD."""
     return decimal(Worth.of(run).equity())

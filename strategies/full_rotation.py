@@ -111,7 +111,7 @@ class FullRotation(Strategy):
         """Why to leave, in the order long, short, yield."""
         reasons = []
         for side, venue, column, sign in (("long", self.long, "low", 1), ("short", self.short, "high", -1)):
-            extreme, trigger = float(view.history(column, 1)[-1]), view.leg(venue).liquidation_price
+            extreme, trigger = view.history(column, 1)[-1], view.leg(venue).liquidation_price
             distance = sign * (extreme - trigger)
             if distance <= 0 or (isinstance(event, Liquidated) and event.venue == venue):
                 reasons.append(f"{side} liquidated")

@@ -1,7 +1,6 @@
 """Hedge: how a pair gets two legs of one size again after a venue changed one of them or rejected an order."""
 
 from collections.abc import Generator, Iterator
-from math import isclose
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -60,8 +59,8 @@ def left_open(event: Liquidated, view: View) -> bool:
 
     Sizes are compared as floats, which do not tell the atomic units of a large position apart.
     """
-    held = abs(view.leg(event.venue).size) * perpetual("").scale
-    return not event.closed and held > 0 and isclose(held, abs(event.size), rel_tol=1e-12)
+    held, before = abs(view.leg(event.venue).size) * perpetual("").scale, abs(event.size)
+    return not event.closed and held > 0 and abs(held - before) <= 1e-12 * max(held, before)
 
 
 def takes(view: View, *orders: Order) -> bool:

@@ -136,6 +136,11 @@ STRATEGIES = {
 
 def simulated(case):
     """The run of the project on the same case."""
+    return assembled(case).simulation().run()
+
+
+def assembled(case):
+    """The same case as the project has it."""
     table = market(
         case.close, low=case.low, high=case.high, funding=case.funding, lending=case.lending, borrowing=case.borrowing,
         row_ns=case.hours * NS_PER_HOUR,
@@ -167,7 +172,7 @@ def simulated(case):
             },
         }
     )
-    return assemble(scenario, market=table).simulation().run()
+    return assemble(scenario, market=table)
 
 
 def rounding(case, acts):

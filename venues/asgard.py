@@ -276,9 +276,9 @@ class Asgard(Venue):
         worth_usd = self.coins_held.asset.units(book[self.coins_held]) * book.price(self.coin, "oracle")
         owed_usd = USDC.units(-book[self.loan] - book[self.surplus])
         least_usd = 1 / USDC.scale  # what is free was rounded to the nearest unit
-        loan = f"a loan of {owed_usd:,.2f} USD on coins worth {worth_usd:,.2f} USD"
 
         def reject(why: str, rule: str = "") -> None:
+            loan = f"a loan of {owed_usd:,.2f} USD on coins worth {worth_usd:,.2f} USD"
             book.reject(f"{loan}; {why}", (f"terms.{rule}",) if rule else ())
 
         if rules.limit_ltv is not None and owed_usd > rules.limit_ltv * worth_usd + least_usd:

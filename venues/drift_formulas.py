@@ -9,10 +9,9 @@ import math
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 from attrs import frozen
 
-from framework.formulas import greater, lesser
+from framework.formulas import greater, lesser, square_root
 
 SMALL_USD = 50
 """A shortage below this, or a position worth less, is liquidated whole."""
@@ -27,26 +26,17 @@ SEGMENTS = tuple(
 SECONDS_PER_YEAR = 31_536_000
 
 
-def root(size: Any) -> Any:  # noqa: ANN401
-    """The square root of a size in coins; of a fraction to twenty places, of which the program has five."""
-    if isinstance(size, np.ndarray):
-        return np.sqrt(size)
-    if isinstance(size, Fraction):
-        return Fraction(math.isqrt(int(size * 10**40)), 10**20)
-    return math.sqrt(size) if size > 0 else 0.0  # what an order that will be rejected would leave may be below zero
-
-
 # -- margin
 
 
 def margin_ratio(ratio: Any, size: Any, imf: Any) -> Any:  # noqa: ANN401
     """The margin of a position, or of a borrow, as a share of its worth: the larger the size, the more."""
-    return greater(ratio, ratio * 4 / 5 + imf * root(size))
+    return greater(ratio, ratio * 4 / 5 + imf * square_root(size))
 
 
 def asset_weight(weight: Any, size: Any, imf: Any) -> Any:  # noqa: ANN401
     """The share of a deposit's worth that counts as margin: the larger the size, the less."""
-    return lesser(weight, 11 / (10 * (1 + imf * root(size))))
+    return lesser(weight, 11 / (10 * (1 + imf * square_root(size))))
 
 
 def scaled_weight(weight: Any, deposits_usd: Any, scale_start_usd: Any) -> Any:  # noqa: ANN401

@@ -9,6 +9,7 @@ from attrs import AttrsInstance, asdict, frozen
 
 from framework.assembly import assemble, load_market
 from framework.errors import ScenarioError
+from framework.many_runs.execution import WORTH_CELLS, Execution
 from framework.market import Market
 from framework.performance import figures
 from framework.run import Run
@@ -90,6 +91,7 @@ class Study:
                 raise ScenarioError(f"{key}: the study's tables say themselves which they show; expected another key")
         self.market: Market = load_market(self.scenario("static", {}).market, data)
         self._results: dict[str, Result] = {}
+        self._execution = Execution(WORTH_CELLS)
 
     def rebalance(
         self,
@@ -107,7 +109,7 @@ class Study:
         scenario = self.scenario(name, settings)
         digest = scenario.digest
         if digest not in self._results:
-            run = assemble(scenario, market=self.market).simulation().run()
+            run = self._execution.run(assemble(scenario, market=self.market))
             self._results[digest] = Result(run, figures(run))
         return self._results[digest]
 

@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 from attrs import evolve, field, frozen
 
 from framework.assembly import Assembly, Made, assemble, load_history, path_of
+from framework.data import drawn_paths
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
 from framework.many_runs import workers
+from framework.many_runs.execution import Execution
 from framework.market import Market
 from framework.performance import Path as Worth
-from framework.performance import outcome, swept
+from framework.performance import swept
 from framework.run_folder.archive import identity
 from framework.scenario import MarketSpec, Scenario, Table, place, put, read_table, value_at, value_of
 from framework.support.files import replace_file
@@ -64,12 +66,14 @@ class Sweep:
     beside: Path | None = None
     """The directory of the scenario's file."""
     histories: dict[str, Market | MarketError] = field(init=False, factory=dict, repr=False, eq=False)
-    _drawn: dict[tuple[int, str, str], Market] = field(init=False, factory=dict, repr=False, eq=False)
+    _drawn: dict[tuple[int, tuple[str, str]], Market] = field(init=False, factory=dict, repr=False, eq=False)
     """Paths of one number, by that and by what they are drawn from."""
     _made: Made = field(init=False, factory=dict, repr=False, eq=False)
     """The venues of the last cell that was run: those of the next are mostly the same."""
-    _assembled: dict[str, Assembly] = field(init=False, factory=dict, repr=False, eq=False)
-    """The assembly of each cell of the grid, on the path that it was last run on."""
+    _assembled: "dict[str, tuple[Assembly, Drawing]]" = field(init=False, factory=dict, repr=False, eq=False)
+    """The assembly of each cell of the grid, on the first path that it was run on, and what paths are drawn from."""
+    _executions: list[Execution] = field(init=False, factory=list, repr=False, eq=False)
+    """What runs the cells, once there is one in this process."""
 
     @classmethod
     def of(
@@ -193,11 +197,11 @@ class Sweep:
         """One row: the cell's keys, its figures and, without paths, the name of its run; or the error that ended it."""
         try:
             if self.paths:
-                return {**cell, **outcome(self._on_path(cell).simulation().run()), "error": ""}
+                return {**cell, **self._execution.outcome(*self._on_path(cell)), "error": ""}
             scenario = self._scenario(cell)
             assembly = assemble(scenario, market=self._market(scenario.market), made=self._made)
             spec = assembly.scenario.benchmarks
-            run = assembly.simulation().run()
+            run = self._execution.run(assembly)
             told = swept(run, spec.rate if spec else 0.0)
             curve = _curve(Worth.of(run, float(str(told["final_equity_usd"]))))
             return {**cell, **told, "run": identity(assembly), CURVE: curve, "error": ""}
@@ -247,27 +251,49 @@ class Sweep:
             place(table, key, value)
         return Scenario.of(table, beside=self.beside)
 
-    def _on_path(self, cell: Row) -> Assembly:
-        """The cell's assembly: made once for all paths, and put on the market of each."""
+    def _on_path(self, cell: Row) -> tuple[Assembly, Market]:
+        """The cell's assembly, made once for all paths, and the path that it is to be run on."""
         key = repr([value for name, value in cell.items() if name != NUMBER])
         if key not in self._assembled:
-            self._assembled[key] = self.assembly(cell)
-        known = self._assembled[key]
-        path = {**(known.scenario.market.path or {}), "number": cell[NUMBER]}
-        return known.on(self._market(evolve(known.scenario.market, path=path)))
+            assembly = self.assembly(cell)
+            self._assembled[key] = assembly, self._drawing(assembly.scenario.market)
+        assembly, drawing = self._assembled[key]
+        return assembly, self._path(drawing, int(str(cell[NUMBER])))
+
+    @property
+    def _execution(self) -> Execution:
+        """What runs the cells in this process."""
+        if not self._executions:
+            self._executions.append(Execution(self.size))
+        return self._executions[0]
+
+    def why_simulated(self) -> str:
+        """Why cells are simulated one by one, where so many could be played; empty where they are played."""
+        for cell in self.combinations:
+            with suppress(CarrybookError):
+                return self._execution.why_simulated(self.assembly(({NUMBER: 1} if self.paths else {}) | cell))
+        return ""
 
     def _market(self, spec: MarketSpec) -> Market:
-        """The market of a cell; of paths those of one number are kept, for the cells that follow each other."""
-        history = self._history(evolve(spec, path=None))
+        """The market of a cell."""
         if spec.path is None:
-            return history
-        path = path_of(spec.path)
-        key = path.which.number, repr({**spec.path, "number": 0}), repr(evolve(spec, path=None))
-        market = self._drawn.get(key)
+            return self._history(spec)
+        drawing = self._drawing(spec)
+        return self._path(drawing, drawing.path.which.number)
+
+    def _drawing(self, spec: MarketSpec) -> "Drawing":
+        """What the paths of a cell are drawn from, and how."""
+        history = self._history(evolve(spec, path=None))
+        key = repr({**(spec.path or {}), "number": 0}), repr(evolve(spec, path=None))
+        return Drawing(history, path_of(spec.path or {}), key)
+
+    def _path(self, drawing: "Drawing", number: int) -> Market:
+        """A path; those of one number are kept, for the cells that follow each other."""
+        market = self._drawn.get((number, drawing.key))
         if market is None:
-            if any(number != path.which.number for number, _, _ in self._drawn):
+            if any(other != number for other, _ in self._drawn):
                 self._drawn.clear()
-            market = self._drawn[key] = path.of(history)
+            market = self._drawn[number, drawing.key] = drawing.of(number)
         return market
 
     def _history(self, spec: MarketSpec) -> Market:
@@ -281,6 +307,19 @@ class Sweep:
         if isinstance(history, MarketError):
             raise history.with_traceback(None)
         return history
+
+
+@frozen(eq=False)
+class Drawing:
+    """What paths are drawn from, and how; the same `key` and number make the same path."""
+
+    history: Market
+    path: drawn_paths.Path
+    key: tuple[str, str]
+
+    def of(self, number: int) -> Market:
+        """A path by its number."""
+        return evolve(self.path, which=evolve(self.path.which, number=number)).of(self.history)
 
 
 @frozen(kw_only=True)

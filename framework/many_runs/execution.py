@@ -1,0 +1,85 @@
+"""Execution: how the cells of a sweep are run: played from a tape where that can be and pays, else simulated.
+
+Both give the same figures to the last bit, so it is a matter of speed alone. Playing needs the extra `fast`.
+"""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from framework.assembly import Assembly
+from framework.market import Market
+from framework.performance import outcome
+from framework.run import Run
+
+if TYPE_CHECKING:
+    from framework.tape.tape import Settings, Tape, Tapes
+
+WORTH_CELLS = 48
+"""Fewer cells are simulated: loading the player, and recording, takes longer than they do."""
+
+
+class Execution:
+    """What runs the cells of one sweep in one process; `cells` is how many there are in all."""
+
+    def __init__(self, cells: int) -> None:
+        self._tapes: Tapes | None = _tapes() if cells >= WORTH_CELLS else None
+        self._known: dict[int, tuple[Assembly, Tape | None, Settings | None]] = {}
+        self._path: Market | None = None
+        self._prepared: dict[Tape, Market] = {}
+
+    def run(self, assembly: Assembly) -> Run:
+        """A run with its whole books; raises `CarrybookError`."""
+        return assembly.simulation().run() if self._tapes is None else self._tapes.run(assembly)
+
+    def outcome(self, assembly: Assembly, path: Market) -> Mapping[str, float | int | None]:
+        """The outcome of a cell on a path, of an assembly that is on another; raises `CarrybookError`."""
+        if self._tapes is None:
+            return outcome(assembly.on(path).simulation().run())
+        from framework.tape.steps import NotPlayable  # noqa: PLC0415  (it comes with the player)
+
+        _, tape, settings = self._known_of(assembly)
+        if tape is not None and settings is not None and not tape.given_up:
+            try:
+                return tape.play(settings, self._on(path, assembly, tape)).outcome()
+            except NotPlayable:
+                pass
+        return outcome(assembly.on(path).simulation().run())
+
+    def why_simulated(self, assembly: Assembly) -> str:
+        """Why the runs of an assembly are simulated where they could be played; empty where they are, or none is."""
+        if self._tapes is None:
+            return ""
+        from framework.tape.steps import NotPlayable  # noqa: PLC0415  (it comes with the player)
+
+        try:
+            self._tapes.played(assembly)
+        except NotPlayable as why:
+            return str(why)
+        return ""
+
+    def _known_of(self, assembly: Assembly) -> "tuple[Assembly, Tape | None, Settings | None]":
+        """The tape of an assembly and its settings, found once; it is kept, so no other has its place."""
+        found = self._known.get(id(assembly))
+        if found is None:
+            assert self._tapes is not None
+            found = self._known[id(assembly)] = assembly, *self._tapes.find(assembly)
+        return found
+
+    def _on(self, path: Market, assembly: Assembly, tape: "Tape") -> Market:
+        """A path as the venues of a tape need it, made once for all cells on it."""
+        if self._path is not path:
+            self._path = path
+            self._prepared.clear()
+        found = self._prepared.get(tape)
+        if found is None:
+            found = self._prepared[tape] = assembly.on(path).market
+        return found
+
+
+def _tapes() -> "Tapes | None":
+    if find_spec("numba") is None:
+        return None
+    from framework.tape.tape import Tapes  # noqa: PLC0415  (it loads the compiler)
+
+    return Tapes()

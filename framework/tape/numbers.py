@@ -1,0 +1,369 @@
+"""Recorded numbers: numbers that know how they were made, so that what the kernel does with them can be done again.
+
+A recorded number has the value that it would have, and stands where a float or an int would. Arithmetic on it is noted
+in a `Recording`; a comparison answers with a plain bool, and that answer is noted as well. Whatever else is asked of
+it, such as its digits as text, cannot be recorded and raises `NotRecordable`.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+
+Number = int | float
+MOST = 2**53
+"""Integers up to here are floats without a loss; beyond it nothing is recorded and nothing is played."""
+
+
+class NotRecordable(Exception):  # noqa: N818  (it is no error of anybody's)
+    """What a step has done cannot be done again from its record; the message says what it was."""
+
+
+class Op(IntEnum):
+    """What one line of a tape does; `I` is of integers, whose results have to stay below `MOST`."""
+
+    ADD = 0
+    SUB = 1
+    MUL = 2
+    DIV = 3
+    IADD = 4
+    ISUB = 5
+    IMUL = 6
+    NEG = 7
+    ABS = 8
+    ROUND = 9
+    LOAD = 10
+    SQRT = 11
+    LT = 12
+    LE = 13
+    EQ = 14
+    SINCE = 15
+    LEAF = 16
+    KERNEL = 17
+
+
+class Recording(Protocol):
+    """Where recorded numbers are noted."""
+
+    def made(self, op: Op, value: Number, left: int, right: int) -> "Recorded":
+        """A number that is made of those in the registers `left` and `right`."""
+
+    def constant(self, value: Number) -> int:
+        """The register of a number that is always the same."""
+
+    def loaded(self, column: object, offset: int, value: float) -> "Recorded":
+        """The value of a column at the present row and so many further."""
+
+    def asked(self, op: Op, left: int, right: int, *, answer: bool) -> bool:
+        """The answer of a comparison, which holds for what is recorded after it."""
+
+    def since(self, instant_ns: int, *, answer: bool) -> bool:
+        """The answer to whether the present is that instant or later."""
+
+    def refuse(self, what: str) -> NoReturn:
+        """Give up recording; raises `NotRecordable`."""
+
+
+def refused(what: str) -> Callable[..., NoReturn]:
+    """A method that gives up recording."""
+
+    def method(self: Any, *_: object) -> NoReturn:  # noqa: ANN401  (a recorded number, row or time)
+        recording: Recording = self.recording
+        recording.refuse(what)
+
+    return method
+
+
+class Unreadable:
+    """What is known of a recorded thing alone by what is noted: whatever would read its value gives up."""
+
+    __slots__ = ()
+    __array_ufunc__ = None
+    __hash__ = refused("a number is used as a key")
+    __float__ = __int__ = __index__ = __complex__ = refused("a number is converted")
+    __str__ = __repr__ = refused("a number is written as text")
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = refused("a number is divided to a whole one")
+    __pow__ = __rpow__ = refused("a power of a number is taken")
+    __trunc__ = __floor__ = __ceil__ = refused("a number is rounded up or down")
+    __reduce_ex__ = refused("a number is stored")
+
+    def __format__(self, form: str) -> str:
+        recording: Recording = self.recording  # type: ignore[attr-defined]
+        recording.refuse("a number is written as text")
+
+
+class Recorded(Unreadable):
+    """A number of a recording: its present value, and the register in which it is found when the tape is played."""
+
+    __slots__ = ("recording", "register", "value")
+
+    def __init__(self, recording: Recording, register: int, value: Number) -> None:
+        self.recording, self.register, self.value = recording, register, value
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """The class of its value: what asks for the type of a number gets the answer that the number would give."""
+        return type(self.value)
+
+    def _with(self, op: Op, other: object, *, turned: bool = False) -> Any:  # noqa: ANN401  (a number or NotImplemented)
+        found = self._operand(other)
+        if found is None:
+            return NotImplemented
+        register, value = found
+        pairs = ((self.register, self.value), (register, value))
+        (left, first), (right, second) = pairs[::-1] if turned else pairs
+        if op is Op.DIV and not second:
+            self.recording.refuse("a division by zero")
+        made = _MADE[op](first, second)
+        if isinstance(made, int):
+            op = _OF_INTEGERS[op]
+            if abs(made) > MOST:
+                self.recording.refuse("an integer of more than 53 bits")
+        return self.recording.made(op, made, left, right)
+
+    def _operand(self, other: object) -> tuple[int, Number] | None:
+        if isinstance(other, Recorded):
+            return other.register, other.value
+        if isinstance(other, np.generic):
+            other = other.item()
+        if type(other) in (int, float, bool):
+            number: Any = other
+            return self.recording.constant(number), number
+        return None
+
+    def __add__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(Op.ADD, other)
+
+    def __radd__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(Op.ADD, other, turned=True)
+
+    def __sub__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(Op.SUB, other)
+
+    def __rsub__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(Op.SUB, other, turned=True)
+
+    def __mul__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(Op.MUL, other)
+
+    def __rmul__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(Op.MUL, other, turned=True)
+
+    def __truediv__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(Op.DIV, other)
+
+    def __rtruediv__(self, other: object) -> Any:  # noqa: ANN401
+        return self._with(Op.DIV, other, turned=True)
+
+    def __neg__(self) -> "Recorded":
+        if isinstance(self.value, int):
+            return 0 - self  # type: ignore[no-any-return]  # an integer has no zero below zero
+        return self.recording.made(Op.NEG, -self.value, self.register, 0)
+
+    def __pos__(self) -> "Recorded":
+        return self
+
+    def __abs__(self) -> "Recorded":
+        return self.recording.made(Op.ABS, abs(self.value), self.register, 0)
+
+    def __format__(self, form: str) -> str:
+        """A place in a text, at which its digits are put when it is played."""
+        return written(self.register, type(self.value).__name__, form)
+
+    def decimal(self, decimals: int) -> "RecordedDecimal":
+        """So many atomic units of an asset as whole units."""
+        return RecordedDecimal(self, decimals)
+
+    def sqrt(self) -> "Recorded":
+        """Its square root."""
+        return self.recording.made(Op.SQRT, math.sqrt(self.value), self.register, 0)
+
+    def __round__(self, digits: int | None = None) -> "Recorded":
+        if digits is not None:
+            self.recording.refuse("a number is rounded to digits")
+        if isinstance(self.value, int):
+            return self
+        if not abs(self.value) <= MOST:
+            self.recording.refuse("a sum of more than 53 bits")
+        return self.recording.made(Op.ROUND, round(self.value), self.register, 0)
+
+    def _ask(self, op: Op, other: object, *, turned: bool = False, opposite: bool = False) -> Any:  # noqa: ANN401
+        found = self._operand(other)
+        if found is None:
+            return NotImplemented
+        register, value = found
+        pairs = ((self.register, self.value), (register, value))
+        (left, first), (right, second) = pairs[::-1] if turned else pairs
+        answer = self.recording.asked(op, left, right, answer=bool(_ASKED[op](first, second)))
+        return answer is not opposite
+
+    def __lt__(self, other: object) -> Any:  # noqa: ANN401
+        return self._ask(Op.LT, other)
+
+    def __le__(self, other: object) -> Any:  # noqa: ANN401
+        return self._ask(Op.LE, other)
+
+    def __gt__(self, other: object) -> Any:  # noqa: ANN401
+        return self._ask(Op.LT, other, turned=True)
+
+    def __ge__(self, other: object) -> Any:  # noqa: ANN401
+        return self._ask(Op.LE, other, turned=True)
+
+    def __eq__(self, other: object) -> Any:  # noqa: ANN401
+        return self._ask(Op.EQ, other)
+
+    def __ne__(self, other: object) -> Any:  # noqa: ANN401
+        return self._ask(Op.EQ, other, opposite=True)
+
+    __hash__ = refused("a number is used as a key")
+
+    def __bool__(self) -> bool:
+        answer: bool = self != 0
+        return answer
+
+
+_MADE: dict[Op, Callable[[Number, Number], Number]] = {
+    Op.ADD: lambda first, second: first + second,
+    Op.SUB: lambda first, second: first - second,
+    Op.MUL: lambda first, second: first * second,
+    Op.DIV: lambda first, second: first / second,
+}
+_OF_INTEGERS = {Op.ADD: Op.IADD, Op.SUB: Op.ISUB, Op.MUL: Op.IMUL}
+_ASKED: dict[Op, Callable[[Number, Number], bool]] = {
+    Op.LT: lambda first, second: first < second,
+    Op.LE: lambda first, second: first <= second,
+    Op.EQ: lambda first, second: first == second,
+}
+
+
+class RecordedDecimal(Unreadable):
+    """Whole units with all their decimals, of which nothing is asked but their digits."""
+
+    __slots__ = ("_decimals", "_normal", "_of", "recording")
+
+    def __init__(self, of: Recorded, decimals: int, *, normal: bool = False) -> None:
+        self.recording, self._of, self._decimals, self._normal = of.recording, of, decimals, normal
+
+    def normalize(self) -> "RecordedDecimal":
+        """Without zeros at its end."""
+        return RecordedDecimal(self._of, self._decimals, normal=True)
+
+    def __format__(self, form: str) -> str:
+        return written(self._of.register, "normal" if self._normal else "decimal", form, self._decimals)
+
+
+FIRST, LAST = "\ue000", "\ue001"
+"""What a number in a text stands between."""
+WRITTEN = re.compile(f"{FIRST}(\\d+) (float|int|decimal|normal) (\\d+) ([^{LAST}]*){LAST}")
+
+
+def written(register: int, kind: str, form: str, decimals: int = 0) -> str:
+    """The place of a number in a text: where it is found, what it is, and how it is to be written."""
+    return f"{FIRST}{register} {kind} {decimals} {form}{LAST}"
+
+
+class Price(Recorded):
+    """A recorded price of the market's coin; called with the name of another coin, that coin's."""
+
+    __slots__ = ("_of",)
+
+    def of(self, price_of: Callable[[str], Any]) -> "Price":
+        """The price, with what knows those of the other coins."""
+        self._of = price_of
+        return self
+
+    def __call__(self, coin: str) -> Any:  # noqa: ANN401  (a number, recorded or not)
+        return self._of(coin)
+
+
+class Row(Unreadable):
+    """The present row, or one so many further: all that can be done with it is to look it up in a `Column`."""
+
+    __slots__ = ("offset", "recording", "value")
+
+    def __init__(self, recording: Recording, value: int, offset: int = 0) -> None:
+        self.recording, self.value, self.offset = recording, value, offset
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return int
+
+    def __add__(self, other: object) -> "Row":
+        if type(other) is not int:
+            self.recording.refuse("rows are added")
+        return Row(self.recording, self.value, self.offset + other)
+
+    def __sub__(self, other: object) -> "Row":
+        if type(other) is not int:
+            self.recording.refuse("rows are counted")
+        return Row(self.recording, self.value, self.offset - other)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Row:
+            self.recording.refuse("a row is compared with a number")
+        return self.offset == other.offset
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = refused("a row is used as a key")
+    __lt__ = __le__ = __gt__ = __ge__ = __radd__ = __rsub__ = __mul__ = __bool__ = refused("a row is compared")
+
+
+class Time(Unreadable):
+    """The present instant: it is compared with instants that are known, such as those of dated rules, and kept."""
+
+    __slots__ = ("opening", "recording", "value")
+
+    def __init__(self, recording: Recording, value: int, *, opening: bool) -> None:
+        self.recording, self.value, self.opening = recording, value, opening
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return int
+
+    def _since(self, instant_ns: object) -> bool:
+        """Whether it is that instant or later."""
+        if type(instant_ns) is not int or self.opening:
+            self.recording.refuse("an instant is compared with what is recorded")
+        return self.recording.since(instant_ns, answer=self.value >= instant_ns)
+
+    def __ge__(self, other: object) -> bool:
+        return self._since(other)
+
+    def __lt__(self, other: object) -> bool:
+        return not self._since(other)
+
+    def __gt__(self, other: object) -> bool:
+        return self._since(other + 1 if type(other) is int else other)
+
+    def __le__(self, other: object) -> bool:
+        return not self > other
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Time:
+            self.recording.refuse("an instant is compared with a number")
+        return self.opening == other.opening
+
+    __hash__ = refused("an instant is used as a key")
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __bool__ = refused("an instant is reckoned with")
+
+
+class Column(list[float]):
+    """A column as floats of Python, of which the value at a recorded row is a recorded number; `key` names it."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: object, values: list[float]) -> None:
+        super().__init__(values)
+        self.key = key
+
+    def __getitem__(self, row: Any) -> Any:  # noqa: ANN401  (a number, or numbers)
+        if type(row) is Row:
+            if row.value + row.offset < 0:
+                row.recording.refuse("a row before the first")
+            return row.recording.loaded(self.key, row.offset, super().__getitem__(row.value + row.offset))
+        return super().__getitem__(row)

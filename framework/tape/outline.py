@@ -1,0 +1,237 @@
+"""Outlines: what a step adds to the books, with gaps where its numbers were recorded, and what fills them.
+
+Filling is done by a function that is written for each outline, for a long run fills tens of thousands.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from attrs import fields_dict, frozen, has
+
+from framework.books import Entry
+from framework.money import Account
+from framework.tape.numbers import FIRST, WRITTEN, Recorded, Row, Time
+
+Filled = tuple[list[Entry], list["Epoch"], object]
+"""What a step adds: its entries, the streams that begin anew, and what was executed last."""
+
+
+@frozen
+class Output:
+    """The gap of a number: which of those that are noted with the step, and whether it is an integer."""
+
+    number: int
+    whole: bool
+
+
+@frozen
+class Text:
+    """A text with gaps: its parts, and between two of them a number, what it is, its decimals and its form."""
+
+    parts: Sequence[str]
+    numbers: Sequence[tuple[int, str, int, str]]
+
+    def filled(self, numbers: Sequence[float]) -> str:
+        """The text with its digits."""
+        found = [self.parts[0]]
+        for (place, kind, decimals, form), part in zip(self.numbers, self.parts[1:], strict=True):
+            number: Any = numbers[place] if kind == "float" else int(numbers[place])
+            if kind in ("decimal", "normal"):
+                number = Decimal(number).scaleb(-decimals)
+            found += [format(number.normalize() if kind == "normal" else number, form), part]
+        return "".join(found)
+
+
+@frozen
+class RowsPassed:
+    """The gap of a number of rows: those up to the one that the step follows, and so many further."""
+
+    offset: int
+
+
+@frozen
+class Instant:
+    """The gap of the step's instant."""
+
+
+@frozen
+class OrderBefore:
+    """What was executed last before the step."""
+
+
+@frozen
+class Epoch:
+    """A stream begins anew: which, and with what rows, factor and base."""
+
+    stream: int
+    begun: tuple[Any, Any, Any]
+
+
+GAPS = (Output, Text, RowsPassed, Instant, OrderBefore)
+
+
+@frozen(eq=False, slots=False)
+class Outline:
+    """What a step adds to the books, with gaps; `registers` are those of the numbers that fill them."""
+
+    entries: Sequence[Entry]
+    """The cause of an entry is the place of another."""
+    epochs: Sequence[Epoch]
+    order: Any
+    registers: Sequence[int]
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], epochs: Sequence[Epoch], order: object) -> "Outline":
+        """The outline of what a step has added; raises `ValueError` for a cause that is no entry of it."""
+        registers: list[int] = []
+        causes = [_place(each.cause, entries) for each in entries]
+        outlined = [Entry(*(_outlined(part, registers) for part in each._replace(cause=None))) for each in entries]
+        return cls(
+            entries=[each._replace(cause=cause) for each, cause in zip(outlined, causes, strict=True)],  # type: ignore[arg-type]
+            epochs=[_outlined(each, registers) for each in epochs],
+            order=_outlined(order, registers),
+            registers=registers,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the step adds nothing."""
+        return not self.entries and not self.epochs and type(self.order) is OrderBefore
+
+    @cached_property
+    def fill(self) -> Callable[[Sequence[float], int, int, object], Filled]:
+        """What fills it: a function of its numbers, the row, the instant, and what was executed last before."""
+        return _Writer().filling(self)
+
+
+def _place(cause: Entry | None, entries: Sequence[Entry]) -> int | None:
+    if cause is None:
+        return None
+    for place, each in enumerate(entries):
+        if each is cause:
+            return place
+    raise ValueError("an event has its cause in an earlier step")
+
+
+def _outlined(value: Any, registers: list[int]) -> Any:  # noqa: ANN401, PLR0911  (a case for each gap)
+    """A value with gaps instead of what is recorded; the registers of its numbers are added to `registers`."""
+    kind = type(value)
+    if isinstance(value, Recorded):
+        registers.append(value.register)
+        return Output(len(registers) - 1, whole=isinstance(value.value, int))
+    if kind is str and FIRST in value:
+        return _outlined_text(value, registers)
+    if kind is Row:
+        return RowsPassed(value.offset)
+    if kind is Time:
+        return Instant()
+    if kind in (tuple, list):
+        return kind(_outlined(each, registers) for each in value)
+    if has(kind) and kind is not Account and kind not in GAPS:
+        parts = {name: getattr(value, name) for name in fields_dict(kind)}
+        outlined = {name: _outlined(part, registers) for name, part in parts.items()}
+        if any(outlined[name] is not parts[name] and not _is_fixed(outlined[name]) for name in parts):
+            return changed(value, outlined)
+    return value
+
+
+def _outlined_text(value: str, registers: list[int]) -> Text:
+    parts, numbers, start = list[str](), list[tuple[int, str, int, str]](), 0
+    for found in WRITTEN.finditer(value):
+        register, kind, decimals, form = found.groups()
+        numbers.append((len(registers), kind, int(decimals), form))
+        registers.append(int(register))
+        parts.append(value[start : found.start()])
+        start = found.end()
+    return Text((*parts, value[start:]), tuple(numbers))
+
+
+def _is_fixed(value: Any) -> bool:  # noqa: ANN401
+    """Whether there is no gap in a value."""
+    kind = type(value)
+    if kind in GAPS:
+        return False
+    if kind in (tuple, list):
+        return all(map(_is_fixed, value))
+    if has(kind) and kind is not Account:
+        return all(_is_fixed(getattr(value, name)) for name in fields_dict(kind))
+    return True
+
+
+def changed(value: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401
+    """A copy of a frozen object with other parts, which are not checked again."""
+    found = copy(value)
+    for name, part in parts.items():
+        object.__setattr__(found, name, part)
+    return found
+
+
+class _Writer:
+    """Writes the function that fills an outline, line by line."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._space: dict[str, Any] = {
+            "copy": copy,
+            "new": object.__new__,
+            "put": object.__setattr__,
+            "Entry": Entry,
+            "Epoch": Epoch,
+        }
+
+    def filling(self, outline: Outline) -> Callable[[Sequence[float], int, int, object], Filled]:
+        """The function."""
+        names = []
+        for place, each in enumerate(outline.entries):
+            event, at_ns, rows, transfers, order = map(
+                self._value, (each.event, each.at_ns, each.rows, each.transfers, each.order)
+            )
+            cause = "None" if each.cause is None else f"e{each.cause}"
+            names.append(f"e{place}")
+            self._lines.append(f"e{place} = Entry({event}, {cause}, {at_ns}, {rows}, {transfers}, {order})")
+        epochs = [f"Epoch({each.stream}, {self._value(each.begun)})" for each in outline.epochs]
+        last = self._value(outline.order)
+        self._lines.append(f"return [{', '.join(names)}], [{', '.join(epochs)}], {last}")
+        body = "\n    ".join(self._lines)
+        exec(f"def fill(n, row, at_ns, order):\n    {body}\n", self._space)  # noqa: S102  (names of its own alone)
+        fill: Callable[[Sequence[float], int, int, object], Filled] = self._space["fill"]
+        return fill
+
+    def _value(self, value: Any) -> str:  # noqa: ANN401, PLR0911  (a case for each gap)
+        """The expression of a value, after the lines that it needs."""
+        kind = type(value)
+        if kind is Output:
+            return f"int(n[{value.number}])" if value.whole else f"n[{value.number}]"
+        if kind is RowsPassed:
+            return f"row + {value.offset}"
+        if kind is Instant:
+            return "at_ns"
+        if kind is OrderBefore:
+            return "order"
+        if kind is Text:
+            return f"{self._constant(value)}.filled(n)"
+        if _is_fixed(value):
+            return self._constant(value)
+        if kind in (tuple, list):
+            listed = "".join(f"{part}, " for part in self._values(value))
+            return f"({listed})" if kind is tuple else f"[{listed}]"
+        made = f"v{len(self._space)}_{len(self._lines)}"
+        parts = {name: getattr(value, name) for name in fields_dict(kind)}
+        whole = getattr(value, "__dict__", parts).keys() <= parts.keys()  # its fields are all that there is of it
+        filled = {name: self._value(part) for name, part in parts.items() if whole or not _is_fixed(part)}
+        self._lines.append(
+            f"{made} = " + (f"new({self._constant(kind)})" if whole else f"copy({self._constant(value)})")
+        )
+        self._lines += [f"put({made}, {name!r}, {part})" for name, part in filled.items()]
+        return made
+
+    def _values(self, values: Iterable[Any]) -> list[str]:
+        return [self._value(each) for each in values]
+
+    def _constant(self, value: Any) -> str:  # noqa: ANN401
+        name = f"c{len(self._space)}"
+        self._space[name] = value
+        return name

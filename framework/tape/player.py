@@ -1,0 +1,186 @@
+"""The player: steps as they were recorded, done row after row by one compiled loop over their lines.
+
+Nothing is compiled for a scenario: Numba compiles the loop once for a version of this project, and keeps that beside
+this file, or where `NUMBA_CACHE_DIR` says. What it makes of integers is exact, and has no zero below zero.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numba import njit
+
+from framework.market import Floats, Ints
+from framework.tape.numbers import MOST
+
+ENDED, UNKNOWN, KERNEL, FULL, BROKEN = 0, 1, 2, 3, 4
+"""Why it stops: the rows have ended; a row takes a way that is not recorded, or one that the kernel has to go; there is
+no room for what it has to note; or what accrues breaks a rule of the books."""
+LARGEST = float(MOST)
+Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+EQUITY, IDLE = 4, 5
+"""Where a leaf's span has the register of the equity, and whether nothing is noted of it."""
+
+
+class Score(NamedTuple):
+    """What is played: see `Code` for the lines and what belongs to them.
+
+    `streams` of shape (streams, 7) has of each what accrues: the column of its index, whether it compounds, and the
+    registers of its factor, of the index at its start, of what is settled, of its debit and of its credit. `floors` are
+    registers that may not fall below zero, each with its sign.
+    """
+
+    lines: Ints
+    spans: Ints
+    changes: Ints
+    outputs: Ints
+    instants_ns: Ints
+    streams: Ints
+    floors: Ints
+
+
+class Notes(NamedTuple):
+    """Where is noted what a step adds to the books: its row, its leaf, and the numbers of that, one after the other."""
+
+    rows: Ints
+    leaves: Ints
+    values: Floats
+
+
+def compiled(function: Compiled) -> Compiled:
+    """A function as Numba compiles it, once for every process that can read what is kept of that."""
+    try:
+        made: Any = njit(cache=True, error_model="numpy")(function)
+    except RuntimeError:  # there is no directory in which anything can be kept
+        made = njit(error_model="numpy")(function)
+    found: Compiled = made
+    return found
+
+
+@compiled
+def play(
+    score: Score,
+    root: int,
+    registers: Floats,
+    columns: Floats,
+    at_ns: Ints,
+    row: int,
+    stop: int,
+    settling: bool,
+    curve: Floats,
+    notes: Notes,
+) -> tuple[int, int, int, int]:
+    """Do the step that begins at the line `root` after each of the rows `row` to `stop - 1`, `settling` the first one.
+
+    Returns why it stops, at which row, and how many leaves and values are noted. What stops at a row has settled it,
+    and done nothing else of it. `curve` gets the equity at the close of each row.
+    """
+    lines, spans, changes, outputs, instants_ns, streams, floors = score
+    buffer = np.empty(len(registers))
+    noted = valued = 0
+    while row < stop:
+        if settling and not settle(streams, floors, registers, columns, row):
+            return BROKEN, row, noted, valued
+        at, why = walk(lines, root, registers, columns, at_ns, instants_ns, row)
+        if why != ENDED:
+            return why, row, noted, valued
+        leaf = lines[at, 1]
+        if spans[leaf, IDLE] == 0:
+            first, last = spans[leaf, 2], spans[leaf, 3]
+            if noted >= len(notes.rows) or valued + last - first > len(notes.values):
+                return FULL, row, noted, valued
+            notes.rows[noted], notes.leaves[noted] = row, leaf
+            noted += 1
+            for each in range(first, last):
+                notes.values[valued] = registers[outputs[each, 0]]
+                valued += 1
+        if spans[leaf, EQUITY] >= 0:
+            curve[row] = registers[spans[leaf, EQUITY]]
+        first, last = spans[leaf, 0], spans[leaf, 1]
+        for each in range(first, last):
+            buffer[each - first] = registers[changes[each, 1]]
+        for each in range(first, last):
+            registers[changes[each, 0]] = buffer[each - first]
+        row += 1
+        settling = True
+    return ENDED, row, noted, valued
+
+
+@compiled
+def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row: int) -> bool:
+    """Let a row pass: what accrues is brought up to it, as `Stream.after` says; returns whether the books allow it."""
+    for each in range(len(streams)):
+        factor = registers[streams[each, 2]]
+        if factor != 0.0:
+            index, start = columns[streams[each, 0], row + 1], registers[streams[each, 3]]
+            after = np.rint(factor * (index / start if streams[each, 1] else index - start)) + 0.0
+            settled, debit, credit = streams[each, 4], streams[each, 5], streams[each, 6]
+            gain = after - registers[settled]
+            if gain != 0.0:
+                registers[debit] += gain
+                registers[credit] -= gain
+                registers[settled] = after
+                largest = max(abs(after), abs(registers[debit]), abs(registers[credit]))
+                if not largest <= LARGEST:
+                    return False
+    for each in range(len(floors)):  # noqa: SIM110  (the compiler knows loops better)
+        if registers[floors[each, 0]] * floors[each, 1] < 0.0:
+            return False
+    return True
+
+
+@compiled
+def walk(  # noqa: PLR0912  (a branch for each operation)
+    lines: Ints, root: int, registers: Floats, columns: Floats, at_ns: Ints, instants_ns: Ints, row: int
+) -> tuple[int, int]:
+    """Go through a tree; returns the line at which it ends, and why it stops there. The numbers are those of `Op`."""
+    at = root
+    while at >= 0:
+        op, to, left, right = lines[at, 0], lines[at, 1], lines[at, 2], lines[at, 3]
+        if op <= 6:
+            first, second = registers[left], registers[right]
+            if op == 0:
+                registers[to] = first + second
+            elif op == 1:
+                registers[to] = first - second
+            elif op == 2:
+                registers[to] = first * second
+            elif op == 3:
+                if second == 0.0:
+                    return at, KERNEL
+                registers[to] = first / second
+            else:
+                whole = (first + second if op == 4 else first - second if op == 5 else first * second) + 0.0
+                if not abs(whole) <= LARGEST:
+                    return at, KERNEL
+                registers[to] = whole
+            at += 1
+        elif op == 10:
+            registers[to] = columns[left, row + right]
+            at += 1
+        elif op == 7:
+            registers[to] = -registers[left]
+            at += 1
+        elif op == 8:
+            registers[to] = abs(registers[left])
+            at += 1
+        elif op == 9:
+            whole = np.rint(registers[left]) + 0.0
+            if not abs(whole) <= LARGEST:
+                return at, KERNEL
+            registers[to] = whole
+            at += 1
+        elif op == 11:
+            registers[to] = np.sqrt(registers[left])
+            at += 1
+        elif op == 12:
+            at = to if registers[left] < registers[right] else lines[at, 4]
+        elif op == 13:
+            at = to if registers[left] <= registers[right] else lines[at, 4]
+        elif op == 14:
+            at = to if registers[left] == registers[right] else lines[at, 4]
+        elif op == 15:
+            at = to if at_ns[row] >= instants_ns[left] else lines[at, 4]
+        else:
+            return at, ENDED if op == 16 else KERNEL
+    return at, UNKNOWN

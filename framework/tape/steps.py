@@ -1,0 +1,396 @@
+"""The steps of a run, done by the kernel itself on given balances: on plain numbers, or on recorded ones.
+
+A run has three kinds of step: its start, what follows a row, and its end. Between them only balances and the state of
+what accrues is carried over, so a step can be done for any row without those before it. What cannot be told from that,
+such as what orders did earlier, ends in `NotPlayable`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from attrs import fields_dict, frozen
+
+from framework.accrual import Stream, index_of
+from framework.books import Books, Entry, RowStretch, Standing
+from framework.events import Event
+from framework.market import At, Floats, Market
+from framework.money import USDC
+from framework.rulebook.incidents import Incidents
+from framework.rulebook.row_path import RowPath
+from framework.simulation import Execution, Present, Simulation
+from framework.strategy import Condition, Strategy
+from framework.tape.numbers import (
+    Column,
+    NotRecordable,
+    Number,
+    Price,
+    Recorded,
+    Recording,
+    Row,
+    Time,
+    Unreadable,
+    refused,
+)
+from framework.tape.outline import Epoch, OrderBefore, Outline, changed
+from framework.tape.tree import Leaf, Way
+from framework.venue import CASH, IN_TRANSIT, Act, Venue
+
+OF_STREAM = ("factor", "start", "settled", "base")
+"""What is carried over of each stream."""
+
+
+class NotPlayable(Exception):  # noqa: N818  (it is no error of anybody's)
+    """A run that has to be simulated as a whole; the message says why."""
+
+
+class RecordedMarket(Market):
+    """A market whose columns know their names when a recorded row is looked up."""
+
+    def floats(self, column: str) -> list[float]:
+        """A column as floats of Python."""
+        return self.cached(("column", column), lambda: Column(("market", column), self[column].tolist()))
+
+    @classmethod
+    def of_market(cls, market: Market) -> "RecordedMarket":
+        """The same market."""
+        names = ("open_ns", "at_ns", "columns", "sources", "coverage", "dropped_rows", "label", "coin")
+        return cls(**{name: getattr(market, name) for name in names})
+
+
+class RecordedStanding(Standing):
+    """A venue's standing whose prices know where they come from."""
+
+    def lists(self, at: str, signs: tuple[bool, ...] = ()) -> list[list[float]]:
+        """The columns of the formulas' inputs as floats of Python."""
+        found = self._lists_at.get((at, signs))
+        if found is None:
+            columns = self.columns(at, signs)
+            found = self._lists_at[at, signs] = [
+                Column(("venue", self.name, at, signs, place), each.tolist()) for place, each in enumerate(columns)
+            ]
+        return found
+
+    def sizes(self, first: int, last: int) -> Floats:  # noqa: ARG002
+        """Past positions are not carried over."""
+        raise NotPlayable("the strategy looks at its past positions")
+
+
+class Earlier(Unreadable):
+    """Any entry of an earlier step, of which a recorded one knows that it was at another instant, and nothing else."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+
+    @property
+    def at_ns(self) -> "Earlier":
+        """Its instant."""
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> NoReturn:
+        self.recording.refuse("a venue looks at earlier orders")
+
+    __hash__ = refused("a number is used as a key")
+    __lt__ = __le__ = __gt__ = __ge__ = refused("a venue looks at earlier orders")
+
+
+class RecordedBooks(Books):
+    """Books of one step; `past` gives the entries of those before it, the latest first."""
+
+    past: "Callable[[], Iterator[Any]]" = staticmethod(lambda: iter(()))
+
+    def _standing_of(self, venue: Venue) -> Standing:
+        return RecordedStanding(venue, self.market, self)
+
+    def begin_at(self, row: int, at: At, way: Way | None, *, opening: bool) -> None:
+        """Let a row have passed, or at its `opening` none, and the prices `at` it hold; recorded ones on a way."""
+        now_ns, rows = (int(self.market.open_ns[0]), row) if opening else (self._closes_ns[row], row + 1)
+        self.rollback()
+        instants: tuple[Any, Any, Any] = now_ns, row, rows
+        if way is not None:
+            instants = Time(way, now_ns, opening=opening), Row(way, row), Row(way, row, rows - row)
+        self.at_ns, self.row, self.rows = instants
+        self.at = at
+        self.stamp += 1
+        self.journal.clear()
+        self._turnovers.clear()
+        self.order = OrderBefore()
+
+    def backwards(self) -> Iterator[Entry]:
+        """The entries of the journal, the latest first."""
+        yield from reversed(self.journal)
+        yield from self.past()
+
+
+class RecordedPresent(Present):
+    """The view of a step: an outcome of an earlier one is not carried over."""
+
+    way: Way | None = None
+    _outcomes: "Sequence[Event | None]" = ()
+
+    @property
+    def outcome(self) -> Event | None:
+        """What became of the last order of the step; raises `NotPlayable` before there is one."""
+        if not self._outcomes:
+            raise NotPlayable("the strategy looks at what became of an earlier order")
+        return self._outcomes[0]
+
+    @outcome.setter
+    def outcome(self, event: Event | None) -> None:
+        self._outcomes = (event,)
+
+    def forget(self) -> None:
+        """Let no order have been executed in the step."""
+        self._outcomes = ()
+
+    @property
+    def price(self) -> Any:  # noqa: ANN401  (a price, recorded or not)
+        found = self._books.price_of("")
+        if not isinstance(found, Recorded):
+            return super().price
+        return Price(found.recording, found.register, found.value).of(self.price_of)
+
+    def history(self, column: str, rows: int) -> Any:  # noqa: ANN401  (an array, or a recorded value)
+        """The last values of a column: of a recorded step the last one alone."""
+        if self.way is None:
+            return super().history(column, rows)
+        if rows != 1 or self._books.at != "close":
+            self.way.refuse("the strategy looks at rows before")
+        return [self._books.market.floats(column)[self._books.row]]
+
+
+class Steps(Simulation):
+    """The steps of a run on a market, each on what it is given."""
+
+    def __init__(
+        self, *, market: Market, venues: Sequence[Venue], strategy: Strategy, entry: str, path: RowPath
+    ) -> None:
+        super().__init__(
+            market=RecordedMarket.of_market(market), venues=venues, strategy=strategy, capital_usd=0.0, entry=entry,
+            path=path,
+        )  # fmt: skip
+        self.streams: list[Stream] = []
+        for each in self._books.streams:
+            if not isinstance(each, Stream):
+                raise NotPlayable("a venue works out an accrual of its own")
+            each.values = Column(("index", len(self.streams)), each.values)
+            self.streams.append(each)
+        self.accounts = tuple(self._books.balances)
+        self._standings = tuple(self._books.standings.values())
+        self._acts = [(each, act) for each in self._standings for act in each.acts if each.due(act)]
+        self._looks = RowStretch(self._books)
+        self._opening = entry != "first_close"
+        self._past: Callable[[], Iterator[Any]] = lambda: iter(())
+        self._opening_at: At = "open" if entry == "first_open" else "close"
+
+    def _books_of(self, market: Market, venues: Sequence[Venue], incidents: Incidents | None) -> Books:
+        return RecordedBooks(market, venues, incidents)
+
+    def _view_of(self, books: Books, execution: Execution) -> Present:
+        return RecordedPresent(books, execution)
+
+    # -- doing a step
+
+    def do(
+        self,
+        step: str,
+        row: int,
+        strategy: Strategy,
+        conditions: Sequence[Condition],
+        given: "Given",
+        past: Callable[[], Iterator[Entry]],
+    ) -> "Done":
+        """Do a step on plain numbers; raises `NotPlayable`, also for what a run would end in."""
+        self._past = past
+        try:
+            found = self._do(step, row, strategy, conditions, given, None)
+        except Exception as why:
+            raise NotPlayable(f"{type(why).__name__}: {why}") from why
+        if self._clock.next_ns() is not None:
+            raise NotPlayable("something is on its way for a while")
+        return found
+
+    def record(
+        self, step: str, row: int, strategy: Strategy, conditions: Sequence[Condition], given: "Given", way: Way
+    ) -> "Done":
+        """Do a step on recorded numbers; raises `NotRecordable`."""
+
+        def past() -> Iterator[Earlier]:
+            if step == "end":
+                way.refuse("a venue looks at orders of the last row")
+            yield Earlier(way)
+
+        self._past = past
+        try:
+            found = self._do(step, row, strategy, conditions, given, way)
+        except Exception as why:
+            if not way.failed:
+                way.note(f"{type(why).__name__}: {why}")
+            raise NotRecordable(way.failed) from None
+        if way.failed or self._clock.next_ns() is not None:
+            way.refuse("something is on its way for a while")
+        return found
+
+    def _do(
+        self,
+        step: str,
+        row: int,
+        strategy: Strategy,
+        conditions: Sequence[Condition],
+        given: "Given",
+        way: Way | None,
+    ) -> "Done":
+        books = self._books
+        self._strategy, self._conditions, self._capital = strategy, tuple(conditions), given.capital
+        opening = step == "start" and self._opening
+        self._set(step, row, given, way, opening=opening)
+        if step == "start":
+            self._start()
+        elif step == "end":
+            self._end()
+        else:
+            self._let_row_act()
+        curve = None if opening or step == "end" else self._equity()
+        return Done(
+            balances=[books.balances[each] for each in self.accounts],
+            streams=[tuple(getattr(each, name) for name in OF_STREAM) for each in self.streams],
+            adds=self._added(),
+            curve=curve,
+        )
+
+    def _added(self) -> Outline:
+        """What a step has added to the books; raises `NotPlayable` for what hangs together with earlier steps."""
+        epochs = [Epoch(at, begun) for at, each in enumerate(self.streams) for begun in each.epochs]
+        try:
+            return Outline.of(self._books.journal, epochs, self._books.order)
+        except ValueError as why:
+            raise NotPlayable(str(why)) from None
+
+    def _let_row_act(self) -> None:
+        acts: list[tuple[Standing, Act]] = [(each, act) for each, act in self._acts if each.acts_now(act)]
+        if acts and self._path != "close" and isinstance(self._books.row, Row):
+            self._books.row.recording.refuse("a venue acts within a row")
+        holding = [each for each in self._conditions if each.holds(self._looks)]  # type: ignore[arg-type]
+        entries = self._acted(acts) if acts else []
+        self._decide(acts, entries, holding)
+
+    def _set(self, step: str, row: int, given: "Given", way: Way | None, *, opening: bool) -> None:
+        """Let everything stand as it does once a row has been settled, and nothing has been done after it."""
+        books, view = self._books, self._view
+        assert isinstance(books, RecordedBooks)
+        assert isinstance(view, RecordedPresent)
+        books.begin_at(row, "close" if not opening else self._opening_at, way, opening=opening)
+        books.past = self._past
+        for account, amount in zip(self.accounts, given.balances, strict=True):
+            books.balances[account] = amount
+        for stream, values in zip(self.streams, given.streams, strict=True):
+            for name, value in zip(OF_STREAM, values, strict=True):
+                setattr(stream, name, value)
+            stream.epochs = []
+        for standing in self._standings:
+            standing.rows, standing.moving, standing.trail = books.rows, False, None
+            standing.version += 1
+        self._execution.forget()
+        view.way = way
+        if step != "start":
+            view.forget()
+        else:
+            view.outcome = None
+
+    def _equity(self) -> Number:
+        """What everything is worth at the row's close, as the curve has it."""
+        books = self._books
+        total = books.balances[CASH] / USDC.scale + books.balances[IN_TRANSIT] / USDC.scale
+        for each in self._standings:
+            total = total + each.state(*each.arguments(books.row))[1]
+        return total
+
+
+@frozen(eq=False)
+class Given:
+    """What a step begins with: the capital, the balance of each account, and what is carried over of each stream."""
+
+    capital: Any
+    balances: Sequence[Any]
+    streams: Sequence[tuple[Any, ...]]
+
+
+@frozen(eq=False)
+class Done:
+    """What a step ends with: balances and streams as they are then, what it adds to the books, and the equity."""
+
+    balances: Sequence[Any]
+    streams: Sequence[tuple[Any, ...]]
+    adds: Outline
+    curve: Any
+
+    def leaf(self, way: Way, given: Given) -> Leaf:
+        """What is noted of it, where the numbers are recorded ones."""
+        changes: dict[int, int] = {}
+        before = [*given.balances, *(value for each in given.streams for value in each)]
+        after = [*self.balances, *(value for each in self.streams for value in each)]
+        for old, new in zip(before, after, strict=True):
+            if new is not old:
+                changes[old.register] = _register(new, way)
+        return Leaf(
+            changes=changes,
+            outputs=self.adds.registers,
+            curve=-1 if self.curve is None else _register(self.curve, way),
+            idle=self.adds.is_empty,
+            adds=self.adds,
+        )
+
+
+def _register(value: Any, way: Way) -> int:  # noqa: ANN401  (a number, recorded or not)
+    return value.register if isinstance(value, Recorded) else way.constant(value)
+
+
+def with_numbers(part: Any, numbers: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """A strategy or a condition with other numbers in its fields, which are not checked again."""
+    return changed(part, dict(numbers)) if numbers else part
+
+
+def numbers_of(part: Any) -> dict[str, Number]:  # noqa: ANN401
+    """The fields of a frozen value that are numbers."""
+    return {name: value for name in fields_dict(type(part)) if type(value := getattr(part, name)) in (int, float)}
+
+
+def columns_for(keys: Sequence[object], market: Market, venues: Sequence[Venue]) -> Floats:
+    """The columns that a tape reads of a market, by their keys; shape (columns, rows + 1)."""
+    found = np.zeros((len(keys), len(market) + 1))
+    standings: dict[str, Standing] = {}
+    streams = [each for venue in venues for each in venue.accruals()]
+    for place, key in enumerate(keys):
+        assert isinstance(key, tuple)
+        match key:
+            case ("market", column):
+                values = market[column]
+            case ("index", stream):
+                values = index_of(streams[stream], market).path
+            case (_, name, at, signs, input_):
+                if name not in standings:
+                    venue = next(each for each in venues if each.name == name)
+                    standings[name] = Standing(venue, market, None)  # type: ignore[arg-type]
+                values = standings[name].columns(at, signs)[input_]
+        found[place, : len(values)] = values
+    return found
+
+
+def settled_registers(steps: Steps, first: int) -> np.ndarray[Any, Any]:
+    """What the player needs to let streams accrue; `first` is the register of the first account's balance."""
+    accounts = {each: first + place for place, each in enumerate(steps.accounts)}
+    start = first + len(steps.accounts)
+    return np.array(
+        [
+            [at, int(each.compounding), start + 4 * at, start + 4 * at + 1, start + 4 * at + 2,
+             accounts[each.debit], accounts[each.credit]]
+            for at, each in enumerate(steps.streams)
+        ],
+        dtype=np.int64,
+    ).reshape(-1, 7)  # fmt: skip

@@ -1,0 +1,309 @@
+"""The tree of a step: what is computed up to each comparison, and what comes of it at the end of each way through.
+
+Numbers have registers. What is made of the same registers by the same operation has the same register, whatever way a
+step takes; on each way a number is computed when it is first needed, and what nothing needs never is.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from attrs import define, field, frozen
+from numpy.typing import NDArray
+
+from framework.tape.numbers import MOST, NotRecordable, Number, Op, Recorded
+
+NOWHERE = -1
+"""Where a way goes on that has not been recorded."""
+
+
+@frozen(eq=False)
+class Leaf:
+    """The end of a way: `changes` is register -> register of its new value, `curve` that of the equity of the row.
+
+    `outputs` are the registers of the numbers that are noted of it, unless it is `idle`; `adds` is what they are for.
+    """
+
+    changes: Mapping[int, int] = field(factory=dict)
+    outputs: Sequence[int] = ()
+    curve: int = NOWHERE
+    idle: bool = True
+    adds: Any = None
+
+
+@define(eq=False)
+class Branch:
+    """What is computed, and then asked: where it goes on if the answer is yes, and if it is no; or its end."""
+
+    lines: list[int] = field(factory=list)
+    """The registers that are computed, in this order."""
+    asked: tuple[Op, int, int] | None = None
+    ways: "dict[bool, Branch]" = field(factory=dict)
+    leaf: Leaf | None = None
+    refused: str = ""
+    """Why what comes here cannot be recorded."""
+    line: int = NOWHERE
+    """The line of its question in the code."""
+
+
+@define(eq=False)
+class Registers:
+    """What each register holds: an input, a constant, or what is made of others."""
+
+    inputs: int
+    """How many of the first registers are given: settings, balances and the state of what accrues."""
+    made: list[tuple[Op, int, int] | None] = field(init=False)
+    constants: dict[int, float] = field(factory=dict)
+    columns: dict[object, int] = field(factory=dict)
+    instants: list[int] = field(factory=list)
+    _known: dict[object, int] = field(factory=dict)
+
+    @made.default
+    def _given(self) -> list[tuple[Op, int, int] | None]:
+        return [None] * self.inputs
+
+    def constant(self, value: Number) -> int:
+        """The register of a constant."""
+        key = float(value).hex()
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._next(None)
+            self.constants[found] = float(value)
+        return found
+
+    def of(self, op: Op, left: int, right: int) -> int:
+        """The register of what an operation makes."""
+        found = self._known.get((op, left, right))
+        if found is None:
+            found = self._known[op, left, right] = self._next((op, left, right))
+        return found
+
+    def column(self, key: object) -> int:
+        """The number of a column."""
+        return self.columns.setdefault(key, len(self.columns))
+
+    def instant(self, at_ns: int) -> int:
+        """The number of an instant that is compared with."""
+        if at_ns not in self.instants:
+            self.instants.append(at_ns)
+        return self.instants.index(at_ns)
+
+    def _next(self, made: tuple[Op, int, int] | None) -> int:
+        self.made.append(made)
+        return len(self.made) - 1
+
+
+class Way:
+    """One way through a tree while it is being recorded: along what is known, and further."""
+
+    def __init__(self, registers: Registers, root: Branch) -> None:
+        self._registers = registers
+        self._branch = root
+        self._known = root.asked is not None or root.leaf is not None
+        self._computed: set[int] = set(root.lines) if self._known else set()
+        self._answers: dict[tuple[Op, int, int], bool] = {}
+        self.failed = ""
+        self.grown: tuple[Branch | None, bool, Branch] | None = None if self._known else (None, True, root)
+        """The branch that has grown, at which answer of which other, if one has."""
+
+    def refuse(self, what: str) -> NoReturn:
+        """Give up; whoever catches the exception gives up nevertheless."""
+        self.note(what)
+        raise NotRecordable(what)
+
+    def note(self, what: str) -> None:
+        """Note why what comes now cannot be recorded, so that it is not tried again."""
+        self.failed = self.failed or what
+        if not self._known:
+            self._branch.refused = self.failed
+
+    def constant(self, value: Number) -> int:
+        """The register of a constant."""
+        if isinstance(value, int) and int(float(value)) != value:
+            self.refuse("an integer of more than 53 bits")
+        return self._registers.constant(value)
+
+    def made(self, op: Op, value: Number, left: int, right: int) -> Recorded:
+        """A number that is made of others."""
+        return Recorded(self, self._registers.of(op, left, right), value)
+
+    def loaded(self, column: object, offset: int, value: float) -> Recorded:
+        """A value of a column."""
+        return Recorded(self, self._registers.of(Op.LOAD, self._registers.column(column), offset), value)
+
+    def since(self, instant_ns: int, *, answer: bool) -> bool:
+        """Whether the present is that instant or later."""
+        return self.asked(Op.SINCE, self._registers.instant(instant_ns), 0, answer=answer)
+
+    def asked(self, op: Op, left: int, right: int, *, answer: bool) -> bool:
+        """The answer of a comparison, which divides the way unless it was asked before."""
+        if self.failed:
+            raise NotRecordable(self.failed)
+        key = (op, left, right)
+        if key in self._answers:
+            return self._answers[key]
+        self._answers[key] = answer
+        branch = self._branch
+        if self._known:
+            if branch.asked != key:
+                self.refuse("the same numbers led elsewhere: the step depends on something that is not recorded")
+        else:
+            branch.asked = key
+            branch.lines = self._needed(() if op is Op.SINCE else (left, right))
+        following = branch.ways.get(answer)
+        if following is None:
+            following = branch.ways[answer] = Branch()
+            self.grown = self.grown or (branch, answer, following)
+        self._branch = following
+        self._known = following.asked is not None or following.leaf is not None
+        if self._known:
+            self._computed.update(following.lines)
+        return answer
+
+    def end(self, leaf: Leaf) -> bool:
+        """Come to an end; returns whether it is a new one."""
+        if self._known:
+            if self._branch.leaf is None:
+                self.refuse("the same numbers led elsewhere: the step depends on something that is not recorded")
+            return False
+        self._branch.lines = self._needed((*leaf.changes.values(), *leaf.outputs, *([leaf.curve] * (leaf.curve >= 0))))
+        self._branch.leaf = leaf
+        return True
+
+    def _needed(self, registers: Sequence[int]) -> list[int]:
+        """The registers behind some that are not computed yet on this way, each after those that it is made of."""
+        found: list[int] = []
+        waiting = [(each, False) for each in reversed(registers)]
+        while waiting:
+            register, ready = waiting.pop()
+            made = self._registers.made[register]
+            if made is None or register in self._computed:
+                continue
+            op, left, right = made
+            if ready or op is Op.LOAD:
+                self._computed.add(register)
+                found.append(register)
+            else:
+                waiting += [(register, True), (right, False), (left, False)]
+        return found
+
+
+def is_small(value: Number) -> bool:
+    """Whether a number of the books is one that a tape can hold."""
+    return isinstance(value, float) or abs(value) <= MOST
+
+
+class Code:
+    """Trees as they are played, to which ways are added at the end.
+
+    `lines` has shape (lines, 5): operation, register, two operands, and where a no goes; a question goes on at its
+    `register` after a yes. A way that is not recorded is `NOWHERE`.
+    """
+
+    def __init__(self, registers: Registers) -> None:
+        self._registers = registers
+        self._lines: Growing = Growing(5, np.int64)
+        self._spans: Growing = Growing(6, np.int64)
+        self._changes: Growing = Growing(2, np.int64)
+        self._outputs: Growing = Growing(1, np.int64)
+        self._initial: Growing = Growing(1, np.float64)
+        for _ in registers.made:
+            self._initial.add([0.0])
+        self.leaves: list[Leaf] = []
+        self.roots: dict[str, int] = {}
+
+    def add(self, step: str, way: Way) -> None:
+        """Add what a way has grown to the tree of a step."""
+        if way.grown is None:
+            return
+        parent, answer, branch = way.grown
+        start = len(self._lines)
+        if parent is None:
+            self.roots[step] = start
+        else:
+            self._lines.rows[parent.line, 1 if answer else 4] = start
+        while True:
+            for register in branch.lines:
+                made = self._registers.made[register]
+                assert made is not None
+                self._lines.add([made[0], register, made[1], made[2], 0])
+            if branch.asked is None:
+                break
+            op, left, right = branch.asked
+            branch.line = len(self._lines)
+            ((said, following),) = branch.ways.items()
+            goes = branch.line + 1
+            self._lines.add([op, goes if said else NOWHERE, left, right, NOWHERE if said else goes])
+            branch = following
+        if branch.leaf is None:
+            self._lines.add([Op.KERNEL, 0, 0, 0, 0])
+        else:
+            self._lines.add([Op.LEAF, self._noted(branch.leaf), 0, 0, 0])
+        made_before = len(self._initial)
+        for register in range(made_before, len(self._registers.made)):
+            self._initial.add([self._registers.constants.get(register, 0.0)])
+
+    def _noted(self, leaf: Leaf) -> int:
+        """The number of a leaf that is added."""
+        first = len(self._changes), len(self._outputs)
+        for pair in leaf.changes.items():
+            self._changes.add(list(pair))
+        for register in leaf.outputs:
+            self._outputs.add([register])
+        spans = [first[0], len(self._changes), first[1], len(self._outputs), leaf.curve, int(leaf.idle)]
+        self._spans.add(spans)
+        self.leaves.append(leaf)
+        return len(self.leaves) - 1
+
+    @property
+    def lines(self) -> NDArray[np.int64]:
+        """The lines, shape (lines, 5)."""
+        return self._lines.rows
+
+    @property
+    def spans(self) -> NDArray[np.int64]:
+        """Of each leaf, shape (leaves, 6): first and end of its changes, of its outputs, its equity, if it is idle."""
+        return self._spans.rows
+
+    @property
+    def changes(self) -> NDArray[np.int64]:
+        """Register and where its new value is, shape (changes, 2)."""
+        return self._changes.rows
+
+    @property
+    def outputs(self) -> NDArray[np.int64]:
+        """Where outputs are, shape (outputs, 1)."""
+        return self._outputs.rows
+
+    @property
+    def initial(self) -> NDArray[np.float64]:
+        """What the registers hold at first, shape (registers,)."""
+        return self._initial.rows[:, 0]
+
+    @property
+    def instants_ns(self) -> NDArray[np.int64]:
+        """The instants that are compared with."""
+        return np.array(self._registers.instants, dtype=np.int64)
+
+
+class Growing:
+    """Rows of an array to which rows are added."""
+
+    def __init__(self, width: int, kind: type) -> None:
+        self._room: NDArray[Any] = np.zeros((64, width), dtype=kind)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """All of them, shape (rows, width)."""
+        return self._room[: self._count]
+
+    def add(self, row: Sequence[float]) -> None:
+        """Add a row at the end."""
+        if self._count == len(self._room):
+            self._room = np.concatenate((self._room, np.zeros_like(self._room)))
+        self._room[self._count] = row
+        self._count += 1

@@ -1,0 +1,423 @@
+"""The tape: a run that is played is the run that is simulated, to the last bit, or it is not played."""
+
+import math
+from random import Random
+
+import numpy as np
+import pytest
+from attrs import define, evolve, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework import Scenario, assemble
+from framework.errors import OrderRefused
+from framework.events import ConditionMet, Side
+from framework.formulas import choose, greater, lesser, ratio, square_root
+from framework.many_runs import execution
+from framework.many_runs.sweep import Sweep, sweep
+from framework.market import PRICES
+from framework.orders import Move, Open, Resize, said
+from framework.performance import outcome
+from framework.strategy import EveryRow, Strategy
+from framework.tape.numbers import MOST, Column, NotRecordable, Recorded, Row, Time
+from framework.tape.player import ENDED, KERNEL, UNKNOWN, Notes, Score, play
+from framework.tape.steps import NotPlayable
+from framework.tape.tape import Settings, Tapes, refusal
+from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way
+from strategies.capital_rebalance import CapitalRebalance
+from tests.conftest import ROOT
+from tests.test_differential import AT_ONCE, CASES, assembled, drawn
+
+SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
+
+
+def same(played, run):
+    """Whether a run that was played is one that was simulated: its books, events, orders, equity and outcome."""
+    books = played.run()
+    assert books.ledger.digest == run.ledger.digest
+    assert list(books.events) == list(run.events)
+    assert [str(order) for _, order in books.events.orders()] == [str(order) for _, order in run.events.orders()]
+    assert np.array_equal(played.equity_usd, run.curve.equity_usd)
+    assert np.array_equal(books.curve.equity_usd, run.curve.equity_usd)
+    assert books.balances == run.balances or list(books.balances.values()) == list(run.balances.values())
+    assert played.outcome() == outcome(run)
+    return True
+
+
+# -- whole runs
+
+
+def all_the_same(first, last):
+    """Each case of the differential test by both executions; returns how many were played by the tape alone.
+
+    Money is on its way for no time, for which the kernel would be needed. Cases whose coins are so cheap that their
+    atomic units do not fit in 53 bits are refused.
+    """
+    tapes, alone = Tapes(), 0
+    for number in range(first, last):
+        assembly = assembled(evolve(drawn(number), latency=0))
+        run = assembly.simulation().run()
+        tape = tapes.of(assembly)
+        held = max(abs(each).max() for each in run.curve.size_by_venue.values()) * 1e9
+        try:
+            played = tape.play(Settings.of(assembly), assembly.market)
+        except NotPlayable:
+            assert held > MOST / 8, number
+            continue
+        assert same(played, run), number
+        alone += not tape.refused
+    return alone
+
+
+def test_drawn_runs_are_played_as_they_are_simulated():
+    """A part of the cases below, for everyday work."""
+    assert all_the_same(0, 25) >= 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, CASES, AT_ONCE))
+def test_five_hundred_drawn_runs_are_played_as_they_are_simulated(first):
+    """At the market and at cost, all strategies on a pair, sums up to a billion dollars, tokens of 1e-8 to 1e6 USD."""
+    assert all_the_same(first, first + AT_ONCE) >= AT_ONCE * 0.8
+
+
+def test_one_tape_plays_other_settings_and_other_markets():
+    """What was recorded for some cells and paths is played for others; in the end nothing is left to record."""
+    tapes, recorded = Tapes(), []
+    for _ in range(2):
+        for number in (1, 2, 3):
+            for leverage, trigger in ((2, 4), (3, 4.5), (4, "never")):
+                keys = f"strategy.leverage={leverage}", f"strategy.trigger={trigger}", f"capital_usd={leverage * 5_000}"
+                drawn_ = "market.path.method=stationary", f"market.path.number={number}", "market.path.block_rows=20"
+                assembly = assemble(Scenario.load(SCENARIO, [*keys, *drawn_]))
+                assert same(tapes.played(assembly), assembly.simulation().run())
+        recorded.append(sum(tape.recorded for tape in tapes.tapes))
+    assert len(tapes.tapes) == 2  # one whose trigger is a number, and one that has none
+    assert recorded[0] == recorded[1]
+
+
+@pytest.mark.parametrize("lender", ["kamino", "marginfi"])
+@pytest.mark.parametrize("path", ["close", "adverse_first"])
+def test_steps_that_cannot_be_recorded_are_done_by_the_kernel(lender, path):
+    """The protocols' rules reckon in fractions and look at earlier orders; their runs come out the same."""
+    table = Scenario.load(SCENARIO).table()
+    table["rulebook"] = {"class": "protocol", "path": path}
+    at_once = {"bridge": {way: {"latency_s": 0.0} for way in ("inbound", "outbound")}}
+    table["venues"] = {"asgard": {"lender": lender, **at_once}, "hyperliquid": at_once}
+    table["strategy"] |= {"leverage": 2, "trigger": 3.5}
+    assembly = assemble(Scenario.of(table))
+    tape = Tapes().of(assembly)
+    assert same(tape.play(Settings.of(assembly), assembly.market), assembly.simulation().run())
+    assert tape.refused
+
+
+def test_a_run_that_the_kernel_does_not_finish_is_not_played():
+    """It is simulated instead, and its error is the kernel's own."""
+    assembly = assemble(Scenario.load(SCENARIO, ["capital_usd=1e9"]))
+    cheap = {name: column * 1e-8 for name, column in assembly.market.columns.items() if name in PRICES}
+    assembly = evolve(assembly, market=evolve(assembly.market, columns=assembly.market.columns | cheap))
+    with pytest.raises(NotPlayable, match="do not fit in the books"):
+        Tapes().played(assembly)
+    with pytest.raises(OrderRefused, match="do not fit in the books"):
+        Tapes().run(assembly)
+
+
+# -- what is not played
+
+
+@define
+class Counting(CapitalRebalance):
+    """A strategy that is not frozen."""
+
+
+@frozen(kw_only=True)
+class Looking(Strategy):
+    """A strategy that looks at what a step does not know."""
+
+    what: str = ""
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.SHORT, 1.0, view.cash_usd)
+
+    def on_event(self, event, view):
+        looks = {
+            "outcome": lambda: view.outcome is not None,
+            "history": lambda: view.history("close", 5).mean() > 0,
+            "sizes": lambda: view.sizes("hyperliquid", 2)[-1],
+            "key": lambda: {view.price: 1},
+        }
+        if isinstance(event, ConditionMet) and self.what and looks[self.what]():
+            yield Resize("hyperliquid", 0.5)
+
+
+def of(strategy, **rules):
+    """An assembly with a strategy of the tests' own."""
+    assembly = assemble(Scenario.load(SCENARIO))
+    return evolve(assembly, strategy=strategy, **rules)
+
+
+def test_refusals_say_why():
+    """Before anything is recorded: what may carry something over, and what is asked about many rows."""
+    strategy = assemble(Scenario.load(SCENARIO)).strategy
+    assert refusal(of(strategy)) == ""
+
+    @frozen
+    class Slow:
+        def holds(self, stretch):
+            return stretch.all_rows(False)
+
+    @define
+    class Remembering:
+        by_row = True
+
+        def holds(self, stretch):
+            return stretch.all_rows(False)
+
+    @frozen(kw_only=True)
+    class With(Looking):
+        condition: object = None
+        log: object = ()
+
+        def conditions(self):
+            return (self.condition,)
+
+    assert refusal(of(With(condition=Slow()))).startswith("Slow is asked about many rows at once")
+    assert refusal(of(With(condition=Remembering()))).startswith("With is not frozen")
+    assert refusal(of(With(log=[]))).startswith("With is not frozen")
+    uss = assemble(Scenario.load(ROOT / "examples" / "uss" / "scenario.toml"))
+    assert refusal(uss) == "issuer works out an accrual of its own"
+    incident = assemble(Scenario.load(ROOT / "examples" / "incident" / "scenario.toml"))
+    assert refusal(incident) == "something goes wrong from outside"
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("outcome", "what became of an earlier order"),
+        ("history", "looks at rows before"),
+        ("sizes", "looks at its past positions"),
+        ("key", "used as a key"),
+    ],
+)
+def test_what_a_step_does_not_know_is_not_played(what, why):
+    """A strategy that asks for it in every row is simulated as a whole, and comes out as ever."""
+    assembly = of(Looking(what=what))
+    tapes = Tapes()
+    with pytest.raises(NotPlayable, match=why):
+        tapes.played(assembly)
+    with pytest.raises(NotPlayable, match=why):
+        tapes.played(assembly)
+    assert tapes.run(assembly).ledger.digest == assembly.simulation().run().ledger.digest
+
+
+def test_what_accrues_below_a_floor_ends_in_the_error_of_the_kernel(monkeypatch):
+    """The player sees it, and lets the kernel say it."""
+    assembly = assemble(Scenario.load(SCENARIO, ["strategy.trigger=never"]))
+    tape = Tapes().of(assembly)
+    place = tape.settings + next(at for at, each in enumerate(tape.accounts) if each.name == "Expenses:Asgard:Interest")
+    monkeypatch.setattr(tape, "floors", np.array([[place, -1]]))
+    with pytest.raises(NotPlayable, match="breaks a rule of the books"):
+        tape.play(Settings.of(assembly), assembly.market)
+
+
+# -- sweeps
+
+
+GRIDS = ("strategy.leverage=2,2.5,3,3.5,4,4.5,5", "strategy.trigger=5,5.5,6,6.5,7,8,never")
+
+
+@pytest.mark.parametrize("paths", [0, 2])
+def test_a_sweep_has_the_same_results_however_it_is_run(paths, tmp_path, monkeypatch):
+    """Played and simulated, in one process and in two: byte for byte."""
+    settings = ("market.path.method=stationary", "market.path.block_rows=20") if paths else ()
+
+    def swept(name, jobs):
+        done = sweep(Sweep.of(SCENARIO, GRIDS, settings, paths=paths), tmp_path / name, jobs=jobs)
+        assert not [row["error"] for row in done.rows if row["error"] and "trigger" not in row["error"]]
+        return [(done.folder / f"results.{kind}").read_bytes() for kind in ("csv", "parquet")]
+
+    played = swept("played", 1)
+    assert swept("two", 2) == played
+    plan = Sweep.of(SCENARIO, GRIDS, settings, paths=paths)
+    assert plan.why_simulated() == ""
+    monkeypatch.setattr(execution, "WORTH_CELLS", 10**9)
+    assert swept("simulated", 1) == played
+
+
+def test_a_sweep_says_why_it_is_simulated():
+    """Of cells that could be played if they were others; small sweeps say nothing."""
+    uss = ROOT / "examples" / "uss" / "scenario.toml"
+    grid = "capital_usd=" + ",".join(str(1_000 * step) for step in range(1, 51))
+    assert Sweep.of(uss, [grid]).why_simulated() == "issuer works out an accrual of its own"
+    assert Sweep.of(uss, ["capital_usd=1000,2000"]).why_simulated() == ""
+
+
+# -- recorded numbers
+
+
+def recorded(function, *values):
+    """What a function makes of recorded numbers: a tape of it, and what plays it on others."""
+    registers, root = Registers(len(values)), Branch()
+    code = Code(registers)
+
+    def run(*others):
+        """The function played on other numbers, recording what is missing; None where the kernel would do it."""
+        while True:
+            held = np.zeros(len(registers.made))
+            for register, value in registers.constants.items():
+                held[register] = value
+            held[: len(others)] = others
+            curve = np.full(1, np.nan)
+            none = np.zeros((0, 7), dtype=np.int64)
+            score = Score(code.lines, code.spans, code.changes, code.outputs, code.instants_ns, none, none[:, :2])
+            notes = Notes(np.zeros(9, dtype=np.int64), np.zeros(9, dtype=np.int64), np.zeros(9))
+            why, _, _, _ = play(
+                score, code.roots.get("f", NOWHERE), held, np.zeros((1, 2)), np.zeros(1, dtype=np.int64), 0, 1, False,
+                curve, notes,
+            )  # fmt: skip
+            if why != UNKNOWN:
+                return None if why == KERNEL else float(curve[0])
+            record(*others)
+
+    def record(*others):
+        way = Way(registers, root)
+        try:
+            made = function(*(Recorded(way, place, each) for place, each in enumerate(others)))
+            register = made.register if isinstance(made, Recorded) else way.constant(made)
+            way.end(Leaf(curve=register))
+        except (NotRecordable, TypeError) as why:
+            way.note(str(why))
+        code.add("f", way)
+
+    record(*values)
+    return run
+
+
+FUNCTIONS = {
+    "sum of three": lambda a, b, c: a + b + c,
+    "with constants": lambda a, b, c: (2 * a - 0.1) * (b + 3) / 7 - c,
+    "ratio": lambda a, b, c: ratio(a, b) + c,
+    "greater": lambda a, b, c: greater(a, lesser(b, c)),
+    "choose": lambda a, b, c: choose(a > b, b, c),
+    "turned": lambda a, b, c: 1 - (3 / (1 + abs(a))) * (5 - b) + c,
+    "rounded": lambda a, b, c: round(a * 1_000_000) - round(b) + round(c * 0.5),
+    "root": lambda a, b, c: square_root(abs(a)) + square_root(b) - c,
+    "booleans": lambda a, b, c: ((a > 0) * 2 - 1) * (b - c),
+    "min and max": lambda a, b, c: max(0.0, min(a, b, c)),
+    "sorted": lambda a, b, c: sorted((a, b, c), key=lambda each: -each)[1],
+    "negative": lambda a, b, c: -a + -round(b) * 2 - c,
+    "whole": lambda a, b, c: round(a) * round(b) + round(c),
+    "signs": lambda a, b, c: 1.0 if a < b <= c else -1.0 if a == b else 0.5,
+    "truth": lambda a, b, c: (a or b) + (c and 1.0),
+}
+NUMBERS = st.one_of(
+    st.floats(-1e9, 1e9), st.floats(-1e-3, 1e-3), st.sampled_from([0.0, -0.0, 0.5, 1.5, 2.5, -0.5, 1.0, 1e9])
+)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@given(values=st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=2, max_size=6))
+def test_what_is_recorded_of_some_numbers_is_right_for_all(name, values):
+    """Ways through a function come up with numbers that go them; what is played is what Python computes, to the bit."""
+    function = FUNCTIONS[name]
+    run = recorded(function, *values[0])
+    for others in values:
+        found, expected = run(*others), float(function(*others))
+        assert found is None or found == expected, others
+        assert found is not None or abs(expected) > MOST / 2 or name in ("with constants", "turned", "whole")
+
+
+def test_a_number_that_is_read_otherwise_is_not_recorded():
+    """As a key, as text without a form of its own, as an index, converted, to a power, by a function of C."""
+    way = Way(Registers(1), Branch())
+    number = Recorded(way, 0, 2.0)
+    for read in (
+        hash, float, int, math.sqrt, math.floor, str, repr, lambda n: n**2, lambda n: n // 2, lambda n: n % 2,
+        lambda n: [1, 2, 3][n], lambda n: {n: 1}, lambda n: round(n, 2), np.sqrt, lambda n: 1 / (n - n),
+    ):  # fmt: skip
+        with pytest.raises((NotRecordable, TypeError)):
+            read(number)
+    assert isinstance(number, float)
+    assert not isinstance(Recorded(way, 0, 2), float)
+
+
+def test_whoever_catches_a_refusal_does_not_hide_it():
+    """The next comparison gives up again, and so does the end of the step."""
+    way = Way(Registers(1), Branch())
+    number = Recorded(way, 0, 2.0)
+    with pytest.raises(NotRecordable):
+        float(number)
+    with pytest.raises(NotRecordable, match="converted"):
+        assert number > 1
+    assert way.failed == "a number is converted"
+
+
+def test_the_same_numbers_that_lead_elsewhere_are_noticed():
+    """A step that depends on something else, such as a global of its module, is not recorded."""
+    registers, root = Registers(2), Branch()
+    first = Way(registers, root)
+    assert Recorded(first, 0, 1.0) > 0
+    first.end(Leaf())
+    second = Way(registers, root)
+    with pytest.raises(NotRecordable, match="something that is not recorded"):
+        assert Recorded(second, 1, 1.0) > 0
+
+
+def test_integers_stay_within_what_a_float_holds():
+    """Beyond 53 bits nothing is recorded, and what was recorded is left to the kernel there."""
+    run = recorded(lambda a, b: round(a) * round(b), 3.0, 4.0)
+    assert run(2.0**26, 2.0**26) == 2.0**52
+    assert run(2.0**27, 2.0**27) is None
+    way = Way(Registers(1), Branch())
+    with pytest.raises(NotRecordable, match="53 bits"):
+        Recorded(way, 0, MOST) * 3
+    with pytest.raises(NotRecordable, match="53 bits"):
+        assert Recorded(way, 0, 1) < MOST + 1
+
+
+def test_a_zero_of_integers_has_no_sign():
+    """Python's 0 is never below zero: neither is what is played for it."""
+    for function in (lambda a: round(a) * -1, lambda a: -round(a), lambda a: round(a) - round(a)):
+        found = recorded(function, 5.0)(-0.25)
+        assert math.copysign(1.0, found) == 1.0
+
+
+def test_rows_and_instants_answer_what_they_can():
+    """A row looks up columns, an instant is compared with those of rules; nothing else is known of them."""
+    way = Way(Registers(1), Branch())
+    column, row, now = Column("close", [5.0, 6.0, 7.0]), Row(way, 1), Time(way, 100, opening=False)
+    assert column[row].value == 6.0
+    assert column[row + 1].value == 7.0
+    assert column[1] == 6.0
+    assert row + 1 == Row(way, 1, 1)
+    assert now >= 100
+    assert not now > 100
+    for ask in (
+        lambda: [1, 2, 3][row], lambda: row > 1, lambda: row == 1, lambda: now + 1, lambda: now == 100,
+        lambda: {now: 1}, lambda: column[row - 2], lambda: Time(way, 100, opening=True) >= 5,
+    ):  # fmt: skip
+        with pytest.raises(NotRecordable):
+            ask()
+
+
+def test_a_text_with_numbers_is_filled_with_those_that_are_played():
+    """The words of an order are noted with places for its numbers."""
+    way = Way(Registers(1), Branch())
+    assert "53" not in said(Recorded(way, 0, 53.25))
+    words = str(Move("asgard", "drift", Recorded(way, 0, 53.25)))
+    assert words.startswith("a move of ")
+    assert words.endswith(" USD from asgard to drift")
+
+
+def test_the_loop_is_the_same_in_python():
+    """The compiler changes nothing: a run played by the uncompiled loop is the run."""
+    dice = Random(5)  # noqa: S311
+    function = FUNCTIONS["with constants"]
+    run = recorded(function, 1.0, 2.0, 3.0)
+    compiled = [run(*each) for each in [(dice.uniform(-9, 9),) * 3 for _ in range(20)]]
+    assert ENDED == 0
+    dice = Random(5)  # noqa: S311
+    assert compiled == [function(*each) for each in [(dice.uniform(-9, 9),) * 3 for _ in range(20)]]
