@@ -25,6 +25,7 @@ def daily(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa:
     yield Figure(name="daily, run with its books / plain loop", value=run / plain, target=4.0, words=words)
     for name in ("digest", "metrics"):
         yield Figure(name=f"daily, {name} / plain loop", value=found[name] / plain, words=milliseconds(found[name]))
+    yield from _played("daily", found, 1.5)
     yield _above_floor("daily", run, found)
 
 
@@ -35,6 +36,7 @@ def hourly(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:
     words = f"{milliseconds(run)}; the plain loop {milliseconds(plain)}"
     yield Figure(name="hourly, run with its books / plain loop", value=run / plain, target=0.45, words=words)
     yield Figure(name="hourly, run with its books", value=run * 1e3, unit="ms", target=VECTORBT_MS)
+    yield from _played("hourly", found, 0.25)
     yield _above_floor("hourly", run, found)
 
 
@@ -59,11 +61,42 @@ def _timed(assembly: Assembly, rows_per_year: float, *, times: int, agree: bool 
     }
     final = USDC.units(finished.ledger.balance(CASH))
     assert not agree or abs(final - plain()) < 0.01
+    actions |= _plays(assembly)
     compiled = _compiled(assembly.market, rows_per_year, settings)
     if compiled:
         assert abs(compiled() - plain()) < 0.01
         actions["compiled"] = compiled
     return medians(times, actions)
+
+
+def _plays(assembly: Assembly) -> dict[str, Callable[[], object]]:
+    """The run as it is played, with its books and without; empty where Numba is absent."""
+    try:
+        from framework.tape.tape import Settings, Tapes  # noqa: PLC0415  (an extra that may be absent)
+    except ImportError:
+        return {}
+    tape, settings = Tapes().of(assembly), Settings.of(assembly)
+
+    def books() -> object:
+        return tape.play(settings, assembly.market).run().ledger.records()
+
+    def outcome() -> object:
+        return tape.play(settings, assembly.market).outcome()
+
+    return {"outcome": outcome, "played": books}
+
+
+def _played(rows: str, found: dict[str, float], target: float) -> Iterator[Figure]:
+    """A run that is played, over the plain loop."""
+    if "played" not in found:
+        yield Figure(name=f"{rows}, played", words="needs Numba: pip install 'carrybook[fast]'")
+        return
+    for name, key, most in (
+        ("played with its books", "played", target),
+        ("played, its outcome alone", "outcome", None),
+    ):
+        value = found[key] / found["plain"]
+        yield Figure(name=f"{rows}, {name} / plain loop", value=value, target=most, words=milliseconds(found[key]))
 
 
 def _compiled(market: Market, rows_per_year: float, settings: dict[str, float]) -> Callable[[], float] | None:

@@ -82,16 +82,16 @@ class Result:
 
 
 class Study:
-    """Runs of the study's models on one market; each is made once and kept."""
+    """Runs of the study's models on one market; each is made once and kept, `played` where that can be."""
 
-    def __init__(self, data: Path | None = None, settings: Sequence[str] = ()) -> None:
+    def __init__(self, data: Path | None = None, settings: Sequence[str] = (), *, played: bool = True) -> None:
         self.settings = tuple(settings)
         for key in (setting.partition("=")[0].strip() for setting in settings):
             if key in NAMED_BY_TABLES:
                 raise ScenarioError(f"{key}: the study's tables say themselves which they show; expected another key")
         self.market: Market = load_market(self.scenario("static", {}).market, data)
         self._results: dict[str, Result] = {}
-        self._execution = Execution(WORTH_CELLS)
+        self._execution = Execution(WORTH_CELLS if played else 0)
 
     def rebalance(
         self,

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.progress import Progress
 
 from framework.data.drawn_paths import METHODS
@@ -114,21 +115,28 @@ def _swept(plan: Sweep, out: Path, jobs: int | None, cluster: str | None) -> Swe
     """Run a sweep here or on a cluster, with a bar where somebody watches."""
     if cluster:
         plan.check()
-    with _runner(plan.size, out, jobs, cluster) as run:
+    with _runner(plan, plan.size, out, jobs, cluster) as run:
         return run(plan)
 
 
 @contextmanager
-def _runner(cells: int, out: Path, jobs: int | None, cluster: str | None) -> Iterator[Callable[[Sweep], Swept]]:
-    """What runs sweeps here or on a cluster one after another, with one bar for the cells of all of them."""
+def _runner(
+    plan: Sweep, cells: int, out: Path, jobs: int | None, cluster: str | None
+) -> Iterator[Callable[[Sweep], Swept]]:
+    """What runs sweeps here or on a cluster one after another, with one bar for the cells of all of them.
+
+    Beside the bar stands why cells like those of `plan` are not played, where so many could be.
+    """
     with ExitStack() as stack:
         executor, width = None, jobs
         if cluster is not None:
             need_extra("--cluster", "cluster", "distributed")
             executor, there = stack.enter_context(workers.cluster(cluster))
             width = jobs or there
-        progress = stack.enter_context(Progress(console=progress_terminal(), disable=not sys.stderr.isatty()))
-        bar, before = progress.add_task("cells", total=cells), 0
+        is_watched = sys.stderr.isatty()
+        progress = stack.enter_context(Progress(console=progress_terminal(), disable=not is_watched))
+        why = plan.why_simulated() if is_watched else ""
+        bar, before = progress.add_task(f"cells (simulated: {escape(why)})" if why else "cells", total=cells), 0
 
         def run(plan: Sweep) -> Swept:
             nonlocal before
@@ -261,7 +269,7 @@ def choose(
     elif cluster:
         plan.check()
     tried = trials or TRIALS
-    with _runner((tried * paths if space else plan.size) + 2 * judged, out, jobs, cluster) as run:
+    with _runner(plan, (tried * paths if space else plan.size) + 2 * judged, out, jobs, cluster) as run:
         plan, swept = search(plan, space, aim, limits, tried, out, run) if space else (plan, run(plan))
         choice = Choice.of(plan, Outcomes.of(plan, swept), aim, limits)
         judgement = Judgement.of(choice, judged, run)

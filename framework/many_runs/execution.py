@@ -23,7 +23,8 @@ class Execution:
     """What runs the cells of one sweep in one process; `cells` is how many there are in all."""
 
     def __init__(self, cells: int) -> None:
-        self._tapes: Tapes | None = _tapes() if cells >= WORTH_CELLS else None
+        self._is_worth = cells >= WORTH_CELLS
+        self._tapes: Tapes | None = _tapes() if self._is_worth else None
         self._known: dict[int, tuple[Assembly, Tape | None, Settings | None]] = {}
         self._path: Market | None = None
         self._prepared: dict[Tape, Market] = {}
@@ -49,7 +50,7 @@ class Execution:
     def why_simulated(self, assembly: Assembly) -> str:
         """Why the runs of an assembly are simulated where they could be played; empty where they are, or none is."""
         if self._tapes is None:
-            return ""
+            return "the extra `fast` is not installed" if self._is_worth else ""
         from framework.tape.steps import NotPlayable  # noqa: PLC0415  (it comes with the player)
 
         try:
