@@ -24,7 +24,6 @@ from framework.tape.player import ENDED, KERNEL, UNKNOWN, Notes, Score, play
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import Settings, Tapes, refusal
 from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way
-from strategies.capital_rebalance import CapitalRebalance
 from tests.conftest import ROOT
 from tests.test_differential import AT_ONCE, CASES, assembled, drawn
 
@@ -125,11 +124,6 @@ def test_a_run_that_the_kernel_does_not_finish_is_not_played():
 # -- what is not played
 
 
-@define
-class Counting(CapitalRebalance):
-    """A strategy that is not frozen."""
-
-
 @frozen(kw_only=True)
 class Looking(Strategy):
     """A strategy that looks at what a step does not know."""
@@ -221,6 +215,38 @@ def test_what_accrues_below_a_floor_ends_in_the_error_of_the_kernel(monkeypatch)
     monkeypatch.setattr(tape, "floors", np.array([[place, -1]]))
     with pytest.raises(NotPlayable, match="breaks a rule of the books"):
         tape.play(Settings.of(assembly), assembly.market)
+
+
+COUNTED = []
+"""What a strategy should not look at."""
+
+
+@frozen(kw_only=True)
+class Counting(Looking):
+    """A strategy that does something else from its third run on, which no step can know."""
+
+    def on_start(self, view):
+        COUNTED.append(1)
+        yield Open("hyperliquid", Side.SHORT, float(min(len(COUNTED), 3)), view.cash_usd)
+
+
+def test_a_strategy_that_depends_on_what_cannot_be_seen_is_found_out():
+    """Its second run is simulated as well as played; they differ, and none is played after that."""
+    COUNTED.clear()
+    tapes = Tapes()
+    digests = [tapes.run(of(Counting())).ledger.digest for _ in range(4)]
+    (tape,) = tapes.tapes
+    assert tape.given_up == "a run that was played differs from its simulation"
+    assert len(set(digests)) == 2  # one coin, then three: as it would be without a tape
+
+
+def test_runs_of_one_kind_are_played_once_two_of_them_were_simulated():
+    """One of a kind is not worth recording, and the second shows that playing is right."""
+    tapes = Tapes()
+    runs = [tapes.run(assemble(Scenario.load(SCENARIO))) for _ in range(3)]
+    (tape,) = tapes.tapes
+    assert tape.is_trusted
+    assert len({run.ledger.digest for run in runs}) == 1
 
 
 # -- sweeps

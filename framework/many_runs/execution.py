@@ -25,7 +25,7 @@ class Execution:
     def __init__(self, cells: int) -> None:
         self._is_worth = cells >= WORTH_CELLS
         self._tapes: Tapes | None = _tapes() if self._is_worth else None
-        self._known: dict[int, tuple[Assembly, Tape | None, Settings | None]] = {}
+        self._known: dict[Assembly, tuple[Tape | None, Settings | None]] = {}
         self._path: Market | None = None
         self._prepared: dict[Tape, Market] = {}
 
@@ -35,17 +35,15 @@ class Execution:
 
     def outcome(self, assembly: Assembly, path: Market) -> Mapping[str, float | int | None]:
         """The outcome of a cell on a path, of an assembly that is on another; raises `CarrybookError`."""
-        if self._tapes is None:
-            return outcome(assembly.on(path).simulation().run())
-        from framework.tape.steps import NotPlayable  # noqa: PLC0415  (it comes with the player)
 
-        _, tape, settings = self._known_of(assembly)
-        if tape is not None and settings is not None and not tape.given_up:
-            try:
-                return tape.play(settings, self._on(path, assembly, tape)).outcome()
-            except NotPlayable:
-                pass
-        return outcome(assembly.on(path).simulation().run())
+        def simulated() -> Run:
+            return assembly.on(path).simulation().run()
+
+        tape, settings = self._known_of(assembly)
+        if tape is None or settings is None:
+            return outcome(simulated())
+        found = tape.run(settings, self._on(path, assembly, tape), simulated)
+        return outcome(found) if isinstance(found, Run) else found.outcome()
 
     def why_simulated(self, assembly: Assembly) -> str:
         """Why the runs of an assembly are simulated where they could be played; empty where they are, or none is."""
@@ -59,12 +57,13 @@ class Execution:
             return str(why)
         return ""
 
-    def _known_of(self, assembly: Assembly) -> "tuple[Assembly, Tape | None, Settings | None]":
-        """The tape of an assembly and its settings, found once; it is kept, so no other has its place."""
-        found = self._known.get(id(assembly))
+    def _known_of(self, assembly: Assembly) -> "tuple[Tape | None, Settings | None]":
+        """The tape of an assembly and its settings, found once."""
+        if self._tapes is None:
+            return None, None
+        found = self._known.get(assembly)
         if found is None:
-            assert self._tapes is not None
-            found = self._known[id(assembly)] = assembly, *self._tapes.find(assembly)
+            found = self._known[assembly] = self._tapes.find(assembly)
         return found
 
     def _on(self, path: Market, assembly: Assembly, tape: "Tape") -> Market:
