@@ -588,7 +588,7 @@ class Standing:
         return any(map(bool, run(*self.arguments(self.books.row, self.books.at))))
 
     def _entry(self, arguments: Sequence[Any], coin: int | None = None) -> float:
-        return self.one("entry_price", coin)(*arguments)[0] if self.has("entry_price") else NAN  # type: ignore[no-any-return]
+        return self.one("entry_price", coin)(*arguments)[0] if self.has("entry_price") else NAN
 
     def trigger_prices(self, arguments: Sequence[Any], coin: str | None = None) -> Any:  # noqa: ANN401  (a float or an array)
         """The price at which the position would be liquidated, one number or one for each row; NaN where there is none.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from framework.events import Rejected, Side
+from framework.money import USDC
 from framework.orders import Close, Deposit, Move, Open, Order
 from framework.strategy import View
 from strategies.hedge import even_out, first_filled, quoted_fee_usd, takes
@@ -19,6 +20,8 @@ Refused = Literal["wait", "fit"]
 """
 ATTEMPTS = 3
 """How often a sum that may not leave its venue is halved."""
+LEAST_USD = 1 / USDC.scale
+"""The least sum that there is: less is no transfer, whatever a strategy thinks it worth."""
 FIT_STEPS = 20
 """In so many halvings the largest size that both venues take is found, to a millionth of what was asked for."""
 
@@ -95,6 +98,7 @@ def level_equity(view: View, long: str, short: str, min_transfer_usd: float) -> 
     leg is missing, or its venue takes no order.
     """
     held = view.leg(long).size and view.leg(short).size
+    min_transfer_usd = max(min_transfer_usd, LEAST_USD)
     if view.transit_usd or not held or not takes(view, Close(long), Close(short)):
         return
     if view.cash_usd > min_transfer_usd:

@@ -241,6 +241,12 @@ def test_money_that_came_back_to_the_wallet_is_sent_first():
     assert list(level_equity(waiting, *PAIR.values(), 5.0)) == []
 
 
+def test_less_than_there_is_of_a_dollar_is_no_transfer():
+    """Legs that differ by less than an atomic unit are level, also where every transfer is worth it."""
+    legs = {"asgard": Leg(150.0, 2_000.0000004, 12_000.0), "hyperliquid": Leg(-150.0, 2_000.0, 12_000.0)}
+    assert list(level_equity(StillView(price=80.0, legs=legs), *PAIR.values(), 0.0)) == []
+
+
 def dollar(halted=(), **rules):
     """The venues of a synthetic dollar, with a perpetual that is halted in some rows."""
     return [jito(), FickleDrift(halted=dated(set(halted)), taker_fee_bps=0.0, **rules), Issuer(name="issuer")]
