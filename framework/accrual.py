@@ -251,12 +251,13 @@ class Stream:
             return self._epoch_by_epoch(rows)
         starts, factors, bases = (np.array(each) for each in zip(*self.epochs, strict=True))
         lengths = np.diff(np.append(starts, rows))
-        since, factor, index = np.repeat(starts, lengths), np.repeat(factors, lengths), self.index.path
-        began = index[since]
+        factor, index, begins = np.repeat(factors, lengths), self.index.path, lengths > 0
+        began, path = np.repeat(index[starts], lengths), index[1:]
+        after = self._whole(factor * (path / began if self.compounding else path - began))
+        before = np.concatenate(([0], after[:-1]))
+        before[starts[begins]] = np.rint(factors[begins]) if self.compounding else 0
         if self.compounding:
-            before, after = (self._whole(factor * (each / began)) for each in (index[:-1], index[1:]))
             return after - before, before
-        before, after = (self._whole(factor * (each - began)) for each in (index[:-1], index[1:]))
         size = np.repeat(bases, lengths)
         return after - before, np.abs(size) if self.accrual.basis == "simple" else size
 

@@ -434,9 +434,9 @@ class Watcher:
         else:
             flags = checked_answer(self.condition, stretch)
         self._remember(stretch.stop)
-        if flags.any():
-            self._flags, self._start = flags, stretch.start
-            self._first = stretch.start + int(flags.argmax())
+        first = int(flags.argmax())
+        if flags[first]:
+            self._first, self._flags, self._start = stretch.start + first, flags, stretch.start
 
     def look(self, row: int) -> bool:
         """Whether it is due after the present row."""
