@@ -1066,15 +1066,16 @@ class Books:
 
         Floors are checked of all that was written: what is rejected is taken back whole, and nothing of it is entered.
         """
+        transfers: Sequence[Transfer] = ()
         if self._writing:
             self.check_floors()
-        transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
+            transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
         entry = Entry(event, cause, self.at_ns, self.rows, transfers, self.order)
         if transfers:
             self._rebase(transfers)
-        for debit, credit, _, _ in self._writing:
-            for owner in self._routes[debit, credit]:
-                owner.moving = True
+            for debit, credit, _, _ in self._writing:
+                for owner in self._routes[debit, credit]:
+                    owner.moving = True
         self.journal.append(entry)
         return entry
 

@@ -385,7 +385,7 @@ class Written:
                 gains += self.settled[:, column]
             if stream.credit is account:
                 gains -= self.settled[:, column]
-        return np.cumsum(gains, out=gains)
+        return gains.cumsum(out=gains)
 
     @cached_property
     def _posted_rows(self) -> NDArray[np.intp]:
