@@ -1066,7 +1066,7 @@ class Books:
 
         Floors are checked of all that was written: what is rejected is taken back whole, and nothing of it is entered.
         """
-        transfers: Sequence[Transfer] = ()
+        transfers: list[Transfer] = []
         if self._writing:
             self.check_floors()
             transfers, self._writing = self._writing[:first], [] if first is None else self._writing[first:]
