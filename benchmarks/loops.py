@@ -72,7 +72,8 @@ def _timed(assembly: Assembly, rows_per_year: float, *, times: int, agree: bool 
 def _plays(assembly: Assembly) -> dict[str, Callable[[], object]]:
     """The run as it is played, with its books and without; empty where Numba is absent."""
     try:
-        from framework.tape.tape import Settings, Tapes  # noqa: PLC0415  (an extra that may be absent)
+        from framework.tape.tape import Settings  # noqa: PLC0415  (an extra that may be absent)
+        from framework.tape.tapes import Tapes  # noqa: PLC0415
     except ImportError:
         return {}
     tape, settings = Tapes().of(assembly), Settings.of(assembly)

@@ -22,7 +22,8 @@ from framework.strategy import EveryRow, Strategy
 from framework.tape.numbers import MOST, Column, NotRecordable, Recorded, Row, Time
 from framework.tape.player import ENDED, KERNEL, UNKNOWN, Notes, Score, play
 from framework.tape.steps import NotPlayable
-from framework.tape.tape import Settings, Tapes, refusal
+from framework.tape.tape import Settings
+from framework.tape.tapes import Tapes, refusal
 from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way
 from tests.conftest import ROOT
 from tests.test_differential import AT_ONCE, assembled, drawn
@@ -213,7 +214,7 @@ def test_what_accrues_below_a_floor_ends_in_the_error_of_the_kernel(monkeypatch)
     """The player sees it, and lets the kernel say it."""
     assembly = assemble(Scenario.load(SCENARIO, ["strategy.trigger=never"]))
     tape = Tapes().of(assembly)
-    place = tape.settings + next(at for at, each in enumerate(tape.accounts) if each.name == "Expenses:Asgard:Interest")
+    place = tape.first + next(at for at, each in enumerate(tape.accounts) if each.name == "Expenses:Asgard:Interest")
     monkeypatch.setattr(tape, "floors", np.array([[place, -1]]))
     with pytest.raises(NotPlayable, match="breaks a rule of the books"):
         tape.play(Settings.of(assembly), assembly.market)

@@ -13,7 +13,8 @@ from framework.performance import outcome
 from framework.run import Run
 
 if TYPE_CHECKING:
-    from framework.tape.tape import Settings, Tape, Tapes
+    from framework.tape.tape import Settings, Tape
+    from framework.tape.tapes import Tapes
 
 WORTH_CELLS = 48
 """Fewer cells are simulated: loading the player, and recording, takes longer than they do."""
@@ -80,6 +81,6 @@ class Execution:
 def _tapes() -> "Tapes | None":
     if find_spec("numba") is None:
         return None
-    from framework.tape.tape import Tapes  # noqa: PLC0415  (it loads the compiler)
+    from framework.tape.tapes import Tapes  # noqa: PLC0415  (it loads the compiler)
 
     return Tapes()

@@ -5,31 +5,24 @@ recorded numbers, and what cannot be recorded it does on plain ones, each time. 
 transfers, events and equity as one that is simulated, to the last bit.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
-from enum import Enum
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
-from attrs import define, evolve, field, fields_dict, frozen, has
-from attrs.exceptions import FrozenInstanceError
+from attrs import define, field, frozen
 from numpy.typing import NDArray
 
-from framework.accrual import Stream
 from framework.assembly import Assembly
-from framework.books import Books, Entry
-from framework.events import ConditionMet, Liquidated, TransferSent
-from framework.ledger import write_out
+from framework.books import Entry
 from framework.market import Floats, Market
 from framework.money import USDC, Account
-from framework.performance import outcome, outcome_of
+from framework.performance import outcome
 from framework.rulebook.row_path import RowPath
 from framework.run import Run
-from framework.strategy import Condition, EveryRow, Strategy, checked_conditions
+from framework.strategy import Condition, Strategy, checked_conditions
 from framework.tape.numbers import MOST, NotRecordable, Number, Recorded
-from framework.tape.outline import Epoch, Outline, Output
+from framework.tape.played import Happened, Passage, Played
 from framework.tape.player import BROKEN, ENDED, FULL, UNKNOWN, Notes, Score, play
 from framework.tape.steps import (
     OF_STREAM,
@@ -42,48 +35,12 @@ from framework.tape.steps import (
     with_numbers,
 )
 from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way
-from framework.valuation import routine_causes
 from framework.venue import Venue
 
 ROOM = 4096
 """Leaves and values that can be noted before there has to be more room."""
 FEW, SHARE = 8, 50
 """The kernel does up to so many steps of a run, or one in so many of its rows, that cannot be recorded."""
-
-
-def refusal(assembly: Assembly) -> str:
-    """Why runs of an assembly are simulated as a whole, as far as is known beforehand; empty where they are not."""
-    if assembly.incidents:
-        return "something goes wrong from outside"
-    if not _carries_nothing(assembly.strategy):
-        return f"{type(assembly.strategy).__name__} is not frozen, so it may carry something over from step to step"
-    for condition in checked_conditions(assembly.strategy, [each.name for each in assembly.venues]):
-        if not getattr(condition, "by_row", False):
-            return f"{type(condition).__name__} is asked about many rows at once, for it does not say by_row"
-        if not _carries_nothing(condition):
-            return f"{type(condition).__name__} is not frozen, so it may carry something over from step to step"
-    for venue in assembly.venues:
-        if any(each.compute is not None for each in venue.accruals()):
-            return f"{venue.name} works out an accrual of its own"
-    return ""
-
-
-def _carries_nothing(part: object) -> bool:
-    """Whether a value cannot change: a frozen one of plain fields, or a plain one."""
-    if part is None or isinstance(part, int | float | str | Enum):
-        return True
-    if isinstance(part, tuple):
-        return all(map(_carries_nothing, part))
-    kind = type(part)
-    if not has(kind) or not all(_carries_nothing(getattr(part, each.name)) for each in kind.__attrs_attrs__):
-        return False
-    try:
-        setattr(copy(part), "", None)
-    except FrozenInstanceError:
-        return True
-    except AttributeError:
-        pass
-    return False
 
 
 def room(values: int) -> Notes:
@@ -133,8 +90,8 @@ class Tape:
     venues: tuple[Venue, ...]
     entry: str
     path: RowPath
-    settings: int
-    """How many settings there are."""
+    first: int
+    """The register of the first account's balance; before it are those of the settings."""
     accounts: tuple[Account, ...]
     registers: Registers
     streams: NDArray[np.int64]
@@ -150,7 +107,7 @@ class Tape:
     """Runs that were asked for."""
     is_trusted: bool = False
     """Whether a run that was played is known to be the one that is simulated."""
-    happened: "dict[Leaf, Happened | None]" = field(factory=dict)
+    happened: dict[Leaf, Happened | None] = field(factory=dict)
     """What an outcome counts of the leaves of which it was asked."""
     notes: Notes = field(factory=lambda: room(ROOM))
     """Where is noted what steps add to the books, again for every run."""
@@ -168,19 +125,19 @@ class Tape:
             market=assembly.market, venues=assembly.venues, strategy=chosen.strategy, entry=assembly.entry,
             path=assembly.path,
         )  # fmt: skip
-        settings = len(chosen.numbers)
-        registers = Registers(settings + len(steps.accounts) + len(OF_STREAM) * len(steps.streams))
+        first = len(chosen.numbers)
+        registers = Registers(first + len(steps.accounts) + len(OF_STREAM) * len(steps.streams))
         for place in range(len(steps.streams)):
             registers.column(("index", place))
-        floors = [(settings + place, each.sign) for place, each in enumerate(steps.accounts) if each.floor]
+        floors = [(first + place, each.sign) for place, each in enumerate(steps.accounts) if each.floor]
         return cls(
             venues=assembly.venues,
             entry=assembly.entry,
             path=assembly.path,
-            settings=settings,
+            first=first,
             accounts=steps.accounts,
             registers=registers,
-            streams=settled_registers(steps, settings),
+            streams=settled_registers(steps, first),
             floors=np.array(floors, dtype=np.int64).reshape(-1, 2),
         )
 
@@ -195,11 +152,11 @@ class Tape:
             code.lines, code.spans, code.changes, code.outputs, code.instants_ns, self.streams, self.floors
         )  # fmt: skip
 
-    def play(self, settings: Settings, market: Market) -> "Played":
+    def play(self, settings: Settings, market: Market) -> Played:
         """Play a run to its end; raises `NotPlayable`."""
         return Playing(self, settings, market).played()
 
-    def run(self, settings: Settings, market: Market, simulated: Callable[[], Run]) -> "Played | Run":
+    def run(self, settings: Settings, market: Market, simulated: Callable[[], Run]) -> Played | Run:
         """A run that is played where that can be and is known to be right; raises what the simulation raises.
 
         The first one is simulated, for there may be no other. The second is simulated as well as played, and if these
@@ -234,11 +191,11 @@ class Tape:
         finally:
             self.code.add(step, way)
         self.recorded += 1
-        return True
+        return way.grown is not None
 
     def given(self, held: Floats, made: Callable[[int, Number], Any], capital: Any) -> Given:  # noqa: ANN401
         """What a step begins with, from the registers."""
-        at, count = self.settings, len(self.accounts)
+        at, count = self.first, len(self.accounts)
         balances = [made(at + place, int(held[at + place])) for place in range(count)]
         streams = []
         for start in range(at + count, self.registers.inputs, 4):
@@ -258,10 +215,10 @@ class Playing:
         self._curve = np.zeros(len(market))
         self._passages: list[Passage] = []
         self._registers = tape.code.initial.copy()
-        self._registers[: tape.settings] = settings.numbers
-        self._registers[tape.settings + len(tape.accounts) + 1 : tape.registers.inputs : len(OF_STREAM)] = 1.0
+        self._registers[: tape.first] = settings.numbers
+        self._registers[tape.first + len(tape.accounts) + 1 : tape.registers.inputs : len(OF_STREAM)] = 1.0
 
-    def played(self) -> "Played":
+    def played(self) -> Played:
         """Play it."""
         market, opening = self._market, self._tape.entry != "first_close"
         self._let("start", 0, 1, settling=False)
@@ -270,9 +227,9 @@ class Playing:
         if not np.isfinite(self._curve).all():
             raise NotPlayable("the equity is not a number")
         tape = self._tape
-        held = self._registers[tape.settings : tape.settings + len(tape.accounts)]
+        held = self._registers[tape.first : tape.first + len(tape.accounts)]
         balances = [int(each) for each in held.tolist()]
-        return Played(tape, self._settings, market, self._curve, balances, self._passages)
+        return self._so_far(balances)
 
     def _let(self, step: str, row: int, stop: int, *, settling: bool) -> None:
         """Let a step be done after rows `row` to `stop - 1`."""
@@ -331,7 +288,7 @@ class Playing:
         after = [*done.balances, *(value for each in done.streams for value in each)]
         if any(isinstance(each, int) and abs(each) > MOST for each in after):
             raise NotPlayable("a sum of more than 53 bits")
-        self._registers[tape.settings : tape.registers.inputs] = after
+        self._registers[tape.first : tape.registers.inputs] = after
         if done.curve is not None:
             self._curve[row] = done.curve
         if not done.adds.is_empty:
@@ -344,204 +301,23 @@ class Playing:
 
     def _past(self) -> Iterator[Entry]:
         """The entries up to here, the latest first."""
-        known = Played(self._tape, self._settings, self._market, self._curve, (), self._passages)
-        return reversed([entry for entries, _ in known.added() for entry in entries])
+        return reversed([entry for entries, _ in self._so_far(()).added() for entry in entries])
+
+    def _so_far(self, balances: Sequence[int]) -> Played:
+        tape = self._tape
+        return Played(
+            venues=tape.venues,
+            entry=tape.entry,
+            accounts=tape.accounts,
+            happened=tape.happened,
+            capital=self._settings.capital,
+            market=self._market,
+            equity_usd=self._curve,
+            balances=balances,
+            passages=self._passages,
+        )
 
     def _kernel(self) -> Steps:
         if self._steps is None:
             self._steps = self._tape.steps(self._market, self._settings.strategy)
         return self._steps
-
-
-@frozen(eq=False)
-class Passage:
-    """What steps that were played in one go added to the books: the row and the leaf of each, and all their numbers."""
-
-    leaves: Sequence[Leaf]
-    rows: Sequence[int]
-    numbers: Sequence[int]
-    values: Sequence[float]
-
-    def __iter__(self) -> "Iterator[Noted]":
-        start = 0
-        for row, number in zip(self.rows, self.numbers, strict=True):
-            leaf = self.leaves[number]
-            stop = start + len(leaf.outputs)
-            yield Noted(row, leaf.adds, self.values[start:stop])
-            start = stop
-
-
-@frozen(eq=False)
-class Noted:
-    """What a step added to the books: an outline, with its numbers."""
-
-    row: int
-    adds: Outline
-    numbers: Sequence[float]
-
-
-@frozen(eq=False)
-class Played:
-    """A run that was played: its equity by row, its balances at the end, and what its steps added to the books."""
-
-    tape: Tape
-    settings: Settings
-    market: Market
-    equity_usd: Floats
-    """What everything was worth at the close of every row, shape (rows,)."""
-    balances: Sequence[int]
-    passages: Sequence[Passage]
-
-    def run(self) -> Run:
-        """The run with its whole books, as if it had been simulated."""
-        books = Books(self.market, self.tape.venues)
-        streams = [each for each in books.streams if isinstance(each, Stream)]
-        for entries, epochs in self.added():
-            books.journal += entries
-            for each in epochs:
-                streams[each.stream].epochs.append(each.begun)
-        for account, amount in zip(books.balances, self.balances, strict=True):
-            books.balances[account] = amount
-        return Run(
-            market=self.market,
-            capital=self.settings.capital,
-            opened_at="open" if self.tape.entry == "first_open" else "close",
-            written=write_out(books),
-            standings=tuple(books.standings.values()),
-        )
-
-    def outcome(self) -> dict[str, float | int | None]:
-        """The `outcome` of the run, without its books."""
-        liquidations, rebalances = list[tuple[int, int]](), 0
-        at_ns, known = self.market.cached("closes", self.market.at_ns.tolist), self.tape.happened
-        for passage in self.passages:
-            start = 0
-            for row, number in zip(passage.rows, passage.numbers, strict=True):
-                leaf = passage.leaves[number]
-                happened = known[leaf] if leaf in known else known.setdefault(leaf, Happened.on(leaf))
-                if happened is None:
-                    happened = Happened.of(Noted(row, leaf.adds, passage.values[start : start + len(leaf.outputs)]))
-                rebalances += happened.rebalances
-                for bad_debt in happened.bad_debts:
-                    lost = int(passage.values[start + bad_debt.number]) if isinstance(bad_debt, Output) else bad_debt
-                    liquidations.append((at_ns[row], lost))
-                start += len(leaf.outputs)
-        return outcome_of(
-            market=self.market,
-            capital=self.settings.capital,
-            equity_usd=self.equity_usd,
-            balances=dict(zip(self.tape.accounts, self.balances, strict=True)),
-            liquidations=liquidations,
-            rebalances=rebalances,
-        )
-
-    def added(self) -> Iterator[tuple[list[Entry], list[Epoch]]]:
-        """Entries and beginnings of streams, step by step."""
-        open_ns, at_ns = int(self.market.open_ns[0]), self.market.cached("closes", self.market.at_ns.tolist)
-        opening = self.tape.entry != "first_close"
-        order: object = None
-        for place, each in enumerate(chain.from_iterable(self.passages)):
-            instant = open_ns if opening and not place else at_ns[each.row]
-            entries, epochs, order = each.adds.fill(each.numbers, each.row, instant, order)
-            yield entries, epochs
-
-
-@frozen
-class Happened:
-    """What an outcome counts of a leaf: the losses of its liquidations, and how often capital was moved."""
-
-    bad_debts: tuple[Output | int, ...]
-    rebalances: int
-
-    @classmethod
-    def on(cls, leaf: Leaf) -> "Happened | None":
-        """What happens on a leaf; None where it depends on its numbers, as moves do that merely compound."""
-        events = [entry.event for entry in leaf.adds.entries]
-        sent = sum(isinstance(event, TransferSent) for event in events)
-        if sent and any(isinstance(event, ConditionMet) and event.condition == EveryRow() for event in events):
-            return None
-        return cls(tuple(event.bad_debt for event in events if isinstance(event, Liquidated)), sent)
-
-    @classmethod
-    def of(cls, noted: Noted) -> "Happened":
-        """What happened in a step, with its numbers."""
-        entries, _, _ = noted.adds.fill(noted.numbers, noted.row, 0, None)
-        places = {id(entry): place for place, entry in enumerate(entries)}
-        single = [
-            evolve(entry.event, event=place, cause=None if entry.cause is None else places[id(entry.cause)])
-            for place, entry in enumerate(entries)
-        ]
-        routine = routine_causes(single)
-        return cls(
-            tuple(each.bad_debt for each in single if isinstance(each, Liquidated)),
-            sum(isinstance(each, TransferSent) and each.cause not in routine for each in single),
-        )
-
-
-class Tapes:
-    """The tapes of a process, by what their runs have in common."""
-
-    def __init__(self) -> None:
-        self._tapes: dict[str, Tape] = {}
-
-    @property
-    def tapes(self) -> Sequence[Tape]:
-        """All of them."""
-        return list(self._tapes.values())
-
-    def played(self, assembly: Assembly) -> Played:
-        """A run of an assembly that is played; raises `NotPlayable` for one that has to be simulated."""
-        return self.of(assembly).play(Settings.of(assembly), assembly.market)
-
-    def run(self, assembly: Assembly) -> Run:
-        """A run of an assembly, played or simulated; raises `CarrybookError`."""
-        tape, settings = self.find(assembly)
-
-        def simulated() -> Run:
-            return assembly.simulation().run()
-
-        if tape is None or settings is None:
-            return simulated()
-        found = tape.run(settings, assembly.market, simulated)
-        return found.run() if isinstance(found, Played) else found
-
-    def find(self, assembly: Assembly) -> tuple[Tape | None, Settings | None]:
-        """The tape and the settings of an assembly; None for both where its runs are simulated."""
-        try:
-            return self.of(assembly), Settings.of(assembly)
-        except NotPlayable:
-            return None, None
-
-    def of(self, assembly: Assembly) -> Tape:
-        """The tape of an assembly; raises `NotPlayable` where its runs are simulated as a whole."""
-        why = refusal(assembly)
-        if why:
-            raise NotPlayable(why)
-        settings = Settings.of(assembly)
-        key = _key(assembly, settings)
-        tape = self._tapes.get(key)
-        if tape is None:
-            tape = self._tapes[key] = Tape.of(assembly, settings)
-        if tape.given_up:
-            raise NotPlayable(tape.given_up)
-        return tape
-
-
-def _key(assembly: Assembly, settings: Settings) -> str:
-    """What runs of one tape have in common: all but the numbers of the strategy, the capital and the market's."""
-    parts = [_named(part, {name: type(value) for name, value in numbers.items()}) for part, numbers in settings.parts]
-    venues = [_named(each) for each in assembly.venues]
-    return repr((parts, venues, assembly.entry, assembly.path, sorted(assembly.market.columns), assembly.market.coin))
-
-
-def _named(value: Any, other: Mapping[str, object] | None = None) -> object:  # noqa: ANN401
-    """A value by its class and its fields, to the last; `other` are put in place of fields of its own."""
-    kind = type(value)
-    if isinstance(value, Mapping):
-        return [(key, _named(each)) for key, each in value.items()]
-    if isinstance(value, tuple | list):
-        return [_named(each) for each in value]
-    if not has(kind) or isinstance(value, Account):
-        return kind.__qualname__, repr(value)
-    fields = {name: getattr(value, name) for name in fields_dict(kind)} | dict(other or {})
-    return kind.__module__, kind.__qualname__, id(kind), [(name, _named(each)) for name, each in fields.items()]

@@ -1,0 +1,121 @@
+"""Which runs have a tape in common, and which have none."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from enum import Enum
+from typing import Any
+
+from attrs import fields_dict, has
+from attrs.exceptions import FrozenInstanceError
+
+from framework.assembly import Assembly
+from framework.money import Account
+from framework.run import Run
+from framework.strategy import checked_conditions
+from framework.tape.played import Played
+from framework.tape.steps import NotPlayable
+from framework.tape.tape import Settings, Tape
+
+
+def refusal(assembly: Assembly) -> str:
+    """Why runs of an assembly are simulated as a whole, as far as is known beforehand; empty where they are not."""
+    if assembly.incidents:
+        return "something goes wrong from outside"
+    if not _carries_nothing(assembly.strategy):
+        return f"{type(assembly.strategy).__name__} is not frozen, so it may carry something over from step to step"
+    for condition in checked_conditions(assembly.strategy, [each.name for each in assembly.venues]):
+        if not getattr(condition, "by_row", False):
+            return f"{type(condition).__name__} is asked about many rows at once, for it does not say by_row"
+        if not _carries_nothing(condition):
+            return f"{type(condition).__name__} is not frozen, so it may carry something over from step to step"
+    for venue in assembly.venues:
+        if any(each.compute is not None for each in venue.accruals()):
+            return f"{venue.name} works out an accrual of its own"
+    return ""
+
+
+def _carries_nothing(part: object) -> bool:
+    """Whether a value cannot change: a frozen one of plain fields, or a plain one."""
+    if part is None or isinstance(part, int | float | str | Enum):
+        return True
+    if isinstance(part, tuple):
+        return all(map(_carries_nothing, part))
+    kind = type(part)
+    if not has(kind) or not all(_carries_nothing(getattr(part, each.name)) for each in kind.__attrs_attrs__):
+        return False
+    try:
+        setattr(copy(part), "", None)
+    except FrozenInstanceError:
+        return True
+    except AttributeError:
+        pass
+    return False
+
+
+class Tapes:
+    """The tapes of a process, by what their runs have in common."""
+
+    def __init__(self) -> None:
+        self._tapes: dict[str, Tape] = {}
+
+    @property
+    def tapes(self) -> Sequence[Tape]:
+        """All of them."""
+        return list(self._tapes.values())
+
+    def played(self, assembly: Assembly) -> Played:
+        """A run of an assembly that is played; raises `NotPlayable` for one that has to be simulated."""
+        return self.of(assembly).play(Settings.of(assembly), assembly.market)
+
+    def run(self, assembly: Assembly) -> Run:
+        """A run of an assembly, played or simulated; raises `CarrybookError`."""
+        tape, settings = self.find(assembly)
+
+        def simulated() -> Run:
+            return assembly.simulation().run()
+
+        if tape is None or settings is None:
+            return simulated()
+        found = tape.run(settings, assembly.market, simulated)
+        return found.run() if isinstance(found, Played) else found
+
+    def find(self, assembly: Assembly) -> tuple[Tape | None, Settings | None]:
+        """The tape and the settings of an assembly; None for both where its runs are simulated."""
+        try:
+            return self.of(assembly), Settings.of(assembly)
+        except NotPlayable:
+            return None, None
+
+    def of(self, assembly: Assembly) -> Tape:
+        """The tape of an assembly; raises `NotPlayable` where its runs are simulated as a whole."""
+        why = refusal(assembly)
+        if why:
+            raise NotPlayable(why)
+        settings = Settings.of(assembly)
+        key = _key(assembly, settings)
+        tape = self._tapes.get(key)
+        if tape is None:
+            tape = self._tapes[key] = Tape.of(assembly, settings)
+        if tape.given_up:
+            raise NotPlayable(tape.given_up)
+        return tape
+
+
+def _key(assembly: Assembly, settings: Settings) -> str:
+    """What runs of one tape have in common: all but the numbers of the strategy, the capital and the market's."""
+    parts = [_named(part, {name: type(value) for name, value in numbers.items()}) for part, numbers in settings.parts]
+    venues = [_named(each) for each in assembly.venues]
+    return repr((parts, venues, assembly.entry, assembly.path, sorted(assembly.market.columns), assembly.market.coin))
+
+
+def _named(value: Any, other: Mapping[str, object] | None = None) -> object:  # noqa: ANN401
+    """A value by its class and its fields, to the last; `other` are put in place of fields of its own."""
+    kind = type(value)
+    if isinstance(value, Mapping):
+        return [(key, _named(each)) for key, each in value.items()]
+    if isinstance(value, tuple | list):
+        return [_named(each) for each in value]
+    if not has(kind) or isinstance(value, Account):
+        return kind.__qualname__, repr(value)
+    fields = {name: getattr(value, name) for name in fields_dict(kind)} | dict(other or {})
+    return kind.__module__, kind.__qualname__, id(kind), [(name, _named(each)) for name, each in fields.items()]
