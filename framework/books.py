@@ -341,7 +341,7 @@ class Standing:
 
     @property
     def holds(self) -> bool:
-        """Whether anything is held or owed here, or will be if nobody acts."""
+        """Whether anything is held or owed here, or will be if nobody acts; balances are then those of the row."""
         if self.rows != self.books.rows:
             self.refresh()
         balances = self.books.balances
@@ -540,8 +540,6 @@ class Standing:
 
     def acts_now(self, act: Act) -> bool:
         """Whether an act of the venue is due after the present row."""
-        if self.rows != self.books.rows:
-            self.refresh()
         if not self.holds or self.is_closed(self.books.row):
             return False
         run = self.one(act.when)
@@ -554,8 +552,6 @@ class Standing:
         Its formula is evaluated at the prices of that moment and on the balances after the row's settlements.
         """
         books = self.books
-        if self.rows != books.rows:
-            self.refresh()
         if not self.holds or self.is_closed(books.row):
             return None
         run, signs = self.one(act.when), self.signs()
@@ -579,8 +575,6 @@ class Standing:
 
     def in_danger(self) -> bool:
         """Whether the venue would liquidate at the prices that hold now, with what is being written."""
-        if self.rows != self.books.rows:
-            self.refresh()
         whens = [each.when for each in self.acts if each.liquidation and each.when in self._formulas]
         if not whens or not self.holds:
             return False

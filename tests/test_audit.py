@@ -14,7 +14,7 @@ from attrs import evolve
 
 from framework import accrual
 from framework.assembly import assemble
-from framework.audit import CHECKS, THOROUGH, audit
+from framework.audit import CHECKS, THOROUGH, audit, result_name
 from framework.books import Projection, Standing
 from framework.errors import RunError
 from framework.performance import summarize
@@ -22,7 +22,14 @@ from framework.run import Run
 from framework.run_folder.archive import Folder, save
 from framework.scenario import Scenario
 from framework.simulation import Passage
-from tests.forgeries import CASES, RUNS, Case, a_file_truncated
+from tests.forgeries import (
+    CASES,
+    RUNS,
+    Case,
+    a_file_truncated,
+    a_month_of_the_roll_forward_changed,
+    an_account_that_is_not_in_the_chart,
+)
 from tests.forgery import NAMES, Forgery, made_alone
 from tests.runs import DATA, EXAMPLES, data_of, run_and_save, there
 from tests.two_coins import SCENARIO, two_coins
@@ -151,6 +158,71 @@ def _found(case: Case, run: Path, copy: Path) -> bool:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.edit.__name__)
 def test_a_forgery_is_found_where_it_was_made(case: Case, runs: dict[str, Path], tmp_path: Path) -> None:
     assert _found(case, runs[case.run], tmp_path / "copy")
+
+
+def _last_gone(table: str) -> Callable[[Forgery], str]:
+    """Take the last row of a table away, and say what is then missing of how many."""
+
+    def edit(forgery: Forgery) -> str:
+        rows = forgery.rows(table)
+        forgery.write(table, rows[:-1])
+        forgery.seal_files()
+        return f"{len(rows) - 1} {'events' if table == 'events' else 'transfers'}; expected {len(rows)}"
+
+    return edit
+
+
+def _one_more(forgery: Forgery) -> str:
+    """Raise a payment of funding, and say what its event has."""
+    at = forgery.find("ledger", nth=20, kind="funding")
+    row = forgery.change("ledger", at, amount=lambda amount: amount + 1)
+    forgery.seal()
+    (event,) = [each for each in forgery.rows("events") if each["event"] == row["event"]]
+    raised = event["amount"] + (1 if event["amount"] > 0 else -1)
+    return f"moves {raised}, its event {row['event']} says {event['amount']}"
+
+
+def _a_balance_more(forgery: Forgery) -> str:
+    forgery.json("manifest", lambda manifest: manifest["ledger"]["balances"].__setitem__(0, 5))
+    kept = Folder(forgery.path).accounts[0]
+    made = sum(
+        row["amount"] * ((row["debit"] == kept.name) - (row["credit"] == kept.name))
+        for row in forgery.rows("ledger")
+        if row["asset"] == kept.asset.code
+    )
+    return f"all balances sum to {5 - made} atomic units; expected 0"
+
+
+WORDS = {
+    "events": ("event log", _last_gone("events")),
+    "transfers": ("transfers", _last_gone("ledger")),
+    "a payment": ("settlements", _one_more),
+    "a balance": ("trial balance", _a_balance_more),
+    "a month": (
+        "rolled forward",
+        lambda forgery: (
+            a_month_of_the_roll_forward_changed(forgery)
+            and "debits, closing of the roll-forward are not those of the transfers"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "edit"), WORDS.values(), ids=WORDS)
+def test_a_finding_says_what_is_there_and_what_was_expected(
+    check: str, edit: Callable[[Forgery], str], runs: dict[str, Path], tmp_path: Path
+) -> None:
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    words = edit(forgery)
+    assert [finding.words for finding in made_alone(check, forgery.path).findings] == [words]
+
+
+@pytest.mark.parametrize("check", [result_name(check) for check in CHECKS])
+def test_an_account_that_the_chart_lacks_stops_no_check(check: str, runs: dict[str, Path], tmp_path: Path) -> None:
+    """It is found where it is, and all else is still looked at."""
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    an_account_that_is_not_in_the_chart(forgery)
+    assert made_alone(check, forgery.path).not_made == ""
 
 
 def test_there_are_forgeries_for_every_check() -> None:

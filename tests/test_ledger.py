@@ -153,6 +153,29 @@ def test_a_refused_transfer_leaves_no_trace(transfer, words, before):
     assert state(books) == known
 
 
+def test_an_account_that_gives_too_much_is_refused_with_what_it_would_owe():
+    """Though neither the amount nor what receives it is too large for the books."""
+    books = opened(2**62)
+    books.begin(DESK, None)
+    with pytest.raises(LedgerError, match=TOO_LARGE):
+        books.transfer(DESK.margin, CAPITAL, 2**62, "x")
+
+
+def test_turnover_is_what_went_through_from_an_instant_to_before_another():
+    """Either way, by orders and acts; what accrues is none."""
+    books, moments = opened(), []
+    for rows, transfer in ((1, (DESK.margin, CASH, 5)), (2, (CASH, DESK.margin, 3)), (3, (DESK.margin, CASH, 11))):
+        books.settle(rows)
+        fill(books, (*transfer, "move"))
+        moments.append(books.at_ns)
+    first, second, third = moments
+    assert books.turnover(DESK.margin, first, second) == 5
+    assert books.turnover(DESK.margin, second, third) == 3
+    assert books.turnover(DESK.margin, first, third) == 8
+    assert books.turnover(DESK.margin, first + 1, third + 1) == 14
+    assert books.turnover(DESK.loan, first, third + 1) == 0
+
+
 FLOORS = {
     "an asset": ((CAPITAL, CASH, 1_001, "x"), r"Assets:Wallet:Cash holds 0.001000 USDC and would fall to -0.000001"),
     "a debt": ((DESK.loan, CASH, 1, "x"), r"Liabilities:Desk:Loan holds .* USDC and would fall to -0.000001 USDC"),

@@ -82,7 +82,7 @@ def main(modules: Sequence[str]) -> None:
         tests = measured(f"framework.{module}", [*files, *LEFT_OUT.get(module, QUICK)])
         killed = same = 0
         drawn = chance(f"mutants {module}").sample(every, min(COUNT, len(every))) if COUNT else every
-        for each in sorted(drawn):
+        for each in drawn:
             mutated = mutate_code(text, get_operator(each.operator)(), each.occurrence)
             was, put = change(text, mutated)
             if (was, put) in known:
