@@ -334,12 +334,12 @@ class Written:
                 (word(each.debit, each.credit, each.accrual.kind), word(each.credit, each.debit, each.accrual.kind))
                 for each in streams
             ]
-            forward, back = np.array(sides, dtype=np.int64)[order.columns].T
+            forward, back = np.array(sides, dtype=np.int64).T
             made = np.empty((len(order.rows), 4), dtype="<i8")
             made[:, 0] = market.at_ns[order.rows]
             made[:, 1] = order.settled_ids
             np.abs(order.amounts, out=made[:, 2])
-            made[:, 3] = np.where(order.amounts > 0, forward, back)
+            made[:, 3] = np.where(order.amounts > 0, forward[order.columns], back[order.columns])
             _between(words, made, order.settled_before, order.transfers_before)
         if len(places):
             routes = np.array([word(*each) for each in posted.routes])
@@ -445,7 +445,7 @@ class _Order:
     def of(cls, settled: Ints, journal: Sequence[Entry]) -> "_Order":
         """The order of what was settled, shape (rows, streams), and of the entries; zeros are no settlements."""
         count = len(settled)
-        moving = np.flatnonzero(settled.any(axis=0))
+        moving = np.flatnonzero([stream.any() for stream in settled.T])
         dense = settled[:, moving]
         there = dense != 0
         in_row = there.sum(axis=1)

@@ -63,7 +63,7 @@ from framework.support.mistakes import checked_answer, is_ours, located, mistake
 from framework.support.suggestions import suggestion
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
 
-LEAST_WINDOW = 256
+LEAST_WINDOW = 512
 """Rows that are watched at once, at least: the window doubles while nobody acts, and is then twice as long as it took.
 
 So many rows cost little more than one does.
