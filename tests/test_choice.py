@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sys
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def outcomes(plan, tmp_path_factory):
 
 def test_the_published_winner_is_the_best_on_the_data(plan, outcomes):
     """Returns by row and in all are those of the runs on the history; the cell that cannot be is left out."""
-    history = History.of(plan, outcomes.good.tolist())
+    history = History.of(plan, outcomes.errors)
     assert outcomes.errors[3] == "strategy.trigger: 3; expected at least the leverage of 4, or never"
     for at, cell in enumerate(plan.combinations):
         if at == 3:
@@ -156,25 +157,61 @@ class Late(Strategy):
 """
 
 
-def test_a_winner_that_fails_on_a_fresh_path_is_told_by_its_error(tmp_path, monkeypatch):
-    """In the place of figures, in the report and in JSON."""
+@pytest.fixture
+def late(tmp_path, monkeypatch):
+    """A scenario with a strategy that fails on a market whose first close is too high."""
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "late_strategy", raising=False)
     (tmp_path / "late_strategy.py").write_text(LATE)
     text = SCENARIO.read_text()
     head = text[: text.index("[strategy]")].replace("look_ahead", "# look_ahead").replace("forgive", "# forgive")
     table = '[strategy]\nclass = "late_strategy:Late"\nsize = 1.0\nmost = 1e9\n[venues.hyperliquid]\n'
     (tmp_path / "late.toml").write_text(head + table)
-    plan = Sweep.of(tmp_path / "late.toml", ["strategy.size=1,2"], DRAWN, paths=6)
-    markets = [plan.on_data().assembly({}).market, *(plan.assembly({NUMBER: number}).market for number in range(1, 7))]
-    closes = [market["close"][0] for market in markets]
+    return tmp_path / "late.toml"
+
+
+def first_closes(plan):
+    """Those of the data, and of each path."""
+    markets = [plan.on_data().assembly({}), *(plan.assembly({NUMBER: at + 1}) for at in range(plan.paths))]
+    return [float(each.market["close"][0]) for each in markets]
+
+
+def test_a_winner_that_fails_on_a_fresh_path_is_told_by_its_error(late, tmp_path):
+    """In the place of figures, in the report and in JSON."""
+    closes = first_closes(Sweep.of(late, (), DRAWN, paths=6))
     paths = int(np.argmax(closes)) - 1
     assert paths > 0
     drawn = [*DRAWN, f"strategy.most={max(closes[: paths + 1])}"]
-    plan = Sweep.of(tmp_path / "late.toml", ["strategy.size=1,2"], drawn, paths=paths)
+    plan = Sweep.of(late, ["strategy.size=1,2"], drawn, paths=paths)
     choice = Choice.of(plan, Outcomes.of(plan, sweep(plan, tmp_path, jobs=1)), Objective.of("mean"))
     found = Judgement.of(choice, 1, lambda each: sweep(each, tmp_path, jobs=1))
     assert "too dear" in found.plain()["published"]["error"]
     assert any("too dear" in cell for row in found.grid().rows for cell in row)
+
+
+def test_a_cell_that_fails_on_the_data_alone_is_told_and_not_chosen(late, tmp_path):
+    """It costs its own cell, as one that fails on a path does."""
+    drawn = next(
+        found
+        for seed in range(20)
+        if np.argmax(first_closes(Sweep.of(late, (), found := [*DRAWN, f"market.path.seed={seed}"], paths=2))) == 0
+    )
+    closes = first_closes(Sweep.of(late, (), drawn, paths=2))
+    plan = Sweep.of(late, [f"strategy.most={max(closes[1:])},1e9"], drawn, paths=2)
+    outcomes = Outcomes.of(plan, sweep(plan, tmp_path, jobs=1))
+    assert outcomes.good.all()
+    choice = Choice.of(plan, outcomes, Objective.of("mean"))
+    assert (choice.published, choice.robust) == (1, 1)
+    assert choice.plain()["cells"][0]["error"].startswith("on the data: late_strategy.py, line 12, in on_start")
+
+
+def test_keys_of_paths_leave_the_data_as_they_are(tmp_path):
+    """Cells that differ in how paths are drawn, or only there, have one return on the data: that of the history."""
+    grids = ("market.path.block_rows=10,20", "strategy.leverage=2,3")
+    plan = Sweep.of(SCENARIO, grids, ["market.path.method=stationary"], paths=2)
+    choice = Choice.of(plan, Outcomes.of(plan, sweep(plan, tmp_path, jobs=1)), Objective.of("mean"))
+    runs = [assemble(Scenario.load(SCENARIO, [f"strategy.leverage={each}"])).simulation().run() for each in (2, 3)]
+    assert choice.history.total_pct.tolist() == pytest.approx([metrics(run)["return_pct"] for run in runs] * 2)
 
 
 def test_one_path_leaves_errors_open(capsys, tmp_path):
@@ -223,6 +260,10 @@ BAD = {
         "--constraint loss<=5: expected liquidation<=CHANCE",
     ),
     "no paths": (("--paths", 0), "0 is not in the range"),
+    "other days": (
+        ("--paths", 2, "--block-rows", 20, "--grid", "market.end=2025-10-01,2026-02-01"),
+        "market.end: cells on 275 and on 398 rows of data; expected the same days for all",
+    ),
     "a constraint twice": (
         ("--paths", 2, "--constraint", "loss<=0.5", "--constraint", "loss<=0.4"),
         "--constraint loss: given twice; expected each name once",

@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from framework.data.drawn_paths import METHODS
 from framework.many_runs import workers
-from framework.many_runs.choice import Choice, Constraint, Objective
+from framework.many_runs.choice import Choice, Constraint, Objective, check_days
 from framework.many_runs.judgement import Judgement
 from framework.many_runs.outcomes import Outcomes
 from framework.many_runs.search import TRIALS, Space, search
@@ -266,8 +266,8 @@ def choose(
     if spaces:
         need_extra("--space", "search", "optuna")
         space = Space.of(plan, spaces)
-    elif cluster:
-        plan.check()
+    else:
+        check_days(plan)
     tried = trials or TRIALS
     with _runner(plan, (tried * paths if space else plan.size) + 2 * judged, out, jobs, cluster) as run:
         plan, swept = search(plan, space, aim, limits, tried, out, run) if space else (plan, run(plan))

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.random import PCG64, Generator, SeedSequence
 
 from framework.clock import NS_PER_DAY
@@ -30,7 +30,7 @@ from framework.many_runs.statistics import (
     sharpe,
 )
 from framework.many_runs.sweep import Row, Sweep
-from framework.market import TICK_NS, Floats, Ints
+from framework.market import TICK_NS, Floats, Ints, Market
 from framework.support.grid import Grid
 from framework.support.text import counted
 from framework.valuation import equity
@@ -120,32 +120,55 @@ class Constraint:
 class History:
     """The cells on the data themselves: returns by row, shape (rows, cells), and in all, percent, shape (cells,).
 
-    The last row's is that to the final equity, after the orders of the end.
+    The last row's is that to the final equity, after the orders of the end. A cell that fails, on paths or on the data,
+    has NaN.
     """
 
     returns: Floats
     total_pct: Floats
+    errors: Sequence[str]
+    """The first error of each cell; an empty text where there is none."""
 
     @classmethod
-    def of(cls, plan: Sweep, good: Sequence[bool]) -> "History":
-        """Run every good cell of a plan on its data; cells that are not good have NaN."""
+    def of(cls, plan: Sweep, errors: Sequence[str]) -> "History":
+        """Run every cell of a plan on its data that has no error on paths; raises `CarrybookError` for other days."""
         here = plan.on_data()
-        columns: list[Floats | None] = []
-        totals: list[float] = []
-        for cell, works in zip(plan.combinations, good, strict=True):
-            if not works:
-                columns.append(None)
-                totals.append(math.nan)
+        told = list(errors)
+        columns: dict[int, Floats] = {}
+        totals = np.full(len(told), math.nan)
+        for at, cell in enumerate(here.combinations):
+            if told[at]:
                 continue
-            assembly = here.assembly(cell)
-            run = assembly.simulation().run()
+            try:
+                assembly = here.assembly(cell)
+                run = assembly.simulation().run()
+            except CarrybookError as error:
+                told[at] = f"on the data: {error}"
+                continue
             worth = np.concatenate(([assembly.scenario.capital_usd], run.curve.equity_usd[:-1], [float(equity(run))]))
             before = worth[:-1]
-            columns.append(np.divide(np.diff(worth), before, out=np.zeros_like(before), where=before > 0))
-            totals.append(float((worth[-1] / worth[0] - 1) * 100))
-        rows = next((len(each) for each in columns if each is not None), 0)
-        filled = [np.full(rows, math.nan) if each is None else each for each in columns]
-        return cls(returns=np.stack(filled, axis=1), total_pct=np.array(totals))
+            columns[at] = np.divide(np.diff(worth), before, out=np.zeros_like(before), where=before > 0)
+            totals[at] = (worth[-1] / worth[0] - 1) * 100
+        rows = len(next(iter(columns.values()), ()))
+        returns = np.full((rows, len(told)), math.nan)
+        for at, column in columns.items():
+            if len(column) != rows:
+                raise _other_days(plan, (rows, len(column)))
+            returns[:, at] = column
+        return cls(returns=returns, total_pct=totals, errors=told)
+
+
+def check_days(plan: Sweep) -> None:
+    """Refuse cells on data of different lengths before any of them is run; raises `CarrybookError`."""
+    plan.check()
+    rows = sorted({len(each) for each in plan.histories.values() if isinstance(each, Market)})
+    if len(rows) > 1:
+        raise _other_days(plan, rows)
+
+
+def _other_days(plan: Sweep, rows: Sequence[int]) -> ScenarioError:
+    keys = ", ".join(key for key in plan.combinations[0] if key.startswith("market."))
+    return ScenarioError(f"{keys}: cells on {rows[0]} and on {rows[-1]} rows of data; expected the same days for all")
 
 
 @frozen(kw_only=True, eq=False)
@@ -183,10 +206,11 @@ class Choice:
         cls, plan: Sweep, outcomes: Outcomes, objective: Objective, constraints: Sequence[Constraint] = ()
     ) -> "Choice":
         """The choice among the cells of a sweep over paths; raises `CarrybookError` if every cell fails."""
+        history = History.of(plan, outcomes.errors)
+        outcomes = evolve(outcomes, errors=history.errors)
         good = [at for at, works in enumerate(outcomes.good.tolist()) if works]
         if not good:
             raise CarrybookError(f"every cell fails; the first: {outcomes.errors[0]}")
-        history = History.of(plan, outcomes.good.tolist())
         estimates = {at: objective.estimate(outcomes.figures[RETURN][:, at], pairs=outcomes.pairs) for at in good}
         allowed = [at for at in good if all(outcomes.share(each.name, at).value <= each.most for each in constraints)]
         published = max(good, key=lambda at: history.total_pct[at])
@@ -353,7 +377,10 @@ def walk_forward(returns: Floats, folds: int = FOLDS) -> tuple[float, float, lis
 
 def _days(plan: Sweep, history: History) -> float:
     """Elapsed days of the parts that are walked through, all but the first, also where rows are missing."""
-    market = plan.on_data().assembly(plan.combinations[0]).market
+    here = plan.on_data()
+    market = next(
+        here.assembly(cell).market for cell, error in zip(here.combinations, history.errors, strict=True) if not error
+    )
     first = round(len(history.returns) / FOLDS)
     return float(market.at_ns[-1] + TICK_NS - market.open_ns[first]) / NS_PER_DAY
 

@@ -39,8 +39,8 @@ CHUNK_OF_PATHS = 96
 """The same for cells on paths, which are quicker: a chunk costs some 5 ms to hand out and to store."""
 CURVE, CURVE_POINTS = "curve", 100
 """What a line has besides a row: the equity at so many instants, for pictures."""
-NUMBER = "market.path.number"
-"""The key of a path's number."""
+PATH, NUMBER = "market.path.", "market.path.number"
+"""What the keys of paths begin with, and that of a path's number."""
 
 
 CURVES = pa.schema({"cell": pa.int64(), "at_ns": pa.int64(), "equity_usd": pa.float64()})
@@ -216,12 +216,15 @@ class Sweep:
         return [_line(index, self.run(cell)) for index, cell in cells]
 
     def on_data(self) -> "Sweep":
-        """The same grid on the data themselves."""
+        """The same cells on the data themselves, without what they say of paths."""
         table = _copy(self.table)
         market = table["market"]
         assert isinstance(market, dict)
         market.pop("path", None)
-        plan = evolve(self, table=table, grid=self.grid, paths=0)
+        cells = [
+            {key: value for key, value in cell.items() if not f"{key}.".startswith(PATH)} for cell in self.combinations
+        ]
+        plan = evolve(self, table=table, grid=(), listed=tuple(cells), paths=0)
         plan.histories.update(self.histories)
         return plan
 
