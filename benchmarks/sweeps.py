@@ -65,33 +65,20 @@ def cells(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa:
 
 
 def paths(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: ARG001
-    """Cells on paths of the daily data in one process and in two, and a path alone.
-
-    As for `sweeps`, processor time says more than the clock where other programs keep the cores busy.
-    """
-    number = 2 if tiny else 60
+    """Cells on paths of the daily data in one process, and a path alone."""
+    number = 2 if tiny else 30
     grids = FEW if tiny else ("strategy.leverage=2,2.5,3,3.5,4", "strategy.trigger=5,6,8,never")
     plan = Sweep.of(inputs.DAILY, grids, ("market.path.method=stationary",), paths=number)
     history = plan.on_data().assembly(plan.combinations[0]).market
     path = path_of({"method": "stationary"})
     drawn = medians(1 if tiny else 50, {"": lambda: path.of(history)})[""]
     yield Figure(name="a path of 410 daily rows", value=drawn * 1e3, unit="ms")
-    spent: dict[int, tuple[float, float]] = {}
-    seconds: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as parent:
-        for jobs in (1, 2):
-            plan = Sweep.of(inputs.DAILY, grids, ("market.path.method=stationary",), paths=number)
-            before, began = _worked(), perf_counter()
-            assert not sweep(plan, Path(parent) / str(jobs), jobs=jobs).failed
-            seconds[jobs] = perf_counter() - began
-            spent[jobs] = tuple(after - then for after, then in zip(_worked(), before, strict=True))
-    (alone, _), (parent_s, workers_s) = spent[1], spent[2]
-    cell = alone / plan.size
-    words = f"{plan.size} cells; 10,000 paths of 20 cells in two processes: {cell * 200_000 / 2 / 60:.0f} min"
+        before = process_time()
+        assert not sweep(plan, Path(parent), jobs=1).failed
+        cell = (process_time() - before) / plan.size
+    words = f"{plan.size} cells; 10,000 paths of 20 cells on two cores: {cell * 200_000 / 2 / 60:.0f} min"
     yield Figure(name="a cell on a path", value=cell * 1e3, unit="ms", target=0.3, words=words)
-    idle = alone / (parent_s + workers_s / 2)
-    words = f"{seconds[1]:.1f} s, then {seconds[2]:.1f} s by the clock"
-    yield Figure(name="paths, two processes / one", value=idle, target=1.9, at_least=True, words=words)
 
 
 def _worked() -> tuple[float, float]:

@@ -13,6 +13,7 @@ from benchmarks.memory import memory, saving
 from benchmarks.newcomer import newcomer
 from benchmarks.opening import opening
 from benchmarks.rulebooks import rulebooks
+from benchmarks.scaling import scaling
 from benchmarks.stretches import stretches, venues
 from benchmarks.sweeps import cells, paths, sweeps
 
@@ -39,6 +40,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         cells,
         sweeps,
         paths,
+        scaling,
         cold,
         opening,
         newcomer,

@@ -93,6 +93,13 @@ def test_any_executor_will_do(plan, done, tmp_path):
         assert content(sweep(plan, tmp_path, 3, executor=pool).folder) == content(done.folder)
 
 
+@pytest.mark.parametrize("most", [1, 5, 1000])
+def test_the_frame_is_the_same_for_any_size_of_chunks(plan, done, most, tmp_path, monkeypatch):
+    """One cell at a time, a part of a path, or all that there are."""
+    monkeypatch.setattr("framework.many_runs.sweep.CHUNK_OF_PATHS", most)
+    assert content(sweep(plan, tmp_path, jobs=1).folder) == content(done.folder)
+
+
 @pytest.mark.parametrize(("paths", "width"), [(1, 2), (7, 1), (30, 3)])
 def test_chunks_have_all_cells_in_order_and_whole_paths(paths, width):
     """Those of four cells or more have all four cells of each of their paths."""

@@ -5,6 +5,7 @@ markets and a user's own modules along, so workers share no disk. One whose own 
 """
 
 import concurrent.futures  # which loads its processes when they are asked for: a plain run needs none
+import gc
 import hashlib
 import logging
 import multiprocessing
@@ -159,8 +160,12 @@ def run(
 
 
 def _begin(key: str, plan: Plan) -> None:
-    """Let this process have a plan, and end with the process that has started it, however that ends."""
+    """Let this process have a plan, and end with the process that has started it, however that ends.
+
+    What it has been forked with stays: a garbage collector that looked at it would copy most of its memory.
+    """
     keep(key, plan)
+    gc.freeze()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
