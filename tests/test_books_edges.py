@@ -173,6 +173,14 @@ def test_what_is_looked_ahead_is_what_will_be_to_the_atom(in_transit):
     assert seen[-1] == -owed / 10**6
 
 
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_refused_order_is_told_with_its_row(row):
+    """Counted from 1, as in a table, with its day."""
+    words = rf"hyperliquid refuses .* in row {row + 1} \(2025-01-0{row + 1}\): "
+    with pytest.raises(OrderRefused, match=words):
+        play(flat(4), [hyperliquid()], Script(after={row: (Open("hyperliquid", Side.SHORT, -1.0, 0.0),)}))
+
+
 def test_second_venue_that_works_out_an_accrual_is_refused():
     """Each would need to know the other's first; one that charges nothing has none."""
     venues = [hyperliquid(), Issuer(maintenance_per_year=0.01), Issuer(name="second", maintenance_per_year=0.02)]

@@ -8,11 +8,9 @@ import ast
 import importlib
 import json
 import os
-import resource
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -32,8 +30,9 @@ LIBRARIES = ("numpy", "pandas", "pyarrow.parquet", "pyarrow.compute", "hypothesi
 """What takes long to import and is not ours."""
 OURS = ("framework", "venues", "strategies", "examples", "tests")
 LIMIT = 4.0
-"""How many times the time that its tests take a mutant may have, before it counts as one that does not end."""
-LEAST_S = 30.0
+"""How many times as long as on the module as it is a test may run, before its mutant counts as one without an end."""
+LEAST_S = 20.0
+"""So long it always may: it may have to make what another test of its file had made before."""
 
 
 @frozen
@@ -45,15 +44,18 @@ class Known:
     seconds: Mapping[str, float]
     """Test -> how long it takes, for all tests in their order."""
 
-    def for_lines(self, lines: Sequence[int]) -> list[str]:
-        """The tests that run any of some lines, or all tests where none does, as of code that runs at import."""
+    def for_lines(self, lines: Sequence[int]) -> dict[str, float]:
+        """The tests that run any of some lines, the quickest files first, with how long each takes.
+
+        Of lines that no test runs, such as those that run at import, it is all tests.
+        """
         found = frozenset[str]().union(*(self.by_line.get(line, ()) for line in lines)) or self.seconds.keys()
         by_file: dict[str, list[str]] = defaultdict(list)
         for each in self.seconds:
             if each in found:
                 by_file[_file(each)].append(each)
         takes = {name: sum(self.seconds[each] for each in tests) for name, tests in by_file.items()}
-        return [each for name in sorted(by_file, key=takes.__getitem__) for each in by_file[name]]
+        return {each: self.seconds[each] for name in sorted(by_file, key=takes.__getitem__) for each in by_file[name]}
 
 
 class _Watched:
@@ -78,13 +80,17 @@ class _Watched:
 
 
 class _Chosen:
-    """A plugin of pytest that leaves some tests, in an order that is given."""
+    """A plugin of pytest that leaves some tests, in an order that is given, and ends the process where one does not."""
 
-    def __init__(self, chosen: Sequence[str]) -> None:
-        self._places = {each: place for place, each in enumerate(chosen)}
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        self._seconds = seconds
+        self._places = {each: place for place, each in enumerate(seconds)}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = sorted((each for each in items if each.nodeid in self._places), key=self._place)
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        signal.setitimer(signal.ITIMER_PROF, LEAST_S + LIMIT * self._seconds[item.nodeid])  # of a processor
 
     def _place(self, item: pytest.Item) -> int:
         return self._places[item.nodeid]
@@ -109,7 +115,7 @@ def measured(module: str, files: Sequence[str]) -> Known:
             Path(kept.name).write_text(json.dumps([lines, watched.seconds]))
             return code
 
-        code, said = _forked(watch, 3600.0)
+        code, said = _forked(watch)
         if code:
             raise RuntimeError(f"the tests do not pass on {module} as it is:\n{said[-3000:]}")
         lines, seconds = json.load(kept)
@@ -123,14 +129,14 @@ def measured(module: str, files: Sequence[str]) -> Known:
     return Known(spread, seconds)
 
 
-def noticed(module: str, text: str, tests: Sequence[str], seconds: float) -> bool:
-    """Whether any of some tests, which take so many seconds, fails once the module has another text."""
+def noticed(module: str, text: str, tests: Mapping[str, float]) -> bool:
+    """Whether any of some tests, of which each takes so many seconds, fails once the module has another text."""
 
     def judge() -> int:
         sys.meta_path.insert(0, _Changed(module, text))
         return _pytest(sorted({_file(each) for each in tests}), _Chosen(tests))
 
-    return _forked(judge, LEAST_S + LIMIT * seconds)[0] != 0
+    return _forked(judge)[0] != 0
 
 
 def lines_of(source: str, line: int) -> range:
@@ -180,32 +186,23 @@ def _pytest(files: Sequence[str], plugin: object) -> int:
     return int(pytest.main(["-x", *quiet, *loaded, "--rootdir", str(ROOT), *files], plugins=[plugin]))
 
 
-def _forked(work: Callable[[], int], limit_s: float) -> tuple[int, str]:
-    """Exit code and output of some work in a process of its own, which may take so many seconds of a processor."""
+def _forked(work: Callable[[], int]) -> tuple[int, str]:
+    """Exit code and output of some work in a process of its own."""
     with tempfile.TemporaryFile() as out:
         child = os.fork()
         if not child:
-            _become(work, limit_s, out.fileno())
-        deadline = time.monotonic() + 10 * limit_s
-        ended, status = 0, 0
-        while not ended:
-            time.sleep(0.02)
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if not ended and time.monotonic() > deadline:
-                os.killpg(child, signal.SIGKILL)
-                deadline = float("inf")
+            _become(work, out.fileno())
+        _, status = os.waitpid(child, 0)
         out.seek(0)
         return os.waitstatus_to_exitcode(status), out.read().decode(errors="replace")
 
 
-def _become(work: Callable[[], int], limit_s: float, out: int) -> NoReturn:
+def _become(work: Callable[[], int], out: int) -> NoReturn:
     code = 1
     try:
-        os.setsid()
         os.chdir(ROOT)
         for descriptor in (1, 2):
             os.dup2(out, descriptor)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s), int(limit_s) + 5))
         for name in [each for each in sys.modules if each.partition(".")[0] in OURS]:
             del sys.modules[name]  # each process imports the project for itself
         code = work()
