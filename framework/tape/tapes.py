@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from enum import Enum
+from operator import is_not
 from typing import Any
 
 from attrs import fields_dict, has
@@ -15,6 +16,7 @@ from framework.strategy import checked_conditions
 from framework.tape.played import Played
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import Settings, Tape
+from framework.venue import Venue
 
 
 def refusal(assembly: Assembly) -> str:
@@ -57,6 +59,8 @@ class Tapes:
 
     def __init__(self) -> None:
         self._tapes: dict[str, Tape] = {}
+        self._venues: tuple[Sequence[Venue], str] = (), ""
+        """The venues of the last assembly, which the next one has as well in most sweeps, by class and field."""
 
     @property
     def tapes(self) -> Sequence[Tape]:
@@ -92,7 +96,7 @@ class Tapes:
         if why:
             raise NotPlayable(why)
         settings = Settings.of(assembly)
-        key = _key(assembly, settings)
+        key = self._key(assembly, settings)
         tape = self._tapes.get(key)
         if tape is None:
             tape = self._tapes[key] = Tape.of(assembly, settings)
@@ -100,12 +104,16 @@ class Tapes:
             raise NotPlayable(tape.given_up)
         return tape
 
-
-def _key(assembly: Assembly, settings: Settings) -> str:
-    """What runs of one tape have in common: all but the numbers of the strategy, the capital and the market's."""
-    parts = [_named(part, {name: type(value) for name, value in numbers.items()}) for part, numbers in settings.parts]
-    venues = [_named(each) for each in assembly.venues]
-    return repr((parts, venues, assembly.entry, assembly.path, sorted(assembly.market.columns), assembly.market.coin))
+    def _key(self, assembly: Assembly, settings: Settings) -> str:
+        """What runs of one tape have in common: all but the numbers of the strategy, the capital and the market's."""
+        parts = [_named(part, {name: type(value) for name, value in numbers.items()})
+                 for part, numbers in settings.parts]  # fmt: skip
+        known, named = self._venues
+        if len(known) != len(assembly.venues) or any(map(is_not, known, assembly.venues)):
+            named = repr([_named(each) for each in assembly.venues])
+            self._venues = assembly.venues, named
+        market = assembly.market
+        return repr((parts, named, assembly.entry, assembly.path, sorted(market.columns), market.coin))
 
 
 def _named(value: Any, other: Mapping[str, object] | None = None) -> object:  # noqa: ANN401
