@@ -20,6 +20,7 @@ from framework.orders import Move, Open, Resize, said
 from framework.performance import outcome
 from framework.strategy import EveryRow, Strategy
 from framework.tape.numbers import MOST, Column, NotRecordable, Recorded, Row, Time
+from framework.tape.played import Played
 from framework.tape.player import ENDED, KERNEL, UNKNOWN, Notes, Score, play
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import Settings
@@ -246,10 +247,11 @@ def test_a_strategy_that_depends_on_what_cannot_be_seen_is_found_out():
 def test_runs_of_one_kind_are_played_once_two_of_them_were_simulated():
     """One of a kind is not worth recording, and the second shows that playing is right."""
     tapes = Tapes()
-    runs = [tapes.run(assemble(Scenario.load(SCENARIO))) for _ in range(3)]
+    found = [tapes.run(assemble(Scenario.load(SCENARIO))) for _ in range(3)]
     (tape,) = tapes.tapes
     assert tape.is_trusted
-    assert len({run.ledger.digest for run in runs}) == 1
+    assert [isinstance(each, Played) for each in found] == [False, False, True]
+    assert len({each.ledger.digest for each in (*found[:2], found[2].run())}) == 1
 
 
 # -- sweeps
@@ -274,6 +276,19 @@ def test_a_sweep_has_the_same_results_however_it_is_run(paths, tmp_path, monkeyp
     assert plan.why_simulated() == ""
     monkeypatch.setattr(execution, "WORTH_CELLS", 10**9)
     assert swept("simulated", 1) == played
+
+
+def test_a_choice_runs_its_cells_on_the_data_likewise(monkeypatch):
+    """What a cell was worth is the same to the last bit, played and simulated."""
+
+    def worth():
+        plan = Sweep.of(SCENARIO, GRIDS, ("market.path.method=stationary",), paths=1).on_data()
+        cells = [cell for cell in plan.combinations if cell["strategy.trigger"] != 5]
+        return [plan.worth(cell).tolist() for cell in cells]
+
+    played = worth()
+    monkeypatch.setattr(execution, "WORTH_CELLS", 10**9)
+    assert played == worth()
 
 
 def test_a_sweep_says_why_it_is_simulated():

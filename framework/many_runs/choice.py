@@ -33,7 +33,6 @@ from framework.many_runs.sweep import Row, Sweep
 from framework.market import TICK_NS, Floats, Ints, Market
 from framework.support.grid import Grid
 from framework.support.text import counted
-from framework.valuation import equity
 
 SAMPLES = 1000
 """Bootstrap samples behind a confidence set."""
@@ -140,12 +139,11 @@ class History:
             if told[at]:
                 continue
             try:
-                assembly = here.assembly(cell)
-                run = assembly.simulation().run()
+                usd = here.worth(cell)
             except CarrybookError as error:
                 told[at] = f"on the data: {error}"
                 continue
-            worth = np.concatenate(([assembly.scenario.capital_usd], run.curve.equity_usd[:-1], [float(equity(run))]))
+            worth = np.concatenate((usd[:-2], usd[-1:]))
             before = worth[:-1]
             columns[at] = np.divide(np.diff(worth), before, out=np.zeros_like(before), where=before > 0)
             totals[at] = (worth[-1] / worth[0] - 1) * 100

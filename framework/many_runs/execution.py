@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from framework.assembly import Assembly
-from framework.market import Market
-from framework.performance import outcome
+from framework.market import Floats, Market
+from framework.money import USDC
+from framework.performance import Path, outcome
 from framework.run import Run
 
 if TYPE_CHECKING:
+    from framework.tape.played import Played
     from framework.tape.tape import Settings, Tape
     from framework.tape.tapes import Tapes
 
@@ -32,6 +36,17 @@ class Execution:
 
     def run(self, assembly: Assembly) -> Run:
         """A run with its whole books; raises `CarrybookError`."""
+        found = self._found(assembly)
+        return found if isinstance(found, Run) else found.run()
+
+    def worth(self, assembly: Assembly) -> Floats:
+        """What a run was worth: the capital, the equity at every close, and at the end; USD, shape (rows + 2,)."""
+        found = self._found(assembly)
+        if isinstance(found, Run):
+            return Path.of(found).usd
+        return np.concatenate(([USDC.units(found.capital)], found.equity_usd, [found.final_usd]))
+
+    def _found(self, assembly: Assembly) -> "Played | Run":
         return assembly.simulation().run() if self._tapes is None else self._tapes.run(assembly)
 
     def outcome(self, assembly: Assembly, path: Market) -> Mapping[str, float | int | None]:

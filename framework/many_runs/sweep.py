@@ -22,7 +22,7 @@ from framework.data import drawn_paths
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
 from framework.many_runs import workers
 from framework.many_runs.execution import Execution
-from framework.market import Market
+from framework.market import Floats, Market
 from framework.performance import Path as Worth
 from framework.performance import swept
 from framework.run_folder.archive import identity
@@ -210,6 +210,10 @@ class Sweep:
         except Exception as error:
             words = f"{type(error).__name__}: {error}"
         return {**cell, "error": " ".join(words.split())}
+
+    def worth(self, cell: Row) -> Floats:
+        """What a cell's run was worth; see `Execution.worth`. Raises `CarrybookError`."""
+        return self._execution.worth(self.assembly(cell))
 
     def lines(self, cells: Sequence[tuple[int, Row]]) -> list[bytes]:
         """Numbered cells as the lines that are kept of them."""

@@ -16,7 +16,7 @@ from framework.run import Run
 from framework.strategy import EveryRow
 from framework.tape.outline import Epoch, Outline, Output
 from framework.tape.tree import Leaf
-from framework.valuation import routine_causes
+from framework.valuation import decimal, routine_causes, worth_at_end
 from framework.venue import Venue
 
 
@@ -81,6 +81,15 @@ class Played:
             standings=tuple(books.standings.values()),
         )
 
+    @property
+    def final_usd(self) -> float:
+        """The equity at the end."""
+        return float(decimal(worth_at_end(self._held, self.market)))
+
+    @property
+    def _held(self) -> dict[Account, int]:
+        return dict(zip(self.accounts, self.balances, strict=True))
+
     def outcome(self) -> dict[str, float | int | None]:
         """The `outcome` of the run, without its books."""
         liquidations, rebalances = list[tuple[int, int]](), 0
@@ -101,7 +110,7 @@ class Played:
             market=self.market,
             capital=self.capital,
             equity_usd=self.equity_usd,
-            balances=dict(zip(self.accounts, self.balances, strict=True)),
+            balances=self._held,
             liquidations=liquidations,
             rebalances=rebalances,
         )

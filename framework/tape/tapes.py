@@ -71,7 +71,7 @@ class Tapes:
         """A run of an assembly that is played; raises `NotPlayable` for one that has to be simulated."""
         return self.of(assembly).play(Settings.of(assembly), assembly.market)
 
-    def run(self, assembly: Assembly) -> Run:
+    def run(self, assembly: Assembly) -> Played | Run:
         """A run of an assembly, played or simulated; raises `CarrybookError`."""
         tape, settings = self.find(assembly)
 
@@ -80,8 +80,7 @@ class Tapes:
 
         if tape is None or settings is None:
             return simulated()
-        found = tape.run(settings, assembly.market, simulated)
-        return found.run() if isinstance(found, Played) else found
+        return tape.run(settings, assembly.market, simulated)
 
     def find(self, assembly: Assembly) -> tuple[Tape | None, Settings | None]:
         """The tape and the settings of an assembly; None for both where its runs are simulated."""
