@@ -29,6 +29,7 @@ from tests.forgeries import (
     a_file_truncated,
     a_month_of_the_roll_forward_changed,
     an_account_that_is_not_in_the_chart,
+    interest_called_lending,
 )
 from tests.forgery import NAMES, Forgery, made_alone
 from tests.runs import DATA, EXAMPLES, data_of, run_and_save, there
@@ -223,6 +224,42 @@ def test_an_account_that_the_chart_lacks_stops_no_check(check: str, runs: dict[s
     forgery = Forgery(runs["rebalance"], tmp_path / "copy")
     an_account_that_is_not_in_the_chart(forgery)
     assert made_alone(check, forgery.path).not_made == ""
+
+
+@pytest.mark.parametrize("column", ["hyperliquid_size", "hyperliquid_equity_usd"])
+def test_all_that_is_found_of_the_last_close_is_found_there(column: str, runs: dict[str, Path], tmp_path: Path) -> None:
+    """By the formulas as arrays, and by those in exact fractions."""
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    closes = len(forgery.rows("equity")) - 2
+    forgery.change("equity", closes, **{column: lambda value: value + 0.01})
+    forgery.seal_files()
+    findings = made_alone("states", forgery.path).findings
+    assert len(findings) == 2
+    assert all(finding.place.startswith(f"row {closes} (") for finding in findings)
+
+
+@pytest.mark.parametrize(("row", "place"), [(0, "row 1 ("), (10**6, "row 1000001"), (None, "row {}")])
+def test_a_liquidation_in_a_row_where_none_was_due_is_found(
+    row: int | None, place: str, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """In the first, in none that the market has, and in the one after its last."""
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    after = len(forgery.rows("market"))
+    forgery.change("events", forgery.find("events", kind="Liquidated"), row=after if row is None else row)
+    result = made_alone("acts", forgery.path)
+    assert result.not_made == ""
+    assert any(
+        finding.place.startswith(place.format(after + 1)) and "did not hold at" in finding.words
+        for finding in result.findings
+    )
+
+
+def test_a_settlement_that_nobody_declares_is_found_by_its_number(runs: dict[str, Path], tmp_path: Path) -> None:
+    forgery = Forgery(runs["rebalance"], tmp_path / "copy")
+    place = interest_called_lending(forgery)
+    event = forgery.rows("ledger")[int(place.removeprefix("entry ")) - 1]["event"]
+    first = made_alone("accruals", forgery.path).findings[0]
+    assert (first.place, first.words) == (f"{place}, event {event}", "settles what no venue declares")
 
 
 def test_there_are_forgeries_for_every_check() -> None:

@@ -254,6 +254,23 @@ def test_a_liquidation_says_at_which_price_it_was_judged(venue):
     assert (event.trigger_price, event.price) == (45.0, 100.0)
 
 
+def test_a_liquidation_names_the_dated_rules_behind_it():
+    """And none that has dates and decides on nothing."""
+
+    @frozen(kw_only=True)
+    class Discounted(Judged):
+        discount: float | Dated = field(default=0.0)
+
+        @formula
+        def notional(held, price, discount):
+            return held * price * (1 - discount)
+
+    dated = {name: Dated([START_NS], [value]) for name, value in (("floor_usd", 50.0), ("discount", 0.1))}
+    run = play(coins_market(PRICES), [Discounted(**dated)], Script(start=BUY))
+    (event,) = happened(run, Liquidated)
+    assert event.rules == ("floor_usd",)
+
+
 def test_coins_that_are_no_position_are_judged_at_their_lows():
     """What is held outright is no short, whether or not the venue calls its account a position."""
 

@@ -61,6 +61,7 @@ def test_the_leg_of_the_whole_account_mixes_no_coins():
     play(coins_market(FLAT | FUNDING), [both()], looks)
     whole = looks.legs[None]
     assert (whole.size, whole.delta, whole.notional_usd, whole.equity_usd) == (-300.0, -300.0, 30_000.0, 10_000.0)
+    assert whole.tokens == 0.0
     assert np.isnan(whole.entry_price)
     assert np.isnan(whole.liquidation_price)
     assert [(looks.legs[coin].delta, looks.legs[coin].entry_price) for coin in ("SOL", "BTC")] == [
