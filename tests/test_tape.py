@@ -1,25 +1,29 @@
 """The tape: a run that is played is the run that is simulated, to the last bit, or it is not played."""
 
 import math
+import pickle
+from decimal import Decimal
+from functools import cached_property
 from random import Random
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from attrs import define, evolve, frozen
+from attrs import define, evolve, fields_dict, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import Scenario, assemble
 from framework.errors import OrderRefused
-from framework.events import ConditionMet, Side
+from framework.events import ConditionMet, Event, Rejected, Side
 from framework.formulas import choose, greater, lesser, ratio, square_root
 from framework.many_runs import execution
 from framework.many_runs.sweep import Sweep, sweep
 from framework.market import PRICES
-from framework.orders import Move, Open, Resize, said
+from framework.orders import Close, Move, Open, Resize, said
 from framework.performance import outcome
-from framework.strategy import EveryRow, Strategy
-from framework.tape.numbers import MOST, Column, NotRecordable, Recorded, Row, Time
+from framework.strategy import EveryRow, Price, Strategy
+from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time
 from framework.tape.played import Played
 from framework.tape.player import ENDED, KERNEL, UNKNOWN, Notes, Score, play
 from framework.tape.steps import NotPlayable
@@ -28,6 +32,7 @@ from framework.tape.tapes import Tapes, refusal
 from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way
 from tests.conftest import ROOT
 from tests.test_differential import AT_ONCE, assembled, drawn
+from venues.hyperliquid import Hyperliquid
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
 DRAWN = 700
@@ -211,6 +216,336 @@ def test_what_a_step_does_not_know_is_not_played(what, why):
     assert tapes.run(assembly).ledger.digest == assembly.simulation().run().ledger.digest
 
 
+# -- what may tell a recorded number from a plain one, or reads what no step knows
+
+
+def caught(read, otherwise):
+    """What is read, or something else where that fails."""
+    try:
+        return read()
+    except Exception:
+        return otherwise
+
+
+WANTS = {
+    "type": (lambda view: type(view.price) is Price and view.price > 150, "something else on recorded numbers"),
+    "class of its own": (lambda view: isinstance(view.price, Price), "something else on recorded numbers"),
+    "decimal": (lambda view: view.leg("hyperliquid").size == Decimal(-10), "a number meets a Decimal"),
+    "enum": (lambda view: -view.leg("hyperliquid").size == Op.LOAD, "a number meets a Op"),
+    "array": (lambda view: (np.array([-10.0]) == view.leg("hyperliquid").size).any(), "a number meets a ndarray"),
+    "bits": (lambda view: caught(lambda: round(view.price) & 1, 0), "the bits of a number"),
+    "attribute": (lambda view: hasattr(view.cash_usd, "is_integer"), "asked for its is_integer"),
+    "converted": (lambda view: caught(lambda: int(view.price), 0) > 150, "a number is converted"),
+    "outcome": (lambda view: caught(lambda: view.outcome, None) is None, "what became of an earlier order"),
+    "sizes": (lambda view: caught(lambda: view.sizes("hyperliquid", 1), None) is None, "past positions|is compared"),
+    "twice an array": (lambda view: (view.history("close", 1) * 2)[0] > 300, "unsupported operand"),
+    "digits": (lambda view: len(f"{view.price:.0f}") == 3, "written as text by the strategy"),
+    "words": (lambda view: "7" in view.rejection(Open("hyperliquid", Side.SHORT, 1.0, view.price * 1e4)), "text with"),
+}
+"""What a strategy may ask in a row, and why that is not played."""
+
+
+@frozen(kw_only=True)
+class Wanting(Strategy):
+    """A strategy that resizes in rows in which it wants to; `share` of the position is what it goes down to."""
+
+    share: float = 0.5
+    want: str = ""
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.SHORT, 10.0, view.cash_usd / 2)
+
+    def on_event(self, event, view):
+        if isinstance(event, ConditionMet) and self.wants(event, view):
+            yield Resize("hyperliquid", 10.0 * self.share if view.leg("hyperliquid").size < -9 else 10.0)
+
+    def wants(self, _, view):
+        return not self.want or WANTS[self.want][0](view)
+
+
+DRAWN_MARKETS = [
+    assemble(
+        Scenario.load(
+            SCENARIO,
+            ["market.path.method=stationary", "market.path.block_rows=20", f"market.path.number={number}"],
+        )
+    )
+    for number in (1, 2)
+]
+
+
+def played_again(strategy):
+    """Runs of a strategy with some settings and on two markets, by one set of tapes, each with its simulation."""
+    tapes = Tapes()
+    for base in DRAWN_MARKETS:
+        for share in (0.3, 0.5):
+            assembly = evolve(base, strategy=evolve(strategy, share=share))
+            yield tapes.played(assembly), assembly.simulation().run()
+
+
+@pytest.mark.parametrize("want", WANTS)
+def test_what_may_tell_a_recorded_number_is_refused(want):
+    """Also where the strategy catches what that raises: no run with it is played."""
+    with pytest.raises(NotPlayable, match=WANTS[want][1]):
+        next(played_again(Wanting(want=want)))
+
+
+@frozen
+class OfMarket:
+    """A condition that looks at more of the market than the present row."""
+
+    by_row = True
+    how: str = ""
+
+    def holds(self, stretch):
+        market, close = stretch.market, stretch.column("close")
+        level = {
+            "first": lambda: market["close"][0],
+            "first of floats": lambda: market.floats("close")[0],
+            "mean of floats": lambda: sum(market.floats("close")) / len(market),
+            "kept": lambda: market.cached("mean", market["close"].mean),
+            "rows": lambda: 150.0 if len(market) > 400 else 0.0,
+            "days": lambda: 150.0 if market.at_ns[-1] > 0 else 0.0,
+            "before": lambda: market.floats("close")[stretch.start - 1],
+        }[self.how]()
+        return close > level
+
+
+@frozen(kw_only=True)
+class Watching(Wanting):
+    """A strategy that is woken by conditions of the tests' own."""
+
+    condition: object = None
+
+    def conditions(self):
+        return (self.condition,)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("first", "asked for its columns"),
+        ("first of floats", "not the present one"),
+        ("mean of floats", "all rows of a column"),
+        ("kept", "asked for its cached"),
+        ("rows", "asked for its length"),
+        ("days", "asked for its at_ns"),
+        ("before", "before or after the present one"),
+    ],
+)
+def test_what_is_read_of_the_market_beside_the_row_is_refused(how, why):
+    """It would be read of the market on which the step was recorded, whatever market it is played on."""
+    with pytest.raises(NotPlayable, match=why):
+        next(played_again(Watching(condition=OfMarket(how))))
+
+
+@frozen
+class Above:
+    """The close is above a price."""
+
+    by_row = True
+    price: float
+
+    def holds(self, stretch):
+        return stretch.column("close") > self.price
+
+
+@frozen(kw_only=True)
+class Recognising(Watching):
+    """A strategy that recognises the condition that it keeps."""
+
+    def conditions(self):
+        return (Above(100.0), self.condition)
+
+    def wants(self, event, _):
+        return event.condition is self.condition
+
+
+def test_a_condition_that_a_strategy_keeps_is_recognised():
+    """It is the object that it is in a simulation."""
+    assert all(same(*pair) for pair in played_again(Recognising(condition=Above(160.0))))
+
+
+@frozen(kw_only=True, slots=False)
+class Keeping(Strategy):
+    """A strategy that keeps what it has worked out of its settings, and has a setting of more than 53 bits."""
+
+    share: float
+    least: int = 2**60 + 1
+    most: int = 2**60 + 2
+
+    @cached_property
+    def level(self):
+        return 300 * self.share
+
+    def conditions(self):
+        return (Above(self.level),)
+
+    on_start, on_event = Wanting.on_start, Wanting.on_event
+
+    def wants(self, _, view):
+        return view.price > self.level and self.most > self.least
+
+
+def test_what_was_worked_out_of_settings_is_not_kept_for_others():
+    """A tape has no number of the run by which it was recorded."""
+    assert all(same(*pair) for pair in played_again(Keeping(share=0.4)))
+
+
+@frozen(kw_only=True)
+class Told(Event):
+    """An event of the tests' own."""
+
+    what: object
+
+
+class Pair(NamedTuple):
+    """What may hide a recorded number."""
+
+    first: object
+    second: object
+
+
+@frozen
+class Telling:
+    """A condition with an event of its own, in which there are numbers."""
+
+    by_row = True
+    put: str
+
+    def holds(self, stretch):
+        return stretch.column("close") > 150
+
+    def met(self, view):
+        return Told(at_ns=view.at_ns, what=PUTS[self.put](view.price * 2))
+
+
+@frozen(kw_only=True)
+class Hearing(Wanting):
+    """A strategy that is woken by it."""
+
+    put: str = ""
+
+    def conditions(self):
+        return (Telling(self.put),)
+
+    def on_event(self, event, view):
+        if isinstance(event, Told):
+            yield Resize("hyperliquid", 10.0 * self.share if view.leg("hyperliquid").size < -9 else 10.0)
+
+
+PUTS = {
+    "dict": lambda number: {"a": number, "b": [1, {"c": (number,)}]},
+    "condition": lambda number: [Above(number), round(number), number > 300, -0.0 * number],
+    "text": lambda number: f"{number:,.3f} and {number:.0f}",
+    "pair": lambda number: Pair(number, 1),
+    "set": lambda _: {1, 2},
+}
+
+
+@pytest.mark.parametrize("put", ["dict", "condition", "text"])
+def test_an_event_of_ones_own_has_the_numbers_of_its_run(put):
+    """Wherever in it they are."""
+    assert all(same(*pair) for pair in played_again(Hearing(put=put)))
+
+
+@pytest.mark.parametrize("put", ["pair", "set"])
+def test_an_event_that_may_hide_a_number_is_refused(put):
+    """Nobody knows how to put other numbers in it."""
+    with pytest.raises(NotPlayable, match=r"an event or an order has a (Pair|set)"):
+        next(played_again(Hearing(put=put)))
+
+
+@frozen(kw_only=True)
+class Saying(Wanting):
+    """A strategy that says why an order was rejected, without reading that."""
+
+    def on_event(self, event, view):
+        if isinstance(event, ConditionMet) and view.price > 200:
+            why = view.rejection(Open("hyperliquid", Side.SHORT, 1.0, view.price * 1e4))
+            if why:
+                yield Close("hyperliquid", reason=why)
+            yield Open("hyperliquid", Side.SHORT, 1.0, view.price * 1e4)
+            if isinstance(view.outcome, Rejected):
+                yield Close("hyperliquid", reason=f"{view.outcome.reason}, so it is left")
+
+
+def test_a_text_that_is_told_on_has_the_numbers_of_its_run():
+    """A refusal that becomes the reason of a close."""
+    assert all(same(*pair) for pair in played_again(Saying()))
+
+
+# -- tapes of their own
+
+
+def test_two_classes_of_one_name_have_no_tape_in_common():
+    """Such as those of two cells of a notebook."""
+
+    def made(size):
+        @frozen(kw_only=True)
+        class Same(Wanting):
+            def on_start(self, view):
+                yield Open("hyperliquid", Side.SHORT, size, view.cash_usd / 2)
+
+        return Same()
+
+    tapes = Tapes()
+    for size in (10.0, 5.0):
+        assembly = of(made(size))
+        assert same(tapes.played(assembly), assembly.simulation().run())
+    assert len(tapes.tapes) == 2
+
+
+def test_settings_that_cannot_be_seen_through_are_refused():
+    """An array shows eight of its digits, and a venue that is not frozen may remember something."""
+
+    @frozen(kw_only=True)
+    class Tiered(Hyperliquid):
+        tiers: object = None
+
+    class Thawed(Hyperliquid):
+        __setattr__ = object.__setattr__
+
+    scenario = assemble(Scenario.load(SCENARIO))
+    asgard, hyperliquid = (
+        next(each for each in scenario.venues if each.name == name) for name in ("asgard", "hyperliquid")
+    )
+    fields = {each: getattr(hyperliquid, each) for each in fields_dict(Hyperliquid) if each in hyperliquid.rules()}
+    tiered = evolve(scenario, venues=(asgard, Tiered(**fields, tiers=np.array([0.123456789012]))))
+    with pytest.raises(NotPlayable, match="there is a ndarray among the settings"):
+        Tapes().of(tiered)
+    assert refusal(evolve(scenario, venues=(asgard, Thawed(**fields)))).startswith("hyperliquid is not frozen")
+
+
+def test_a_search_that_takes_another_way_each_time_does_not_grow_without_end(monkeypatch):
+    """Once the tape is long enough nothing is recorded any more, and runs that would need it are simulated."""
+    monkeypatch.setattr("framework.tape.tape.MOST_LINES", 3_000)
+    tapes, digests = Tapes(), []
+    for leverage in (2, 3, 4, 4.5, 5):
+        assembly = assemble(Scenario.load(SCENARIO, [f"strategy.leverage={leverage}", "strategy.trigger=6"]))
+        digests.append(tapes.run(assembly).ledger.digest == assembly.simulation().run().ledger.digest)
+    (tape,) = tapes.tapes
+    assert all(digests)
+    assert len(tape.code.lines) < 4_000
+
+
+def test_steps_of_the_kernel_are_not_remembered():
+    """A tape keeps nothing of a run that was played."""
+    table = Scenario.load(SCENARIO).table() | {"rulebook": {"class": "protocol"}}
+    at_once = {"bridge": {way: {"latency_s": 0.0} for way in ("inbound", "outbound")}}
+    table["venues"] = {"asgard": {"lender": "kamino", **at_once}, "hyperliquid": at_once}
+    table["strategy"] |= {"leverage": 2, "trigger": 3.5}
+    assembly = assemble(Scenario.of(table))
+    tape = Tapes().of(assembly)
+    played = tape.play(Settings.of(assembly), assembly.market)
+    assert played.outcome() == outcome(assembly.simulation().run())
+    assert any(leaf.passing for passage in played.passages for leaf in passage.leaves)
+    assert not any(leaf.passing for leaf in tape.happened)
+
+
 def test_what_accrues_below_a_floor_ends_in_the_error_of_the_kernel(monkeypatch):
     """The player sees it, and lets the kernel say it."""
     assembly = assemble(Scenario.load(SCENARIO, ["strategy.trigger=never"]))
@@ -227,11 +562,11 @@ COUNTED = []
 
 @frozen(kw_only=True)
 class Counting(Looking):
-    """A strategy that does something else from its third run on, which no step can know."""
+    """A strategy that does something else once it has been simulated, recorded and checked, which no step can know."""
 
     def on_start(self, view):
         COUNTED.append(1)
-        yield Open("hyperliquid", Side.SHORT, float(min(len(COUNTED), 3)), view.cash_usd)
+        yield Open("hyperliquid", Side.SHORT, (1.0, 2.0, 2.0, 3.0)[min(len(COUNTED), 4) - 1], view.cash_usd)
 
 
 def test_a_strategy_that_depends_on_what_cannot_be_seen_is_found_out():
@@ -289,6 +624,15 @@ def test_a_choice_runs_its_cells_on_the_data_likewise(monkeypatch):
     played = worth()
     monkeypatch.setattr(execution, "WORTH_CELLS", 10**9)
     assert played == worth()
+
+
+def test_a_plan_that_has_played_goes_to_a_worker():
+    """It takes no tape along: those are recorded where they are played."""
+    plan = Sweep.of(SCENARIO, GRIDS)
+    assert plan.why_simulated() == ""
+    there = pickle.loads(pickle.dumps(plan))  # noqa: S301  (it is our own)
+    (cell,) = plan.cells()[:1]
+    assert there.run(cell) == plan.run(cell)
 
 
 def test_a_sweep_says_why_it_is_simulated():
@@ -432,7 +776,7 @@ def test_a_zero_of_integers_has_no_sign():
 def test_rows_and_instants_answer_what_they_can():
     """A row looks up columns, an instant is compared with those of rules; nothing else is known of them."""
     way = Way(Registers(1), Branch())
-    column, row, now = Column("close", [5.0, 6.0, 7.0]), Row(way, 1), Time(way, 100, opening=False)
+    column, row, now = Column("index", [5.0, 6.0, 7.0], further=1), Row(way, 1), Time(way, 100, opening=False)
     assert column[row].value == 6.0
     assert column[row + 1].value == 7.0
     assert column[1] == 6.0
@@ -445,6 +789,18 @@ def test_rows_and_instants_answer_what_they_can():
     ):  # fmt: skip
         with pytest.raises(NotRecordable):
             ask()
+
+
+def test_a_rule_with_dates_that_is_true_or_false_is_asked():
+    """A row at which it is true, and one at which it is not, go different ways; what is no number is refused."""
+    way = Way(Registers(1), Branch())
+    assert Column("over", [False, True])[Row(way, 1)] is True
+    assert Column("before", [False, True])[Row(way, 0)] is False
+    for values in (["isolated"], [2**60], [None]):
+        with pytest.raises(NotRecordable, match="a rule is"):
+            Column("rule", values)[Row(way, 0)]
+    with pytest.raises(NotRecordable, match="of another age"):
+        assert Time(way, 100, opening=False) < 10**20
 
 
 def test_a_text_with_numbers_is_filled_with_those_that_are_played():

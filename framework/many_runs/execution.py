@@ -5,6 +5,7 @@ Both give the same figures to the last bit, so it is a matter of speed alone. Pl
 
 from collections.abc import Mapping
 from importlib.util import find_spec
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,14 +26,22 @@ WORTH_CELLS = 48
 
 
 class Execution:
-    """What runs the cells of one sweep in one process; `cells` is how many there are in all."""
+    """What runs the cells of one sweep in one process; `cells` is how many there are in all.
+
+    In another process it begins with nothing. Of several threads one at a time plays: a tape is played in one place.
+    """
 
     def __init__(self, cells: int) -> None:
+        self._cells = cells
+        self._lock = Lock()
         self._is_worth = cells >= WORTH_CELLS
         self._tapes: Tapes | None = _tapes() if self._is_worth else None
         self._known: dict[Assembly, tuple[Tape | None, Settings | None]] = {}
         self._path: Market | None = None
         self._prepared: dict[Tape, Market] = {}
+
+    def __reduce__(self) -> "tuple[type[Execution], tuple[int]]":
+        return Execution, (self._cells,)
 
     def run(self, assembly: Assembly) -> Run:
         """A run with its whole books; raises `CarrybookError`."""
@@ -47,7 +56,10 @@ class Execution:
         return np.concatenate(([USDC.units(found.capital)], found.equity_usd, [found.final_usd]))
 
     def _found(self, assembly: Assembly) -> "Played | Run":
-        return assembly.simulation().run() if self._tapes is None else self._tapes.run(assembly)
+        if self._tapes is None:
+            return assembly.simulation().run()
+        with self._lock:
+            return self._tapes.run(assembly)
 
     def outcome(self, assembly: Assembly, path: Market) -> Mapping[str, float | int | None]:
         """The outcome of a cell on a path, of an assembly that is on another; raises `CarrybookError`."""
@@ -55,11 +67,14 @@ class Execution:
         def simulated() -> Run:
             return assembly.on(path).simulation().run()
 
-        tape, settings = self._known_of(assembly)
-        if tape is None or settings is None:
+        if self._tapes is None:
             return outcome(simulated())
-        found = tape.run(settings, self._on(path, assembly, tape), simulated)
-        return outcome(found) if isinstance(found, Run) else found.outcome()
+        with self._lock:
+            tape, settings = self._known_of(self._tapes, assembly)
+            if tape is None or settings is None:
+                return outcome(simulated())
+            found = tape.run(settings, self._on(path, assembly, tape), simulated)
+            return outcome(found) if isinstance(found, Run) else found.outcome()
 
     def why_simulated(self, assembly: Assembly) -> str:
         """Why the runs of an assembly are simulated where they could be played; empty where they are, or none is."""
@@ -73,13 +88,11 @@ class Execution:
             return str(why)
         return ""
 
-    def _known_of(self, assembly: Assembly) -> "tuple[Tape | None, Settings | None]":
+    def _known_of(self, tapes: "Tapes", assembly: Assembly) -> "tuple[Tape | None, Settings | None]":
         """The tape of an assembly and its settings, found once."""
-        if self._tapes is None:
-            return None, None
         found = self._known.get(assembly)
         if found is None:
-            found = self._known[assembly] = self._tapes.find(assembly)
+            found = self._known[assembly] = tapes.find(assembly)
         return found
 
     def _on(self, path: Market, assembly: Assembly, tape: "Tape") -> Market:

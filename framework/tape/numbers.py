@@ -6,12 +6,14 @@ it, such as its digits as text, cannot be recorded and raises `NotRecordable`.
 """
 
 import math
+import numbers
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
-from typing import Any, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
+from attrs import define, frozen
 
 Number = int | float
 MOST = 2**53
@@ -63,6 +65,9 @@ class Recording(Protocol):
     def since(self, instant_ns: int, *, answer: bool) -> bool:
         """The answer to whether the present is that instant or later."""
 
+    def written(self, number: "Written") -> str:
+        """The character that stands for a number in a text."""
+
     def refuse(self, what: str) -> NoReturn:
         """Give up recording; raises `NotRecordable`."""
 
@@ -88,6 +93,8 @@ class Unreadable:
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = refused("a number is divided to a whole one")
     __pow__ = __rpow__ = refused("a power of a number is taken")
     __trunc__ = __floor__ = __ceil__ = refused("a number is rounded up or down")
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __invert__ = refused("the bits of a number are shifted")
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = refused("the bits of a number are combined")
     __reduce_ex__ = refused("a number is stored")
 
     def __format__(self, form: str) -> str:
@@ -132,6 +139,8 @@ class Recorded(Unreadable):
         if type(other) in (int, float, bool):
             number: Any = other
             return self.recording.constant(number), number
+        if isinstance(other, np.ndarray | numbers.Number):
+            self.recording.refuse(f"a number meets a {type(other).__name__}")
         return None
 
     def __add__(self, other: object) -> Any:  # noqa: ANN401
@@ -171,7 +180,8 @@ class Recorded(Unreadable):
 
     def __format__(self, form: str) -> str:
         """A place in a text, at which its digits are put when it is played."""
-        return written(self.register, type(self.value).__name__, form)
+        kind: Any = type(self.value).__name__
+        return self.recording.written(Written(self.register, kind, 0, form))
 
     def decimal(self, decimals: int) -> "RecordedDecimal":
         """So many atomic units of an asset as whole units."""
@@ -224,6 +234,9 @@ class Recorded(Unreadable):
         answer: bool = self != 0
         return answer
 
+    def __getattr__(self, name: str) -> NoReturn:
+        self.recording.refuse(f"a number is asked for its {name}")
+
 
 _MADE: dict[Op, Callable[[Number, Number], Number]] = {
     Op.ADD: lambda first, second: first + second,
@@ -252,17 +265,68 @@ class RecordedDecimal(Unreadable):
         return RecordedDecimal(self._of, self._decimals, normal=True)
 
     def __format__(self, form: str) -> str:
-        return written(self._of.register, "normal" if self._normal else "decimal", form, self._decimals)
+        kind: Any = "normal" if self._normal else "decimal"
+        return self.recording.written(Written(self._of.register, kind, self._decimals, form))
 
 
-FIRST, LAST = "\ue000", "\ue001"
-"""What a number in a text stands between."""
-WRITTEN = re.compile(f"{FIRST}(\\d+) (float|int|decimal|normal) (\\d+) ([^{LAST}]*){LAST}")
+@frozen
+class Written:
+    """A number in a text: the register in which it is found, what it is, its decimals, and its form."""
+
+    register: int
+    kind: Literal["int", "float", "decimal", "normal"]
+    decimals: int
+    form: str
 
 
-def written(register: int, kind: str, form: str, decimals: int = 0) -> str:
-    """The place of a number in a text: where it is found, what it is, and how it is to be written."""
-    return f"{FIRST}{register} {kind} {decimals} {form}{LAST}"
+FIRST_PLACE, LAST_PLACE = 0xF0000, 0x10FFFD
+"""The characters that stand for numbers in a text, which no font has: one for each, so none is cut in two."""
+READING = ("__len__", "__getitem__", "__contains__", "__iter__", "__lt__", "__le__", "__gt__", "__ge__", "__mod__")
+"""The methods of a text without a name that can be called, by which it is read."""
+PLACES = re.compile(f"[{chr(FIRST_PLACE)}-{chr(LAST_PLACE)}]")
+
+
+class Words(str):
+    """A text with numbers, which are not known: it can be told on and asked whether it is empty, and nothing else."""
+
+    __slots__ = ("_recording",)
+    _recording: Recording
+
+    @classmethod
+    def of(cls, text: str, recording: Recording) -> str:
+        """The text; as it is where it has no numbers."""
+        if not PLACES.search(text):
+            return text
+        words = cls(text)
+        words._recording = recording
+        return words
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        if other != "":
+            self._recording.refuse("a text with numbers is read")
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return self._recording.refuse("a text with numbers is read")
+
+
+def _unread(name: str) -> Callable[..., NoReturn]:
+    def method(self: Words, *_: object, **__: object) -> NoReturn:
+        recording: Recording = self._recording
+        recording.refuse(f"a text with numbers is read by {name}")
+
+    return method
+
+
+for _name in dir(str):
+    if callable(getattr(str, _name)) and (not _name.startswith("__") or _name in READING):
+        setattr(Words, _name, _unread(_name))
 
 
 class Price(Recorded):
@@ -352,18 +416,50 @@ class Time(Unreadable):
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __bool__ = refused("an instant is reckoned with")
 
 
-class Column(list[float]):
-    """A column as floats of Python, of which the value at a recorded row is a recorded number; `key` names it."""
+@define
+class Watch:
+    """Who is recording at present, if anybody is: what may not be read then asks it."""
 
-    __slots__ = ("key",)
+    recording: Recording | None = None
 
-    def __init__(self, key: object, values: list[float]) -> None:
-        super().__init__(values)
-        self.key = key
+    def refuse(self, what: str) -> None:
+        """Give up recording, where somebody records; raises `NotRecordable`."""
+        if self.recording is not None:
+            self.recording.refuse(what)
+
+
+class Column(Sequence[float]):
+    """A column as floats of Python, of which the value at a recorded row is a recorded number; `key` names it.
+
+    A recorded step reads it at its own row alone, or up to so many rows `further`: a value of any other row would be
+    that of the market on which it was recorded.
+    """
+
+    __slots__ = ("_further", "_values", "_watch", "key")
+
+    def __init__(self, key: object, values: list[float], watch: Watch | None = None, further: int = 0) -> None:
+        self.key, self._values, self._watch, self._further = key, values, watch or Watch(), further
+
+    def __len__(self) -> int:
+        self._watch.refuse("rows are counted")
+        return len(self._values)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[float]:
+        self._watch.refuse("all rows of a column are read")
+        return iter(self._values)
 
     def __getitem__(self, row: Any) -> Any:  # noqa: ANN401  (a number, or numbers)
-        if type(row) is Row:
-            if row.value + row.offset < 0:
-                row.recording.refuse("a row before the first")
-            return row.recording.loaded(self.key, row.offset, super().__getitem__(row.value + row.offset))
-        return super().__getitem__(row)
+        if type(row) is not Row:
+            self._watch.refuse("a row is read that is not the present one")
+            return self._values[row]
+        if not 0 <= row.offset <= self._further:
+            row.recording.refuse("a row before or after the present one is read")
+        value: Any = self._values[row.value + row.offset]
+        if type(value) not in (int, float, bool) or (type(value) is int and abs(value) > MOST):
+            row.recording.refuse(f"a rule is {value!r}")
+        if type(value) is bool:
+            return row.recording.loaded(self.key, row.offset, int(value)) != 0
+        return row.recording.loaded(self.key, row.offset, value)

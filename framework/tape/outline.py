@@ -3,17 +3,20 @@
 Filling is done by a function that is written for each outline, for a long run fills tens of thousands.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from attrs import fields_dict, frozen, has
 
 from framework.books import Entry
-from framework.money import Account
-from framework.tape.numbers import FIRST, WRITTEN, Recorded, Row, Time
+from framework.money import Account, Asset
+from framework.tape.numbers import PLACES, Recorded, Row, Time, Words, Written
 
 Filled = tuple[list[Entry], list["Epoch"], object]
 """What a step adds: its entries, the streams that begin anew, and what was executed last."""
@@ -71,6 +74,8 @@ class Epoch:
 
 
 GAPS = (Output, Text, RowsPassed, Instant, OrderBefore)
+PLAIN = (type(None), bool, int, float, bytes, Decimal, Fraction, date, datetime, timedelta, *GAPS)
+"""What hides no recorded number, besides texts."""
 
 
 @frozen(eq=False, slots=False)
@@ -84,16 +89,24 @@ class Outline:
     registers: Sequence[int]
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], epochs: Sequence[Epoch], order: object) -> "Outline":
-        """The outline of what a step has added; raises `ValueError` for a cause that is no entry of it."""
-        registers: list[int] = []
+    def of(
+        cls, entries: Sequence[Entry], epochs: Sequence[Epoch], order: object, texts: Mapping[str, Written] | None
+    ) -> "Outline":
+        """The outline of what a step has added; raises `ValueError` for what has none, such as an earlier cause.
+
+        `texts` is what the characters for numbers stand for; None where the step was not recorded.
+        """
         causes = [_place(each.cause, entries) for each in entries]
-        outlined = [Entry(*(_outlined(part, registers) for part in each._replace(cause=None))) for each in entries]
+        if texts is None:
+            placed = [each._replace(cause=cause) for each, cause in zip(entries, causes, strict=True)]  # type: ignore[arg-type]
+            return cls(entries=placed, epochs=epochs, order=order, registers=())
+        drawn = _Drawing(texts)
+        outlined = [Entry(*(drawn.outlined(part) for part in each._replace(cause=None))) for each in entries]
         return cls(
             entries=[each._replace(cause=cause) for each, cause in zip(outlined, causes, strict=True)],  # type: ignore[arg-type]
-            epochs=[_outlined(each, registers) for each in epochs],
-            order=_outlined(order, registers),
-            registers=registers,
+            epochs=[drawn.outlined(each) for each in epochs],
+            order=drawn.outlined(order),
+            registers=drawn.registers,
         )
 
     @property
@@ -116,37 +129,54 @@ def _place(cause: Entry | None, entries: Sequence[Entry]) -> int | None:
     raise ValueError("an event has its cause in an earlier step")
 
 
-def _outlined(value: Any, registers: list[int]) -> Any:  # noqa: ANN401, PLR0911  (a case for each gap)
-    """A value with gaps instead of what is recorded; the registers of its numbers are added to `registers`."""
-    kind = type(value)
-    if isinstance(value, Recorded):
-        registers.append(value.register)
-        return Output(len(registers) - 1, whole=isinstance(value.value, int))
-    if kind is str and FIRST in value:
-        return _outlined_text(value, registers)
-    if kind is Row:
-        return RowsPassed(value.offset)
-    if kind is Time:
-        return Instant()
-    if kind in (tuple, list):
-        return kind(_outlined(each, registers) for each in value)
-    if has(kind) and kind is not Account and kind not in GAPS:
+class _Drawing:
+    """Draws outlines: puts gaps where values are recorded, and notes the registers of the numbers that fill them."""
+
+    def __init__(self, texts: Mapping[str, Written]) -> None:
+        self.registers: list[int] = []
+        self._texts = texts
+
+    def outlined(self, value: Any) -> Any:  # noqa: ANN401, PLR0911  (a case for each gap)
+        """A value with gaps; raises `ValueError` for one of a kind that may hide a recorded number."""
+        kind = type(value)
+        if isinstance(value, Recorded):
+            return Output(self._place(value.register), whole=isinstance(value.value, int))
+        if kind is Words:
+            return self._outlined_text(str.__str__(value))
+        if kind is str:
+            return self._outlined_text(value) if PLACES.search(value) else value
+        if kind is Row:
+            return RowsPassed(value.offset)
+        if kind is Time:
+            return Instant()
+        if kind in (tuple, list):
+            return kind(self.outlined(each) for each in value)
+        if kind is dict:
+            return {key: self.outlined(each) for key, each in value.items()}
+        if kind in PLAIN or isinstance(value, Enum | Account | Asset | type):
+            return value
+        if not has(kind):
+            raise ValueError(f"an event or an order has a {kind.__name__}")
         parts = {name: getattr(value, name) for name in fields_dict(kind)}
-        outlined = {name: _outlined(part, registers) for name, part in parts.items()}
+        outlined = {name: self.outlined(part) for name, part in parts.items()}
         if any(outlined[name] is not parts[name] and not _is_fixed(outlined[name]) for name in parts):
             return changed(value, outlined)
-    return value
+        return value
 
+    def _outlined_text(self, value: str) -> Text:
+        parts, numbers, start = list[str](), list[tuple[int, str, int, str]](), 0
+        for found in PLACES.finditer(value):
+            number = self._texts.get(found.group())
+            if number is None:
+                raise ValueError("a text has a character that stands for a number")
+            numbers.append((self._place(number.register), number.kind, number.decimals, number.form))
+            parts.append(value[start : found.start()])
+            start = found.end()
+        return Text((*parts, value[start:]), tuple(numbers))
 
-def _outlined_text(value: str, registers: list[int]) -> Text:
-    parts, numbers, start = list[str](), list[tuple[int, str, int, str]](), 0
-    for found in WRITTEN.finditer(value):
-        register, kind, decimals, form = found.groups()
-        numbers.append((len(registers), kind, int(decimals), form))
-        registers.append(int(register))
-        parts.append(value[start : found.start()])
-        start = found.end()
-    return Text((*parts, value[start:]), tuple(numbers))
+    def _place(self, register: int) -> int:
+        self.registers.append(register)
+        return len(self.registers) - 1
 
 
 def _is_fixed(value: Any) -> bool:  # noqa: ANN401
@@ -156,6 +186,8 @@ def _is_fixed(value: Any) -> bool:  # noqa: ANN401
         return False
     if kind in (tuple, list):
         return all(map(_is_fixed, value))
+    if kind is dict:
+        return all(map(_is_fixed, value.values()))
     if has(kind) and kind is not Account:
         return all(_is_fixed(getattr(value, name)) for name in fields_dict(kind))
     return True
@@ -218,6 +250,8 @@ class _Writer:
         if kind in (tuple, list):
             listed = "".join(f"{part}, " for part in self._values(value))
             return f"({listed})" if kind is tuple else f"[{listed}]"
+        if kind is dict:
+            return f"{{{', '.join(f'{self._constant(key)}: {self._value(each)}' for key, each in value.items())}}}"
         made = f"v{len(self._space)}_{len(self._lines)}"
         parts = {name: getattr(value, name) for name in fields_dict(kind)}
         whole = getattr(value, "__dict__", parts).keys() <= parts.keys()  # its fields are all that there is of it

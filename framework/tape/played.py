@@ -98,7 +98,12 @@ class Played:
             start = 0
             for row, number in zip(passage.rows, passage.numbers, strict=True):
                 leaf = passage.leaves[number]
-                happened = known[leaf] if leaf in known else known.setdefault(leaf, Happened.on(leaf))
+                if leaf in known:
+                    happened = known[leaf]
+                else:
+                    happened = Happened.on(leaf)
+                    if not leaf.passing:
+                        known[leaf] = happened
                 if happened is None:
                     happened = Happened.of(Noted(row, leaf.adds, passage.values[start : start + len(leaf.outputs)]))
                 rebalances += happened.rebalances

@@ -5,7 +5,9 @@ what accrues is carried over, so a step can be done for any row without those be
 such as what orders did earlier, ends in `NotPlayable`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,9 +15,10 @@ from attrs import fields_dict, frozen
 
 from framework.accrual import Stream, index_of
 from framework.books import Books, Entry, RowStretch, Standing
-from framework.events import Event
-from framework.market import At, Floats, Market
-from framework.money import USDC
+from framework.events import Event, OrderFilled, Rejected
+from framework.market import At, Floats, Market, PriceAt, Role
+from framework.money import USDC, Asset
+from framework.orders import Order
 from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import RowPath
 from framework.simulation import Execution, Present, Simulation
@@ -30,10 +33,12 @@ from framework.tape.numbers import (
     Row,
     Time,
     Unreadable,
+    Watch,
+    Words,
     refused,
 )
 from framework.tape.outline import Epoch, OrderBefore, Outline, changed
-from framework.tape.tree import Leaf, Way
+from framework.tape.tree import Leaf, Way, is_small
 from framework.venue import CASH, IN_TRANSIT, Act, Venue
 
 OF_STREAM = ("factor", "start", "settled", "base")
@@ -44,18 +49,58 @@ class NotPlayable(Exception):  # noqa: N818  (it is no error of anybody's)
     """A run that has to be simulated as a whole; the message says why."""
 
 
-class RecordedMarket(Market):
-    """A market whose columns know their names when a recorded row is looked up."""
+DATA = frozenset(
+    ("open_ns", "at_ns", "columns", "years", "sources", "coverage", "dropped_rows", "label", "cached", "_cache")
+)
+"""What differs between two markets on which one tape is played."""
 
-    def floats(self, column: str) -> list[float]:
+
+class RecordedMarket(Market):
+    """A market of which a recorded step reads nothing but its columns, each at the present row.
+
+    Whatever else it would read is that of the market on which it was recorded, so it gives up.
+    """
+
+    watch: Watch
+
+    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401  (any of its attributes)
+        if name in DATA:
+            object.__getattribute__(self, "watch").refuse(f"the market is asked for its {name}")
+        return super().__getattribute__(name)
+
+    def __len__(self) -> int:
+        self.watch.refuse("the market is asked for its length")
+        return super().__len__()
+
+    def price_column(self, coin: Asset | str, at: PriceAt = "close", role: Role = "price", venue: str = "") -> str:
+        """The column of a coin's price, by the names of the columns alone."""
+        with self.unwatched():
+            return super().price_column(coin, at, role, venue)
+
+    def floats(self, column: str) -> Any:  # noqa: ANN401  (as good as a list)
         """A column as floats of Python."""
-        return self.cached(("column", column), lambda: Column(("market", column), self[column].tolist()))
+        with self.unwatched():
+            return self.cached(
+                ("column", column), lambda: Column(("market", column), self[column].tolist(), self.watch)
+            )
+
+    @contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """Read for the kernel itself, within a `with`."""
+        recording, self.watch.recording = self.watch.recording, None
+        try:
+            yield
+        finally:
+            self.watch.recording = recording
 
     @classmethod
     def of_market(cls, market: Market) -> "RecordedMarket":
         """The same market."""
         names = ("open_ns", "at_ns", "columns", "sources", "coverage", "dropped_rows", "label", "coin")
-        return cls(**{name: getattr(market, name) for name in names})
+        found = object.__new__(cls)
+        object.__setattr__(found, "watch", Watch())
+        found.__init__(**{name: getattr(market, name) for name in names})  # type: ignore[misc]
+        return found
 
 
 class RecordedStanding(Standing):
@@ -63,17 +108,23 @@ class RecordedStanding(Standing):
 
     def lists(self, at: str, signs: tuple[bool, ...] = ()) -> list[list[float]]:
         """The columns of the formulas' inputs as floats of Python."""
-        found = self._lists_at.get((at, signs))
+        found: Any = self._lists_at.get((at, signs))
         if found is None:
-            columns = self.columns(at, signs)
-            found = self._lists_at[at, signs] = [
-                Column(("venue", self.name, at, signs, place), each.tolist()) for place, each in enumerate(columns)
+            market = self.market
+            assert isinstance(market, RecordedMarket)
+            with market.unwatched():
+                columns = [each.tolist() for each in self.columns(at, signs)]
+            found = [
+                Column(("venue", self.name, at, signs, place), each, market.watch) for place, each in enumerate(columns)
             ]
-        return found
+            self._lists_at[at, signs] = found
+        return found  # type: ignore[no-any-return]
 
     def sizes(self, first: int, last: int) -> Floats:  # noqa: ARG002
         """Past positions are not carried over."""
-        raise NotPlayable("the strategy looks at its past positions")
+        books = self.books
+        assert isinstance(books, RecordedBooks)
+        books.miss("the strategy looks at its past positions")
 
 
 class Earlier(Unreadable):
@@ -104,6 +155,17 @@ class RecordedBooks(Books):
     """Books of one step; `past` gives the entries of those before it, the latest first."""
 
     past: "Callable[[], Iterator[Any]]" = staticmethod(lambda: iter(()))
+    missed: str = ""
+    """What was asked for in this step, and is not carried over."""
+
+    def miss(self, what: str) -> NoReturn:
+        """Give up the step for something that is not carried over, also where somebody catches that."""
+        self.missed = self.missed or what
+        raise NotPlayable(what)
+
+    def price_of(self, coin: str | Asset, role: Role = "price") -> float:
+        """The row's price of a coin or token in USD."""
+        return 1.0 if coin == USDC else super().price_of(coin, role)
 
     def _standing_of(self, venue: Venue) -> Standing:
         return RecordedStanding(venue, self.market, self)
@@ -112,6 +174,7 @@ class RecordedBooks(Books):
         """Let a row have passed, or at its `opening` none, and the prices `at` it hold; recorded ones on a way."""
         now_ns, rows = (int(self.market.open_ns[0]), row) if opening else (self._closes_ns[row], row + 1)
         self.rollback()
+        self.missed = ""
         instants: tuple[Any, Any, Any] = now_ns, row, rows
         if way is not None:
             instants = Time(way, now_ns, opening=opening), Row(way, row), Row(way, row, rows - row)
@@ -138,11 +201,15 @@ class RecordedPresent(Present):
     def outcome(self) -> Event | None:
         """What became of the last order of the step; raises `NotPlayable` before there is one."""
         if not self._outcomes:
-            raise NotPlayable("the strategy looks at what became of an earlier order")
+            assert isinstance(self._books, RecordedBooks)
+            self._books.miss("the strategy looks at what became of an earlier order")
         return self._outcomes[0]
 
     @outcome.setter
     def outcome(self, event: Event | None) -> None:
+        if isinstance(event, Rejected) and self.way is not None:
+            words = {name: Words.of(getattr(event, name), self.way) for name in ("order", "reason")}
+            event = changed(event, words)
         self._outcomes = (event,)
 
     def forget(self) -> None:
@@ -162,7 +229,42 @@ class RecordedPresent(Present):
             return super().history(column, rows)
         if rows != 1 or self._books.at != "close":
             self.way.refuse("the strategy looks at rows before")
-        return [self._books.market.floats(column)[self._books.row]]
+        return Last(self._books.market.floats(column)[self._books.row])
+
+    def quote(self, order: Order) -> OrderFilled:
+        with self._not_heard():
+            return super().quote(order)
+
+    def rejection(self, order: Order) -> str:
+        with self._not_heard():
+            why = super().rejection(order)
+        return why if self.way is None else Words.of(why, self.way)
+
+    @contextmanager
+    def _not_heard(self) -> Iterator[None]:
+        """Let a venue speak, which writes numbers as text."""
+        way = self.way
+        before = way is not None and way.is_heard
+        if way is not None:
+            way.is_heard = False
+        try:
+            yield
+        finally:
+            if way is not None:
+                way.is_heard = before
+
+
+class Last(Sequence[Any]):
+    """The last value of a column, as an array of it alone would be read."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, place: Any) -> Any:  # noqa: ANN401  (as of any sequence)
+        return (self._value,)[place]
 
 
 class Steps(Simulation):
@@ -171,15 +273,17 @@ class Steps(Simulation):
     def __init__(
         self, *, market: Market, venues: Sequence[Venue], strategy: Strategy, entry: str, path: RowPath
     ) -> None:
+        recorded = RecordedMarket.of_market(market)
+        self._watch = recorded.watch
         super().__init__(
-            market=RecordedMarket.of_market(market), venues=venues, strategy=strategy, capital_usd=0.0, entry=entry,
+            market=recorded, venues=venues, strategy=strategy, capital_usd=0.0, entry=entry,
             path=path,
         )  # fmt: skip
         self.streams: list[Stream] = []
         for each in self._books.streams:
             if not isinstance(each, Stream):
                 raise NotPlayable("a venue works out an accrual of its own")
-            each.values = Column(("index", len(self.streams)), each.values)
+            each.values = Column(("index", len(self.streams)), each.values, self._watch, further=1)  # type: ignore[assignment]
             self.streams.append(each)
         self.accounts = tuple(self._books.balances)
         self._standings = tuple(self._books.standings.values())
@@ -187,6 +291,7 @@ class Steps(Simulation):
         self._looks = RowStretch(self._books)
         self._opening = entry != "first_close"
         self._past: Callable[[], Iterator[Any]] = lambda: iter(())
+        self._way: Way | None = None
         self._opening_at: At = "open" if entry == "first_open" else "close"
 
     def _books_of(self, market: Market, venues: Sequence[Venue], incidents: Incidents | None) -> Books:
@@ -194,6 +299,11 @@ class Steps(Simulation):
 
     def _view_of(self, books: Books, execution: Execution) -> Present:
         return RecordedPresent(books, execution)
+
+    @property
+    def at_ns(self) -> int:
+        """The instant of the last step that was done on plain numbers."""
+        return self._books.at_ns
 
     # -- doing a step
 
@@ -212,6 +322,8 @@ class Steps(Simulation):
             found = self._do(step, row, strategy, conditions, given, None)
         except Exception as why:
             raise NotPlayable(f"{type(why).__name__}: {why}") from why
+        if self._books.missed:  # type: ignore[attr-defined]
+            raise NotPlayable(self._books.missed)  # type: ignore[attr-defined]
         if self._clock.next_ns() is not None:
             raise NotPlayable("something is on its way for a while")
         return found
@@ -233,8 +345,9 @@ class Steps(Simulation):
             if not way.failed:
                 way.note(f"{type(why).__name__}: {why}")
             raise NotRecordable(way.failed) from None
-        if way.failed or self._clock.next_ns() is not None:
-            way.refuse("something is on its way for a while")
+        missed = way.failed or self._books.missed  # type: ignore[attr-defined]
+        if missed or self._clock.next_ns() is not None:
+            way.refuse(missed or "something is on its way for a while")
         return found
 
     def _do(
@@ -250,27 +363,40 @@ class Steps(Simulation):
         self._strategy, self._conditions, self._capital = strategy, tuple(conditions), given.capital
         opening = step == "start" and self._opening
         self._set(step, row, given, way, opening=opening)
-        if step == "start":
-            self._start()
-        elif step == "end":
-            self._end()
-        else:
-            self._let_row_act()
-        curve = None if opening or step == "end" else self._equity()
+        self._way = self._watch.recording = way
+        try:
+            if step == "start":
+                self._start()
+            elif step == "end":
+                self._end()
+            else:
+                self._let_row_act()
+            curve = None if opening or step == "end" else self._equity()
+        finally:
+            self._way = self._watch.recording = None
         return Done(
             balances=[books.balances[each] for each in self.accounts],
             streams=[tuple(getattr(each, name) for name in OF_STREAM) for each in self.streams],
-            adds=self._added(),
+            adds=self._added(way),
             curve=curve,
         )
 
-    def _added(self) -> Outline:
-        """What a step has added to the books; raises `NotPlayable` for what hangs together with earlier steps."""
+    def _added(self, way: Way | None) -> Outline:
+        """What a step has added to the books; raises `NotPlayable` for what has no outline."""
         epochs = [Epoch(at, begun) for at, each in enumerate(self.streams) for begun in each.epochs]
         try:
-            return Outline.of(self._books.journal, epochs, self._books.order)
+            return Outline.of(self._books.journal, epochs, self._books.order, way.texts if way is not None else None)
         except ValueError as why:
             raise NotPlayable(str(why)) from None
+
+    def _obey(
+        self, cause: Entry | None, hook: Callable[..., Iterable[Order]], *told: object, met: Event | None = None
+    ) -> bool:
+        """Execute the orders of a hook; while it runs, numbers are not written as text, which it could read."""
+        way = self._way
+        if way is None:
+            return super()._obey(cause, hook, *told, met=met)
+        return super()._obey(cause, partial(_heard, way, hook), *told, met=met)
 
     def _let_row_act(self) -> None:
         acts: list[tuple[Standing, Act]] = [(each, act) for each, act in self._acts if each.acts_now(act)]
@@ -330,6 +456,23 @@ class Done:
     adds: Outline
     curve: Any
 
+    def differs(self, other: "Done", values: Mapping[int, Number], row: int, at_ns: int) -> bool:
+        """Whether the step came to something else on plain numbers; `values` are those of the registers of this one."""
+
+        def plain(value: Any) -> str:  # noqa: ANN401  (a number, recorded or not)
+            return repr(value.value if isinstance(value, Recorded) else value)
+
+        mine, others = (
+            [*each.balances, *(value for stream in each.streams for value in stream), each.curve]
+            for each in (self, other)
+        )
+        if list(map(plain, mine)) != list(map(plain, others)):
+            return True
+        numbers = [float(values[register]) for register in self.adds.registers]
+        before = OrderBefore()
+        added, expected = self.adds.fill(numbers, row, at_ns, before), other.adds.fill((), row, at_ns, before)
+        return added != expected and repr(added) != repr(expected)
+
     def leaf(self, way: Way, given: Given) -> Leaf:
         """What is noted of it, where the numbers are recorded ones."""
         changes: dict[int, int] = {}
@@ -347,18 +490,49 @@ class Done:
         )
 
 
+def _heard(way: Way, hook: Callable[..., Any], *told: object) -> Any:  # noqa: ANN401  (orders, or what a hook answers with)
+    """What a hook answers with; the way knows when it runs."""
+    way.is_heard = True
+    try:
+        orders = hook(*told)
+    finally:
+        way.is_heard = False
+    return _heard_orders(way, iter(orders)) if isinstance(orders, Iterable) else orders
+
+
+def _heard_orders(way: Way, orders: Iterator[Order]) -> Generator[Order, None, Any]:
+    while True:
+        way.is_heard = True
+        try:
+            order = next(orders)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            way.is_heard = False
+        yield order
+
+
 def _register(value: Any, way: Way) -> int:  # noqa: ANN401  (a number, recorded or not)
     return value.register if isinstance(value, Recorded) else way.constant(value)
 
 
 def with_numbers(part: Any, numbers: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """A strategy or a condition with other numbers in its fields, which are not checked again."""
-    return changed(part, dict(numbers)) if numbers else part
+    """A strategy or a condition with other numbers in its fields, which are not checked again.
+
+    It has its fields alone: what it has worked out of them and kept was of its own numbers.
+    """
+    if not numbers:
+        return part
+    found = object.__new__(type(part))
+    for name in fields_dict(type(part)):
+        object.__setattr__(found, name, numbers[name] if name in numbers else getattr(part, name))
+    return found
 
 
 def numbers_of(part: Any) -> dict[str, Number]:  # noqa: ANN401
-    """The fields of a frozen value that are numbers."""
-    return {name: value for name in fields_dict(type(part)) if type(value := getattr(part, name)) in (int, float)}
+    """The fields of a frozen value that are numbers which a register holds."""
+    values = {name: getattr(part, name) for name in fields_dict(type(part))}
+    return {name: value for name, value in values.items() if type(value) in (int, float) and is_small(value)}
 
 
 def columns_for(keys: Sequence[object], market: Market, venues: Sequence[Venue]) -> Floats:

@@ -8,6 +8,7 @@ transfers, events and equity as one that is simulated, to the last bit.
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from attrs import define, field, frozen
@@ -21,7 +22,7 @@ from framework.performance import outcome
 from framework.rulebook.row_path import RowPath
 from framework.run import Run
 from framework.strategy import Condition, Strategy, checked_conditions
-from framework.tape.numbers import MOST, NotRecordable, Number, Recorded
+from framework.tape.numbers import MOST, NotRecordable, Number
 from framework.tape.played import Happened, Passage, Played
 from framework.tape.player import BROKEN, ENDED, FULL, UNKNOWN, Notes, Score, play
 from framework.tape.steps import (
@@ -34,11 +35,13 @@ from framework.tape.steps import (
     settled_registers,
     with_numbers,
 )
-from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way
+from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way, is_small
 from framework.venue import Venue
 
 ROOM = 4096
 """Leaves and values that can be noted before there has to be more room."""
+MOST_LINES = 2**19
+"""A tape does not get longer than this: a strategy that searches takes another way each time, and is simulated."""
 FEW, SHARE = 8, 50
 """The kernel does up to so many steps of a run, or one in so many of its rows, that cannot be recorded."""
 
@@ -55,17 +58,29 @@ class Settings:
     strategy: Strategy
     conditions: tuple[Condition, ...]
     capital: int
+    kept: Sequence[bool]
+    """Whether a condition is an object that the strategy keeps: it may be recognised, so it stays as it is."""
 
     @classmethod
     def of(cls, assembly: Assembly) -> "Settings":
         """The settings of an assembly."""
-        conditions = checked_conditions(assembly.strategy, {venue.name: venue for venue in assembly.venues})
-        return cls(assembly.strategy, conditions, USDC.nearest(assembly.scenario.capital_usd))
+        conditions, again = (
+            checked_conditions(assembly.strategy, {venue.name: venue for venue in assembly.venues}) for _ in range(2)
+        )
+        capital = USDC.nearest(assembly.scenario.capital_usd)
+        if not is_small(capital):
+            raise NotPlayable("a sum of more than 53 bits")
+        kept = [any(each is other for other in again) for each in conditions]
+        return cls(assembly.strategy, conditions, capital, kept)
 
     @cached_property
     def parts(self) -> Sequence[tuple[Any, dict[str, Number]]]:
-        """Strategy and conditions, each with its fields that are numbers."""
-        return [(each, numbers_of(each)) for each in (self.strategy, *self.conditions)]
+        """Strategy and conditions, each with its fields that are numbers and may be others in another run."""
+        conditions = zip(self.conditions, self.kept, strict=True)
+        return [
+            (self.strategy, numbers_of(self.strategy)),
+            *((each, {} if kept else numbers_of(each)) for each, kept in conditions),
+        ]
 
     @cached_property
     def numbers(self) -> list[Number]:
@@ -75,9 +90,9 @@ class Settings:
     def recorded(self, way: Way) -> tuple[Any, Any, tuple[Any, ...]]:
         """Capital, strategy and conditions with recorded numbers."""
         register = iter(range(len(self.numbers)))
-        capital = Recorded(way, next(register), self.capital)
+        capital = way.given(next(register), self.capital)
         strategy, *conditions = [
-            with_numbers(part, {name: Recorded(way, next(register), value) for name, value in numbers.items()})
+            with_numbers(part, {name: way.given(next(register), value) for name, value in numbers.items()})
             for part, numbers in self.parts
         ]
         return capital, strategy, tuple(conditions)
@@ -111,6 +126,8 @@ class Tape:
     """What an outcome counts of the leaves of which it was asked."""
     notes: Notes = field(factory=lambda: room(ROOM))
     """Where is noted what steps add to the books, again for every run."""
+    columns: WeakKeyDictionary[Market, Floats] = field(factory=WeakKeyDictionary)
+    """The columns that are read of each market, as long as there is that."""
     code: Code = field(init=False)
     """What is recorded, as it is played."""
 
@@ -176,14 +193,32 @@ class Tape:
             return run
         return played
 
-    def record(self, step: str, row: int, steps: Steps, settings: Settings, held: Floats) -> bool:
-        """Let the kernel do a step on recorded numbers; returns whether that was possible."""
+    def record(
+        self,
+        step: str,
+        row: int,
+        steps: Steps,
+        settings: Settings,
+        held: Floats,
+        past: Callable[[], Iterator[Entry]],
+    ) -> bool:
+        """Let the kernel do a step on recorded numbers; returns whether that was possible.
+
+        What it comes to is what the kernel comes to on plain numbers, or it is refused: whatever may tell a recorded
+        number from a plain one, such as `type(number)`, shows at once.
+        """
         way = Way(self.registers, self.trees[step])
         capital, strategy, conditions = settings.recorded(way)
-        given = self.given(held, lambda register, value: Recorded(way, register, value), capital)
+        given = self.given(held, way.given, capital)
         try:
             done = steps.record(step, row, strategy, conditions, given, way)
-            way.end(done.leaf(way, given))
+            leaf = done.leaf(way, given)
+            if way.is_new:
+                plain = self.given(held, lambda _, value: value, settings.capital)
+                again = steps.do(step, row, settings.strategy, settings.conditions, plain, past)
+                if done.differs(again, way.values, row, steps.at_ns):
+                    way.refuse("the step does something else on recorded numbers")
+            way.end(leaf)
         except (NotRecordable, NotPlayable) as why:
             way.note(str(why))
             self.refused[str(why)] = None
@@ -251,15 +286,17 @@ class Playing:
                 if not noted:
                     tape.notes = room(4 * len(tape.notes.values))
                 continue
-            if why == UNKNOWN and self._recorded(step, row):
+            if why == UNKNOWN and len(code.lines) < MOST_LINES and self._recorded(step, row):
                 continue
             self._simulate(step, row)
             row, settling = row + 1, True
 
     def _columns(self) -> Floats:
-        keys = tuple(self._tape.registers.columns)
-        key = "columns of a tape", self._tape, len(keys)
-        return self._market.cached(key, lambda: columns_for(keys, self._market, self._tape.venues))
+        tape, market = self._tape, self._market
+        found = tape.columns.get(market)
+        if found is None or len(found) < len(tape.registers.columns):
+            found = tape.columns[market] = columns_for(tuple(tape.registers.columns), market, tape.venues)
+        return found
 
     def _note(self, code: Code, noted: int, valued: int) -> None:
         """Keep what was noted."""
@@ -271,7 +308,7 @@ class Playing:
     def _recorded(self, step: str, row: int) -> bool:
         """Record the way that a step takes here; returns whether that was possible."""
         tape, held = self._tape, self._held
-        done = tape.record(step, row, self._kernel(), self._settings, held)
+        done = tape.record(step, row, self._kernel(), self._settings, held, self._past)
         self._registers = tape.code.initial.copy()  # there are more of them, whatever came of it
         self._registers[: len(held)] = held
         return done
@@ -281,7 +318,8 @@ class Playing:
         tape, settings = self._tape, self._settings
         self._simulated += 1
         if self._simulated > FEW + len(self._market) // SHARE:
-            tape.given_up = ", ".join(tape.refused) or "sums of more than 53 bits"
+            too_long = "its steps take too many different ways" if len(tape.code.lines) >= MOST_LINES else ""
+            tape.given_up = ", ".join(tape.refused) or too_long or "sums of more than 53 bits"
             raise NotPlayable(tape.given_up)
         given = tape.given(self._held, lambda _, value: value, settings.capital)
         done = self._kernel().do(step, row, settings.strategy, settings.conditions, given, self._past)
@@ -292,7 +330,7 @@ class Playing:
         if done.curve is not None:
             self._curve[row] = done.curve
         if not done.adds.is_empty:
-            self._passages.append(Passage([Leaf(idle=False, adds=done.adds)], [row], [0], ()))
+            self._passages.append(Passage([Leaf(idle=False, adds=done.adds, passing=True)], [row], [0], ()))
 
     @property
     def _held(self) -> Floats:

@@ -1,6 +1,6 @@
 """Which runs have a tape in common, and which have none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from enum import Enum
 from operator import is_not
@@ -10,9 +10,10 @@ from attrs import fields_dict, has
 from attrs.exceptions import FrozenInstanceError
 
 from framework.assembly import Assembly
-from framework.money import Account
+from framework.money import Account, Asset
 from framework.run import Run
 from framework.strategy import checked_conditions
+from framework.tape.outline import PLAIN
 from framework.tape.played import Played
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import Settings, Tape
@@ -30,9 +31,14 @@ def refusal(assembly: Assembly) -> str:
             return f"{type(condition).__name__} is asked about many rows at once, for it does not say by_row"
         if not _carries_nothing(condition):
             return f"{type(condition).__name__} is not frozen, so it may carry something over from step to step"
-    for venue in assembly.venues:
-        if any(each.compute is not None for each in venue.accruals()):
-            return f"{venue.name} works out an accrual of its own"
+    return next(filter(None, map(_refusal_of_venue, assembly.venues)), "")
+
+
+def _refusal_of_venue(venue: Venue) -> str:
+    if not _is_frozen(venue):
+        return f"{venue.name} is not frozen, so it may carry something over from step to step"
+    if any(each.compute is not None for each in venue.accruals()):
+        return f"{venue.name} works out an accrual of its own"
     return ""
 
 
@@ -42,9 +48,14 @@ def _carries_nothing(part: object) -> bool:
         return True
     if isinstance(part, tuple):
         return all(map(_carries_nothing, part))
-    kind = type(part)
+    kind: Any = type(part)
     if not has(kind) or not all(_carries_nothing(getattr(part, each.name)) for each in kind.__attrs_attrs__):
         return False
+    return _is_frozen(part)
+
+
+def _is_frozen(part: object) -> bool:
+    """Whether the fields of a value cannot be set."""
     try:
         setattr(copy(part), "", None)
     except FrozenInstanceError:
@@ -58,8 +69,8 @@ class Tapes:
     """The tapes of a process, by what their runs have in common."""
 
     def __init__(self) -> None:
-        self._tapes: dict[str, Tape] = {}
-        self._venues: tuple[Sequence[Venue], str] = (), ""
+        self._tapes: dict[Hashable, Tape] = {}
+        self._venues: tuple[Sequence[Venue], Hashable] = (), ()
         """The venues of the last assembly, which the next one has as well in most sweeps, by class and field."""
 
     @property
@@ -103,26 +114,33 @@ class Tapes:
             raise NotPlayable(tape.given_up)
         return tape
 
-    def _key(self, assembly: Assembly, settings: Settings) -> str:
+    def _key(self, assembly: Assembly, settings: Settings) -> Hashable:
         """What runs of one tape have in common: all but the numbers of the strategy, the capital and the market's."""
-        parts = [_named(part, {name: type(value) for name, value in numbers.items()})
-                 for part, numbers in settings.parts]  # fmt: skip
+        kinds = [(part, {name: type(value) for name, value in numbers.items()}) for part, numbers in settings.parts]
         known, named = self._venues
         if len(known) != len(assembly.venues) or any(map(is_not, known, assembly.venues)):
-            named = repr([_named(each) for each in assembly.venues])
+            named = _named(assembly.venues)
             self._venues = assembly.venues, named
-        market = assembly.market
-        return repr((parts, named, assembly.entry, assembly.path, sorted(market.columns), market.coin))
+        parts, market = tuple(_named(part, other) for part, other in kinds), assembly.market
+        return parts, named, assembly.entry, assembly.path, tuple(sorted(market.columns)), market.coin
 
 
-def _named(value: Any, other: Mapping[str, object] | None = None) -> object:  # noqa: ANN401
-    """A value by its class and its fields, to the last; `other` are put in place of fields of its own."""
+def _named(value: Any, other: Mapping[str, type] | None = None) -> Hashable:  # noqa: ANN401
+    """A value by its class and its fields, to the last; `other` are put in place of fields of its own.
+
+    The classes themselves are in it: two may have one name. Raises `NotPlayable` for a value of a kind that may have
+    more to it than can be seen.
+    """
     kind = type(value)
     if isinstance(value, Mapping):
-        return [(key, _named(each)) for key, each in value.items()]
-    if isinstance(value, tuple | list):
-        return [_named(each) for each in value]
-    if not has(kind) or isinstance(value, Account):
-        return kind.__qualname__, repr(value)
+        return kind, tuple((_named(key), _named(each)) for key, each in value.items())
+    if kind in (tuple, list):
+        return kind, tuple(map(_named, value))
+    if isinstance(value, type):
+        return value
+    if kind in PLAIN or isinstance(value, float | int | str | Enum | Account | Asset):
+        return kind, repr(value)
+    if not has(kind):
+        raise NotPlayable(f"there is a {kind.__name__} among the settings, of which it is not known what is in it")
     fields = {name: getattr(value, name) for name in fields_dict(kind)} | dict(other or {})
-    return kind.__module__, kind.__qualname__, id(kind), [(name, _named(each)) for name, each in fields.items()]
+    return kind, tuple((name, _named(each)) for name, each in fields.items())

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 
-from framework.tape.numbers import MOST, NotRecordable, Number, Op, Recorded
+from framework.tape.numbers import FIRST_PLACE, LAST_PLACE, MOST, NotRecordable, Number, Op, Recorded, Written
 
 NOWHERE = -1
 """Where a way goes on that has not been recorded."""
@@ -22,6 +22,7 @@ class Leaf:
     """The end of a way: `changes` is register -> register of its new value, `curve` that of the equity of the row.
 
     `outputs` are the registers of the numbers that are noted of it, unless it is `idle`; `adds` is what they are for.
+    One that is `passing` is of a step that the kernel did, and comes up once.
     """
 
     changes: Mapping[int, int] = field(factory=dict)
@@ -29,6 +30,7 @@ class Leaf:
     curve: int = NOWHERE
     idle: bool = True
     adds: Any = None
+    passing: bool = False
 
 
 @define(eq=False)
@@ -45,6 +47,11 @@ class Branch:
     line: int = NOWHERE
     """The line of its question in the code."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it has been recorded."""
+        return self.asked is not None or self.leaf is not None
+
 
 @define(eq=False)
 class Registers:
@@ -56,6 +63,8 @@ class Registers:
     constants: dict[int, float] = field(factory=dict)
     columns: dict[object, int] = field(factory=dict)
     instants: list[int] = field(factory=list)
+    texts: dict[Written, str] = field(factory=dict)
+    """The characters that stand for numbers in texts."""
     _known: dict[object, int] = field(factory=dict)
 
     @made.default
@@ -88,6 +97,12 @@ class Registers:
             self.instants.append(at_ns)
         return self.instants.index(at_ns)
 
+    def text(self, number: Written) -> str:
+        """The character that stands for a number in a text; an empty one where there are no more."""
+        if number not in self.texts and FIRST_PLACE + len(self.texts) <= LAST_PLACE:
+            self.texts[number] = chr(FIRST_PLACE + len(self.texts))
+        return self.texts.get(number, "")
+
     def _next(self, made: tuple[Op, int, int] | None) -> int:
         self.made.append(made)
         return len(self.made) - 1
@@ -99,10 +114,16 @@ class Way:
     def __init__(self, registers: Registers, root: Branch) -> None:
         self._registers = registers
         self._branch = root
-        self._known = root.asked is not None or root.leaf is not None
+        self._known = root.is_known
         self._computed: set[int] = set(root.lines) if self._known else set()
         self._answers: dict[tuple[Op, int, int], bool] = {}
         self.failed = ""
+        self.is_heard = False
+        """Whether a hook of the strategy runs, in which numbers are not written as text: it could read that."""
+        self.values: dict[int, Number] = {}
+        """What registers hold on this way, as far as that was needed."""
+        self.texts: dict[str, Written] = {}
+        """What the characters for numbers in texts stand for."""
         self.grown: tuple[Branch | None, bool, Branch] | None = None if self._known else (None, True, root)
         """The branch that has grown, at which answer of which other, if one has."""
 
@@ -121,18 +142,37 @@ class Way:
         """The register of a constant."""
         if isinstance(value, int) and int(float(value)) != value:
             self.refuse("an integer of more than 53 bits")
-        return self._registers.constant(value)
+        register = self._registers.constant(value)
+        self.values[register] = value
+        return register
 
     def made(self, op: Op, value: Number, left: int, right: int) -> Recorded:
         """A number that is made of others."""
-        return Recorded(self, self._registers.of(op, left, right), value)
+        return self.given(self._registers.of(op, left, right), value)
+
+    def given(self, register: int, value: Number) -> Recorded:
+        """The number in a register."""
+        self.values[register] = value
+        return Recorded(self, register, value)
 
     def loaded(self, column: object, offset: int, value: float) -> Recorded:
         """A value of a column."""
-        return Recorded(self, self._registers.of(Op.LOAD, self._registers.column(column), offset), value)
+        return self.given(self._registers.of(Op.LOAD, self._registers.column(column), offset), value)
+
+    def written(self, number: Written) -> str:
+        """The character that stands for a number in a text."""
+        if self.is_heard:
+            self.refuse("a number is written as text by the strategy")
+        place = self._registers.text(number)
+        if not place:
+            self.refuse("there are too many numbers in texts")
+        self.texts[place] = number
+        return place
 
     def since(self, instant_ns: int, *, answer: bool) -> bool:
         """Whether the present is that instant or later."""
+        if abs(instant_ns) >= 2**63:
+            self.refuse("an instant of another age")
         return self.asked(Op.SINCE, self._registers.instant(instant_ns), 0, answer=answer)
 
     def asked(self, op: Op, left: int, right: int, *, answer: bool) -> bool:
@@ -155,10 +195,17 @@ class Way:
             following = branch.ways[answer] = Branch()
             self.grown = self.grown or (branch, answer, following)
         self._branch = following
-        self._known = following.asked is not None or following.leaf is not None
+        self._known = following.is_known
+        if following.refused:
+            self.refuse(following.refused)
         if self._known:
             self._computed.update(following.lines)
         return answer
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its end has not been recorded yet."""
+        return not self._known
 
     def end(self, leaf: Leaf) -> bool:
         """Come to an end; returns whether it is a new one."""
