@@ -532,6 +532,32 @@ def test_a_search_that_takes_another_way_each_time_does_not_grow_without_end(mon
     assert len(tape.code.lines) < 4_000
 
 
+def test_tapes_that_are_not_asked_for_are_forgotten(monkeypatch):
+    """A sweep over a rule of a venue needs one for each value, and few of its runs need the same."""
+    monkeypatch.setattr("framework.tape.tapes.MOST_TAPES", 2)
+    tapes = Tapes()
+    found = {}
+    for fee in (1, 2, 1, 3, 1, 2):
+        assembly = assemble(Scenario.load(SCENARIO, [f"venues.hyperliquid.taker_fee_bps={fee}"]))
+        found.setdefault(fee, []).append(tapes.of(assembly))
+    first, second, _ = found.values()
+    assert first[0] is first[1] is first[2]
+    assert second[0] is not second[1]
+    assert len(tapes.tapes) == 2
+
+
+def test_a_tape_that_is_given_up_forgets_what_was_recorded():
+    """Its runs are simulated from then on, whatever asks for them."""
+    assembly = of(Looking(what="key"))
+    tape = Tapes().of(assembly)
+    for _ in range(2):
+        with pytest.raises(NotPlayable, match="used as a key"):
+            tape.play(Settings.of(assembly), assembly.market)
+    assert not tape.trees
+    assert not len(tape.code.lines)
+    assert not len(tape.notes.values)
+
+
 def test_steps_of_the_kernel_are_not_remembered():
     """A tape keeps nothing of a run that was played."""
     table = Scenario.load(SCENARIO).table() | {"rulebook": {"class": "protocol"}}

@@ -38,6 +38,8 @@ from framework.tape.steps import (
 from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way, is_small
 from framework.venue import Venue
 
+FEW_MARKETS = 4
+"""The columns of so many markets are kept; most sweeps have one, or one after the other."""
 ROOM = 4096
 """Leaves and values that can be noted before there has to be more room."""
 MOST_LINES = 2**19
@@ -48,7 +50,8 @@ FEW, SHARE = 8, 50
 
 def room(values: int) -> Notes:
     """Room to note so many values."""
-    return Notes(np.zeros(ROOM, dtype=np.int64), np.zeros(ROOM, dtype=np.int64), np.zeros(values))
+    places = ROOM if values else 0
+    return Notes(np.zeros(places, dtype=np.int64), np.zeros(places, dtype=np.int64), np.zeros(values))
 
 
 @frozen(eq=False)
@@ -124,8 +127,8 @@ class Tape:
     """Whether a run that was played is known to be the one that is simulated."""
     happened: dict[Leaf, Happened | None] = field(factory=dict)
     """What an outcome counts of the leaves of which it was asked."""
-    notes: Notes = field(factory=lambda: room(ROOM))
-    """Where is noted what steps add to the books, again for every run."""
+    notes: Notes = field(factory=lambda: room(0))
+    """Where is noted what steps add to the books, again for every run; there is room once something is played."""
     columns: WeakKeyDictionary[Market, Floats] = field(factory=WeakKeyDictionary)
     """The columns that are read of each market, as long as there is that."""
     code: Code = field(init=False)
@@ -171,6 +174,8 @@ class Tape:
 
     def play(self, settings: Settings, market: Market) -> Played:
         """Play a run to its end; raises `NotPlayable`."""
+        if self.given_up:
+            raise NotPlayable(self.given_up)
         return Playing(self, settings, market).played()
 
     def run(self, settings: Settings, market: Market, simulated: Callable[[], Run]) -> Played | Run:
@@ -189,9 +194,20 @@ class Tape:
         if not self.is_trusted:
             run = simulated()
             self.is_trusted = played.run().ledger.digest == run.ledger.digest and played.outcome() == outcome(run)
-            self.given_up = "" if self.is_trusted else "a run that was played differs from its simulation"
+            if not self.is_trusted:
+                self.give_up("a run that was played differs from its simulation")
             return run
         return played
+
+    def give_up(self, why: str) -> str:
+        """Let its runs be simulated as a whole from now on, and forget what was recorded; returns why."""
+        self.given_up = why
+        self.trees.clear()
+        self.happened.clear()
+        self.columns.clear()
+        self.notes = room(0)
+        self.code = Code(Registers(0))
+        return why
 
     def record(
         self,
@@ -284,7 +300,7 @@ class Playing:
                 raise NotPlayable("what accrues breaks a rule of the books")
             if why == FULL:
                 if not noted:
-                    tape.notes = room(4 * len(tape.notes.values))
+                    tape.notes = room(max(ROOM, 4 * len(tape.notes.values)))
                 continue
             if why == UNKNOWN and len(code.lines) < MOST_LINES and self._recorded(step, row):
                 continue
@@ -294,6 +310,8 @@ class Playing:
     def _columns(self) -> Floats:
         tape, market = self._tape, self._market
         found = tape.columns.get(market)
+        if found is None and len(tape.columns) >= FEW_MARKETS:
+            tape.columns.clear()
         if found is None or len(found) < len(tape.registers.columns):
             found = tape.columns[market] = columns_for(tuple(tape.registers.columns), market, tape.venues)
         return found
@@ -319,8 +337,7 @@ class Playing:
         self._simulated += 1
         if self._simulated > FEW + len(self._market) // SHARE:
             too_long = "its steps take too many different ways" if len(tape.code.lines) >= MOST_LINES else ""
-            tape.given_up = ", ".join(tape.refused) or too_long or "sums of more than 53 bits"
-            raise NotPlayable(tape.given_up)
+            raise NotPlayable(tape.give_up(", ".join(tape.refused) or too_long or "sums of more than 53 bits"))
         given = tape.given(self._held, lambda _, value: value, settings.capital)
         done = self._kernel().do(step, row, settings.strategy, settings.conditions, given, self._past)
         after = [*done.balances, *(value for each in done.streams for value in each)]

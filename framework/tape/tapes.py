@@ -65,11 +65,16 @@ def _is_frozen(part: object) -> bool:
     return False
 
 
+MOST_TAPES = 128
+"""So many are kept: of a sweep over the rules of a venue each value needs its own, and few of its runs."""
+
+
 class Tapes:
-    """The tapes of a process, by what their runs have in common."""
+    """The tapes of a process, by what their runs have in common; those that were asked for last are kept."""
 
     def __init__(self) -> None:
         self._tapes: dict[Hashable, Tape] = {}
+        """The one that was asked for last is the last."""
         self._venues: tuple[Sequence[Venue], Hashable] = (), ()
         """The venues of the last assembly, which the next one has as well in most sweeps, by class and field."""
 
@@ -107,9 +112,10 @@ class Tapes:
             raise NotPlayable(why)
         settings = Settings.of(assembly)
         key = self._key(assembly, settings)
-        tape = self._tapes.get(key)
-        if tape is None:
-            tape = self._tapes[key] = Tape.of(assembly, settings)
+        tape = self._tapes.pop(key, None) or Tape.of(assembly, settings)
+        self._tapes[key] = tape
+        if len(self._tapes) > MOST_TAPES:
+            del self._tapes[next(iter(self._tapes))]
         if tape.given_up:
             raise NotPlayable(tape.given_up)
         return tape
