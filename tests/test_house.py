@@ -6,6 +6,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,11 @@ def test_importing_the_framework_is_light():
     code = "import sys, framework; print([name for name in ('pandas', 'pyarrow') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_mutant_that_is_listed_as_equivalent_is_about_a_line_that_there_is():
+    """A line that has changed since would leave its entry behind, and the reason with it."""
+    listed = tomllib.loads((ROOT / "tests/drills/equivalent.toml").read_text())
+    for module, mutants in listed.items():
+        lines = {line.strip() for line in (ROOT / f"framework/{module}.py").read_text().splitlines()}
+        assert [each["was"] for each in mutants if each["was"] not in lines] == []
