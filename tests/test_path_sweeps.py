@@ -104,7 +104,7 @@ def test_the_frame_is_the_same_for_any_size_of_chunks(plan, done, most, tmp_path
 def test_chunks_have_all_cells_in_order_and_whole_paths(paths, width):
     """Those of four cells or more have all four cells of each of their paths."""
     cells = list(enumerate(Sweep.of(SCENARIO, GRIDS, DRAWN, paths=paths).cells()))
-    chunks = list(_chunks(cells, width, 10))
+    chunks = list(_chunks(cells, width, lambda: 10))
     assert [cell for chunk in chunks for cell in chunk] == cells
     sizes = [len(chunk) for chunk in chunks]
     assert max(sizes) <= 10

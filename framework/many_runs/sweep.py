@@ -11,6 +11,7 @@ from importlib.metadata import version
 from io import BytesIO, StringIO
 from itertools import product
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pyarrow as pa
@@ -33,10 +34,10 @@ from framework.support.source_code import project_digest
 from framework.support.text import Sheet
 
 Row = dict[str, object]
-CHUNK = 16
-"""Cells that a worker runs at a time and that are stored together, at most."""
-CHUNK_OF_PATHS = 96
-"""The same for cells on paths, which are quicker: a chunk costs some 5 ms to hand out and to store."""
+CHUNK, CHUNK_OF_PATHS, LARGEST_CHUNK = 16, 96, 4_096
+"""Cells that a worker runs at a time and that are stored together: at first, of those on paths, and at most."""
+BUSY_S = 0.5
+"""How long a worker should be busy with a chunk, which costs some 5 ms to hand out and to store."""
 CURVE, CURVE_POINTS = "curve", 100
 """What a line has besides a row: the equity at so many instants, for pictures."""
 PATH, NUMBER = "market.path.", "market.path.number"
@@ -392,14 +393,39 @@ def _run(
 ) -> Iterator[list[bytes]]:
     """Lines of numbered cells, chunk by chunk as they are finished."""
     width = jobs or os.cpu_count() or 1
-    chunks = _chunks(cells, width, CHUNK_OF_PATHS if plan.paths else CHUNK)
+    pace = _Pace(width, CHUNK_OF_PATHS if plan.paths else CHUNK)
+    chunks = _chunks(cells, width, pace.cells)
     if executor is not None:
-        yield from workers.run(executor, width, name, chunks, workers.Parcel.of(plan.travelling(), plan.code()))
+        yield from pace.noting(
+            workers.run(executor, width, name, chunks, workers.Parcel.of(plan.travelling(), plan.code()))
+        )
     elif width == 1:
-        yield from map(plan.lines, chunks)
+        yield from pace.noting(map(plan.lines, chunks))
     else:
         with workers.processes(width, name, plan) as pool:
-            yield from workers.run(pool, width, name, chunks, None)
+            yield from pace.noting(workers.run(pool, width, name, chunks, None))
+
+
+class _Pace:
+    """How many cells a chunk has: as many as keep a worker busy for `BUSY_S`, as fast as they have gone so far.
+
+    It changes when things are done, and nothing in what comes of them.
+    """
+
+    def __init__(self, width: int, least: int) -> None:
+        self._width, self._least = width, least
+        self._began_s, self._done = perf_counter(), 0
+
+    def noting(self, finished: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+        """Chunks that are finished, which are counted."""
+        for lines in finished:
+            self._done += len(lines)
+            yield lines
+
+    def cells(self) -> int:
+        """How many the next chunk has, at most."""
+        a_second = self._done / max(perf_counter() - self._began_s, 1e-9) / self._width
+        return max(self._least, min(LARGEST_CHUNK, int(a_second * BUSY_S)))
 
 
 class _Store:
@@ -470,14 +496,16 @@ def _values(cell: Row) -> list[str]:
     return [f"{key}={value!r}" for key, value in cell.items()]
 
 
-def _chunks(cells: Sequence[tuple[int, Row]], width: int, most: int) -> Iterator[Sequence[tuple[int, Row]]]:
+def _chunks(
+    cells: Sequence[tuple[int, Row]], width: int, most: Callable[[], int]
+) -> Iterator[Sequence[tuple[int, Row]]]:
     """Chunks that become smaller towards the end, so that no worker is idle while another has much to do.
 
     One with cells on several paths ends with the last cell on a path: a path costs time once in each chunk.
     """
     start = 0
     while start < len(cells):
-        stop = start + max(1, min(most, (len(cells) - start) // (2 * width)))
+        stop = start + max(1, min(most(), (len(cells) - start) // (2 * width)))
         ends = (
             end for end in range(stop, start, -1) if end == len(cells) or _path(cells[end]) != _path(cells[end - 1])
         )
