@@ -937,6 +937,11 @@ class Books:
         entries = (each for each in self.backwards() if type(each.event) is kind and each.event.venue == venue)
         return next((each.at_ns for each in entries), None)
 
+    @property
+    def latest(self) -> int:
+        """The number of the last entry of the journal, from 0."""
+        return len(self.journal) - 1
+
     def backwards(self) -> Iterator[Entry]:
         """The entries of the journal, the latest first."""
         return reversed(self.journal)

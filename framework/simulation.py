@@ -213,12 +213,12 @@ class Simulation:
         within = [each for each in acts if each[1].prices == "adverse"] if path != "close" else []
         for standing, act, point in _in_the_order_of(path, within, books):
             with books.within(point, standing):
-                entries.append((self._execution.act(standing, act), len(books.journal) - 1))
+                entries.append((self._execution.act(standing, act), books.latest))
         after = [each for each in acts if each not in within]
         for place, (standing, act) in enumerate(after):
             seen = any(other is standing for other, _ in (*within, *after[:place]))
             if not seen or standing.acts_now(act):
-                entries.append((self._execution.act(standing, act), len(books.journal) - 1))
+                entries.append((self._execution.act(standing, act), books.latest))
         return entries
 
     def _start(self) -> None:
@@ -775,7 +775,7 @@ class Execution:
         standing = self.standing(order.venue)
         standing.venue.accept(order, self._books)
         entry = self._commit(event, cause)
-        self._last_order[standing.name] = len(self._books.journal) - 1
+        self._last_order[standing.name] = self._books.latest
         due_ns = standing.venue.due_ns(order, entry.at_ns)
         if due_ns is not None:
             self._await(standing, order, entry, due_ns)
@@ -957,7 +957,7 @@ class Execution:
             price = books.price_of("")
             event = OrderFilled(venue=name, order=kind, price=price, amount=amount, fee=fee, charged=amount)
             self._commit(event, cause)
-            self._last_order[name] = len(books.journal) - 1
+            self._last_order[name] = books.latest
             return event
         at_once = not passage.latency_ns and not passage.fails
         if not at_once:
@@ -976,11 +976,11 @@ class Execution:
         sent = self._commit(
             TransferSent(venue=near, counterparty=far, amount=amount, fee=passage.leaving, price=price), cause, leaving
         )
-        self._last_order[near] = len(books.journal) - 1
+        self._last_order[near] = books.latest
         if at_once:
             arrived = TransferArrived(venue=far, counterparty=near, amount=amount, fee=passage.arriving, price=price)
             self._commit(arrived, sent)
-            self._last_order[far] = len(books.journal) - 1
+            self._last_order[far] = books.latest
             return sent.event
 
         def arrive() -> None:
@@ -1027,7 +1027,7 @@ class Execution:
             entry = self._commit(arrived, sent)
         except (Rejection, OrderRefused):
             return self._returned(sent, order, None, amount)
-        self._last_order[event.counterparty] = len(books.journal) - 1
+        self._last_order[event.counterparty] = books.latest
         return entry
 
     def _returned(self, sent: Entry, order: Order, source: Standing | None, amount: int) -> Entry:
@@ -1077,7 +1077,7 @@ class Execution:
         """Tokens go from venue to venue at once: both are on one chain."""
         event = self._tokens_moved(order)
         self._commit(event, cause)
-        self._last_order[order.source] = len(self._books.journal) - 1
+        self._last_order[order.source] = self._books.latest
         return event
 
     def _tokens_moved(self, order: MoveTokens) -> Event:
@@ -1119,7 +1119,7 @@ class Execution:
         standing.venue.pay(books, penalties, amount, "liquidation_penalty")
         event = OrderFilled(venue=order.venue, order="penalty", price=books.price_of(""), amount=amount, charged=amount)
         self._commit(event, cause)
-        self._last_order[order.venue] = len(books.journal) - 1
+        self._last_order[order.venue] = books.latest
         return event
 
 

@@ -342,6 +342,35 @@ def test_what_is_read_of_the_market_beside_the_row_is_refused(how, why):
         next(played_again(Watching(condition=OfMarket(how))))
 
 
+@frozen(kw_only=True)
+class Counted(Hyperliquid):
+    """A venue that looks at the journal, of which a step has its own entries alone."""
+
+    name: str = "hyperliquid"
+
+    def resize(self, order, book):
+        if len(book.journal) > 100:
+            book.reject("it has traded enough")
+        super().resize(order, book)
+
+
+def test_a_venue_that_looks_at_the_journal_is_refused():
+    """Whether it counts its entries or reads them."""
+    venues = with_hyperliquid(DRAWN_MARKETS[0], Counted)
+    with pytest.raises(NotPlayable, match="looks at the journal"):
+        Tapes().played(evolve(DRAWN_MARKETS[0], strategy=Wanting(), venues=venues))
+
+
+def with_hyperliquid(assembly, kind, **further):
+    """The venues of an assembly, with another class of Hyperliquid."""
+
+    def of_class(venue):
+        rules = venue.rules()
+        return kind(**{name: getattr(venue, name) for name in fields_dict(type(venue)) if name in rules}, **further)
+
+    return tuple(of_class(each) if each.name == "hyperliquid" else each for each in assembly.venues)
+
+
 @frozen
 class Above:
     """The close is above a price."""
@@ -509,15 +538,12 @@ def test_settings_that_cannot_be_seen_through_are_refused():
     class Thawed(Hyperliquid):
         __setattr__ = object.__setattr__
 
-    scenario = assemble(Scenario.load(SCENARIO))
-    asgard, hyperliquid = (
-        next(each for each in scenario.venues if each.name == name) for name in ("asgard", "hyperliquid")
-    )
-    fields = {each: getattr(hyperliquid, each) for each in fields_dict(Hyperliquid) if each in hyperliquid.rules()}
-    tiered = evolve(scenario, venues=(asgard, Tiered(**fields, tiers=np.array([0.123456789012]))))
+    base = assemble(Scenario.load(SCENARIO))
+    tiered = with_hyperliquid(base, Tiered, tiers=np.array([0.123456789012]))
     with pytest.raises(NotPlayable, match="there is a ndarray among the settings"):
-        Tapes().of(tiered)
-    assert refusal(evolve(scenario, venues=(asgard, Thawed(**fields)))).startswith("hyperliquid is not frozen")
+        Tapes().of(evolve(base, venues=tiered))
+    thawed = with_hyperliquid(base, Thawed)
+    assert refusal(evolve(base, venues=thawed)).startswith("hyperliquid is not frozen")
 
 
 def test_a_search_that_takes_another_way_each_time_does_not_grow_without_end(monkeypatch):

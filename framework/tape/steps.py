@@ -151,6 +151,19 @@ class Earlier(Unreadable):
     __lt__ = __le__ = __gt__ = __ge__ = refused("a venue looks at earlier orders")
 
 
+class Entries(list[Entry]):
+    """The journal of one step: those before it are not among its entries, so a venue may not look at them."""
+
+    def __init__(self, books: "RecordedBooks") -> None:
+        super().__init__()
+        self._books = books
+
+    def _missed(self, *_: object) -> NoReturn:
+        self._books.miss("a venue looks at the journal")
+
+    __len__ = __iter__ = __reversed__ = __getitem__ = __contains__ = _missed
+
+
 class RecordedBooks(Books):
     """Books of one step; `past` gives the entries of those before it, the latest first."""
 
@@ -181,14 +194,24 @@ class RecordedBooks(Books):
         self.at_ns, self.row, self.rows = instants
         self.at = at
         self.stamp += 1
-        self.journal.clear()
+        self.journal = Entries(self)
         self._turnovers.clear()
         self.order = OrderBefore()
 
     def backwards(self) -> Iterator[Entry]:
         """The entries of the journal, the latest first."""
-        yield from reversed(self.journal)
+        yield from reversed(self.made)
         yield from self.past()
+
+    @property
+    def made(self) -> list[Entry]:
+        """The entries of the step."""
+        return list.copy(self.journal)
+
+    @property
+    def latest(self) -> int:
+        """The number of its last entry, from 0."""
+        return list.__len__(self.journal) - 1
 
 
 class RecordedPresent(Present):
@@ -383,9 +406,11 @@ class Steps(Simulation):
 
     def _added(self, way: Way | None) -> Outline:
         """What a step has added to the books; raises `NotPlayable` for what has no outline."""
+        books = self._books
+        assert isinstance(books, RecordedBooks)
         epochs = [Epoch(at, begun) for at, each in enumerate(self.streams) for begun in each.epochs]
         try:
-            return Outline.of(self._books.journal, epochs, self._books.order, way.texts if way is not None else None)
+            return Outline.of(books.made, epochs, books.order, way.texts if way is not None else None)
         except ValueError as why:
             raise NotPlayable(str(why)) from None
 
