@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import cached_property
 from random import Random
@@ -685,6 +687,20 @@ def test_a_plan_that_has_played_goes_to_a_worker():
     there = pickle.loads(pickle.dumps(plan))  # noqa: S301  (it is our own)
     (cell,) = plan.cells()[:1]
     assert there.run(cell) == plan.run(cell)
+
+
+def test_threads_of_a_worker_play_one_after_the_other():
+    """As those of a Dask worker do, which share a plan: a tape that grows while it is played ends the process."""
+    plan, other = (Sweep.of(SCENARIO, GRIDS, ("market.path.method=stationary",), paths=1) for _ in range(2))
+    cells = plan.cells()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(other.run, cells))
+    finally:
+        sys.setswitchinterval(before)
+    assert found == [plan.run(cell) for cell in cells]
 
 
 def test_a_sweep_says_why_it_is_simulated():
