@@ -6,7 +6,9 @@ accrues is not posted row by row: each stream knows its path, and balances are b
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from itertools import takewhile
+from operator import add
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
@@ -442,7 +444,9 @@ class Standing:
         if coin is not None:
             own = tokens if coin == self._main else 0.0
             return sizes[coin], equity, notionals[coin], collateral, own, deltas[coin]
-        size, delta = (sum(each * price(name) / price("") for name, each in of.items()) for of in (sizes, deltas))
+        size, delta = (  # `sum` would add floats otherwise than arrays from Python 3.12 on
+            reduce(add, (each * price(name) / price("") for name, each in of.items()), 0.0) for of in (sizes, deltas)
+        )
         return size, equity, notional, collateral, tokens, delta
 
     def _by_coin(self, inputs: Sequence[Any], price: Callable[[str], Any]) -> tuple[dict[str, Any], ...]:

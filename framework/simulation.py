@@ -1233,7 +1233,9 @@ class Present:
 
     @property
     def equity_usd(self) -> float:
-        held_usd = sum(each.leg().equity_usd for each in self._books.standings.values())
+        held_usd = 0.0
+        for each in self._books.standings.values():  # `sum` adds floats otherwise from Python 3.12 on
+            held_usd += each.leg().equity_usd
         return self.cash_usd + self.transit_usd + held_usd
 
     def leg(self, venue: str, coin: str | None = None) -> Leg:

@@ -66,10 +66,11 @@ def open_after_fees(
     if planned_usd <= 0 or view.leg(long).size or view.leg(short).size:
         return
     planned_size, funds_usd = planned_usd / view.price, half(view, long, short)
-    fees_usd = sum(
+    long_fee_usd, short_fee_usd = (
         quoted_fee_usd(view, Open(venue, side, planned_size, max(0.0, funds_usd), planned_usd))
         for venue, side in ((long, Side.LONG), (short, Side.SHORT))
     )
+    fees_usd = long_fee_usd + short_fee_usd
     half_usd = half(view, long, short) - fees_usd / 2
     if half_usd > 0:
         size = half_usd * leverage / view.price

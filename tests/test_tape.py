@@ -800,6 +800,18 @@ def test_a_number_that_is_read_otherwise_is_not_recorded():
     assert not isinstance(Recorded(way, 0, 2), float)
 
 
+def test_floats_that_are_summed_are_refused_where_that_compensates(monkeypatch):
+    """From Python 3.12 on, where `sum` keeps what `+` loses: of 1e16, 1.0 and -1e16 there is 1.0, not 0.0."""
+    way = Way(Registers(2), Branch())
+    whole, number = Recorded(way, 0, 2), Recorded(way, 1, 2.5)
+    monkeypatch.setattr("framework.tape.numbers.SUM_COMPENSATES", True)
+    assert sum([whole, whole]).value == 4
+    assert (0.0 + number).value == 2.5
+    with pytest.raises(NotRecordable, match="`sum` adds floats"):
+        sum([number, number])
+    assert (sum([1e16, 1.0, -1e16]) == 1.0) is (sys.version_info >= (3, 12))
+
+
 def test_whoever_catches_a_refusal_does_not_hide_it():
     """The next comparison gives up again, and so does the end of the step."""
     way = Way(Registers(1), Branch())

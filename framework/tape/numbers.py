@@ -8,6 +8,7 @@ it, such as its digits as text, cannot be recorded and raises `NotRecordable`.
 import math
 import numbers
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any, Literal, NoReturn, Protocol
@@ -18,6 +19,10 @@ from attrs import define, frozen
 Number = int | float
 MOST = 2**53
 """Integers up to here are floats without a loss; beyond it nothing is recorded and nothing is played."""
+
+
+SUM_COMPENSATES = sys.version_info >= (3, 12)
+"""Whether `sum` makes up for what is lost in adding floats; of recorded numbers it cannot."""
 
 
 class NotRecordable(Exception):  # noqa: N818  (it is no error of anybody's)
@@ -147,6 +152,8 @@ class Recorded(Unreadable):
         return self._with(Op.ADD, other)
 
     def __radd__(self, other: object) -> Any:  # noqa: ANN401
+        if SUM_COMPENSATES and type(other) is int and not other and isinstance(self.value, float):
+            self.recording.refuse("`sum` adds floats, which it does otherwise than `+`")
         return self._with(Op.ADD, other, turned=True)
 
     def __sub__(self, other: object) -> Any:  # noqa: ANN401
