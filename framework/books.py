@@ -195,7 +195,7 @@ class Standing:
         self._columns_at: dict[tuple[str, tuple[bool, ...]], list[Floats]] = {}
         self._lists_at: dict[tuple[str, tuple[bool, ...]], list[list[float]]] = {}
         self._programs: dict[Key, Callable[..., tuple[Any, ...]]] = {}
-        self._accruing: list[tuple[Account, float, list[tuple[Stream | _Ahead, int]]]] | None = None
+        self._accruing: list[tuple[Account, float, list[tuple[Stream | _Ahead, bool]]]] | None = None
 
     def program(self, names: Iterable[str], coin: int | None = None) -> Callable[..., tuple[Any, ...]]:
         """What works out some formulas, of the account or of a coin."""
@@ -312,26 +312,23 @@ class Standing:
 
     def held(self, start: int, stop: int) -> list[Any]:
         """The accounts of the inputs over rows `start` to `stop - 1`; what does not change is one number."""
-        balances, found = self.books.balances, []
         if self._accruing is None:
             self._accruing = [(each, scale, self._streams_on(each)) for each, scale in self._accounts]
-        for account, scale, streams in self._accruing:
-            value: Any = balances[account]
-            for stream, sign in streams:
-                if stream.factor:
-                    path = stream.ahead(start, stop)
-                    value = path + (value - stream.settled) if sign > 0 else (value + stream.settled) - path
-            found.append(value / scale)
-        return found
+        return [self._ahead(each, streams, start, stop) / scale for each, scale, streams in self._accruing]
 
-    def _streams_on(self, account: Account) -> "list[tuple[Stream | _Ahead, int]]":
-        """What accrues on an account, with the sign of what rises there."""
+    def _ahead(self, account: Account, streams: "list[tuple[Stream | _Ahead, bool]]", start: int, stop: int) -> Any:  # noqa: ANN401  (a number or an array)
+        """The balance of an account after each of these rows, with what accrues on it."""
+        value: Any = self.books.balances[account]
+        for stream, received in streams:
+            if stream.factor:
+                path = stream.ahead(start, stop)
+                value = path + (value - stream.settled) if received else (value + stream.settled) - path
+        return value
+
+    def _streams_on(self, account: Account) -> "list[tuple[Stream | _Ahead, bool]]":
+        """What accrues on an account, and whether the account receives what is above 0 or gives it."""
         streams: list[Stream | _Ahead] = [*self.streams, *(_Ahead(each, self) for each in self.computed)]
-        return [
-            (stream, 1 if stream.debit is account else -1)
-            for stream in streams
-            if account in (stream.debit, stream.credit)
-        ]
+        return [(each, each.debit is account) for each in streams if account in (each.debit, each.credit)]
 
     def arrays(
         self, held: list[Any], start: int, stop: int, at: str = "close", signs: tuple[bool, ...] = ()
@@ -490,11 +487,7 @@ class Standing:
         if start < rows:
             total = np.zeros(rows - start)
             for each in self.positions:
-                value: Any = self.books.balances[each]
-                for stream, sign in self._streams_on(each):
-                    if stream.factor:
-                        value = value + sign * (stream.ahead(start, rows) - stream.settled)
-                total += value / each.asset.scale
+                total += self._ahead(each, self._streams_on(each), start, rows) / each.asset.scale
             self.trail += total.tolist()
 
     def _past(self, rows: int) -> list[float]:
@@ -651,17 +644,14 @@ class Projection:
 
     def of(self, name: str) -> Floats:
         """A formula of the venue by row."""
-        found = self._found.get(name)
-        if found is None:
+        if name not in self._found:
             standing = self._standing
             inputs = standing.arrays(self._held, self._start, self._stop)
             if name in STATE:
                 self._found.update(zip(STATE, standing.stand(inputs, self._price, self._coin), strict=True))
             else:
                 self._found[name] = standing.one(name)(*inputs)[0]
-            found = self._by_row(self._found[name])
-        elif type(found) is not np.ndarray or found.ndim == 0:
-            found = self._by_row(found)
+        found: Floats = self._by_row(self._found[name])
         self._found[name] = found
         return found
 

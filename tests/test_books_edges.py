@@ -11,13 +11,14 @@ from framework.accrual import Accrual, column_of
 from framework.books import Books, Projection
 from framework.clock import NS_PER_DAY
 from framework.errors import LedgerError, OrderRefused, ScenarioError
-from framework.events import Acted, ConditionMet, FundingSettled, InterestAccrued, Side, Started
+from framework.events import Acted, ConditionMet, FeeAccrued, FundingSettled, InterestAccrued, Side, Started
 from framework.formulas import formula
 from framework.money import USDC
 from framework.orders import Deposit, MoveTokens, Open, Order, PayPenalty, Swap
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, account
 from tests.markets import START_NS, Script, asgard, collateral, dollar_market, flat, happened, hyperliquid, jito, play
 from venues.issuer import Issuer
+from venues.jito import JITOSOL
 
 
 @frozen(kw_only=True)
@@ -173,6 +174,62 @@ def test_what_is_looked_ahead_is_what_will_be_to_the_atom(in_transit):
     assert seen[-1] == -owed / 10**6
 
 
+@frozen(kw_only=True)
+class Insurer(Venue):
+    """A premium on all jitoSOL wherever it lies; it holds none of it."""
+
+    name: str = "insurer"
+    owed = account("Liabilities:{venue}:Premium", USDC)
+    premium = account("Expenses:{venue}:Premium", USDC)
+
+    @formula
+    def equity(owed):
+        return owed
+
+    def accruals(self):
+        yield Accrual(
+            debit=self.premium, credit=self.owed, kind="premium", event=FeeAccrued, on=JITOSOL, basis="payment",
+            rate="hyperliquid_funding_rate", price="close",
+        )  # fmt: skip
+
+
+def test_what_accrues_on_tokens_of_others_is_settled_before_there_are_more():
+    """1 % of $100 a row: of 10 jitoSOL for two rows, then of 30 for three."""
+    pool = jito()
+    books = Books(dollar_market([100.0] * 6, funding=0.01), [pool, Insurer()])
+    insurer = books.standings["insurer"].venue
+    for rows, tokens in ((0, 10), (2, 20)):
+        if rows:
+            books.settle(rows)
+        books.begin(None, None)
+        books.transfer(pool.staked, pool.traded_tokens, tokens * 10**9, "given")
+        books.commit(Started(at_ns=books.at_ns, amount=0), None)
+    books.settle(5)
+    assert books[insurer.premium] == -books[insurer.owed] == (2 * 10 + 3 * 30) * 10**6
+
+
+@frozen(kw_only=True)
+class Either(Giving):
+    """A position of one of two sizes, which NumPy chooses: of single numbers it makes an array without axes."""
+
+    @formula
+    def size(stone):
+        return np.where(stone > 0, 2.0, 3.0)
+
+    @formula
+    def notional(stone):
+        return np.where(stone > 0, 200.0, 300.0)
+
+
+@pytest.mark.parametrize("names", [("size", "notional"), ("notional", "size")])
+def test_what_is_looked_ahead_has_every_row(names):
+    """Whichever is asked for first, and also what changes in none of them."""
+    books = Books(flat(4), [Either()])
+    ahead = Projection(books.standings["giving"], 1, 4)
+    found = {name: ahead.of(name).tolist() for name in names}
+    assert found == {"size": [3.0] * 3, "notional": [300.0] * 3}
+
+
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_refused_order_is_told_with_its_row(row):
     """Counted from 1, as in a table, with its day."""
@@ -256,9 +313,9 @@ class Asked:
 
     def holds(self, stretch):
         """Never in the first row, nor where nothing is held."""
-        if "hyperliquid" not in stretch.projections or stretch.start == 0:
+        if "hyperliquid" not in stretch.projections:
             return stretch.all_rows(False)
-        return WAYS[self.way](stretch.projections)
+        return WAYS[self.way](stretch.projections) & (np.arange(stretch.start, stretch.stop) > 0)
 
 
 @frozen

@@ -317,6 +317,19 @@ def test_a_token_without_extremes_goes_in_step_within_the_row(share, token):
     assert books.price_of(JITOSOL) == pytest.approx(124.0)
 
 
+@pytest.mark.parametrize(("corner", "token"), [("open", 110.0), ("low", 62.0), ("high", 155.0), ("close", 124.0)])
+def test_formulas_have_a_token_in_step_at_each_corner(corner, token):
+    """What a jitoSOL is worth as collateral where SOL is at its open of 100, low of 40, high of 100 and close of 80."""
+    table = dollar_market([100.0, 80.0], low=[100.0, 40.0], high=100.0, rate=[1.1, 1.55], first_rate=1.1)
+    venue = collateral()
+    books = Books(table, [jito(), venue])
+    books.begin(None, None)
+    books.transfer(venue.held, venue.held_traded, JITOSOL.scale, "given")
+    books.settle(2)
+    with books.within(Point(0, 1.0, "open", corner), books.standings["drift"]):
+        assert books.leg("drift").equity_usd == pytest.approx(token, rel=1e-15)
+
+
 @given(
     size=st.floats(1.0, 100.0),
     leverage=st.floats(1.5, 15.0),

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from strategies.capital_rebalance import CapitalRebalance
 from strategies.pair import open_pair
 from tests.conftest import ROOT
 from tests.markets import asgard, at_cost, drift, flat, hyperliquid, market, play
+from venues.asgard import Asgard
 
 rates = st.floats(-0.002, 0.002, allow_nan=False)
 
@@ -191,11 +193,21 @@ def test_what_was_opened_before_the_first_row_was_held_in_it(how):
     assert len(strategy.sizes) == 31
 
 
+@frozen(kw_only=True)
+class Mirrored(Asgard):
+    """The same lender, which declares each accrual the other way round, as the negative of itself."""
+
+    def accruals(self):
+        for each in super().accruals():
+            yield evolve(each, debit=each.credit, credit=each.debit, share=-each.share)
+
+
 class Recalls(Strategy):
     """Holds coins that are lent, and at times compares the sizes that it is shown with those that it has seen."""
 
-    def __init__(self, asked, deposited):
-        self.asked, self.deposited, self.seen, self.compared = asked, deposited, [], 0
+    def __init__(self, asked, deposited, bought):
+        self.asked, self.deposited, self.bought = asked, deposited, bought
+        self.seen, self.compared = [], 0
 
     def conditions(self):
         return (EveryRow(),)
@@ -212,14 +224,27 @@ class Recalls(Strategy):
             self.compared += 1
         if len(self.seen) in self.deposited:
             yield Deposit("asgard", 10.0)
+        if len(self.seen) in self.bought:
+            yield Open("asgard", Side.LONG, 5.0, 250.0)
         self.seen.append(view.leg("asgard").size)
 
 
-@pytest.mark.parametrize(("asked", "deposited"), [((9, 10, 20, 29), (13,)), ((4, 25), (15, 16)), ((28,), ())])
-def test_a_strategy_sees_sizes_that_grew_while_it_did_not_ask(asked, deposited):
+@pytest.mark.parametrize("kind", [Asgard, Mirrored])
+@pytest.mark.parametrize(
+    ("asked", "deposited", "bought"),
+    [
+        ((9, 10, 20, 29), (13,), ()),
+        ((4, 25), (15, 16), ()),
+        ((28,), (), ()),
+        ((4, 25), (), (15, 20)),
+        ((28,), (), (9,)),
+    ],
+)
+def test_a_strategy_sees_sizes_that_grew_while_it_did_not_ask(asked, deposited, bought, kind):
     """Coins that are lent are more row by row, also in rows before the first question and between two."""
-    strategy = Recalls(asked, deposited)
-    play(flat(30, lending=0.5, borrowing=0.1), [asgard()], strategy, look_ahead_at_entry=False)
+    strategy = Recalls(asked, deposited, bought)
+    venue = kind(open_fee_bps=0.0, gas_usd=0.0, maintenance_margin=0.05, liquidation_penalty=Penalty("equity", 0.5))
+    play(flat(30, lending=0.5, borrowing=0.1), [venue], strategy, look_ahead_at_entry=False)
     assert strategy.compared == len(asked)
     assert len(set(strategy.seen)) == 30
 

@@ -13,7 +13,7 @@ from framework.money import perpetual
 from framework.performance import metrics
 from framework.strategy import DeltaBeyond, EveryRow, LiquidationNear
 from framework.venue import USDC, account
-from tests.markets import Script, collateral, dollar_market, happened, hyperliquid, jito, play
+from tests.markets import Script, collateral, dollar_market, flat, happened, hyperliquid, jito, play
 from tests.test_coins import FLAT, FUNDING, SHORTS, both, coins_market
 from venues.issuer import Issuer
 
@@ -34,6 +34,16 @@ def test_a_coin_of_several_is_paid_funding_on_its_own_oracle():
     market = coins_market(FLAT | FUNDING | {"SOL.oracle": [100.0] * 4, "oracle": [100.0] * 4})
     paid = [column_of(market, each.price) for each in both(funding_price="oracle").accruals()]
     assert sorted(paid) == ["BTC.close", "SOL.oracle"]
+
+
+def test_a_column_that_measures_something_else_is_refused_by_its_rule():
+    """With the rule of the venue that names it, and the columns that would be right."""
+    with pytest.raises(MarketError) as refused:
+        check_columns([hyperliquid(funding_rate="close")], flat(3))
+    assert str(refused.value) == (
+        "venues.hyperliquid.funding_rate: 'close' has prices; expected a column of funding rates, such as "
+        "hyperliquid_funding_rate, drift_funding_rate"
+    )
 
 
 # Legs
@@ -67,6 +77,17 @@ def test_the_leg_of_the_whole_account_mixes_no_coins():
     assert [(looks.legs[coin].delta, looks.legs[coin].entry_price) for coin in ("SOL", "BTC")] == [
         (-100.0, 100.0), (-0.5, 40_000.0)
     ]  # fmt: skip
+
+
+def test_the_leg_of_three_coins_mixes_none_either():
+    """There is no one price that was paid for SOL and BTC, beside which there may be ETH."""
+    more = {f"ETH.{name}": [2_000.0] * 4 for name in ("open", "high", "low", "close")}
+    table = coins_market(FLAT | FUNDING | more | {"hyperliquid.ETH.funding": [0.0] * 4})
+    looks = Looks(SHORTS)
+    play(table, [hyperliquid(coin=("SOL", "BTC", "ETH"))], looks)
+    assert looks.legs[None].size == -300.0
+    assert np.isnan(looks.legs[None].entry_price)
+    assert np.isnan(looks.legs[None].liquidation_price)
 
 
 def test_the_leg_of_a_coin_is_liquidated_where_that_coin_alone_moves():
