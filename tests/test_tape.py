@@ -652,6 +652,7 @@ GRIDS = ("strategy.leverage=2,2.5,3,3.5,4,4.5,5", "strategy.trigger=5,5.5,6,6.5,
 @pytest.mark.parametrize("paths", [0, 2])
 def test_a_sweep_has_the_same_results_however_it_is_run(paths, tmp_path, monkeypatch):
     """Played and simulated, in one process and in two: byte for byte."""
+    monkeypatch.setattr(execution, "WORTH_CELLS", 1)
     settings = ("market.path.method=stationary", "market.path.block_rows=20") if paths else ()
 
     def swept(name, jobs):
@@ -669,6 +670,7 @@ def test_a_sweep_has_the_same_results_however_it_is_run(paths, tmp_path, monkeyp
 
 def test_a_choice_runs_its_cells_on_the_data_likewise(monkeypatch):
     """What a cell was worth is the same to the last bit, played and simulated."""
+    monkeypatch.setattr(execution, "WORTH_CELLS", 1)
 
     def worth():
         plan = Sweep.of(SCENARIO, GRIDS, ("market.path.method=stationary",), paths=1).on_data()
@@ -706,7 +708,7 @@ def test_threads_of_a_worker_play_one_after_the_other():
 def test_a_sweep_says_why_it_is_simulated():
     """Of cells that could be played if they were others; small sweeps say nothing."""
     uss = ROOT / "examples" / "uss" / "scenario.toml"
-    grid = "capital_usd=" + ",".join(str(1_000 * step) for step in range(1, 51))
+    grid = "capital_usd=" + ",".join(str(1_000 * step) for step in range(1, 129))
     assert Sweep.of(uss, [grid]).why_simulated() == "issuer works out an accrual of its own"
     assert Sweep.of(uss, ["capital_usd=1000,2000"]).why_simulated() == ""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from framework.tape.tape import Settings, Tape
     from framework.tape.tapes import Tapes
 
-WORTH_CELLS = 48
+WORTH_CELLS = 128
 """Fewer cells are simulated: loading the player, and recording, takes longer than they do."""
 
 

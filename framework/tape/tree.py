@@ -73,7 +73,7 @@ class Registers:
 
     def constant(self, value: Number) -> int:
         """The register of a constant."""
-        key = float(value).hex()
+        key = "constant", value if value > 0 or value < 0 else float(value).hex()  # a zero has a sign
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._next(None)
