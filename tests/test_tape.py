@@ -596,7 +596,7 @@ def test_steps_of_the_kernel_are_not_remembered():
     tape = Tapes().of(assembly)
     played = tape.play(Settings.of(assembly), assembly.market)
     assert played.outcome() == outcome(assembly.simulation().run())
-    assert any(leaf.passing for passage in played.passages for leaf in passage.leaves)
+    assert any(leaf.passing for playback in played.playbacks for leaf in playback.leaves)
     assert not any(leaf.passing for leaf in tape.happened)
 
 

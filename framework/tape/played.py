@@ -21,7 +21,7 @@ from framework.venue import Venue
 
 
 @frozen(eq=False)
-class Passage:
+class Playback:
     """What steps that were played in one go added to the books: the row and the leaf of each, and all their numbers."""
 
     leaves: Sequence[Leaf]
@@ -61,7 +61,7 @@ class Played:
     equity_usd: Floats
     """What everything was worth at the close of every row, shape (rows,)."""
     balances: Sequence[int]
-    passages: Sequence[Passage]
+    playbacks: Sequence[Playback]
 
     def run(self) -> Run:
         """The run with its whole books, as if it had been simulated."""
@@ -94,10 +94,10 @@ class Played:
         """The `outcome` of the run, without its books."""
         liquidations, rebalances = list[tuple[int, int]](), 0
         at_ns, known = self.market.cached("closes", self.market.at_ns.tolist), self.happened
-        for passage in self.passages:
+        for playback in self.playbacks:
             start = 0
-            for row, number in zip(passage.rows, passage.numbers, strict=True):
-                leaf = passage.leaves[number]
+            for row, number in zip(playback.rows, playback.numbers, strict=True):
+                leaf = playback.leaves[number]
                 if leaf in known:
                     happened = known[leaf]
                 else:
@@ -105,10 +105,10 @@ class Played:
                     if not leaf.passing:
                         known[leaf] = happened
                 if happened is None:
-                    happened = Happened.of(Noted(row, leaf.adds, passage.values[start : start + len(leaf.outputs)]))
+                    happened = Happened.of(Noted(row, leaf.adds, playback.values[start : start + len(leaf.outputs)]))
                 rebalances += happened.rebalances
                 for bad_debt in happened.bad_debts:
-                    lost = int(passage.values[start + bad_debt.number]) if isinstance(bad_debt, Output) else bad_debt
+                    lost = int(playback.values[start + bad_debt.number]) if isinstance(bad_debt, Output) else bad_debt
                     liquidations.append((at_ns[row], lost))
                 start += len(leaf.outputs)
         return outcome_of(
@@ -125,7 +125,7 @@ class Played:
         open_ns, at_ns = int(self.market.open_ns[0]), self.market.cached("closes", self.market.at_ns.tolist)
         opening = self.entry != "first_close"
         order: object = None
-        for place, each in enumerate(chain.from_iterable(self.passages)):
+        for place, each in enumerate(chain.from_iterable(self.playbacks)):
             instant = open_ns if opening and not place else at_ns[each.row]
             entries, epochs, order = each.adds.fill(each.numbers, each.row, instant, order)
             yield entries, epochs

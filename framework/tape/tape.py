@@ -23,7 +23,7 @@ from framework.rulebook.row_path import RowPath
 from framework.run import Run
 from framework.strategy import Condition, Strategy, checked_conditions
 from framework.tape.numbers import MOST, NotRecordable, Number
-from framework.tape.played import Happened, Passage, Played
+from framework.tape.played import Happened, Playback, Played
 from framework.tape.player import BROKEN, ENDED, FULL, UNKNOWN, Notes, Score, play
 from framework.tape.steps import (
     OF_STREAM,
@@ -264,7 +264,7 @@ class Playing:
         self._steps: Steps | None = None
         self._simulated = 0
         self._curve = np.zeros(len(market))
-        self._passages: list[Passage] = []
+        self._playbacks: list[Playback] = []
         self._registers = tape.code.initial.copy()
         self._registers[: tape.first] = settings.numbers
         self._registers[tape.first + len(tape.accounts) + 1 : tape.registers.inputs : len(OF_STREAM)] = 1.0
@@ -321,7 +321,7 @@ class Playing:
         if noted:
             notes = self._tape.notes
             lists = notes.rows[:noted].tolist(), notes.leaves[:noted].tolist(), notes.values[:valued].tolist()
-            self._passages.append(Passage(code.leaves, *lists))
+            self._playbacks.append(Playback(code.leaves, *lists))
 
     def _recorded(self, step: str, row: int) -> bool:
         """Record the way that a step takes here; returns whether that was possible."""
@@ -347,7 +347,7 @@ class Playing:
         if done.curve is not None:
             self._curve[row] = done.curve
         if not done.adds.is_empty:
-            self._passages.append(Passage([Leaf(idle=False, adds=done.adds, passing=True)], [row], [0], ()))
+            self._playbacks.append(Playback([Leaf(idle=False, adds=done.adds, passing=True)], [row], [0], ()))
 
     @property
     def _held(self) -> Floats:
@@ -369,7 +369,7 @@ class Playing:
             market=self._market,
             equity_usd=self._curve,
             balances=balances,
-            passages=self._passages,
+            playbacks=self._playbacks,
         )
 
     def _kernel(self) -> Steps:
