@@ -204,7 +204,7 @@ def test_refusals_say_why():
         ("outcome", "what became of an earlier order"),
         ("history", "looks at rows before"),
         ("sizes", "looks at its past positions"),
-        ("key", "used as a key"),
+        ("key", r"used as a key \(test_tape\.py, line \d+\)"),
     ],
 )
 def test_what_a_step_does_not_know_is_not_played(what, why):

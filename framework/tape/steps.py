@@ -5,9 +5,12 @@ what accrues is carried over, so a step can be done for any row without those be
 such as what orders did earlier, ends in `NotPlayable`.
 """
 
+import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from sysconfig import get_path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -41,15 +44,17 @@ from framework.tape.outline import Epoch, OrderBefore, Outline, changed
 from framework.tape.tree import Leaf, Way, is_small
 from framework.venue import CASH, IN_TRANSIT, Act, Venue
 
+LIBRARIES = {Path(__file__).parent.parent, *(Path(get_path(name)) for name in ("stdlib", "purelib"))}
+"""Where code lies that is neither a strategy's nor a venue's."""
 OF_STREAM = ("factor", "start", "settled", "base")
 """What is carried over of each stream."""
 
 
 class NotPlayable(Exception):  # noqa: N818  (it is no error of anybody's)
-    """A run that has to be simulated as a whole; the message says why."""
+    """A step that cannot be done here; unless it was only to be recorded, its run is simulated as a whole."""
 
 
-DATA = frozenset(
+UNREADABLE = frozenset(
     ("open_ns", "at_ns", "columns", "years", "sources", "coverage", "dropped_rows", "label", "cached", "_cache")
 )
 """What differs between two markets on which one tape is played."""
@@ -64,7 +69,7 @@ class RecordedMarket(Market):
     watch: Watch
 
     def __getattribute__(self, name: str) -> Any:  # noqa: ANN401  (any of its attributes)
-        if name in DATA:
+        if name in UNREADABLE:
             object.__getattribute__(self, "watch").refuse(f"the market is asked for its {name}")
         return super().__getattribute__(name)
 
@@ -252,7 +257,7 @@ class RecordedPresent(Present):
             return super().history(column, rows)
         if rows != 1 or self._books.at != "close":
             self.way.refuse("the strategy looks at rows before")
-        return Last(self._books.market.floats(column)[self._books.row])
+        return Last(self._books.market.floats(column)[self._books.row], self.way)
 
     def quote(self, order: Order) -> OrderFilled:
         with self._not_heard():
@@ -267,21 +272,28 @@ class RecordedPresent(Present):
     def _not_heard(self) -> Iterator[None]:
         """Let a venue speak, which writes numbers as text."""
         way = self.way
-        before = way is not None and way.is_heard
+        before = way is not None and way.in_hook
         if way is not None:
-            way.is_heard = False
+            way.in_hook = False
         try:
             yield
         finally:
             if way is not None:
-                way.is_heard = before
+                way.in_hook = before
 
 
 class Last(Sequence[Any]):
-    """The last value of a column, as an array of it alone would be read."""
+    """The last value of a column, as an array of it alone would be read: by its place, and in no other way."""
 
-    def __init__(self, value: object) -> None:
-        self._value = value
+    __array_ufunc__ = None
+
+    def __init__(self, value: Any, way: Way) -> None:  # noqa: ANN401  (a recorded number)
+        self._value, self.recording = value, way
+
+    def __getattr__(self, name: str) -> NoReturn:
+        self.recording.refuse(f"a history of one row is asked for its {name}; expected history(column, 1)[-1]")
+
+    __lt__ = __le__ = __gt__ = __ge__ = refused("a history is compared as a whole; expected history(column, 1)[-1]")
 
     def __len__(self) -> int:
         return 1
@@ -365,8 +377,8 @@ class Steps(Simulation):
         try:
             found = self._do(step, row, strategy, conditions, given, way)
         except Exception as why:
-            if not way.failed:
-                way.note(f"{type(why).__name__}: {why}")
+            words, way.failed = way.failed or f"{type(why).__name__}: {why}", ""
+            way.note(words + _place(why))
             raise NotRecordable(way.failed) from None
         missed = way.failed or self._books.missed  # type: ignore[attr-defined]
         if missed or self._clock.next_ns() is not None:
@@ -515,25 +527,32 @@ class Done:
         )
 
 
+def _place(why: BaseException) -> str:
+    """The line of a strategy or venue at which recording was given up, where it was one."""
+    places = [(Path(each.filename), each.lineno) for each in traceback.extract_tb(why.__traceback__)]
+    own = [(file, line) for file, line in places if file.is_absolute() and not LIBRARIES.intersection(file.parents)]
+    return f" ({own[-1][0].name}, line {own[-1][1]})" if own else ""
+
+
 def _heard(way: Way, hook: Callable[..., Any], *told: object) -> Any:  # noqa: ANN401  (orders, or what a hook answers with)
     """What a hook answers with; the way knows when it runs."""
-    way.is_heard = True
+    way.in_hook = True
     try:
         orders = hook(*told)
     finally:
-        way.is_heard = False
+        way.in_hook = False
     return _heard_orders(way, iter(orders)) if isinstance(orders, Iterable) else orders
 
 
 def _heard_orders(way: Way, orders: Iterator[Order]) -> Generator[Order, None, Any]:
     while True:
-        way.is_heard = True
+        way.in_hook = True
         try:
             order = next(orders)
         except StopIteration as stop:
             return stop.value
         finally:
-            way.is_heard = False
+            way.in_hook = False
         yield order
 
 

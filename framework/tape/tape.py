@@ -45,7 +45,10 @@ ROOM = 4096
 MOST_LINES = 2**19
 """A tape does not get longer than this: a strategy that searches takes another way each time, and is simulated."""
 FEW, SHARE = 8, 50
-"""The kernel does up to so many steps of a run, or one in so many of its rows, that cannot be recorded."""
+"""So many steps of a run that cannot be recorded, and one more for every `SHARE` rows, are done by the kernel.
+
+A run that needs more ends the playing of all runs of its tape.
+"""
 
 
 def room(values: int) -> Notes:
@@ -123,8 +126,10 @@ class Tape:
     """Why its runs are simulated as a whole, once too many of their steps could not be recorded."""
     asked: int = 0
     """Runs that were asked for."""
+    broken_off: int = 0
+    """Runs whose playing came to a step that cannot be done; where they are most, no further one is begun."""
     is_trusted: bool = False
-    """Whether a run that was played is known to be the one that is simulated."""
+    """Whether a run has been played and simulated, and came out the same."""
     happened: dict[Leaf, Happened | None] = field(factory=dict)
     """What an outcome counts of the leaves of which it was asked."""
     notes: Notes = field(factory=lambda: room(0))
@@ -189,7 +194,10 @@ class Tape:
             return simulated()
         try:
             played = self.play(settings, market)
-        except NotPlayable:
+        except NotPlayable as why:
+            self.broken_off += 1
+            if self.broken_off > FEW and 2 * self.broken_off > self.asked and not self.given_up:
+                self.give_up(str(why))
             return simulated()
         if not self.is_trusted:
             run = simulated()
@@ -262,7 +270,7 @@ class Playing:
     def __init__(self, tape: Tape, settings: Settings, market: Market) -> None:
         self._tape, self._settings, self._market = tape, settings, market
         self._steps: Steps | None = None
-        self._simulated = 0
+        self._done_plainly = 0
         self._curve = np.zeros(len(market))
         self._playbacks: list[Playback] = []
         self._registers = tape.code.initial.copy()
@@ -304,7 +312,7 @@ class Playing:
                 continue
             if why == UNKNOWN and len(code.lines) < MOST_LINES and self._recorded(step, row):
                 continue
-            self._simulate(step, row)
+            self._do_plainly(step, row)
             row, settling = row + 1, True
 
     def _columns(self) -> Floats:
@@ -331,11 +339,11 @@ class Playing:
         self._registers[: len(held)] = held
         return done
 
-    def _simulate(self, step: str, row: int) -> None:
-        """Let the kernel do a step; raises `NotPlayable` where it does too many."""
+    def _do_plainly(self, step: str, row: int) -> None:
+        """Let the kernel do a step on plain numbers; where it does too many, no run of the tape is played any more."""
         tape, settings = self._tape, self._settings
-        self._simulated += 1
-        if self._simulated > FEW + len(self._market) // SHARE:
+        self._done_plainly += 1
+        if self._done_plainly > FEW + len(self._market) // SHARE:
             too_long = "its steps take too many different ways" if len(tape.code.lines) >= MOST_LINES else ""
             raise NotPlayable(tape.give_up(", ".join(tape.refused) or too_long or "sums of more than 53 bits"))
         given = tape.given(self._held, lambda _, value: value, settings.capital)

@@ -118,7 +118,7 @@ class Way:
         self._computed: set[int] = set(root.lines) if self._known else set()
         self._answers: dict[tuple[Op, int, int], bool] = {}
         self.failed = ""
-        self.is_heard = False
+        self.in_hook = False
         """Whether a hook of the strategy runs, in which numbers are not written as text: it could read that."""
         self.values: dict[int, Number] = {}
         """What registers hold on this way, as far as that was needed."""
@@ -161,7 +161,7 @@ class Way:
 
     def written(self, number: Written) -> str:
         """The character that stands for a number in a text."""
-        if self.is_heard:
+        if self.in_hook:
             self.refuse("a number is written as text by the strategy")
         place = self._registers.text(number)
         if not place:
