@@ -200,7 +200,7 @@ def factor_of(accrual: Accrual, base: int) -> float:
 
 
 FEW_EPOCHS = 6
-"""Up to so many times a stream may begin anew for it to be worked out time by time, and not all at once."""
+"""Up to so many restarts a stream is worked out one restart after the other, and not all at once."""
 
 
 class Stream:
@@ -225,7 +225,7 @@ class Stream:
         self.epochs: list[tuple[int, float, int]] = [(0, 0.0, 0)]
 
     def rebase(self, base: int, rows: int) -> None:
-        """Begin anew after `rows` rows, on a balance of `base` atomic units."""
+        """Start again after `rows` rows, on a balance of `base` atomic units."""
         self.base, self.since, self.at_rows = base, rows, rows
         self.factor = factor_of(self.accrual, base)
         self.start = self.values[rows]

@@ -13,7 +13,7 @@ from framework.support.grid import Grid
 from framework.support.text import counted
 
 LIQUIDATION = Constraint(name="liquidation", most=1.0)
-"""What is told of every winner, with or without a constraint on it."""
+"""What is reported of every winner, with or without a constraint on it."""
 
 
 @frozen(kw_only=True)

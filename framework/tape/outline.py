@@ -19,7 +19,7 @@ from framework.money import Account, Asset
 from framework.tape.numbers import PLACES, Recorded, Row, Time, Words, Written
 
 Filled = tuple[list[Entry], list["Epoch"], object]
-"""What a step adds: its entries, the streams that begin anew, and what was executed last."""
+"""What a step adds: its entries, the streams that start again from a new balance, and the last order executed."""
 
 
 @frozen
@@ -67,7 +67,7 @@ class OrderBefore:
 
 @frozen
 class Epoch:
-    """A stream begins anew: which, and with what rows, factor and base."""
+    """A stream starts again from a new balance: which stream, and its rows, factor and base."""
 
     stream: int
     begun: tuple[Any, Any, Any]
