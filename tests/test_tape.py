@@ -6,7 +6,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import cached_property
-from random import Random
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +26,7 @@ from framework.performance import outcome
 from framework.strategy import EveryRow, Price, Strategy
 from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time
 from framework.tape.played import Played
-from framework.tape.player import ENDED, KERNEL, UNKNOWN, Notes, Score, play
+from framework.tape.player import KERNEL, UNKNOWN, Notes, Score, play
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import Settings
 from framework.tape.tapes import Tapes, refusal
@@ -892,14 +891,3 @@ def test_a_text_with_numbers_is_filled_with_those_that_are_played():
     words = str(Move("asgard", "drift", Recorded(way, 0, 53.25)))
     assert words.startswith("a move of ")
     assert words.endswith(" USD from asgard to drift")
-
-
-def test_the_loop_is_the_same_in_python():
-    """The compiler changes nothing: a run played by the uncompiled loop is the run."""
-    dice = Random(5)  # noqa: S311
-    function = FUNCTIONS["with constants"]
-    run = recorded(function, 1.0, 2.0, 3.0)
-    compiled = [run(*each) for each in [(dice.uniform(-9, 9),) * 3 for _ in range(20)]]
-    assert ENDED == 0
-    dice = Random(5)  # noqa: S311
-    assert compiled == [function(*each) for each in [(dice.uniform(-9, 9),) * 3 for _ in range(20)]]
