@@ -15,6 +15,7 @@ from framework.market import Floats, Market
 from framework.money import USDC
 from framework.performance import Path, outcome
 from framework.run import Run
+from framework.support.garbage import collected_afterwards
 
 if TYPE_CHECKING:
     from framework.tape.played import Played
@@ -43,11 +44,13 @@ class Execution:
     def __reduce__(self) -> "tuple[type[Execution], tuple[int]]":
         return Execution, (self._cells,)
 
+    @collected_afterwards()
     def run(self, assembly: Assembly) -> Run:
         """A run with its whole books; raises `CarrybookError`."""
         found = self._found(assembly)
         return found if isinstance(found, Run) else found.run()
 
+    @collected_afterwards()
     def worth(self, assembly: Assembly) -> Floats:
         """What a run was worth: the capital, the equity at every close, and at the end; USD, shape (rows + 2,)."""
         found = self._found(assembly)
@@ -61,6 +64,7 @@ class Execution:
         with self._lock:
             return self._tapes.run(assembly)
 
+    @collected_afterwards()
     def outcome(self, assembly: Assembly, path: Market) -> Mapping[str, float | int | None]:
         """The outcome of a cell on a path, of an assembly that is on another; raises `CarrybookError`."""
 
