@@ -75,6 +75,7 @@ from framework.orders import Order
 from framework.performance import COSTS, FIGURES, summarize
 from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import WAYS, Corner, Point
+from framework.rulebook.rules import value_at
 from framework.run import Run
 from framework.run_folder.archive import UNKNOWN, Folder, among, ints, roll_forward, save
 from framework.run_folder.manifest import DIGEST
@@ -1741,7 +1742,7 @@ class Replayed:
         bridge, incidents = self._bridges[venue], self._books.incidents
         way, times = bridge.way(into=into), incidents.gas(venue, at_ns) if incidents else 1.0
         fee_usd, gas_usd, bps, of_fee, of_gas = (
-            rule.at(at_ns) if isinstance(rule, Dated) else rule
+            value_at(rule, at_ns)
             for rule in (way.fee_usd, way.gas_usd, way.fee_bps, bridge.sender_share, bridge.sender_gas_share)
         )
         further = USDC.nearest(gas_usd * times) - int(-Fraction(str(bps)) * amount // 10_000)

@@ -926,6 +926,15 @@ class Books:
             )
         return self._turnovers[key]
 
+    def moved(self, account: Account) -> int:
+        """By how much an account has changed in what is being written, atomic units."""
+        return sum(amount * ((debit is account) - (credit is account)) for debit, credit, amount, _ in self._writing)
+
+    @property
+    def row_ns(self) -> int:
+        """The length of the row, nanoseconds."""
+        return int(self.market.at_ns[self.row]) - int(self.market.open_ns[self.row])
+
     def last(self, kind: type[Event], venue: str) -> int | None:
         """When an event of a kind last happened at a venue, nanoseconds; None where it did not."""
         entries = (each for each in self.backwards() if type(each.event) is kind and each.event.venue == venue)

@@ -30,7 +30,7 @@ from framework.formulas import (
 from framework.market import Floats, Market
 from framework.money import USDC, Account, Asset, perpetual, token
 from framework.orders import check_open, check_swap, positive
-from framework.rulebook.rules import Dated
+from framework.rulebook.rules import Dated, joined, value_at, values_of
 
 if TYPE_CHECKING:
     from framework.books import Books
@@ -56,6 +56,7 @@ __all__ = [
     "choose",
     "formula",
     "fraction",
+    "from_rules",
     "greater",
     "lesser",
     "not_negative",
@@ -81,11 +82,12 @@ WALLET = (CASH, CAPITAL, IN_TRANSIT, BRIDGE_FEE)
 def _of_each_value(
     validator: "Callable[[Any, Attribute[Any], Any], object]",
 ) -> "Callable[[Any, Attribute[Any], Any], None]":
-    """The validator of a rule that may have dates."""
+    """The validator of a rule: of each value of one with dates. None, as a default, is a rule that does not apply."""
 
     def check(venue: object, attribute: "Attribute[Any]", rule: Any) -> None:  # noqa: ANN401  (a rule of any type)
-        for each in rule.values if isinstance(rule, Dated) else (rule,):
-            validator(venue, attribute, each)
+        if rule is not None or attribute.default is not None:
+            for each in values_of(rule):
+                validator(venue, attribute, each)
 
     return check
 
@@ -107,7 +109,7 @@ def basis_points(_: object, attribute: "Attribute[Any]", bps: float) -> None:
 
     Less than a hundredth of one is refused: no venue charges that, and a fraction such as 0.00035 looks like it.
     """
-    for each in bps.values if isinstance(bps, Dated) else (bps,):
+    for each in values_of(bps):
         if not 0 <= each <= 10_000:
             raise ValueError(f"'{attribute.name}' must be 0 to 10000 basis points, of which 100 are 1 %: {each}")
         if 0 < each < LEAST_BPS:
@@ -135,8 +137,7 @@ def fees_likely_in_percent(part: object, key: str) -> Iterator[tuple[str, float]
         for each in fields(cls):
             rule, below = getattr(part, each.name), f"{key}.{each.name}"
             if each.validator is basis_points:
-                values = rule.values if isinstance(rule, Dated) else (rule,)
-                yield from ((below, bps) for bps in values if 0 < bps < LIKELY_PERCENT_BPS)
+                yield from ((below, bps) for bps in values_of(rule) if 0 < bps < LIKELY_PERCENT_BPS)
             else:
                 yield from fees_likely_in_percent(rule, below)
 
@@ -220,13 +221,10 @@ class Bridge:
 
     def fees(self, way: Way, amount: int, at_ns: int, gas_times: float = 1.0) -> tuple[int, int]:
         """What a sum costs on leaving and on arriving by a way, atomic units; gas is `gas_times` as dear as usual."""
-
-        def now(rule: Any) -> Any:  # noqa: ANN401  (a rule of any type)
-            return rule.at(at_ns) if isinstance(rule, Dated) else rule
-
-        fee_usd = now(way.fee_usd)
-        further = USDC.nearest(now(way.gas_usd) * gas_times) + _part_of(amount, now(way.fee_bps))
-        leaving = USDC.nearest(fee_usd * now(self.sender_share)) + round(further * now(self.sender_gas_share))
+        rules = way.fee_usd, way.gas_usd, way.fee_bps, self.sender_share, self.sender_gas_share
+        fee_usd, gas_usd, fee_bps, sender_share, sender_gas_share = (value_at(each, at_ns) for each in rules)
+        further = USDC.nearest(gas_usd * gas_times) + _part_of(amount, fee_bps)
+        leaving = USDC.nearest(fee_usd * sender_share) + round(further * sender_gas_share)
         return leaving, USDC.nearest(fee_usd) + further - leaving
 
 
@@ -362,6 +360,68 @@ def price_of(of: str) -> PriceOf:
     return PriceOf(of)
 
 
+@frozen(eq=False)
+class FromRules:
+    """An input of formulas that follows from rules; on a venue it is the rule that is made, or one for each coin."""
+
+    make: Callable[..., Any]
+    rules: tuple[str, ...]
+    per_coin: bool
+    name: str = field(init=False, default="")
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        object.__setattr__(self, "name", name)
+
+    def __get__(self, venue: "Venue | None", owner: type) -> Any:  # noqa: ANN401  (a rule, or several)
+        if venue is None:
+            return self
+        given = {path: _at(venue, path) for path in self.rules}
+        made: object
+        if self.per_coin:
+            made = {
+                coin: joined(self.make, *(_of_coin(rule, coin, f"{venue.name}.{path}") for path, rule in given.items()))
+                for coin in venue.coins
+            }
+        else:
+            made = joined(self.make, *given.values())
+        venue.__dict__[self.name] = made
+        return made
+
+    def behind(self, venue: "Venue") -> str | None:
+        """The first of the rules that the venue has."""
+        return next((each for each in self.rules if _at(venue, each) is not None), None)
+
+
+def from_rules(make: Callable[..., Any], *rules: str, per_coin: bool = False) -> Any:  # noqa: ANN401  (on a venue it is a rule)
+    """Declare an input of formulas that follows from rules: what `make` makes of their values, at each of their dates.
+
+    A rule is named by its field, or by a path such as `terms.limit_ltv`; one that is not set is None. With `per_coin`
+    there is one input for each coin, and a rule that is a table by coin gives that coin's. An event that depends on the
+    input names the first of the rules that is set.
+    """
+    return FromRules(make, rules, per_coin)
+
+
+def _of_coin(rule: Any, coin: str, place: str) -> Any:  # noqa: ANN401  (a rule of any type)
+    """The rule of one coin, of a rule that is the same for all coins or a table by coin."""
+
+    def of(value: Any) -> Any:  # noqa: ANN401  (of any type)
+        if not isinstance(value, Mapping):
+            return value
+        if coin not in value:
+            raise ScenarioError(f"{place}: none of {coin}; expected one of {', '.join(value)}")
+        return value[coin]
+
+    return joined(of, rule)
+
+
+def _at(part: object, path: str) -> Any:  # noqa: ANN401  (a rule of any type)
+    """What is at a path of fields; None where there is nothing on the way."""
+    for name in path.split("."):
+        part = getattr(part, name) if part is not None else None
+    return part
+
+
 @frozen
 class Act:
     """A reason for a venue to act: after a row in which the formula `when` holds its method `then` is called.
@@ -426,7 +486,7 @@ class Venue:
         """Refuse what a class declares under a name that every venue has; raises `TypeError`."""
         super().__init_subclass__()
         for name, value in vars(cls).items():
-            if isinstance(value, Declared | Formula | PriceOf) and hasattr(Venue, name):
+            if isinstance(value, Declared | Formula | FromRules | PriceOf) and hasattr(Venue, name):
                 raise TypeError(f"{cls.__name__}.{name}: every venue has its own {name}; expected another name")
 
     @property
@@ -480,8 +540,9 @@ class Venue:
         return PriceOf(coin) if coin else None
 
     def rule_behind(self, name: str) -> str:
-        """The field from which an input of formulas is worked out; a class that has others says so."""
-        return name
+        """The rule that an event names for an input of formulas: its field, or the one that it follows from."""
+        declared = getattr(type(self), name, None)
+        return (declared.behind(self) if isinstance(declared, FromRules) else None) or name
 
     def rules(self) -> Mapping[str, object]:
         """Its rules by the names of their keys in a scenario, nested where those are tables."""
@@ -580,7 +641,7 @@ def _order_methods(cls: type) -> tuple[str, ...]:
     for each in reversed(cls.__mro__):
         for name, value in vars(each).items():
             code = getattr(value, "__code__", None)
-            if code is not None and code.co_varnames[: code.co_argcount] == ("self", "order", "book"):
+            if code is not None and code.co_varnames[1 : code.co_argcount] == ("order", "book"):
                 names[name] = None
             else:
                 names.pop(name, None)

@@ -131,6 +131,6 @@ def shrink(venue, book: Books, part: float) -> None:
     """Trade a part of a perpetual position at the row's price; all of it where the rest would be worth nothing."""
     left = abs(book.leg(venue.name).size) * (1 - part)
     if left * book.price(venue.coins[0]) < USDC.units(USDC.scale):
-        close_position(venue, Close(venue.name), book, getattr(venue, "owing", None))
+        close_position(venue, Close(venue.name), book, owing=getattr(venue, "owing", None))
     else:
         resize_position(venue, Resize(venue.name, left), book)

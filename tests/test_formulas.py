@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from framework.errors import ScenarioError
 from framework.formulas import choose, formula, formulas_of, greater, leaves, lesser, per_coin, program, ratio
 from framework.market import PRICES, Market
 from framework.money import token
-from framework.venue import CASH, Dated, Venue, account, price_of
+from framework.venue import CASH, Dated, Venue, account, from_rules, price_of
 from tests.markets import (
     START_NS,
     Script,
@@ -242,6 +242,62 @@ def test_our_formulas_are_exact_on_fractions(venue, data):
         if not isinstance(one, bool):
             scale = sum(abs(each) for each in values) ** 2 / 1e6
             assert float(one) == pytest.approx(float(other), rel=1e-9, abs=1e-12 * scale), name
+
+
+@frozen(kw_only=True)
+class Terms:
+    """What a lender sets."""
+
+    most: float | Dated | None = None
+
+
+@frozen(kw_only=True)
+class Lends(Venue):
+    """A venue whose least margin follows from three rules, of which one is a table by coin."""
+
+    name: str = "lends"
+    coin: tuple[str, ...] = ("SOL", "BTC")
+    leverage: dict[str, float] | Dated | None = None
+    cap: float | Dated | None = None
+    terms: Terms | None = None
+
+    least = from_rules(
+        lambda leverage, cap: 1 / min(leverage or cap, cap or leverage), "leverage", "cap", per_coin=True
+    )
+    most = from_rules(lambda most: 1.0 if most is None else most, "terms.most")
+
+
+def test_an_input_follows_from_rules_at_each_of_their_dates():
+    """It begins with the last of them, changes with each, and ends with the first that ends."""
+    leverage = Dated(["2025-01-01", "2025-03-01"], [{"SOL": 20.0, "BTC": 40.0}, {"SOL": 10.0, "BTC": 5.0}])
+    cap = Dated(["2025-02-01", "2025-04-01"], [16.0, 4.0], "2025-05-01")
+    made = Lends(leverage=leverage, cap=cap)
+    dates = ["2025-02-01", "2025-03-01", "2025-04-01"]
+    assert made.least == {
+        "SOL": Dated(dates, [1 / 16, 1 / 10, 1 / 4], "2025-05-01"),
+        "BTC": Dated(dates, [1 / 16, 1 / 5, 1 / 4], "2025-05-01"),
+    }
+    ended = Lends(leverage=leverage, cap=evolve(cap, until_ns="2025-04-02"), terms=Terms(most=0.5))
+    assert ended.input("least")["SOL"].until_ns == Dated(["2025-04-02"], [0]).since_ns[0]
+    assert Lends(leverage=leverage, cap=Dated(["2025-02-01"], [16.0], "2025-02-20")).least["SOL"].values == (1 / 16,)
+    of_one = Lends(leverage={"SOL": Dated(["2025-01-01"], [2.0]), "BTC": 8.0})
+    assert of_one.least == {"SOL": Dated(["2025-01-01"], [1 / 2]), "BTC": 1 / 8}
+
+
+def test_an_input_of_rules_without_dates_is_a_number():
+    """A rule that is not set is none, on the way to it as well; what depends on the input names the first that is."""
+    both, one, neither = Lends(leverage={"SOL": 8.0, "BTC": 2.0}, cap=4.0), Lends(cap=4.0), Lends()
+    assert both.least == {"SOL": 1 / 4, "BTC": 1 / 2}
+    assert one.least == {"SOL": 1 / 4, "BTC": 1 / 4}
+    assert [each.rule_behind("least") for each in (both, one, neither)] == ["leverage", "cap", "least"]
+    assert [neither.most, evolve(neither, terms=Terms()).most, evolve(neither, terms=Terms(most=0.5)).most] == [
+        1,
+        1,
+        0.5,
+    ]
+    assert evolve(neither, terms=Terms(most=0.5)).rule_behind("most") == "terms.most"
+    with pytest.raises(ScenarioError, match=r"^lends.leverage: none of BTC; expected one of SOL$"):
+        assert Lends(leverage={"SOL": 8.0}).least
 
 
 @frozen(kw_only=True)

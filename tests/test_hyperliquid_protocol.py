@@ -435,9 +435,9 @@ def test_the_rules_of_the_file_are_those_of_the_vectors():
     found = rules_of("venues", "hyperliquid")
     venue_ = Scenario.of(scenario({key: rule.setting() for key, rule in found.items()}))
     made = assemble(venue_).venues[0]
-    assert made.tiers("SOL").values[-1][0].rate == MAINTENANCE
-    assert made.tiers("SOL").values[-1][1].deduction == 1_750_000
-    assert made.tiers("SOL").values[0][0].rate == 0.01
+    assert made.input("margin_rate")["SOL"].values[-1] == MAINTENANCE
+    assert made.input("upper_deduction")["SOL"].values[-1] == 1_750_000
+    assert made.input("margin_rate")["SOL"].values[0] == 0.01
     assert found["partial_from_usd"].values[0].certainty == "inferred"
 
 

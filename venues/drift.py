@@ -214,7 +214,7 @@ class Drift(Venue):
         linear.open_position(self, order, book)
 
     def close(self, order: Close, book: Books) -> None:
-        linear.close_position(self, order, book, self.owing)
+        linear.close_position(self, order, book, owing=self.owing)
 
     def resize(self, order: Resize, book: Books) -> None:
         linear.resize_position(self, order, book)

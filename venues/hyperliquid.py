@@ -1,7 +1,7 @@
 """Hyperliquid: an account with perpetual positions in one or several coins, its margin in USDC shared by them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import numpy as np
 from attrs import field, frozen, validators
@@ -9,12 +9,12 @@ from attrs import field, frozen, validators
 from framework.accrual import Accrual
 from framework.books import Books
 from framework.clock import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
-from framework.errors import MarketError, ScenarioError
+from framework.errors import MarketError
 from framework.events import Liquidated
 from framework.formulas import choose, formula, greater, lesser, per_coin
 from framework.market import TICK_NS, Floats, Market
-from framework.money import USDC, Account, perpetual
-from framework.orders import Close, Open, Resize
+from framework.money import USDC, perpetual
+from framework.orders import Close
 from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative, share
 from venues import hyperliquid_formulas as rules
 from venues import perpetual as linear
@@ -22,51 +22,63 @@ from venues import perpetual as linear
 
 @frozen(kw_only=True)
 class Hyperliquid(Venue):
-    """Perpetuals under given rules. Rates are fractions; fees are basis points of the traded notional.
+    """Perpetuals on one margin account. Rates and margins are fractions; a funding rate above 0 is paid by longs.
 
-    Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate. A column
-    such as `hyperliquid.BTC.funding` overrides it and, with several coins, has to be there for each; `funding_price` is
-    the price that it is paid on. Where a market of hours has the mean premium alone, in a column such as
-    `hyperliquid.BTC.premium` or `hyperliquid_premium`, the rate is worked out of it by `funding_clamp`. A row pays
-    positions that are open when it begins, as the protocol pays those that are open on the hour.
+    The account is liquidated where its equity, at the rows' adverse extremes of all coins, is at most its maintenance
+    margin. A liquidation is the protocol's, unless there is a `liquidation_penalty`:
 
-    The account is liquidated where its equity at the rows' adverse extremes of all coins is at most the maintenance
-    margin: `maintenance_margin` of the notional, or by the coins' `margin_tiers` half of the initial margin at the
-    maximum leverage. With tiers an order needs the initial margin at the lower of `leverage` and that maximum, and
-    what is left after a payment has to be that and `payout_floor` of the notional.
-
-    With a `liquidation_penalty` a liquidation is the study's: it takes the penalty, leaves positions open unless
-    `liquidation_closes`, and may forgive what is owed. Without one it is the protocol's: orders on the
-    book at the ordinary taker fee until the margin suffices; what is left stays margin. Of a position above
-    `partial_from_usd` the first order sells a fifth, and orders within the next 30 seconds all of the rest. Below two
-    thirds of the maintenance margin the liquidator vault takes everything, at no fee, and bears what is owed.
-
-    An order of less than `min_order_usd` is rejected unless it closes the whole position. `fee_tiers` go by the
-    account's volume in the 14 days before today. `volume_usd` is what of it was traded elsewhere; `fee_discount` is the
-    share of a fee that is waived. Isolated margin is that of a venue with one coin.
+    - Orders on the book at the ordinary taker fee, the largest position first, until the margin suffices. What is left
+      stays margin.
+    - Of a position above `partial_from_usd` the first order sells a fifth. Orders within the next 30 seconds sell all
+      of the rest.
+    - Below two thirds of the maintenance margin the liquidator vault takes everything, at no fee, and bears what is
+      owed.
     """
 
     name: str = "hyperliquid"
     coin: str | tuple[str, ...] = "SOL"
+
+    # fees
     taker_fee_bps: float | Dated = field(validator=basis_points)
+    """Taker fee of the base tier, basis points of the traded notional."""
     fee_tiers: tuple[rules.FeeTier, ...] | Dated | None = None
+    """Lower fees by the account's volume in the 14 days before today."""
     volume_usd: float = field(default=0.0, validator=not_negative)
-    min_order_usd: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
-    fee_discount: float | Dated | None = field(default=None, validator=validators.optional(share))
-    maintenance_margin: float | Dated | None = field(default=None, validator=validators.optional(fraction))
+    """The part of that volume that was traded elsewhere."""
+    fee_discount: float | Dated | None = field(default=None, validator=share)
+    """The share of a fee that is waived, as for stakers and referred accounts."""
+    min_order_usd: float | Dated | None = field(default=None, validator=not_negative)
+    """An order worth less is rejected, unless it closes the whole position."""
+
+    # margin
+    maintenance_margin: float | Dated | None = field(default=None, validator=fraction)
+    """Maintenance margin as a share of any notional; `margin_tiers` take its place."""
     margin_tiers: dict[str, tuple[rules.Tier, ...]] | Dated | None = field(default=None, validator=rules.two_tiers)
+    """Maximum leverage by coin and notional. The maintenance margin is half of the initial margin at that leverage."""
     leverage: float | None = field(default=None, validator=validators.optional(validators.ge(1)))
-    payout_floor: float | Dated | None = field(default=None, validator=validators.optional(share))
+    """The leverage that the account has set: with tiers an order needs the initial margin at it, or at the maximum."""
+    payout_floor: float | Dated | None = field(default=None, validator=share)
+    """What is left after a payment has to be the initial margin, and this share of the notional."""
     margin_mode: Literal["cross", "isolated"] | None = None
-    """Whether coins share their margin; isolated for one coin alone."""
+    """Whether coins share their margin; isolated margin is that of a venue with one coin."""
+
+    # liquidation
+    partial_from_usd: float | Dated | None = field(default=None, validator=not_negative)
+    """The notional above which a position is liquidated in two orders."""
     liquidation_penalty: Penalty | None = None
+    """The study's liquidation: this penalty is taken at once, and no order is sent."""
     liquidation_closes: bool = True
+    """Whether a liquidation at a penalty closes the positions."""
     forgive_negative_equity: bool = False
-    """Whether what a liquidated account is short of is the venue's loss, and not the account's."""
-    partial_from_usd: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
+    """Whether the venue bears what an account lacks after a liquidation at a penalty."""
+
+    # funding
     funding_rate: str = "hyperliquid_funding_rate"
+    """Column of the funding rate. One such as `hyperliquid.BTC.funding` overrides it; several coins need one each."""
     funding_price: Literal["open", "close", "oracle"] = "close"
-    funding_clamp: float | Dated | None = field(default=None, validator=validators.optional(fraction))
+    """The price that funding is paid on. A row pays on the position that is open when it begins."""
+    funding_clamp: float | Dated | None = field(default=None, validator=fraction)
+    """Clamp of the interest, where rows of an hour have the premium, `hyperliquid.BTC.premium`, instead of the rate."""
     bridge: Bridge = field(factory=Bridge)
 
     margin = account("Assets:{venue}:Margin", USDC)
@@ -79,6 +91,10 @@ class Hyperliquid(Venue):
     fees = account("Expenses:{venue}:TakerFee", USDC)
     penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
     bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
+
+    margin_rate, upper_margin_rate = rules.of_first_line("rate"), rules.of_last_line("rate")
+    initial_rate, upper_initial_rate = rules.of_first_line("initial"), rules.of_last_line("initial")
+    upper_deduction, upper_from_usd = rules.of_last_line("deduction"), rules.of_last_line("above_usd")
 
     def __attrs_post_init__(self) -> None:
         if self.maintenance_margin is None and self.margin_tiers is None:
@@ -129,25 +145,26 @@ class Hyperliquid(Venue):
     def free(equity, initial, notional, payout_floor):
         return rules.withdrawable(equity, initial, notional, payout_floor)
 
-    def input(self, name: str) -> Any:  # noqa: ANN401  (as of any venue)
-        if name not in rules.MARGIN:
-            return super().input(name)
-        return {coin: rules.of_rule(self.tiers(coin), rules.MARGIN[name]) for coin in self.coins}
+    def accruals(self) -> Iterable[Accrual]:
+        return linear.funding_of(self, self.margin)
 
-    def rule_behind(self, name: str) -> str:
-        behind = "maintenance_margin" if self.margin_tiers is None else "margin_tiers"
-        return behind if name in rules.MARGIN else name
+    def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:
+        """The rates of coins of which the market has the premium and no rate."""
+        found = {}
+        for coin in self.coins:
+            rates, names = linear.funding_columns(self, coin), (f"{self.name}.{coin}.premium", f"{self.name}_premium")
+            premium = next((each for each in names if each in market.columns), None)
+            if premium is None or not market.columns.keys().isdisjoint(rates):
+                continue
+            if np.any(market.at_ns + TICK_NS - market.open_ns != NS_PER_HOUR):
+                raise MarketError(f"venue {self.name} works out funding by the hour of {premium!r}; expected such rows")
+            clamp = rules.CLAMP if self.funding_clamp is None else self.funding_clamp
+            by_row = clamp.by_row(market.at_ns) if isinstance(clamp, Dated) else clamp
+            found[rates[0]] = premium, rules.funding_rate(market[premium], by_row)
+        return found
 
-    def tiers(self, coin: str) -> Any:  # noqa: ANN401  (lines, with dates or without)
-        """The lines of a coin's maintenance margin; one without an initial margin where it is the same for all."""
-        if self.margin_tiers is None:
-            return rules.of_rule(self.maintenance_margin, rules.flat)
-        return rules.of_rule(self.margin_tiers, lambda table: rules.lines(self._of(coin, table), self.leverage))
-
-    def _of(self, coin: str, table: Mapping[str, tuple[rules.Tier, ...]]) -> tuple[rules.Tier, ...]:
-        if coin not in table:
-            raise ScenarioError(f"{self.name}.margin_tiers: none of {coin}; expected one of {', '.join(table)}")
-        return table[coin]
+    open, close, resize = linear.open_position, linear.close_position, linear.resize_position
+    receive, pay = linear.pay_in, linear.pay_out
 
     def taker_bps(self, book: Books) -> float:
         """The taker fee now: that of the base tier, or of a tier that the volume has reached, less what is waived."""
@@ -160,35 +177,8 @@ class Hyperliquid(Venue):
                 bps = min(bps, rules.taker_fee_bps(book.rule(self.fee_tiers), volume_usd))
         return bps * (1 - (book.rule(self.fee_discount) or 0.0))
 
-    def accruals(self) -> Iterable[Accrual]:
-        return linear.funding_of(self, self.margin)
-
-    def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:
-        return dict(self._rates(market))
-
-    def _rates(self, market: Market) -> Iterator[tuple[str, tuple[str, Floats]]]:
-        """The rates of coins of which the market has the premium and no rate."""
-        for coin in self.coins:
-            rates, names = linear.funding_columns(self, coin), (f"{self.name}.{coin}.premium", f"{self.name}_premium")
-            premium = next((each for each in names if each in market.columns), None)
-            if premium is None or not market.columns.keys().isdisjoint(rates):
-                continue
-            if np.any(market.at_ns + TICK_NS - market.open_ns != NS_PER_HOUR):
-                raise MarketError(f"venue {self.name} works out funding by the hour of {premium!r}; expected such rows")
-            clamp = self.funding_clamp
-            by_row = clamp.by_row(market.at_ns) if isinstance(clamp, Dated) else 0.0005 if clamp is None else clamp
-            yield rates[0], (premium, rules.funding_rate(market[premium], by_row))
-
-    def open(self, order: Open, book: Books) -> None:
-        linear.open_position(self, order, book)
-
-    def close(self, order: Close, book: Books) -> None:
-        linear.close_position(self, order, book)
-
-    def resize(self, order: Resize, book: Books) -> None:
-        linear.resize_position(self, order, book)
-
     def accept(self, order: object, book: Books) -> None:
+        """Reject an order with too little initial margin for what it adds, or of less than the minimum."""
         if self.margin_tiers is not None:
             linear.check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
         least_usd = book.rule(self.min_order_usd) or 0.0
@@ -231,10 +221,8 @@ class Hyperliquid(Venue):
 
     def _pausing(self, book: Books) -> bool:
         """Whether an order was sent within the last 30 seconds; within a longer row they have passed since."""
-        length_ns = int(book.market.at_ns[book.row]) - int(book.market.open_ns[book.row])
-        last_ns = book.last(Liquidated, self.name)
-        within = length_ns < rules.PAUSE_S * NS_PER_SECOND
-        return within and last_ns is not None and book.at_ns - last_ns < rules.PAUSE_S * NS_PER_SECOND
+        pause_ns, last_ns = rules.PAUSE_S * NS_PER_SECOND, book.last(Liquidated, self.name)
+        return book.row_ns < pause_ns and last_ns is not None and book.at_ns - last_ns < pause_ns
 
     def _hand_over(self, book: Books) -> None:
         """The liquidator vault takes every position and all margin, and bears what is owed."""
@@ -246,9 +234,3 @@ class Hyperliquid(Venue):
 
     def deleverage(self, share: float, book: Books) -> None:
         linear.deleverage(self, share, book, "mark")
-
-    def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
-        book.transfer(self.margin, source, amount, kind)
-
-    def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
-        linear.pay_out(self, book, target, amount, kind)

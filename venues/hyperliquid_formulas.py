@@ -4,14 +4,15 @@ They take floats, arrays, fractions or decimals alike. Money is USD, sizes are c
 Sources: Hyperliquid's documentation of margining, margin tiers, liquidations, fees and funding, and states of accounts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from attrs import Attribute, field, frozen, validators
 
 from framework.formulas import greater, lesser, ratio
-from framework.venue import Dated, basis_points
+from framework.rulebook.rules import values_of
+from framework.venue import basis_points, from_rules
 
 BACKSTOP = 2 / 3
 """Share of the maintenance margin below which the liquidator vault takes over."""
@@ -21,6 +22,8 @@ PAUSE_S = 30
 """After an order for a part of a position, the seconds in which an order is for all of the rest."""
 VOLUME_DAYS = 14
 """Days before the present one whose volume decides on the tier of fees."""
+CLAMP = 0.0005
+"""How far the interest may move the rate away from the premium, per eight hours, unless a venue has another."""
 FUNDING_CAP = 0.04
 """The most of a payment, as a fraction of the notional per hour."""
 INTEREST = 0.0001
@@ -60,7 +63,8 @@ def lines(tiers: Sequence[Tier], leverage: float | None = None, number: Any = fl
     """One line per tier, in their order; at any notional the maintenance margin is the highest of them.
 
     A tier's rate is half of the initial margin at its maximum leverage. Its deduction makes it meet the tier below.
-    `leverage` is the one that is set, if it is lower. `number` makes the numbers, such as fractions.
+    `leverage` is the leverage set by the account; the initial margin is that at the lower of the two. `number` is the
+    numeric type of the result, such as `Fraction`.
     """
     found: list[Line] = []
     for tier in tiers:
@@ -72,33 +76,31 @@ def lines(tiers: Sequence[Tier], leverage: float | None = None, number: Any = fl
     return tuple(found)
 
 
-def flat(rate: float) -> tuple[Line, ...]:
-    """The one line of a maintenance margin that is the same share of any notional, and of no initial margin."""
-    return (Line(rate, 0.0, 0.0, 0.0),)
+def of_first_line(name: str) -> Any:  # noqa: ANN401  (an input of formulas)
+    """A number of a coin's first line, as an input of formulas: of the only one where there are no tiers."""
+    return _of_line(0, name)
 
 
-MARGIN: Mapping[str, Callable[[Sequence[Line]], float]] = {
-    "margin_rate": lambda of: of[0].rate,
-    "upper_margin_rate": lambda of: of[-1].rate,
-    "upper_deduction": lambda of: of[-1].deduction,
-    "initial_rate": lambda of: of[0].initial,
-    "upper_initial_rate": lambda of: of[-1].initial,
-    "upper_from_usd": lambda of: of[-1].above_usd,
-}
-"""The inputs of formulas that are numbers of a coin's first or last line."""
+def of_last_line(name: str) -> Any:  # noqa: ANN401  (an input of formulas)
+    """The same of a coin's last line."""
+    return _of_line(-1, name)
+
+
+def _of_line(place: int, name: str) -> Any:  # noqa: ANN401  (an input of formulas)
+    def number(tiers: Sequence[Tier] | None, rate: float | None, leverage: float | None) -> Any:  # noqa: ANN401
+        """Without tiers the maintenance margin is the same share of any notional, and there is no initial margin."""
+        of_coin = (Line(rate, 0.0, 0.0, 0.0),) if tiers is None else lines(tiers, leverage)
+        return getattr(of_coin[place], name)
+
+    return from_rules(number, "margin_tiers", "maintenance_margin", "leverage", per_coin=True)
 
 
 def two_tiers(_: object, attribute: "Attribute[Any]", rule: Any) -> None:  # noqa: ANN401  (a rule, dated or not)
     """The validator of tiers by coin: one or two of each, as every table of Hyperliquid has; raises `ValueError`."""
-    for table in rule.values if isinstance(rule, Dated) else (rule or {},):
-        for coin, tiers in table.items():
+    for table in values_of(rule):
+        for coin, tiers in (table or {}).items():
             if not 1 <= len(tiers) <= 2:
                 raise ValueError(f"'{attribute.name}' must be one or two tiers for each coin: {len(tiers)} of {coin}")
-
-
-def of_rule(rule: Any, make: Callable[[Any], Any]) -> Any:  # noqa: ANN401  (a rule of any type)
-    """What is made of a rule: of each of its values, where it changed with time."""
-    return rule.each(make) if isinstance(rule, Dated) else make(rule)
 
 
 def maintenance_margin(
@@ -130,7 +132,7 @@ def taker_fee_bps(tiers: Sequence[FeeTier], volume_usd: float) -> float:
     return [each.taker_fee_bps for each in tiers if volume_usd > each.above_usd or not each.above_usd][-1]
 
 
-def funding_rate(premium: Any, clamp: Any = 0.0005, hours: int = 8, number: Any = float) -> Any:  # noqa: ANN401
+def funding_rate(premium: Any, clamp: Any = CLAMP, hours: int = 8, number: Any = float) -> Any:  # noqa: ANN401
     """The rate of an hour from the mean premium P: F = P + clamp(0.0001 - P, +-clamp), of which an hour pays F/8.
 
     Without a clamp, or with one of 0, there is no interest. Before 2023-06-08 the whole was paid every eight hours:

@@ -20,7 +20,7 @@ from attrs import NOTHING, evolve, field, fields, frozen, validators
 
 from framework.errors import ScenarioError
 from framework.money import USDC
-from framework.rulebook.rules import Dated
+from framework.rulebook.rules import Dated, joined
 from framework.venue import basis_points, fraction, not_negative, share
 
 Amount = int | Fraction
@@ -302,12 +302,13 @@ class Lender:
 
     def margin(self) -> float | Dated:
         """The equity that is left where a liquidator comes, as a fraction of the collateral: 1 less loan-to-value."""
-        return _joined(lambda line, beyond: float(1 - exactly(line) * (1 + exactly(beyond))), self.liquidation_ltv,
-                       self.least_shortage)  # fmt: skip
+        found: float | Dated = joined(_margin, self.liquidation_ltv, self.least_shortage)
+        return found
 
     def most_ltv(self) -> float | Dated:
         """The loan-to-value up to which is lent, by the limit and the maximum leverage."""
-        return _joined(_most_ltv, self.limit_ltv, self.max_leverage)
+        found: float | Dated = joined(most_ltv, self.limit_ltv, self.max_leverage)
+        return found
 
 
 @cache
@@ -316,18 +317,9 @@ def _with_values(lender: Lender, values: tuple[tuple[str, Any], ...]) -> Lender:
     return evolve(lender, **dict(values))
 
 
-def _most_ltv(limit: float | None, leverage: float | None) -> float:
+def _margin(line: float, beyond: float) -> float:
+    return float(1 - exactly(line) * (1 + exactly(beyond)))
+
+
+def most_ltv(limit: float | None, leverage: float | None) -> float:
     return min(1.0 if limit is None else limit, 1.0 if leverage is None else 1 - 1 / leverage)
-
-
-def _joined(make: Callable[..., float], *rules: Rule) -> float | Dated:
-    """What rules make together, from each date on which one of them changes."""
-    dated = [each for each in rules if isinstance(each, Dated)]
-    if not dated:
-        return make(*rules)
-    first = max(each.since_ns[0] for each in dated)
-    ends = [each.until_ns for each in dated if each.until_ns is not None]
-    since = sorted({first, *(at for each in dated for at in each.since_ns if at > first)})
-    since = [at for at in since if not ends or at < min(ends)]
-    values = [make(*(each.at(at) if isinstance(each, Dated) else each for each in rules)) for at in since]
-    return Dated(since, values, min(ends, default=None))

@@ -63,7 +63,7 @@ def open_position(venue: Traded, order: Open, book: Books) -> None:
     book.fill(charged=USDC.nearest(charged_usd))
 
 
-def close_position(venue: Traded, order: Close, book: Books, owing: Owing = None) -> None:
+def close_position(venue: Traded, order: Close, book: Books, *, owing: Owing = None) -> None:
     """Trade the whole position back, and return what it made and the margin to the wallet."""
     coin = coin_of(venue, order)
     notional = trade(venue, coin, -book[venue.position[coin]], book)
@@ -102,8 +102,13 @@ def liquidate_at_a_penalty(venue: Traded, book: Books, owing: Owing = None) -> N
             settle(venue, coin, book, owing)
 
 
+def pay_in(venue: Traded, book: Books, source: Account, amount: int, kind: str) -> None:
+    """Pay into margin."""
+    book.transfer(venue.margin, source, amount, kind)
+
+
 def pay_out(venue: Traded, book: Books, target: Account, amount: int, kind: str) -> None:
-    """Pay out of margin; unrealised profit is turned into margin first where margin alone does not suffice."""
+    """Pay out of margin; where that is too little, unrealised profit becomes margin first."""
     if amount > book[venue.margin]:
         for coin in venue.coins:
             worth = book.worth(venue.position[coin], book.price(coin))
@@ -159,7 +164,7 @@ def deleverage(venue: Traded, share: float, book: Books, role: Role) -> None:
 
 def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
     """Reject an order that adds to a position for which the account has too little initial margin by a rule."""
-    if not any(book[each] * added(each, book) > 0 for each in venue.position.values()):
+    if not any(book[each] * book.moved(each) > 0 for each in venue.position.values()):
         return
     held, needed = (book.value(venue.name, each) for each in ("initial_collateral", "initial"))
     if held < needed:
@@ -168,11 +173,6 @@ def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
             "expected a smaller position, or more margin",
             book.standings[venue.name].rules_behind("initial"),
         )
-
-
-def added(account: Account, book: Books) -> int:
-    """By how much an account has changed in what is being written."""
-    return sum(amount * ((debit is account) - (credit is account)) for debit, credit, amount, _ in book.written)
 
 
 def taker_fee(venue: Traded, notional_usd: float, book: Books) -> int:

@@ -115,15 +115,36 @@ class Dated:
             raise ScenarioError(f"the rule ends at {last}; expected a market that ends no later")
         return self.values[place]
 
-    def each(self, make: Callable[[Any], Any]) -> "Dated":
-        """The rule that has, from the same instants on, what is made of each value."""
-        return evolve(self, values=tuple(make(value) for value in self.values))
-
     def by_row(self, at_ns: NDArray[np.int64]) -> NDArray[Any]:
         """The value in force at each of some instants, in their order; raises `ScenarioError` as `at` does."""
         self.at(int(at_ns[0]))
         self.at(int(at_ns[-1]))
         return np.asarray(self.values)[np.searchsorted(self.since_ns, at_ns, side="right") - 1]
+
+
+def values_of(rule: object) -> tuple[Any, ...]:
+    """Every value of a rule: those of all its dates, or the one value of a rule without dates."""
+    return rule.values if isinstance(rule, Dated) else (rule,)
+
+
+def value_at(rule: Any, at_ns: int) -> Any:  # noqa: ANN401  (a rule of any type)
+    """The value of a rule at an instant, whether it has dates or not; raises `ScenarioError` as `Dated.at` does."""
+    return rule.at(at_ns) if isinstance(rule, Dated) else rule
+
+
+def joined(make: Callable[..., Any], *rules: Any) -> Any:  # noqa: ANN401  (rules of any type)
+    """What `make` makes of the values of some rules: one value, or a `Dated` where one of the rules is.
+
+    It changes on each date on which one of them does, begins with the last of them to begin, and ends with the first.
+    """
+    dated = [each for each in rules if isinstance(each, Dated)]
+    if not dated:
+        return make(*rules)
+    first = max(each.since_ns[0] for each in dated)
+    until_ns = min((each.until_ns for each in dated if each.until_ns is not None), default=None)
+    changes = {first, *(at for each in dated for at in each.since_ns if at > first)}
+    since = sorted(at for at in changes if until_ns is None or at < until_ns)
+    return Dated(since, [make(*(value_at(each, at) for each in rules)) for at in since], until_ns)
 
 
 @frozen
