@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Literal
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from framework.accrual import Accrual
 from framework.books import Books
 from framework.events import InterestAccrued
 from framework.formulas import formula, greater, per_coin
 from framework.money import USDC, Account, perpetual, token
-from framework.orders import Close, Open, Resize
+from framework.orders import Close
 from framework.venue import (
     LIQUIDATION,
     Act,
@@ -33,30 +33,15 @@ from venues import perpetual as linear
 
 @frozen(kw_only=True)
 class Drift(Venue):
-    """Perpetuals under given rules. Rates are fractions; the fee is basis points of the traded notional.
+    """Perpetuals on one margin account. Rates, margins and weights are fractions; longs pay a funding rate above 0.
 
-    Where the funding rate is above 0, longs pay shorts. `funding_rate` names the market column of the rate, that of
-    shorts where the sides differ. A column such as `drift.BTC.funding` overrides it and, with several coins, has to be
-    there for each; `funding_price` is the price that it is paid on. `collateral` is a token that is taken as
-    margin at `collateral_weight` of its price. The account is judged as a whole, positions, margin and tokens at one
-    instant, with the premium or discount that the token has in that row. With `funding_apart` funding lies beside the
-    margin: it counts for the equity and backs nothing. What closed positions leave owing is paid by selling collateral.
-
-    Margins grow with the size of a position by `imf`, and weights shrink with that of the collateral by
-    `collateral_imf`. With an `initial_margin` an order and a payment need that, to which profits that are not settled
-    count for nothing and tokens by their `initial_collateral_weight`.
-
-    With a `borrow_rate`, a market column of fractions per year, what is owed in USDC is borrowed against the collateral
-    and bears interest; losses are settled, and so borrowed, once they are more than the margin and
-    `settle_losses_above` of the notional. With a `deposit_rate` the margin earns it, on its balance after the last act.
-
-    With a `liquidation_penalty` a liquidation is the study's: it takes the penalty, leaves positions open unless
-    `liquidation_closes`, and may forgive what is owed. Without one it is the protocol's:
+    The account is judged as a whole at the oracle's price: positions, margin and collateral, the token at its own price
+    in that row. It is liquidated where that is at most its maintenance margin. A liquidation is the protocol's, unless
+    there is a `liquidation_penalty`:
 
     - A liquidator takes positions at the oracle's price, the largest first: as many coins as let the margin suffice
-      with the `liquidation_buffer`, in steps of `order_step` coins.
+      with the `liquidation_buffer`.
     - The account pays `liquidator_fee` and at most `insurance_fee` of what is taken.
-    - `liquidation_share` of what is missing may be liquidated at once, all of it within `liquidation_duration_s`.
     - Where no position is left and the collateral does not cover what is owed, it is sold for that, at
       `collateral_fee`.
     - What nobody can pay is borne by the insurance fund and all others.
@@ -65,30 +50,61 @@ class Drift(Venue):
     name: str = "drift"
     coin: str | tuple[str, ...] = "SOL"
     taker_fee_bps: float | Dated = field(validator=basis_points)
-    initial_margin: float | Dated | None = field(default=None, validator=validators.optional(fraction))
+    """Taker fee, basis points of the traded notional."""
+
+    # margin
+    initial_margin: float | Dated | None = field(default=None, validator=fraction)
+    """The share of the notional that orders and payments have to leave as margin. Unrealised profits do not count."""
     maintenance_margin: float | Dated = field(validator=fraction)
-    imf: float | Dated | None = field(default=None, validator=validators.optional(fraction))
+    """Maintenance margin as a share of the notional."""
+    imf: float | Dated | None = field(default=None, validator=fraction)
+    """By how much both margins grow with the size of a position, per square root of coins."""
+
+    # liquidation
+    liquidation_buffer: float | Dated | None = field(default=None, validator=fraction)
+    """How far beyond the maintenance margin a liquidation brings the account, as a share of the notional."""
+    liquidator_fee: float | Dated | None = field(default=None, validator=fraction)
+    """What the liquidator gets, as a share of what is taken."""
+    insurance_fee: float | Dated | None = field(default=None, validator=fraction)
+    """What the insurance fund gets at most, as a share of what is taken."""
+    liquidation_share: float | Dated | None = field(default=None, validator=share)
+    """The share of a shortage that may be liquidated at once."""
+    liquidation_duration_s: float | Dated | None = field(default=None, validator=seconds)
+    """The time within which all of a shortage may be liquidated."""
+    order_step: float | Dated | None = field(default=None, validator=not_negative)
+    """Coins are taken in multiples of this."""
     liquidation_penalty: Penalty | None = None
+    """The study's liquidation: this penalty is taken at once, and no liquidator comes."""
     liquidation_closes: bool = True
+    """Whether a liquidation at a penalty closes the positions."""
     forgive_negative_equity: bool = False
-    """Whether what a liquidated account is short of is the venue's loss, and not the account's."""
-    liquidator_fee: float | Dated | None = field(default=None, validator=validators.optional(fraction))
-    insurance_fee: float | Dated | None = field(default=None, validator=validators.optional(fraction))
-    liquidation_buffer: float | Dated | None = field(default=None, validator=validators.optional(fraction))
-    liquidation_share: float | Dated | None = field(default=None, validator=validators.optional(share))
-    liquidation_duration_s: float | Dated | None = field(default=None, validator=validators.optional(seconds))
-    order_step: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
+    """Whether the venue bears what an account lacks after a liquidation at a penalty."""
+
+    # funding
     funding_rate: str = "drift_funding_rate"
+    """Column of the funding rate, that of shorts where the sides differ; `drift.BTC.funding` overrides it."""
     funding_price: Literal["open", "close", "oracle"] = "close"
-    collateral: Literal["SOL", "JITOSOL"] | None = None
-    collateral_weight: float | Dated = field(default=1.0, validator=share)
-    initial_collateral_weight: float | Dated | None = field(default=None, validator=validators.optional(share))
-    collateral_imf: float | Dated | None = field(default=None, validator=validators.optional(fraction))
-    collateral_fee: float | Dated | None = field(default=None, validator=validators.optional(fraction))
-    borrow_rate: str | None = None
-    deposit_rate: str | None = None
-    settle_losses_above: float | Dated | None = field(default=None, validator=validators.optional(not_negative))
+    """The price that funding is paid on."""
     funding_apart: bool = False
+    """Whether funding lies beside the margin, where it counts for the equity and backs nothing."""
+
+    # collateral, and what is owed
+    collateral: Literal["SOL", "JITOSOL"] | None = None
+    """A token that counts as margin. What closed positions leave owing is paid by selling it."""
+    collateral_weight: float | Dated = field(default=1.0, validator=share)
+    """The share of its worth that counts for the maintenance margin."""
+    initial_collateral_weight: float | Dated | None = field(default=None, validator=share)
+    """The share of its worth that counts for the initial margin."""
+    collateral_imf: float | Dated | None = field(default=None, validator=fraction)
+    """By how much both weights shrink with the size of the deposit, per square root of tokens."""
+    collateral_fee: float | Dated | None = field(default=None, validator=fraction)
+    """What a liquidator of the collateral gets, as a share of what is sold."""
+    borrow_rate: str | None = None
+    """Column of the yearly rate of USDC borrows; with it what is owed is borrowed against the collateral."""
+    settle_losses_above: float | Dated | None = field(default=None, validator=not_negative)
+    """Losses are settled, and so borrowed, once they are more than the margin and this share of the notional."""
+    deposit_rate: str | None = None
+    """Column of the yearly rate that the margin earns, on its balance after the last act."""
     bridge: Bridge = field(factory=Bridge)
 
     margin = account("Assets:{venue}:Margin", USDC)
@@ -155,12 +171,8 @@ class Drift(Venue):
         return rules.margin_ratio(maintenance_margin, abs(position), imf)
 
     @per_coin
-    def position_maintenance(notional, maintenance_ratio):
+    def maintenance(notional, maintenance_ratio):
         return notional * maintenance_ratio
-
-    @formula
-    def maintenance(position_maintenance):
-        return position_maintenance
 
     @formula
     def liquidated(total_collateral, maintenance, notional, borrowed):
@@ -210,24 +222,25 @@ class Drift(Venue):
     def token_account(self, code: str) -> Account | None:
         return self.held if code == self.collateral else None
 
-    def open(self, order: Open, book: Books) -> None:
-        linear.open_position(self, order, book)
+    open, resize = linear.open_position, linear.resize_position
 
     def close(self, order: Close, book: Books) -> None:
+        """Trade the whole position back; what all of them leave owing is paid out of the collateral."""
         linear.close_position(self, order, book, owing=self.owing)
-
-    def resize(self, order: Resize, book: Books) -> None:
-        linear.resize_position(self, order, book)
 
     def accept(self, order: object, book: Books) -> None:
         if self.initial_margin:
             linear.check_initial_margin(self, book, "initial_margin")
 
     def liquidate(self, book: Books) -> None:
-        """The study's liquidation at a penalty, or the protocol's: as much as has to be, and then the collateral."""
+        """The study's liquidation at a penalty, or the protocol's."""
         if self.liquidation_penalty is not None:
             linear.liquidate_at_a_penalty(self, book, self.owing)
-            return
+        else:
+            self._take_over(book)
+
+    def _take_over(self, book: Books) -> None:
+        """Liquidators take as much of the positions as has to be; what is owed after that is paid by the collateral."""
         for coin in linear.by_worth(self, book):
             missing = self._missing(book)
             if missing > 0:
@@ -244,9 +257,8 @@ class Drift(Venue):
         """What the account is short of, with the buffer, USD."""
         names = ("total_collateral", "maintenance", "notional", "unsettled_loss")
         collateral, needed, notional, losses = (Fraction(book.value(self.name, each)) for each in names)
-        return Fraction(
-            rules.shortage(collateral, needed, notional, Fraction(book.rule(self.liquidation_buffer) or 0), losses)
-        )
+        buffer = Fraction(book.rule(self.liquidation_buffer) or 0)
+        return Fraction(rules.shortage(collateral, needed, notional, buffer, losses))
 
     def _reduce(self, coin: str, missing: Fraction, book: Books) -> None:
         """Let a liquidator take as much of a position as covers what is missing, and both fees out of the margin."""
@@ -255,8 +267,7 @@ class Drift(Venue):
         base, imf, buffer, liquidator_fee, insurance_fee = (Fraction(book.rule(each) or 0) for each in in_force)
         size = Fraction(abs(held), position.asset.scale)
         initial, duration_s = book.rule(self.liquidation_share), book.rule(self.liquidation_duration_s)
-        row_s = (int(book.market.at_ns[book.row]) - int(book.market.open_ns[book.row])) / 1e9
-        elapsed = row_s / duration_s if duration_s else 1
+        elapsed = book.row_ns / 1e9 / duration_s if duration_s else 1
         ratio = Fraction(rules.margin_ratio(base, size, imf)) + buffer
         share = rules.share_now(missing, 0, 1 if initial is None else initial, elapsed)
         step = Fraction(str(book.rule(self.order_step) or 1e-9))
@@ -271,11 +282,7 @@ class Drift(Venue):
     def settle_losses(self, book: Books) -> None:
         """Settle what positions have lost against the margin; what that is short of is borrowed."""
         for coin in self.coins:
-            made = (
-                book.worth(self.position[coin], book.price(coin, "oracle"))
-                + book[self.quote[coin]]
-                + book[self.drawn[coin]]
-            )
+            made = linear.unrealised(self, coin, book, "oracle")
             book.transfer(self.margin, self.drawn[coin], min(0, made), "settled_loss")
         self._net(book)
 
@@ -283,7 +290,7 @@ class Drift(Venue):
         linear.deleverage(self, share, book, "oracle")
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
-        book.transfer(self.margin, source, amount, kind)
+        linear.pay_in(self, book, source, amount, kind)
         self._net(book)
 
     def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
@@ -296,7 +303,7 @@ class Drift(Venue):
             book.transfer(self.margin, self.borrowed, max(-book[self.margin], book[self.borrowed]), "borrowing")
 
     def owing(self, book: Books, fee: float = 0.0) -> None:
-        """What is owed once all positions are closed is paid from the funding apart, then by selling collateral."""
+        """Pay what is owed once all positions are closed: with the funding beside the margin, then with collateral."""
         if self.apart:
             book.transfer(self.margin, self.apart, book[self.apart], "settlement")
         if self.borrowed:

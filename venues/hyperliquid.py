@@ -22,7 +22,7 @@ from venues import perpetual as linear
 
 @frozen(kw_only=True)
 class Hyperliquid(Venue):
-    """Perpetuals on one margin account. Rates and margins are fractions; a funding rate above 0 is paid by longs.
+    """Perpetuals on one margin account. Rates and margins are fractions; longs pay a funding rate above 0.
 
     The account is liquidated where its equity, at the rows' adverse extremes of all coins, is at most its maintenance
     margin. A liquidation is the protocol's, unless there is a `liquidation_penalty`:
@@ -74,7 +74,7 @@ class Hyperliquid(Venue):
 
     # funding
     funding_rate: str = "hyperliquid_funding_rate"
-    """Column of the funding rate. One such as `hyperliquid.BTC.funding` overrides it; several coins need one each."""
+    """Column of the funding rate; `hyperliquid.BTC.funding` overrides it, and each of several coins needs one."""
     funding_price: Literal["open", "close", "oracle"] = "close"
     """The price that funding is paid on. A row pays on the position that is open when it begins."""
     funding_clamp: float | Dated | None = field(default=None, validator=fraction)

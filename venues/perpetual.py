@@ -111,10 +111,14 @@ def pay_out(venue: Traded, book: Books, target: Account, amount: int, kind: str)
     """Pay out of margin; where that is too little, unrealised profit becomes margin first."""
     if amount > book[venue.margin]:
         for coin in venue.coins:
-            worth = book.worth(venue.position[coin], book.price(coin))
-            profit = worth + book[venue.quote[coin]] + book[venue.drawn[coin]]
+            profit = unrealised(venue, coin, book)
             book.transfer(venue.margin, venue.drawn[coin], max(0, profit), "realised_profit")
     book.transfer(target, venue.margin, amount, kind)
+
+
+def unrealised(venue: Traded, coin: str, book: Books, role: Role = "price") -> int:
+    """What a position has made, and was not drawn of it yet, atomic units of USDC."""
+    return book.worth(venue.position[coin], book.price(coin, role)) + book[venue.quote[coin]] + book[venue.drawn[coin]]
 
 
 def trade(venue: Traded, coin: str, contracts: int, book: Books, role: Role = "price") -> int:
