@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import partial
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import Factory, field, frozen, validators
 
@@ -17,54 +17,74 @@ from framework.formulas import formula, ratio
 from framework.market import Market, Measure
 from framework.money import USDC, Account, token
 from framework.orders import Close, Move, Open, Resize, Withdraw, check_open, positive
-from framework.venue import CASH, Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative
-from venues.lenders import Lender, Name, ToHealth, until_healthy
+from framework.venue import (
+    CASH,
+    Bridge,
+    Dated,
+    Penalty,
+    Venue,
+    account,
+    basis_points,
+    fraction,
+    from_rules,
+    not_negative,
+)
+from venues.lenders import Lender, Name, Procedure, ToHealth, most_ltv, until_healthy
 
 RATES: Mapping[str, Basis] = {"nominal": "compounding", "effective": "effective"}
-"""How a row takes a yearly rate of 5 %: a day as 0.05 / 365, or as 1.05 ** (1 / 365) - 1, as an APY is defined."""
+"""Convention of a yearly rate -> the basis of what accrues by it."""
 
 
 @frozen(kw_only=True)
 class Asgard(Venue):
-    """A leveraged long under given rules. Rates are fractions; `open_fee_bps` are basis points of the notional.
+    """A leveraged long: coins at a lender that earn its lending rate, bought on a USDC loan at its borrowing rate.
 
-    The coin grows at `lending_rate`, the loan at `borrowing_rate`, both market columns of a fraction per year that are
-    taken by `rate_convention`. What is bought or sold for USDC is swapped, which costs `swap_fee_bps` of it and
-    `swap_impact_bps_per_million` more for each million USD.
-
-    A position is liquidated where its equity is at most `maintenance_margin` of its worth, at the oracle's price. With
-    a `liquidation_penalty` that is taken at once, as the study has it. Without one the `lender` liquidates by its own
-    procedure, in rounds that leave what is left of the position, and the maintenance margin is 1 less the loan-to-value
-    at which that lender liquidates.
-    `terms` has the lender's rules: an order that leaves a larger loan than it allows is rejected. The market column
-    `borrow_capacity`, if named, is the USD that its pool has to lend in each row.
-
-    `overpayment` says what becomes of a repayment beyond the loan, by a deposit or a sale of coins: rejected
-    (`refuse`), or kept beside the position as a deposit that earns the borrowing rate (`earns_borrowing_rate`).
+    A position is liquidated where its equity, at the oracle's price, is at most `maintenance_margin` of its worth. The
+    lender liquidates by its own procedure, in rounds that leave what is left of the position, unless there is a
+    `liquidation_penalty`. Rates, margins and shares are fractions.
     """
 
     name: str = "asgard"
     coin: str = "SOL"
+
+    # costs
     open_fee_bps: float | Dated = field(validator=basis_points)
+    """Fee on opening a position and on adding to it, basis points of the notional."""
     gas_usd: float | Dated = field(validator=not_negative)
+    """Gas of opening a position."""
     swap_fee_bps: float | Dated = field(default=0.0, validator=basis_points)
+    """What a swap between coins and USDC costs, basis points of what is swapped."""
     swap_impact_bps_per_million: float | Dated = field(default=0.0, validator=not_negative)
+    """What a swap costs besides, for each million USD of it."""
+
+    # loan
     lender: Name | None = None
+    """The lender, whose procedure of liquidation holds."""
     terms: Lender | None = None
+    """The lender's rules. A larger loan than they allow is rejected."""
+    overpayment: Literal["refuse", "earns_borrowing_rate"] = "refuse"
+    """A repayment beyond the loan is rejected, or kept as a deposit that earns the borrowing rate."""
+    borrow_capacity: str | None = None
+    """Column of the USD that the lender's pool has to lend."""
+    lending_rate: str = "sol_lending_apy"
+    """Column of the yearly rate at which the coins grow."""
+    borrowing_rate: str = "usdc_borrowing_apy"
+    """Column of the yearly rate at which the loan grows."""
+    rate_convention: Literal["nominal", "effective"] = "nominal"
+    """How a row takes a yearly rate of 5 %: a day as 0.05 / 365, or as 1.05 ** (1 / 365) - 1, as an APY is defined."""
+
+    # liquidation
     maintenance_margin: float | Dated | None = field(
         default=Factory(lambda self: self.terms and self.terms.margin(), takes_self=True),
         validator=validators.optional(fraction),
     )
+    """Share of the worth that has to be left as equity; 1 less the loan-to-value at which the lender liquidates."""
     liquidation_penalty: Penalty | None = None
+    """The study's liquidation: this penalty is taken at once, whatever the lender would do."""
     liquidation_closes: bool = True
-    """Whether a liquidation at a penalty closes what is left."""
+    """Whether a liquidation at a penalty closes the position."""
     forgive_negative_equity: bool = False
-    """Whether what a liquidated position is short of is the venue's loss, and not the account's."""
-    overpayment: Literal["refuse", "earns_borrowing_rate"] = "refuse"
-    rate_convention: Literal["nominal", "effective"] = "nominal"
-    borrow_capacity: str | None = None
-    lending_rate: str = "sol_lending_apy"
-    borrowing_rate: str = "usdc_borrowing_apy"
+    """Whether the venue bears what a position lacks after a liquidation at a penalty."""
     bridge: Bridge = field(factory=Bridge)
 
     coins_held = account("Assets:{venue}:Collateral", token, floor=True, position=True)
@@ -83,6 +103,8 @@ class Asgard(Venue):
     borrow_fee = account("Expenses:{venue}:BorrowFee", USDC, when="terms")
     penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
     bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
+
+    most_ltv = from_rules(most_ltv, "terms.limit_ltv", "terms.max_leverage")
 
     @formula
     def size(coins_held):
@@ -146,20 +168,15 @@ class Asgard(Venue):
         """Whether a trade costs a swap."""
         return self.swap_fee_bps != 0 or self.swap_impact_bps_per_million != 0
 
-    @property
-    def most_ltv(self) -> float | Dated:
-        """The loan-to-value up to which the lender lends."""
-        return self.terms.most_ltv() if self.terms else 1.0
-
     def rule_behind(self, name: str) -> str:
-        of_terms = {"maintenance_margin": "terms.liquidation_ltv", "most_ltv": "terms.limit_ltv"}
-        return of_terms.get(name, name) if self.terms else name
+        of_terms = self.terms is not None and name == "maintenance_margin"
+        return "terms.liquidation_ltv" if of_terms else super().rule_behind(name)
 
     def columns(self) -> Mapping[str, Measure]:
         return {self.borrow_capacity: Measure.AMOUNT} if self.borrow_capacity else {}
 
     def check(self, market: Market) -> None:
-        """Refuse another lender's rates, and rules that end within the market or do not say how it liquidates."""
+        """Refuse rates of another lender, and rules that do not say how this one liquidates."""
         for column in (self.lending_rate, self.borrowing_rate):
             source = market.sources.get(column)
             if self.lender and source and source.lender not in ("", self.lender):
@@ -167,13 +184,10 @@ class Asgard(Venue):
                     f"venues.{self.name}.lender: {self.lender}; the column {column} has the rates of {source.lender} "
                     f"({source.file}); expected those of {self.lender}"
                 )
-        if self.terms is None or self.lender is None:
+        if self.terms is None:
             return
         try:
-            procedures = [
-                self.terms.in_force(partial(Dated.at, at_ns=int(at_ns))).procedure(self.lender)
-                for at_ns in (market.open_ns[0], market.at_ns[-1])
-            ]
+            procedures = [self._procedure(int(at_ns)) for at_ns in (market.open_ns[0], market.at_ns[-1])]
         except ScenarioError as error:
             raise ScenarioError(f"venues.{self.name}.terms.{error}") from None
         if any(isinstance(each, ToHealth) and not each.buffer for each in procedures) and not self.terms.least_shortage:
@@ -183,16 +197,13 @@ class Asgard(Venue):
             )
 
     def accruals(self) -> Iterable[Accrual]:
-        for debit, credit, kind, on, rate in (
-            (self.coins_held, self.lending, "lending", self.coins_held, self.lending_rate),
-            (self.interest, self.loan, "interest", self.loan, self.borrowing_rate),
-            (self.surplus, self.surplus_interest, "interest", self.surplus, self.borrowing_rate),
-        ):
-            price = (f"{self.coin}.close", "close")
-            yield Accrual(
-                debit=debit, credit=credit, kind=kind, event=InterestAccrued, on=on, basis=RATES[self.rate_convention],
-                rate=rate, price=price,
-            )  # fmt: skip
+        """Coins and loan grow at their rates, what is kept beside them at the loan's."""
+        price, basis = (f"{self.coin}.close", "close"), RATES[self.rate_convention]
+        grows = partial(Accrual, event=InterestAccrued, basis=basis, price=price)
+        held, loan, kept = self.coins_held, self.loan, self.surplus
+        yield grows(debit=held, credit=self.lending, kind="lending", on=held, rate=self.lending_rate)
+        yield grows(debit=self.interest, credit=loan, kind="interest", on=loan, rate=self.borrowing_rate)
+        yield grows(debit=kept, credit=self.surplus_interest, kind="interest", on=kept, rate=self.borrowing_rate)
 
     def open(self, order: Open, book: Books) -> None:
         """Buy the coins; the funds pay for them and the fees first, the loan for the rest."""
@@ -246,19 +257,17 @@ class Asgard(Venue):
             book.transfer(self.coins_held, self.traded, coins - held, "trade")
             self.pay(book, self.traded_usdc, notional, "trade")
             self.pay(book, self.open_fee, fee, "open_fee")
-            if self.swaps:
-                self.pay(book, self.swap_fee, self._swap_cost(notional, book, buying=True), "swap_fee")
         else:
             self._check_sale(order, held, notional, book)
             book.transfer(self.traded, self.coins_held, held - coins, "trade")
             self.receive(book, self.traded_usdc, notional, "trade")
-            if self.swaps:
-                self.pay(book, self.swap_fee, self._swap_cost(notional, book, buying=False), "swap_fee")
+        if self.swaps:
+            self.pay(book, self.swap_fee, self._swap_cost(notional, book, buying=coins > held), "swap_fee")
 
     def _check_sale(self, order: Resize, held: int, proceeds: int, book: Books) -> None:
         """Reject a resize that sells coins for more than the loan, where the lender takes no more than that."""
         owed, coin = -book[self.loan] - book[self.surplus], self.coins_held.asset
-        if self.overpayment != "refuse" or proceeds <= owed:
+        if not self.repayment_only or proceeds <= owed:
             return
         price = Fraction(book.price(self.coin)) * USDC.scale / coin.scale
         least = max(0, held - math.floor(owed / price))
@@ -269,35 +278,21 @@ class Asgard(Venue):
         )
 
     def accept(self, order: object, book: Books) -> None:
-        """Reject a larger loan that the lender does not give: by its limits, and by what its pool has and asks for."""
-        if self.terms is None or self._borrowed(book) <= 0:
+        """Reject a larger loan than the lender gives: by its limits, and by what its pool has and asks for."""
+        borrowed = -book.moved(self.loan)
+        if self.terms is None or borrowed <= 0:
             return
-        rules: Any = self._in_force(book)
         worth_usd = self.coins_held.asset.units(book[self.coins_held]) * book.price(self.coin, "oracle")
         owed_usd = USDC.units(-book[self.loan] - book[self.surplus])
-        least_usd = 1 / USDC.scale  # what is free was rounded to the nearest unit
-
-        def reject(why: str, rule: str = "") -> None:
-            loan = f"a loan of {owed_usd:,.2f} USD on coins worth {worth_usd:,.2f} USD"
-            book.reject(f"{loan}; {why}", (f"terms.{rule}",) if rule else ())
-
-        if rules.limit_ltv is not None and owed_usd > rules.limit_ltv * worth_usd + least_usd:
-            reject(f"{self.lender} lends up to {rules.limit_ltv:.4g} of their worth", "limit_ltv")
-        if rules.max_leverage is not None and worth_usd > rules.max_leverage * (worth_usd - owed_usd + least_usd):
-            reject(f"expected at most {rules.max_leverage:.4g} times the equity at {self.lender}", "max_leverage")
-        if rules.borrow_capacity_usd is not None and owed_usd > rules.borrow_capacity_usd:
-            most = f"{rules.borrow_capacity_usd:,.2f} USD"
-            reject(f"{self.lender} lends one position up to {most}", "borrow_capacity_usd")
-        pool_usd = book.market.floats(self.borrow_capacity)[book.row] if self.borrow_capacity else None
-        if pool_usd is not None and USDC.units(self._borrowed(book)) > pool_usd:
-            reject(f"the pool of {self.lender} has {pool_usd:,.2f} USD to lend")
         rate = book.market.floats(self.borrowing_rate)[book.row]
-        if rules.max_borrowing_rate is not None and rate > rules.max_borrowing_rate:
-            most = f"{rules.max_borrowing_rate:g}"
-            reject(f"the pool of {self.lender} lends nothing at a rate above {most}", "max_borrowing_rate")
+        pool_usd = book.market.floats(self.borrow_capacity)[book.row] if self.borrow_capacity else None
+        refusals = self.terms.at(book.at_ns).refusals(worth_usd, owed_usd, USDC.units(borrowed), rate, pool_usd)
+        for why, rule in refusals:
+            loan = f"a loan of {owed_usd:,.2f} USD on coins worth {worth_usd:,.2f} USD"
+            book.reject(f"{loan}; {why.format(self.lender)}", (f"terms.{rule}",) if rule else ())
 
     def liquidate(self, book: Books) -> None:
-        """By the penalty where there is one, else by the lender's own procedure."""
+        """The study's liquidation at a penalty, or the lender's own procedure."""
         if self.liquidation_penalty is not None:
             self._take_penalty(self.liquidation_penalty, book)
         else:
@@ -308,16 +303,13 @@ class Asgard(Venue):
 
         What is owed once no coins are left is the lender's loss, and none of ours.
         """
-        assert self.terms is not None
-        assert self.lender is not None
         self._net(book)
         coin, price = self.coins_held.asset, book.price(self.coin, "oracle")
         coins, owed = book[self.coins_held], -book[self.loan]
         of_an_atom = Fraction(price) * USDC.scale / coin.scale
-        procedure = self._in_force(book).procedure(self.lender)
-        rounds = list(until_healthy(procedure, coins, owed, of_an_atom, found=True))
+        rounds = list(until_healthy(self._procedure(book.at_ns), coins, owed, of_an_atom, found=True))
         for name in dict.fromkeys(rule for each in rounds for rule in each.round.rules):
-            book.rule(getattr(self.terms, name))
+            book.rule(getattr(self.terms, name))  # the event names the rules that decided
         seized, repaid = sum(each.seized for each in rounds), sum(each.repaid for each in rounds)
         worth = USDC.nearest(coin.units(seized) * price)
         book.transfer(self.traded, self.coins_held, seized, "seizure")
@@ -343,13 +335,13 @@ class Asgard(Venue):
         self._net(book)
         repaid = min(amount, -book[self.loan])
         book.transfer(self.loan, source, repaid, kind)
-        if amount > repaid and self.overpayment == "refuse":
+        if amount > repaid and self.repayment_only:
             loan = f"the loan of {USDC.decimal(repaid)} USDC"
             book.reject(f"{USDC.decimal(amount)} USDC is more than {loan}; expected at most that")
         book.transfer(self.surplus, source, amount - repaid, kind)
 
     def pay(self, book: Books, target: Account, amount: int, kind: str) -> None:
-        """Pay out of the surplus, and then by a larger loan, for the fee of a lender that gives it."""
+        """Pay out of the deposit, and then by a larger loan, for which the lender has a fee."""
         self._net(book)
         kept = min(amount, book[self.surplus])
         book.transfer(target, self.surplus, kept, kind)
@@ -360,17 +352,14 @@ class Asgard(Venue):
             if isinstance(book.order, Move | Withdraw):
                 self.accept(book.order, book)
 
-    def _in_force(self, book: Books) -> Lender:
-        """The lender's rules now; which of them decide is said of an event elsewhere."""
+    def _procedure(self, at_ns: int) -> Procedure:
+        """How the lender liquidates at an instant."""
         assert self.terms is not None
-        return self.terms.in_force(partial(Dated.at, at_ns=book.at_ns))
-
-    def _borrowed(self, book: Books) -> int:
-        """How much larger the loan has become by what is being written, atomic units; below 0 for a smaller one."""
-        return sum(amount * ((credit is self.loan) - (debit is self.loan)) for debit, credit, amount, _ in book.written)
+        assert self.lender is not None
+        return self.terms.at(at_ns).procedure(self.lender)
 
     def _swap_cost(self, notional: int, book: Books, *, buying: bool) -> int:
-        """What a swap of so many atomic units of USDC costs: its fee, and slippage as if all of an instant were one."""
+        """Fee and slippage of a swap, atomic units of USDC; all swaps of an instant move the price as one would."""
         if not self.swaps:
             return 0
         before, usd = self._swapped_usd(book, buying=buying), USDC.units(notional)
@@ -378,7 +367,7 @@ class Asgard(Venue):
         return book.fee(usd, book.rule(self.swap_fee_bps) + impact_bps)
 
     def _swapped_usd(self, book: Books, *, buying: bool) -> float:
-        """What was swapped the same way at this instant already, at its price."""
+        """What was swapped in the same direction at this instant before, USD."""
         entries = takewhile(lambda entry: entry.at_ns == book.at_ns, book.backwards())
         coins = sum(
             amount
@@ -389,7 +378,7 @@ class Asgard(Venue):
         return USDC.units(self._worth(coins, book))
 
     def _net(self, book: Books) -> None:
-        """A surplus first repays the loan beside it."""
+        """Repay the loan with the deposit beside it."""
         surplus = book[self.surplus]
         if surplus:
             book.transfer(self.loan, self.surplus, min(surplus, -book[self.loan]), "netting")

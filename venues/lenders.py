@@ -1,8 +1,9 @@
-"""Lenders: who is liquidated, how much of the debt is repaid at once, and what the collateral for it costs.
+"""Lenders: how much they lend, who is liquidated, how much is repaid at once, and what the collateral for it costs.
 
-Everything here is arithmetic in exact fractions on two sums, what the collateral is worth and what is owed, both in one
-unit. There are two procedures. `Rounds` repays a share of the debt at a time until the position is healthy; `ToHealth`
-repays as much as makes it healthy at once. Each answers with a `Round`; `until_healthy` repeats it at one price.
+`Lender` has the rules of a lender, which its governance can change. A liquidation is arithmetic in exact fractions on
+two sums, what the collateral is worth and what is owed, both in one unit. There are two procedures. `Rounds` repays a
+share of the debt at a time until the position is healthy; `ToHealth` repays as much as makes it healthy at once. Each
+answers with a `Round`; `until_healthy` repeats it at one price.
 
 Sources: Kamino-Finance/klend at edd5ff50 (`state/liquidation_operations.rs`), solendprotocol/solana-program-library at
 9ffd16dd (`token-lending`), mrgnlabs/marginfi-v2 at 3031ba3b, drift-labs/protocol-v2 at 0ae3e3b1
@@ -16,7 +17,7 @@ from functools import cache, partial
 from math import ceil, floor
 from typing import Any, Literal
 
-from attrs import NOTHING, evolve, field, fields, frozen, validators
+from attrs import NOTHING, evolve, field, fields, frozen
 
 from framework.errors import ScenarioError
 from framework.money import USDC
@@ -242,46 +243,68 @@ Rule = float | Dated | None
 class Lender:
     """The rules of a lender that its governance can change, for a coin as collateral and a loan in USDC.
 
-    Fractions, but for names that end in a unit. `limit_ltv` is the loan-to-value up to which is lent, `liquidation_ltv`
-    that at which a position is liquidated, and `least_shortage` the share of it by which a loan has to be beyond before
-    a liquidator comes. `max_leverage` limits the worth as a multiple of the equity, `borrow_capacity_usd` what one
-    position may owe, `max_borrowing_rate` the pool's rate a year up to which it has money to lend. New debt costs
-    `borrow_fee_bps`. The others are those of `Rounds` and `ToHealth`.
+    They are fractions, but for names that end in a unit. The first six say how much is lent; the others are those of
+    `Rounds` and `ToHealth`, which say how a position is liquidated.
     """
 
-    limit_ltv: Rule = field(default=None, validator=validators.optional(share))
-    max_leverage: Rule = field(default=None, validator=validators.optional(not_negative))
-    borrow_capacity_usd: Rule = field(default=None, validator=validators.optional(not_negative))
-    max_borrowing_rate: Rule = field(default=None, validator=validators.optional(not_negative))
+    limit_ltv: Rule = field(default=None, validator=share)
+    """Loan-to-value up to which is lent."""
+    max_leverage: Rule = field(default=None, validator=not_negative)
+    """What the collateral may be worth at most, as a multiple of the equity."""
+    borrow_capacity_usd: Rule = field(default=None, validator=not_negative)
+    """What one position may owe at most."""
+    max_borrowing_rate: Rule = field(default=None, validator=not_negative)
+    """The pool's rate a year above which it has no money to lend."""
     borrow_fee_bps: float | Dated = field(default=0.0, validator=basis_points)
+    """Fee on new debt."""
     liquidation_ltv: float | Dated = field(validator=share)
+    """Loan-to-value at which a position may be liquidated."""
     least_shortage: float | Dated = field(default=0.0, validator=fraction)
-    close_factor: Rule = field(default=None, validator=validators.optional(share))
-    min_bonus: Rule = field(default=None, validator=validators.optional(fraction))
-    max_bonus: Rule = field(default=None, validator=validators.optional(fraction))
-    max_bonus_ltv: Rule = field(default=None, validator=validators.optional(share))
-    bad_debt_bonus: Rule = field(default=None, validator=validators.optional(fraction))
-    insolvency_ltv: Rule = field(default=None, validator=validators.optional(share))
-    small_debt_usd: Rule = field(default=None, validator=validators.optional(not_negative))
-    most_per_call_usd: Rule = field(default=None, validator=validators.optional(not_negative))
-    liquidator_fee: Rule = field(default=None, validator=validators.optional(fraction))
-    insurance_fee: Rule = field(default=None, validator=validators.optional(fraction))
-    buffer: Rule = field(default=None, validator=validators.optional(fraction))
+    """How far beyond that a loan has to be, as a share of it, before a liquidator comes."""
+    close_factor: Rule = field(default=None, validator=share)
+    min_bonus: Rule = field(default=None, validator=fraction)
+    max_bonus: Rule = field(default=None, validator=fraction)
+    max_bonus_ltv: Rule = field(default=None, validator=share)
+    bad_debt_bonus: Rule = field(default=None, validator=fraction)
+    insolvency_ltv: Rule = field(default=None, validator=share)
+    small_debt_usd: Rule = field(default=None, validator=not_negative)
+    most_per_call_usd: Rule = field(default=None, validator=not_negative)
+    liquidator_fee: Rule = field(default=None, validator=fraction)
+    insurance_fee: Rule = field(default=None, validator=fraction)
+    buffer: Rule = field(default=None, validator=fraction)
 
-    def in_force(self, read: Callable[[Dated], Any]) -> "Lender":
-        """The same with plain values, as `read` finds those of rules with dates.
-
-        A `ScenarioError` of that gets the name of the rule.
-        """
+    def at(self, at_ns: int) -> "Lender":
+        """The rules in force at an instant, as plain values; raises `ScenarioError` with the name of the rule."""
         found: list[tuple[str, Any]] = []
         for each in fields(Lender):
             rule = getattr(self, each.name)
             if isinstance(rule, Dated):
                 try:
-                    found.append((each.name, read(rule)))
+                    found.append((each.name, rule.at(at_ns)))
                 except ScenarioError as error:
                     raise ScenarioError(f"{each.name}: {error}") from None
         return _with_values(self, tuple(found))
+
+    def refusals(
+        self, worth_usd: float, owed_usd: float, borrowed_usd: float, rate: float, pool_usd: float | None
+    ) -> Iterator[tuple[str, str]]:
+        """Why so much is not lent now: the reason, with a place for the lender's name, and the rule behind it.
+
+        Of `owed_usd` on collateral worth `worth_usd`, `borrowed_usd` are new, from a pool that has `pool_usd`, if that
+        is known, at a yearly `rate`. The rules are plain values.
+        """
+        rules: Any = self
+        least_usd = 1 / USDC.scale  # what is free was rounded to the nearest unit
+        if rules.limit_ltv is not None and owed_usd > rules.limit_ltv * worth_usd + least_usd:
+            yield f"{{}} lends up to {rules.limit_ltv:.4g} of their worth", "limit_ltv"
+        if rules.max_leverage is not None and worth_usd > rules.max_leverage * (worth_usd - owed_usd + least_usd):
+            yield f"expected at most {rules.max_leverage:.4g} times the equity at {{}}", "max_leverage"
+        if rules.borrow_capacity_usd is not None and owed_usd > rules.borrow_capacity_usd:
+            yield f"{{}} lends one position up to {rules.borrow_capacity_usd:,.2f} USD", "borrow_capacity_usd"
+        if pool_usd is not None and borrowed_usd > pool_usd:
+            yield f"the pool of {{}} has {pool_usd:,.2f} USD to lend", ""
+        if rules.max_borrowing_rate is not None and rate > rules.max_borrowing_rate:
+            yield f"the pool of {{}} lends nothing at a rate above {rules.max_borrowing_rate:g}", "max_borrowing_rate"
 
     def procedure(self, name: Name) -> Procedure:
         """How the lender of this name liquidates under these rules, on sums in atomic units of USDC.
@@ -305,11 +328,6 @@ class Lender:
         found: float | Dated = joined(_margin, self.liquidation_ltv, self.least_shortage)
         return found
 
-    def most_ltv(self) -> float | Dated:
-        """The loan-to-value up to which is lent, by the limit and the maximum leverage."""
-        found: float | Dated = joined(most_ltv, self.limit_ltv, self.max_leverage)
-        return found
-
 
 @cache
 def _with_values(lender: Lender, values: tuple[tuple[str, Any], ...]) -> Lender:
@@ -322,4 +340,5 @@ def _margin(line: float, beyond: float) -> float:
 
 
 def most_ltv(limit: float | None, leverage: float | None) -> float:
+    """The loan-to-value up to which is lent, by a limit and by a maximum leverage."""
     return min(1.0 if limit is None else limit, 1.0 if leverage is None else 1 - 1 / leverage)
