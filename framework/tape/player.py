@@ -18,24 +18,31 @@ ENDED, UNKNOWN, KERNEL, FULL, BROKEN = 0, 1, 2, 3, 4
 no room for what it has to note; or what accrues breaks a rule of the books."""
 LARGEST = float(MOST)
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
-EQUITY, IDLE = 4, 5
-"""Where a leaf's span has the register of the equity, and whether nothing is noted of it."""
+EQUITY, IDLE, QUIET = 4, 5, 6
+"""Where a leaf's span has the register of the equity, whether nothing is noted of it, and its quiet lines."""
+FEWEST, BLOCK = 8, 64
+"""How many rows are done at once at the beginning of a quiet stretch, and at most."""
 
 
 class Score(NamedTuple):
     """What is played: see `Code` for the lines and what belongs to them.
 
-    `streams` of shape (streams, 7) has of each what accrues: the column of its index, whether it compounds, and the
-    registers of its factor, of the index at its start, of what is settled, of its debit and of its credit. `floors` are
-    registers that may not fall below zero, each with its sign.
+    `accruing` are the registers that change as rows pass. `streams` of shape (streams, 10) has of each what accrues:
+    the column of its index, whether it compounds, and the registers of its factor, of the index at its start, of what
+    is settled, of its debit and of its credit; then which of `accruing` the last three are. `floors` of shape
+    (floors, 3) are registers that may not fall below zero, with their sign, and which of `accruing` they are, or -1.
     """
 
     lines: Ints
     spans: Ints
     changes: Ints
     outputs: Ints
+    quiet: Ints
+    quiet_lines: Ints
+    steady: Ints
     instants_ns: Ints
     streams: Ints
+    accruing: Ints
     floors: Ints
 
 
@@ -75,16 +82,17 @@ def play(
     Returns why it stops, at which row, and how many leaves and values are noted. What stops at a row has settled it,
     and done nothing else of it. `curve` gets the equity at the close of each row.
     """
-    lines, spans, changes, outputs, instants_ns, streams, floors = score
+    spans = score.spans
     buffer = np.empty(len(registers))
+    table = np.empty((score.quiet[:, 5].max() if len(score.quiet) else 0, BLOCK))
     noted = valued = 0
     while row < stop:
-        if settling and not settle(streams, floors, registers, columns, row):
+        if settling and not settle(score.streams, score.floors, registers, columns, row):
             return BROKEN, row, noted, valued
-        at, why = walk(lines, root, registers, columns, at_ns, instants_ns, row)
+        at, why = walk(score.lines, root, registers, columns, at_ns, score.instants_ns, row)
         if why != ENDED:
             return why, row, noted, valued
-        leaf = lines[at, 1]
+        leaf = score.lines[at, 1]
         if spans[leaf, IDLE] == 0:
             first, last = spans[leaf, 2], spans[leaf, 3]
             if noted >= len(notes.rows) or valued + last - first > len(notes.values):
@@ -92,18 +100,157 @@ def play(
             notes.rows[noted], notes.leaves[noted] = row, leaf
             noted += 1
             for each in range(first, last):
-                notes.values[valued] = registers[outputs[each, 0]]
+                notes.values[valued] = registers[score.outputs[each, 0]]
                 valued += 1
         if spans[leaf, EQUITY] >= 0:
             curve[row] = registers[spans[leaf, EQUITY]]
         first, last = spans[leaf, 0], spans[leaf, 1]
         for each in range(first, last):
-            buffer[each - first] = registers[changes[each, 1]]
+            buffer[each - first] = registers[score.changes[each, 1]]
         for each in range(first, last):
-            registers[changes[each, 0]] = buffer[each - first]
+            registers[score.changes[each, 0]] = buffer[each - first]
         row += 1
         settling = True
+        if spans[leaf, QUIET] >= 0:
+            row = pass_quietly(score, spans[leaf, QUIET], registers, columns, at_ns, row, stop, curve, table)
     return ENDED, row, noted, valued
+
+
+@compiled
+def pass_quietly(
+    score: Score,
+    quiet: int,
+    registers: Floats,
+    columns: Floats,
+    at_ns: Ints,
+    row: int,
+    stop: int,
+    curve: Floats,
+    table: Floats,
+) -> int:
+    """Let rows pass that end on the same leaf as the one before, which changes nothing; returns the first of another.
+
+    A block of rows is done at once, line by line. `table` has what changes from row to row, shape (places, rows).
+    """
+    first, last, first_steady, last_steady, equity = score.quiet[quiet, :5]
+    for each in range(first_steady, last_steady):
+        table[score.steady[each, 0]] = registers[score.steady[each, 1]]
+    count = size = FEWEST
+    while count == size and row < stop:
+        count = settle_block(score, registers, columns, row, min(size, stop - row), table)
+        count = walk_block(score, first, last, columns, at_ns, row, count, table)
+        if count == 0:
+            break
+        if equity >= 0:
+            curve[row : row + count] = table[equity, :count]
+        for each in range(len(score.accruing)):
+            registers[score.accruing[each]] = table[each, count - 1]
+        row += count
+        if count == size:
+            count = size = min(2 * size, BLOCK)
+    return row
+
+
+@compiled
+def settle_block(score: Score, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> int:
+    """Let what accrues accrue over `count` rows, as `settle` does; returns how many of them the books allow."""
+    for each in range(len(score.accruing)):
+        table[each, :count] = registers[score.accruing[each]]
+    for each in range(len(score.streams)):
+        stream = score.streams[each]
+        factor = registers[stream[2]]
+        if factor != 0.0:
+            start, before = registers[stream[3]], registers[stream[4]]
+            settled, debit, credit = table[stream[7]], table[stream[8]], table[stream[9]]
+            over = False
+            for ahead in range(count):
+                index = columns[stream[0], row + ahead + 1]
+                after = np.rint(factor * (index / start if stream[1] else index - start)) + 0.0
+                gain = after - before
+                settled[ahead] = after
+                debit[ahead] += gain
+                credit[ahead] -= gain
+                over |= not max(abs(after), abs(debit[ahead]), abs(credit[ahead])) <= LARGEST
+            if over:
+                return 0
+    for each in range(len(score.floors)):
+        sign, place = score.floors[each, 1], score.floors[each, 2]
+        if place >= 0 and (table[place, :count] * sign < 0.0).any():
+            return 0
+    return count
+
+
+@compiled
+def walk_block(  # noqa: PLR0912  (a branch for each operation)
+    score: Score, first: int, last: int, columns: Floats, at_ns: Ints, row: int, count: int, table: Floats
+) -> int:
+    """Do quiet lines for `count` rows; returns for how many of them all is as it was for the row before.
+
+    Further ones have another answer to a question, or need the kernel.
+    """
+    rows, differs = range(count), np.zeros(count, dtype=np.bool_)
+    for at in range(first, last):
+        op, to, left, right, answer = score.quiet_lines[at]
+        made = table[to]
+        if op == 10:
+            for each in rows:
+                made[each] = columns[left, row + each + right]
+        elif op == 15:
+            for each in rows:
+                differs[each] |= (at_ns[row + each] >= score.instants_ns[left]) != answer
+        else:
+            one, two = table[left], table[right]
+            if op == 0:
+                for each in rows:
+                    made[each] = one[each] + two[each]
+            elif op == 1:
+                for each in rows:
+                    made[each] = one[each] - two[each]
+            elif op == 2:
+                for each in rows:
+                    made[each] = one[each] * two[each]
+            elif op == 3:
+                for each in rows:
+                    differs[each] |= two[each] == 0.0
+                    made[each] = one[each] / two[each]
+            elif op == 4:
+                for each in rows:
+                    made[each] = one[each] + two[each] + 0.0
+                    differs[each] |= not abs(made[each]) <= LARGEST
+            elif op == 5:
+                for each in rows:
+                    made[each] = one[each] - two[each] + 0.0
+                    differs[each] |= not abs(made[each]) <= LARGEST
+            elif op == 6:
+                for each in rows:
+                    made[each] = one[each] * two[each] + 0.0
+                    differs[each] |= not abs(made[each]) <= LARGEST
+            elif op == 7:
+                for each in rows:
+                    made[each] = -one[each]
+            elif op == 8:
+                for each in rows:
+                    made[each] = abs(one[each])
+            elif op == 9:
+                for each in rows:
+                    made[each] = np.rint(one[each]) + 0.0
+                    differs[each] |= not abs(made[each]) <= LARGEST
+            elif op == 11:
+                for each in rows:
+                    made[each] = np.sqrt(one[each])
+            elif op == 12:
+                for each in rows:
+                    differs[each] |= (one[each] < two[each]) != answer
+            elif op == 13:
+                for each in rows:
+                    differs[each] |= (one[each] <= two[each]) != answer
+            else:
+                for each in rows:
+                    differs[each] |= (one[each] == two[each]) != answer
+    for each in rows:
+        if differs[each]:
+            return each
+    return count
 
 
 @compiled

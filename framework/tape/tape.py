@@ -104,6 +104,11 @@ class Settings:
         return capital, strategy, tuple(conditions)
 
 
+def _place(register: int, registers: NDArray[np.int64]) -> int:
+    """The place of a register among others; `NOWHERE` for one that is not among them."""
+    return int(next(iter(np.flatnonzero(registers == register)), NOWHERE))
+
+
 @define(eq=False)
 class Tape:
     """The steps of all runs with these venues, and a strategy of this class and kind; see `Tapes`."""
@@ -117,6 +122,9 @@ class Tape:
     registers: Registers
     streams: NDArray[np.int64]
     floors: NDArray[np.int64]
+    """Registers that may not fall below zero, with their sign, and which of `accruing` they are."""
+    accruing: NDArray[np.int64]
+    """The registers that change as rows pass: of balances, and of what is settled."""
     trees: dict[str, Branch] = field(factory=lambda: {name: Branch() for name in ("start", "row", "end")})
     recorded: int = 0
     """Ways that were recorded."""
@@ -141,7 +149,7 @@ class Tape:
 
     @code.default
     def _nothing(self) -> Code:
-        return Code(self.registers)
+        return Code(self.registers, self.accruing.tolist())
 
     @classmethod
     def of(cls, assembly: Assembly, chosen: Settings) -> "Tape":
@@ -154,7 +162,10 @@ class Tape:
         registers = Registers(first + len(steps.accounts) + len(OF_STREAM) * len(steps.streams))
         for place in range(len(steps.streams)):
             registers.column(("index", place))
-        floors = [(first + place, each.sign) for place, each in enumerate(steps.accounts) if each.floor]
+        streams = settled_registers(steps, first)
+        accruing, places = np.unique(streams[:, 4:], return_inverse=True)
+        floored = {first + place: each.sign for place, each in enumerate(steps.accounts) if each.floor}
+        floors = [(register, sign, _place(register, accruing)) for register, sign in floored.items()]
         return cls(
             venues=assembly.venues,
             entry=assembly.entry,
@@ -162,8 +173,9 @@ class Tape:
             first=first,
             accounts=steps.accounts,
             registers=registers,
-            streams=settled_registers(steps, first),
-            floors=np.array(floors, dtype=np.int64).reshape(-1, 2),
+            streams=np.hstack((streams, places.reshape(-1, 3))),
+            floors=np.array(floors, dtype=np.int64).reshape(-1, 3),
+            accruing=accruing,
         )
 
     def steps(self, market: Market, strategy: Strategy) -> Steps:
@@ -174,7 +186,8 @@ class Tape:
         """What is recorded, as it is played."""
         code = self.code
         return Score(
-            code.lines, code.spans, code.changes, code.outputs, code.instants_ns, self.streams, self.floors
+            code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
+            code.instants_ns, self.streams, self.accruing, self.floors,
         )  # fmt: skip
 
     def play(self, settings: Settings, market: Market) -> Played:

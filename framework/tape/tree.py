@@ -15,6 +15,8 @@ from framework.tape.numbers import FIRST_PLACE, LAST_PLACE, MOST, NotRecordable,
 
 NOWHERE = -1
 """Where a way goes on that has not been recorded."""
+OF_ONE = (Op.NEG, Op.ABS, Op.ROUND, Op.SQRT)
+"""Operations that have one operand."""
 
 
 @frozen(eq=False)
@@ -126,6 +128,8 @@ class Way:
         """What the characters for numbers in texts stand for."""
         self.grown: tuple[Branch | None, bool, Branch] | None = None if self._known else (None, True, root)
         """The branch that has grown, at which answer of which other, if one has."""
+        self.answered: list[tuple[Branch, bool]] = []
+        """The branches that it has passed, each with the answer to its question."""
 
     def refuse(self, what: str) -> NoReturn:
         """Give up; whoever catches the exception gives up nevertheless."""
@@ -190,6 +194,7 @@ class Way:
         else:
             branch.asked = key
             branch.lines = self._needed(() if op is Op.SINCE else (left, right))
+        self.answered.append((branch, answer))
         following = branch.ways.get(answer)
         if following is None:
             following = branch.ways[answer] = Branch()
@@ -245,14 +250,22 @@ class Code:
 
     `lines` has shape (lines, 5): operation, register, two operands, and where a no goes; a question goes on at its
     `register` after a yes. A way that is not recorded is `NOWHERE`.
+
+    A leaf that changes nothing and adds nothing has *quiet lines* besides: those on its way that prices or accruals can
+    change from one row to the next. Their operands are places of a scratch table with a column for each of several
+    rows, and a question has the answer that leads on.
     """
 
-    def __init__(self, registers: Registers) -> None:
+    def __init__(self, registers: Registers, accruing: Sequence[int] = ()) -> None:
         self._registers = registers
+        self._accruing = accruing
         self._lines: Growing = Growing(5, np.int64)
-        self._spans: Growing = Growing(6, np.int64)
+        self._spans: Growing = Growing(7, np.int64)
         self._changes: Growing = Growing(2, np.int64)
         self._outputs: Growing = Growing(1, np.int64)
+        self._quiet: Growing = Growing(6, np.int64)
+        self._quiet_lines: Growing = Growing(5, np.int64)
+        self._steady: Growing = Growing(2, np.int64)
         self._initial: Growing = Growing(1, np.float64)
         for _ in registers.made:
             self._initial.add([0.0])
@@ -285,22 +298,59 @@ class Code:
         if branch.leaf is None:
             self._lines.add([Op.KERNEL, 0, 0, 0, 0])
         else:
-            self._lines.add([Op.LEAF, self._noted(branch.leaf), 0, 0, 0])
+            self._lines.add([Op.LEAF, self._noted(branch.leaf, [*way.answered, (branch, True)]), 0, 0, 0])
         made_before = len(self._initial)
         for register in range(made_before, len(self._registers.made)):
             self._initial.add([self._registers.constants.get(register, 0.0)])
 
-    def _noted(self, leaf: Leaf) -> int:
-        """The number of a leaf that is added."""
+    def _noted(self, leaf: Leaf, answered: Sequence[tuple[Branch, bool]]) -> int:
+        """The number of a leaf that is added, at the end of branches with their answers."""
         first = len(self._changes), len(self._outputs)
         for pair in leaf.changes.items():
             self._changes.add(list(pair))
         for register in leaf.outputs:
             self._outputs.add([register])
-        spans = [first[0], len(self._changes), first[1], len(self._outputs), leaf.curve, int(leaf.idle)]
+        is_quiet = leaf.idle and not leaf.changes
+        quiet = self._quieted(leaf, answered) if is_quiet else NOWHERE
+        spans = [first[0], len(self._changes), first[1], len(self._outputs), leaf.curve, int(leaf.idle), quiet]
         self._spans.add(spans)
         self.leaves.append(leaf)
         return len(self.leaves) - 1
+
+    def _quieted(self, leaf: Leaf, answered: Sequence[tuple[Branch, bool]]) -> int:
+        """The number of a leaf among those with quiet lines, which it gets."""
+        first, first_steady = len(self._quiet_lines), len(self._steady)
+        places = {register: place for place, register in enumerate(self._accruing)}
+        changing = set(places)
+
+        def place(register: int) -> int:
+            return places.setdefault(register, len(places))
+
+        for branch, answer in answered:
+            for register in branch.lines:
+                made = self._registers.made[register]
+                assert made is not None
+                op, left, right = made
+                if op is Op.LOAD:
+                    self._quiet_lines.add([op, place(register), left, right, 0])
+                elif not changing.isdisjoint((left,) if op in OF_ONE else (left, right)):
+                    second = 0 if op in OF_ONE else place(right)
+                    self._quiet_lines.add([op, place(register), place(left), second, 0])
+                else:
+                    continue
+                changing.add(register)
+            if branch.asked is not None:
+                op, left, right = branch.asked
+                if op is Op.SINCE:
+                    self._quiet_lines.add([op, 0, left, 0, int(answer)])
+                elif not changing.isdisjoint((left, right)):
+                    self._quiet_lines.add([op, 0, place(left), place(right), int(answer)])
+        equity = NOWHERE if leaf.curve < 0 else place(leaf.curve)
+        for register, each in places.items():
+            if register not in changing:
+                self._steady.add([each, register])
+        self._quiet.add([first, len(self._quiet_lines), first_steady, len(self._steady), equity, len(places)])
+        return len(self._quiet) - 1
 
     @property
     def lines(self) -> NDArray[np.int64]:
@@ -309,7 +359,9 @@ class Code:
 
     @property
     def spans(self) -> NDArray[np.int64]:
-        """Of each leaf, shape (leaves, 6): first and end of its changes, of its outputs, its equity, if it is idle."""
+        """Of each leaf, shape (leaves, 7): first and end of its changes, of its outputs, its equity, if it is idle, and
+        its number among those with quiet lines.
+        """
         return self._spans.rows
 
     @property
@@ -321,6 +373,23 @@ class Code:
     def outputs(self) -> NDArray[np.int64]:
         """Where outputs are, shape (outputs, 1)."""
         return self._outputs.rows
+
+    @property
+    def quiet(self) -> NDArray[np.int64]:
+        """Of each leaf with quiet lines, shape (leaves, 6): first and end of these, and of what is steady meanwhile;
+        the place of its equity, and how many places there are.
+        """
+        return self._quiet.rows
+
+    @property
+    def quiet_lines(self) -> NDArray[np.int64]:
+        """Operation, place, two operands, and the answer of a question, shape (lines, 5)."""
+        return self._quiet_lines.rows
+
+    @property
+    def steady(self) -> NDArray[np.int64]:
+        """Place and register of what is the same in each row, shape (registers, 2)."""
+        return self._steady.rows
 
     @property
     def initial(self) -> NDArray[np.float64]:
