@@ -222,11 +222,13 @@ class Drift(Venue):
     def token_account(self, code: str) -> Account | None:
         return self.held if code == self.collateral else None
 
-    open, resize = linear.open_position, linear.resize_position
+    open = linear.open_position
 
     def close(self, order: Close, book: Books) -> None:
         """Trade the whole position back; what all of them leave owing is paid out of the collateral."""
         linear.close_position(self, order, book, owing=self.owing)
+
+    resize = linear.resize_position
 
     def accept(self, order: object, book: Books) -> None:
         if self.initial_margin:

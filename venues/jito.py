@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from fractions import Fraction
+from functools import partial
 from typing import Literal
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from framework.accrual import Accrual, level_index
 from framework.books import Books
@@ -17,8 +17,9 @@ from framework.formulas import formula
 from framework.market import TICK_NS, Floats, Market
 from framework.money import USDC, Account, token
 from framework.orders import Stake, Swap, Unstake, check_swap, positive
+from framework.rulebook.rules import value_at, values_of
 from framework.venue import CASH, Bridge, Dated, Venue, account, basis_points, fraction, price_of, seconds
-from venues.stake_pool import Pool, withdrawal_fee
+from venues.stake_pool import Pool
 
 SOL, JITOSOL = token("SOL"), token("JITOSOL")
 RATE = "jitosol_rate"
@@ -31,35 +32,60 @@ LOWEST_RATE = 0.9
 """The pool began at 1 SOL per jitoSOL; less than this is a rate the other way round."""
 
 
+@frozen
+class Nearest:
+    """A pool's rate without the pool's rounding: each amount is rounded to the nearest atomic unit."""
+
+    rate: float
+
+    def mint(self, lamports: int) -> int:
+        """The tokens that a deposit is worth."""
+        return JITOSOL.nearest(SOL.units(lamports) / self.rate)
+
+    def redeem(self, tokens: int) -> int:
+        """The lamports that tokens are worth without a fee."""
+        return SOL.nearest(JITOSOL.units(tokens) * self.rate)
+
+    def fee(self, tokens: int, share: float) -> int:
+        """The tokens that the pool keeps of those that are minted or withdrawn."""
+        return JITOSOL.nearest(JITOSOL.units(tokens) * share)
+
+
 @frozen(kw_only=True)
 class Jito(Venue):
-    """The pool under given rules; fees are fractions, of rewards, of tokens unstaked and, in basis points, of swaps.
+    """The stake pool and an exchange for its token. Fees are fractions, those of swaps basis points.
 
     The rate steps at the boundaries of epochs, for every jitoSOL in the books wherever it lies. The number of tokens
     does not change then: a step is booked as staking income in SOL before the pool's fee, with that fee beside it,
     against an account of accretion, for it is part of the token's price already. That price is the market's and may
-    differ from the pool's rate. `slashed_on` names the days on which the rate may fall. The defaults are Jito's own:
-    4 % of rewards, 0.1 % of a delayed unstaking, no fee for staking (its documentation, as of 2026).
+    differ from the pool's rate.
 
     A market without the pool's rate may have the column `jitosol_staking_apy` instead. The rate then begins at what the
     token's price says, or at 1 where that is missing too, and steps once an epoch by what staking has brought in it.
 
-    An unstaking takes `unstaking_s`, or, where `epoch_s` gives dated epoch lengths, until the next epoch has begun and
-    its update has come, `epoch_lag_s` later. Amounts are rounded to the nearest unit, or as the
-    pool does it: a fee up, what is minted and paid out down.
+    The defaults are Jito's own: 4 % of rewards, 0.1 % of a delayed unstaking, no fee for staking (its documentation, as
+    of 2026).
     """
 
     name: str = "jito"
     swap_fee_bps: float | Dated = field(default=0.0, validator=basis_points)
+    """Fee of a swap of SOL, jitoSOL and USDC, basis points of what is sold."""
     reward_fee: float | Dated = field(default=0.04, validator=fraction)
+    """What the pool keeps of rewards; one value, for the rate has it in it."""
     deposit_fee: float | Dated = field(default=0.0, validator=fraction)
+    """What the pool keeps of the tokens that are minted for a deposit."""
     withdrawal_fee: float | Dated = field(default=0.001, validator=fraction)
+    """What the pool keeps of the tokens that are unstaked."""
     unstaking_s: float = field(default=EPOCH_S, validator=seconds)
-    epoch_s: float | Dated | None = field(default=None, validator=validators.optional(seconds))
+    """How long an unstaking takes, unless `epoch_s` is given."""
+    epoch_s: float | Dated | None = field(default=None, validator=seconds)
+    """Length of an epoch: an unstaking takes until the pool is updated for the end of its epoch."""
     epoch_lag_s: float | Dated = field(default=0.0, validator=seconds)
+    """How long after the end of an epoch the pool is updated."""
     rounding: Literal["nearest", "pool"] = "nearest"
-    """Tokens to the nearest unit, or down as the pool's program rounds."""
+    """Amounts to the nearest atomic unit, or as the pool rounds: fees up, what is minted and paid out down."""
     slashed_on: tuple[date, ...] = ()
+    """The days on which the rate may fall."""
     bridge: Bridge = field(factory=Bridge)
 
     staked = account("Assets:{venue}:Tokens", JITOSOL, floor=True)
@@ -143,16 +169,10 @@ class Jito(Venue):
 
     def accruals(self) -> Iterable[Accrual]:
         """What the steps of the rate bring all tokens in the books, and the pool's fee that was taken before."""
-        fee = self._only("reward_fee")
-        kept = fee / (1 - fee)
-        yield Accrual(
-            debit=self.accretion, credit=self.staking, kind="staking_reward", event=RewardAccrued, on=JITOSOL,
-            basis="steps", rate=RATE, price=("SOL.close", "close"),
-        )  # fmt: skip
-        yield Accrual(
-            debit=self.rewards_fee, credit=self.staking, kind="reward_fee", event=FeeAccrued, on=JITOSOL,
-            basis="rises", rate=RATE, price=("SOL.close", "close"), share=kept,
-        )  # fmt: skip
+        fee = self._reward_fee()
+        of_rate = partial(Accrual, credit=self.staking, on=JITOSOL, rate=RATE, price=("SOL.close", "close"))
+        yield of_rate(debit=self.accretion, kind="staking_reward", event=RewardAccrued, basis="steps")
+        yield of_rate(debit=self.rewards_fee, kind="reward_fee", event=FeeAccrued, basis="rises", share=fee / (1 - fee))
 
     def token_account(self, code: str) -> Account | None:
         return {"JITOSOL": self.staked, "SOL": self.coins_held}.get(code)
@@ -184,10 +204,9 @@ class Jito(Venue):
 
     def stake(self, order: Stake, book: Books) -> None:
         """Coins become tokens at the pool's rate, less the pool's fee of the tokens."""
-        coins, rate = positive(book, order, "size", SOL), book.level(RATE)
-        exact = self.rounding == "pool"
-        tokens = Pool.at_rate(rate).mint(coins) if exact else JITOSOL.nearest(SOL.units(coins) / rate)
-        fee = self._fee(tokens, book.rule(self.deposit_fee))
+        coins, pool = positive(book, order, "size", SOL), self._pool(book)
+        tokens = pool.mint(coins)
+        fee = pool.fee(tokens, book.rule(self.deposit_fee))
         book.transfer(self.traded_coins, self.coins_held, coins, "stake")
         book.transfer(self.staked, self.traded_tokens, tokens - fee, "stake")
         if fee:
@@ -196,11 +215,9 @@ class Jito(Venue):
 
     def unstake(self, order: Unstake, book: Books) -> None:
         """The amount of SOL is fixed by today's rate; it stops earning and waits for the epoch to end."""
-        tokens, rate = positive(book, order, "size", JITOSOL), book.level(RATE)
-        fee = self._fee(tokens, book.rule(self.withdrawal_fee))
-        burnt = tokens - fee
-        exact = self.rounding == "pool"
-        coins = Pool.at_rate(rate).redeem(burnt) if exact else SOL.nearest(JITOSOL.units(burnt) * rate)
+        tokens, pool = positive(book, order, "size", JITOSOL), self._pool(book)
+        fee = pool.fee(tokens, book.rule(self.withdrawal_fee))
+        coins = pool.redeem(tokens - fee)
         book.transfer(self.exit_fee, self.staked, fee, "withdrawal_fee")
         book.transfer(self.traded_tokens, self.staked, tokens - fee, "unstake")
         book.transfer(self.unstaking, self.traded_coins, coins, "unstake")
@@ -216,20 +233,17 @@ class Jito(Venue):
     def deliver(self, order: object, amount: int, book: Books) -> None:
         book.transfer(self.coins_held, self.unstaking, amount, "unstaked")
 
-    def _fee(self, tokens: int, share: float) -> int:
-        """What the pool keeps of some tokens."""
-        if self.rounding == "pool":
-            return withdrawal_fee(tokens, Fraction(str(share)))
-        return JITOSOL.nearest(JITOSOL.units(tokens) * share)
+    def _pool(self, book: Books) -> Pool | Nearest:
+        """The pool now, with the rounding that is chosen."""
+        rate = book.level(RATE)
+        return Pool.at_rate(rate) if self.rounding == "pool" else Nearest(rate)
 
     def _next_update_ns(self, at_ns: int) -> int:
-        """When the pool is updated for the epoch of an instant."""
-        end_ns = self._epoch_end_ns(at_ns)
-        return end_ns + self._lag_ns(at_ns)
+        """When the pool is updated for the end of an instant's epoch."""
+        return self._epoch_end_ns(at_ns) + self._lag_ns(at_ns)
 
     def _lag_ns(self, at_ns: int) -> int:
-        lag_s = self.epoch_lag_s.at(at_ns) if isinstance(self.epoch_lag_s, Dated) else self.epoch_lag_s
-        return round(float(lag_s) * NS_PER_SECOND)
+        return round(float(value_at(self.epoch_lag_s, at_ns)) * NS_PER_SECOND)
 
     def _epoch_end_ns(self, at_ns: int) -> int:
         """When an epoch ends: they follow each other from each date of the rule on, or from 1970."""
@@ -238,11 +252,9 @@ class Jito(Venue):
         began_ns = max(each for each in rule.since_ns if each <= at_ns)
         return began_ns + ((at_ns - began_ns) // length_ns + 1) * length_ns
 
-    def _only(self, name: str) -> float:
-        """The value of a rule that an accrual is made with, which cannot change on the way."""
-        rule = getattr(self, name)
-        if not isinstance(rule, Dated):
-            return float(rule)
-        if len(set(rule.values)) > 1:
-            raise ScenarioError(f"venues.{self.name}.{name}: {len(set(rule.values))} values; expected one for all time")
-        return float(rule.values[0])
+    def _reward_fee(self) -> float:
+        """The fee of rewards, with which an accrual is made: it cannot change on the way."""
+        fee, *more = set(values_of(self.reward_fee))
+        if more:
+            raise ScenarioError(f"venues.{self.name}.reward_fee: {1 + len(more)} values; expected one for all time")
+        return float(fee)

@@ -35,6 +35,10 @@ class Pool:
         """The lamports that tokens are worth without a fee, rounded down."""
         return tokens * self.total // self.supply if self.supply else 0
 
+    def fee(self, tokens: int, share: float) -> int:
+        """The tokens that the pool keeps of those that are minted or withdrawn, rounded up."""
+        return withdrawal_fee(tokens, Fraction(str(share)))
+
     def after_epoch(self, total: int, fee: Fraction) -> "Pool":
         """The pool once an epoch has brought its lamports to `total`: of a reward `fee` is minted as new tokens."""
         return evolve(self, total=total, supply=self.supply + self.fee_tokens(total - self.total, fee))
