@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from attrs import evolve, field, frozen, validators
+from attrs import Factory, evolve, field, frozen
 
 from framework.accrual import GROWING, Accrual
 from framework.books import Books
@@ -12,7 +12,7 @@ from framework.events import Event
 from framework.formulas import Formula, formula, formulas_of, formulas_where
 from framework.market import Market
 from framework.money import USDC, Account
-from framework.venue import Act, Bridge, Venue, account_part
+from framework.venue import Act, Bridge, Venue, account, fraction
 
 
 def _one_coin(_: object, __: object, venue: Venue) -> None:
@@ -26,42 +26,22 @@ def _one_coin(_: object, __: object, venue: Venue) -> None:
 class AtCost(Venue):
     """A perpetual venue or a lender whose positions are valued, charged, resized and closed at what was paid for them.
 
-    Income is earned on what was paid, in USDC, and nothing compounds between orders. With `fees_at_entry` fees are
-    charged on opening alone, a perpetual's for the way in and the way out. With `liquidation_distance` a position is
-    liquidated that share of its entry price away, whatever its equity.
+    Income is earned on what was paid, in USDC, and nothing compounds between orders. With a `liquidation_distance` the
+    price decides about a liquidation, and not the equity. All else is as the venue itself has it.
     """
 
     of: Venue = field(validator=_one_coin)
     """The venue whose positions are carried at cost."""
     fees_at_entry: bool = False
-    liquidation_distance: float | None = field(
-        default=None, validator=validators.optional((validators.ge(0.0), validators.lt(1.0)))
-    )
-    name: str = field(init=False)
-    bridge: Bridge = field(init=False)
-    _lending: Account = field(init=False, repr=False, eq=False)
-    _valued: Account = field(init=False, repr=False, eq=False)
-    _left_out: Account = field(init=False, repr=False, eq=False)
+    """Whether fees are charged on opening alone, a perpetual's for the way in and the way out."""
+    liquidation_distance: float | None = field(default=None, validator=fraction)
+    """How far the price may move against a position before it is liquidated, as a share of its entry price."""
+    name: str = field(init=False, default=Factory(lambda self: self.of.name, takes_self=True))
+    bridge: Bridge = field(init=False, default=Factory(lambda self: self.of.bridge, takes_self=True))
 
-    @name.default
-    def _name(self) -> str:
-        return self.of.name
-
-    @bridge.default
-    def _bridge(self) -> Bridge:
-        return self.of.bridge
-
-    @_lending.default
-    def _lending_in_usdc(self) -> Account:
-        return Account(f"Income:{account_part(self.of.name)}:Lending", USDC, bucket="carry")
-
-    @_valued.default
-    def _valued_in_usdc(self) -> Account:
-        return Account(f"Assets:{account_part(self.of.name)}:ValuedAtCost", USDC)
-
-    @_left_out.default
-    def _price_left_out(self) -> Account:
-        return Account(f"Income:{account_part(self.of.name)}:PriceLeftOut", USDC, bucket="price_pnl")
+    lending = account("Income:{venue}:Lending", USDC, bucket="carry", when="lends")
+    valued = account("Assets:{venue}:ValuedAtCost", USDC)
+    left_out = account("Income:{venue}:PriceLeftOut", USDC, bucket="price_pnl")
 
     @formula
     def mark(entry_price):
@@ -89,9 +69,13 @@ class AtCost(Venue):
             return self.of.acts
         return tuple(evolve(each, when="beyond") if each.liquidation else each for each in self.of.acts)
 
+    @property
+    def lends(self) -> bool:
+        """Whether the venue has balances that earn on what they have earned."""
+        return any(each.basis in GROWING for each in self.of.accruals())
+
     def accounts(self) -> tuple[Account, ...]:
-        lends = any(each.basis in GROWING for each in self.of.accruals())
-        return (*self.of.accounts(), *((self._lending,) if lends else ()), self._valued, self._left_out)
+        return (*self.of.accounts(), *super().accounts())
 
     def position_accounts(self) -> tuple[Account, ...]:
         return self.of.position_accounts()
@@ -115,7 +99,7 @@ class AtCost(Venue):
                 quotes = {id(venue.position[coin]): venue.quote[coin] for coin in venue.coins}
                 yield evolve(each, on=quotes[id(each.on)], basis="total", share=1.0, price="")
             elif isinstance(each.on, Account) and each.on.asset != USDC:
-                yield evolve(each, debit=venue.surplus, credit=self._lending, on=venue.traded_usdc, basis="simple")
+                yield evolve(each, debit=venue.surplus, credit=self.lending, on=venue.traded_usdc, basis="simple")
             else:
                 yield evolve(each, basis="simple")
 
@@ -153,7 +137,7 @@ class AtCost(Venue):
         if cost is not None:
             for coin, position in zip(self.coins, self.position_accounts(), strict=True):
                 beyond = book.worth(position, cost) - book.worth(position, book.price_of(coin))
-                book.transfer(self._valued, self._left_out, beyond, "valued_at_cost")
+                book.transfer(self.valued, self.left_out, beyond, "valued_at_cost")
 
     def receive(self, book: Books, source: Account, amount: int, kind: str) -> None:
         self.of.receive(book, source, amount, kind)
