@@ -25,6 +25,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's backgro
 SHARED = ROOT.parent / "shared"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_directory(tmp_path_factory):
+    """What is kept between processes is that of the tests, and not of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CARRYBOOK_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def study_data() -> Path:
     """The study's own data files."""

@@ -89,6 +89,7 @@ def tables(study: Study) -> Iterator[Grid]:
     yield winners(study)
     for perp, leverage in (("hyperliquid", 2.0), ("hyperliquid", 3.0), ("drift", 3.0)):
         yield events(study, perp, leverage)
+    study.keep()
 
 
 def distances(study: Study) -> Grid:

@@ -113,6 +113,10 @@ class Study:
             self._results[digest] = Result(run, figures(run))
         return self._results[digest]
 
+    def keep(self) -> None:
+        """Keep on disk what was recorded of the runs, for the next process."""
+        self._execution.keep()
+
     def rules(self, perp: str) -> Table:
         """The rules of a perpetual, as the realistic model runs under them."""
         assembly = assemble(self.scenario("capital_rebalance", {"strategy.short": perp}), market=self.market)

@@ -16,6 +16,7 @@ from framework.data.store import Store
 from framework.errors import StoreError
 from framework.support.files import stale_drafts
 from framework.support.text import say
+from framework.tape.shelf import Shelf
 
 LEAST_BYTES = 10**9
 """How much room a disk should have left."""
@@ -40,7 +41,7 @@ class Sign:
 )
 def doctor(out: Path) -> None:
     """Say whether all that the commands need is there. The exit code is 1 where something is wrong."""
-    signs = [*_versions(), *_store(Store.default()), *_disk(out), *_drafts(out)]
+    signs = [*_versions(), *_store(Store.default()), _shelf(Shelf.default()), *_disk(out), *_drafts(out)]
     for each in signs:
         say(f"{'ok   ' if each.well else 'WRONG'}  {each.what}: {each.found}")
     sys.exit(0 if all(each.well for each in signs) else 1)
@@ -74,6 +75,12 @@ def _store(store: Store) -> Iterator[Sign]:
             wrong += 1
             yield Sign(f"series {each}", str(error), well=False)
     yield Sign("store", f"{store.root}, {len(series)} series" + (f", {wrong} of them wrong" if wrong else ""))
+
+
+def _shelf(shelf: Shelf) -> Sign:
+    """What is kept of played runs."""
+    sizes = [each.st_size for each in shelf.files().values()]
+    return Sign("tapes", f"{shelf.place}, {len(sizes)} of {sum(sizes) / 1e6:,.1f} MB; deleting them is safe")
 
 
 def _disk(out: Path) -> Iterator[Sign]:

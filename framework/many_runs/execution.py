@@ -29,7 +29,8 @@ WORTH_CELLS = 128
 class Execution:
     """What runs the cells of one sweep in one process; `cells` is how many there are in all.
 
-    In another process it begins with nothing. Of several threads one at a time plays: a tape is played in one place.
+    In each process it begins with what is kept on disk. Of several threads one at a time plays: a tape is played in one
+    place.
     """
 
     def __init__(self, cells: int) -> None:
@@ -80,6 +81,12 @@ class Execution:
             found = tape.run(settings, self._on(path, assembly, tape), simulated)
             return outcome(found) if isinstance(found, Run) else found.outcome()
 
+    def keep(self) -> None:
+        """Keep on disk what was recorded of the project's own strategies and venues, for the next process."""
+        if self._tapes is not None:
+            with self._lock:
+                self._tapes.keep()
+
     def why_simulated(self, assembly: Assembly) -> str:
         """Why the runs of an assembly are simulated where they could be played; empty where they are, or none is."""
         if self._tapes is None:
@@ -113,6 +120,7 @@ class Execution:
 def _tapes() -> "Tapes | None":
     if find_spec("numba") is None:
         return None
+    from framework.tape.shelf import Shelf  # noqa: PLC0415  (it comes with them)
     from framework.tape.tapes import Tapes  # noqa: PLC0415  (it loads the compiler)
 
-    return Tapes()
+    return Tapes(Shelf.default())

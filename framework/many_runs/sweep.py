@@ -218,7 +218,9 @@ class Sweep:
 
     def lines(self, cells: Sequence[tuple[int, Row]]) -> list[bytes]:
         """Numbered cells as the lines that are kept of them."""
-        return [_line(index, self.run(cell)) for index, cell in cells]
+        found = [_line(index, self.run(cell)) for index, cell in cells]
+        self._execution.keep()
+        return found
 
     def on_data(self) -> "Sweep":
         """The same cells on the data themselves, without what they say of paths."""

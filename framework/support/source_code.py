@@ -9,6 +9,7 @@ import importlib
 import site
 import sys
 import sysconfig
+import time
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from importlib.machinery import PathFinder
@@ -17,6 +18,8 @@ from types import ModuleType
 
 from framework.support.mistakes import OUR_PACKAGES
 
+LOADED_S = time.time()
+"""When this process has loaded the project, or begun to."""
 INSTALLED = ("site-packages", "dist-packages")
 """Names of the directories of installed packages."""
 
@@ -48,8 +51,12 @@ def own_modules(roots: Iterable[str]) -> dict[str, str]:
 @cache
 def project_digest() -> str:
     """SHA-256 over the code and the rules of this project as it is installed; read once in a process."""
-    places = {place for name in OUR_PACKAGES for place in importlib.import_module(name).__path__}
-    return files_digest(map(Path, places))
+    return files_digest(_places())
+
+
+def is_as_loaded() -> bool:
+    """Whether the files of this project are as this process has loaded them, for none has been written since then."""
+    return written_s(_places()) < LOADED_S
 
 
 def files_digest(places: Iterable[Path]) -> str:
@@ -57,16 +64,30 @@ def files_digest(places: Iterable[Path]) -> str:
 
     Embedded data are among the inputs of a run.
     """
-    found = sorted(
+    digest = hashlib.sha256()
+    for name, file in _deciding(places):
+        digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def written_s(places: Iterable[Path]) -> float:
+    """When the last of these files was written, in seconds since 1970."""
+    return max(file.stat().st_mtime for _, file in _deciding(places))
+
+
+def _places() -> list[Path]:
+    """The directories of this project's packages."""
+    return [Path(place) for name in OUR_PACKAGES for place in importlib.import_module(name).__path__]
+
+
+def _deciding(places: Iterable[Path]) -> list[tuple[str, Path]]:
+    """The files below some directories that decide results, with their names, sorted by those."""
+    return sorted(
         (f"{place.name}/{file.relative_to(place).as_posix()}", file)
         for place in places
         for pattern in ("*.py", "*.toml")
         for file in place.rglob(pattern)
     )
-    digest = hashlib.sha256()
-    for name, file in found:
-        digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
 
 
 def is_known(name: str) -> bool:

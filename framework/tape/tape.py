@@ -125,7 +125,8 @@ class Tape:
     """Registers that may not fall below zero, with their sign, and which of `accruing` they are."""
     accruing: NDArray[np.int64]
     """The registers that change as rows pass: of balances, and of what is settled."""
-    trees: dict[str, Branch] = field(factory=lambda: {name: Branch() for name in ("start", "row", "end")})
+    trees: dict[str, Branch] = field(factory=dict)
+    """The trees of its steps, once something is recorded here."""
     recorded: int = 0
     """Ways that were recorded."""
     refused: dict[str, None] = field(factory=dict)
@@ -137,7 +138,9 @@ class Tape:
     broken_off: int = 0
     """Runs whose playing came to a step that cannot be done; where they are most, no further one is begun."""
     is_trusted: bool = False
-    """Whether a run has been played and simulated, and came out the same."""
+    """Whether a run has been played and simulated, here or in another process, and came out the same."""
+    kept: int = 0
+    """How many of its lines are on disk."""
     happened: dict[Leaf, Happened | None] = field(factory=dict)
     """What an outcome counts of the leaves of which it was asked."""
     notes: Notes = field(factory=lambda: room(0))
@@ -199,11 +202,12 @@ class Tape:
     def run(self, settings: Settings, market: Market, simulated: Callable[[], Run]) -> Played | Run:
         """A run that is played where that can be and is known to be right; raises what the simulation raises.
 
-        The first one is simulated, for there may be no other. The second is simulated as well as played, and if these
-        two differ no run is played: then the strategy, or a venue, depends on something that cannot be seen.
+        Until it is trusted: the first one is simulated, for there may be no other. The second is simulated as well as
+        played, and if these two differ no run is played: then the strategy, or a venue, depends on something that
+        cannot be seen.
         """
         self.asked += 1
-        if self.asked == 1 or self.given_up:
+        if self.given_up or (self.asked == 1 and not self.is_trusted):
             return simulated()
         try:
             played = self.play(settings, market)
@@ -244,6 +248,7 @@ class Tape:
         What it comes to is what the kernel comes to on plain numbers, or it is refused: whatever may tell a recorded
         number from a plain one, such as `type(number)`, shows at once.
         """
+        self.trees = self.trees or self.code.trees()
         way = Way(self.registers, self.trees[step])
         capital, strategy, conditions = settings.recorded(way)
         given = self.given(held, way.given, capital)

@@ -15,6 +15,7 @@ from framework.run import Run
 from framework.strategy import checked_conditions
 from framework.tape.outline import PLAIN
 from framework.tape.played import Played
+from framework.tape.shelf import Shelf
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import Settings, Tape
 from framework.venue import Venue
@@ -70,9 +71,13 @@ MOST_TAPES = 128
 
 
 class Tapes:
-    """The tapes of a process, by what their runs have in common; those that were asked for last are kept."""
+    """The tapes of a process, by what their runs have in common; those that were asked for last are kept.
 
-    def __init__(self) -> None:
+    With a shelf they begin with what is on it.
+    """
+
+    def __init__(self, shelf: Shelf | None = None) -> None:
+        self._shelf = shelf
         self._tapes: dict[Hashable, Tape] = {}
         """The one that was asked for last is the last."""
         self._venues: tuple[Sequence[Venue], Hashable] = (), ()
@@ -112,13 +117,25 @@ class Tapes:
             raise NotPlayable(why)
         settings = Settings.of(assembly)
         key = self._key(assembly, settings)
-        tape = self._tapes.pop(key, None) or Tape.of(assembly, settings)
+        tape = self._tapes.pop(key, None)
+        if tape is None:
+            tape = Tape.of(assembly, settings)
+            if self._shelf is not None:
+                self._shelf.read(key, tape)
         self._tapes[key] = tape
         if len(self._tapes) > MOST_TAPES:
             del self._tapes[next(iter(self._tapes))]
         if tape.given_up:
             raise NotPlayable(tape.given_up)
         return tape
+
+    def keep(self) -> None:
+        """Put on the shelf what was recorded since, of tapes that are trusted."""
+        grown = {key: tape for key, tape in self._tapes.items() if tape.is_trusted and len(tape.code.lines) > tape.kept}
+        if self._shelf is not None and grown:
+            self._shelf.write(grown)
+            for tape in grown.values():
+                tape.kept = len(tape.code.lines)
 
     def _key(self, assembly: Assembly, settings: Settings) -> Hashable:
         """What runs of one tape have in common: all but the numbers of the strategy, the capital and the market's."""

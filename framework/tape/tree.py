@@ -5,6 +5,7 @@ step takes; on each way a number is computed when it is first needed, and what n
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +18,8 @@ NOWHERE = -1
 """Where a way goes on that has not been recorded."""
 OF_ONE = (Op.NEG, Op.ABS, Op.ROUND, Op.SQRT)
 """Operations that have one operand."""
+STEPS = ("start", "row", "end")
+"""The kinds of step that a run has."""
 
 
 @frozen(eq=False)
@@ -33,6 +36,11 @@ class Leaf:
     idle: bool = True
     adds: Any = None
     passing: bool = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it changes nothing and adds nothing."""
+        return self.idle and not self.changes
 
 
 @define(eq=False)
@@ -67,15 +75,20 @@ class Registers:
     instants: list[int] = field(factory=list)
     texts: dict[Written, str] = field(factory=dict)
     """The characters that stand for numbers in texts."""
-    _known: dict[object, int] = field(factory=dict)
 
     @made.default
     def _given(self) -> list[tuple[Op, int, int] | None]:
         return [None] * self.inputs
 
+    @cached_property
+    def _known(self) -> dict[object, int]:
+        """The registers by what they hold."""
+        made = {each: register for register, each in enumerate(self.made) if each is not None}
+        return made | {_constant(value): register for register, value in self.constants.items()}
+
     def constant(self, value: Number) -> int:
         """The register of a constant."""
-        key = "constant", value if value > 0 or value < 0 else float(value).hex()  # a zero has a sign
+        key = _constant(value)
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._next(None)
@@ -105,9 +118,19 @@ class Registers:
             self.texts[number] = chr(FIRST_PLACE + len(self.texts))
         return self.texts.get(number, "")
 
+    def initial(self, first: int) -> NDArray[np.float64]:
+        """What the registers from one on hold at first, shape (registers, 1)."""
+        held = [self.constants.get(register, 0.0) for register in range(first, len(self.made))]
+        return np.array(held).reshape(-1, 1)
+
     def _next(self, made: tuple[Op, int, int] | None) -> int:
         self.made.append(made)
         return len(self.made) - 1
+
+
+def _constant(value: Number) -> tuple[str, object]:
+    """What a constant is known by: a zero has a sign."""
+    return "constant", value if value > 0 or value < 0 else float(value).hex()
 
 
 class Way:
@@ -266,9 +289,7 @@ class Code:
         self._quiet: Growing = Growing(6, np.int64)
         self._quiet_lines: Growing = Growing(5, np.int64)
         self._steady: Growing = Growing(2, np.int64)
-        self._initial: Growing = Growing(1, np.float64)
-        for _ in registers.made:
-            self._initial.add([0.0])
+        self._initial: Growing = Growing.of(registers.initial(0))
         self.leaves: list[Leaf] = []
         self.roots: dict[str, int] = {}
 
@@ -299,9 +320,63 @@ class Code:
             self._lines.add([Op.KERNEL, 0, 0, 0, 0])
         else:
             self._lines.add([Op.LEAF, self._noted(branch.leaf, [*way.answered, (branch, True)]), 0, 0, 0])
-        made_before = len(self._initial)
-        for register in range(made_before, len(self._registers.made)):
-            self._initial.add([self._registers.constants.get(register, 0.0)])
+        for held in self._registers.initial(len(self._initial)):
+            self._initial.add(held)
+
+    def put_back(
+        self,
+        roots: Mapping[str, int],
+        leaves: Sequence[Leaf],
+        lines: NDArray[np.int64],
+        spans: NDArray[np.int64],
+        changes: NDArray[np.int64],
+        outputs: NDArray[np.int64],
+    ) -> None:
+        """Have what there was before, in another process, instead of nothing; `spans` are without their quiet lines."""
+        self.roots, self.leaves = dict(roots), list(leaves)
+        tables = lines, np.column_stack((spans, np.full(len(spans), NOWHERE))), changes, outputs
+        self._lines, self._spans, self._changes, self._outputs = map(Growing.of, tables)
+        starts, came = self._starts(), np.full(len(lines) + 1, NOWHERE)
+        asked = np.flatnonzero((lines[:, 0] >= Op.LT) & (lines[:, 0] < Op.LEAF))
+        for goes in (1, 4):
+            came[lines[asked, goes]] = asked
+        for end in np.flatnonzero(lines[:, 0] == Op.LEAF).tolist():
+            number = lines[end, 1]
+            if self.leaves[number].is_quiet:
+                self._spans.rows[number, -1] = self._quieted(self.leaves[number], self._answered(end, starts, came))
+
+    def trees(self) -> dict[str, Branch]:
+        """The trees of the steps, of which its lines are made; those of steps without any are empty."""
+        found: dict[int, Branch] = {}
+        for end, start in reversed(self._starts().items()):
+            branch = found[start] = self._branch(start, end)
+            if branch.asked is not None:
+                ways = {True: self.lines[end, 1], False: self.lines[end, 4]}
+                branch.ways = {answer: found[goes] for answer, goes in ways.items() if goes != NOWHERE}
+        return {step: found[self.roots[step]] if step in self.roots else Branch() for step in STEPS}
+
+    def _starts(self) -> dict[int, int]:
+        """The last line of each branch, with its first."""
+        ends = np.flatnonzero(self.lines[:, 0] >= Op.LT).tolist()
+        return dict(zip(ends, [0, *(each + 1 for each in ends)], strict=False))
+
+    def _branch(self, start: int, end: int) -> Branch:
+        """A branch by its lines, without where it goes on."""
+        computed = self.lines[start:end, 1].tolist()
+        op, to, left, right, _ = self.lines[end].tolist()
+        if op == Op.LEAF:
+            return Branch(computed, leaf=self.leaves[to])
+        if op == Op.KERNEL:
+            return Branch(computed, refused="it could not be recorded")
+        return Branch(computed, asked=(Op(op), left, right), line=end)
+
+    def _answered(self, end: int, starts: Mapping[int, int], came: NDArray[np.int64]) -> list[tuple[Branch, bool]]:
+        """The branches on the way to a leaf, with their answers; `came` is the question before each line."""
+        found = [(self._branch(starts[end], end), True)]
+        while (asked := int(came[starts[end]])) != NOWHERE:
+            found.append((self._branch(starts[asked], asked), bool(self.lines[asked, 1] == starts[end])))
+            end = asked
+        return found[::-1]
 
     def _noted(self, leaf: Leaf, answered: Sequence[tuple[Branch, bool]]) -> int:
         """The number of a leaf that is added, at the end of branches with their answers."""
@@ -310,8 +385,7 @@ class Code:
             self._changes.add(list(pair))
         for register in leaf.outputs:
             self._outputs.add([register])
-        is_quiet = leaf.idle and not leaf.changes
-        quiet = self._quieted(leaf, answered) if is_quiet else NOWHERE
+        quiet = self._quieted(leaf, answered) if leaf.is_quiet else NOWHERE
         spans = [first[0], len(self._changes), first[1], len(self._outputs), leaf.curve, int(leaf.idle), quiet]
         self._spans.add(spans)
         self.leaves.append(leaf)
@@ -408,6 +482,13 @@ class Growing:
     def __init__(self, width: int, kind: type) -> None:
         self._room: NDArray[Any] = np.zeros((64, width), dtype=kind)
         self._count = 0
+
+    @classmethod
+    def of(cls, rows: NDArray[Any]) -> "Growing":
+        """These rows to begin with."""
+        found = cls(rows.shape[1], rows.dtype.type)
+        found._room, found._count = np.concatenate((rows, found._room)), len(rows)
+        return found
 
     def __len__(self) -> int:
         return self._count
