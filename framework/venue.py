@@ -1,6 +1,6 @@
-"""`Venue`: a protocol that holds positions, as its accounts, what accrues on them, and its rules as formulas.
+"""`Venue`: a protocol that holds positions, declared as accounts, accruals, and rules in the form of formulas.
 
-A venue keeps no balances and computes no paths. From what it declares the framework derives what a strategy sees, the
+A venue keeps no balances and computes no paths. From its declarations the framework derives what a strategy sees, the
 rows in which the venue acts, what is settled, the equity curve and the audit. Its methods write orders into the books.
 """
 
@@ -70,10 +70,10 @@ __all__ = [
 ]
 
 CASH = Account("Assets:Wallet:Cash", USDC, floor=True)
-"""Money that is on no venue."""
+"""Money outside all venues."""
 CAPITAL = Account("Equity:Capital", USDC)
 IN_TRANSIT = Account("Assets:Bridge:InTransit", USDC, floor=True)
-"""Money that has left one place and not reached the other."""
+"""Money on its way between two places."""
 BRIDGE_FEE = Account("Expenses:Bridge:Fee", USDC)
 WALLET = (CASH, CAPITAL, IN_TRANSIT, BRIDGE_FEE)
 """The accounts of every run, whatever its venues."""
@@ -82,7 +82,7 @@ WALLET = (CASH, CAPITAL, IN_TRANSIT, BRIDGE_FEE)
 def _of_each_value(
     validator: "Callable[[Any, Attribute[Any], Any], object]",
 ) -> "Callable[[Any, Attribute[Any], Any], None]":
-    """The validator of a rule: of each value of one with dates. None, as a default, is a rule that does not apply."""
+    """The validator of a rule: checks each value of a `Dated` one, and accepts None if that is the default."""
 
     def check(venue: object, attribute: "Attribute[Any]", rule: Any) -> None:  # noqa: ANN401  (a rule of any type)
         if rule is not None or attribute.default is not None:
@@ -93,21 +93,25 @@ def _of_each_value(
 
 
 not_negative = _of_each_value(validators.ge(0.0))
+"""Validator of a number, 0 or more; as with all validators of rules, of each value of a `Dated` one."""
 fraction = _of_each_value(validators.and_(validators.ge(0.0), validators.lt(1.0)))
+"""Validator of a fraction, 0 or more and less than 1."""
 share = _of_each_value(validators.and_(validators.ge(0.0), validators.le(1.0)))
+"""Validator of a share, 0 to 1."""
 MOST_S = 3.2e9
-"""The longest time that a rule takes, a hundred years, which the clock can count."""
+"""The longest time of a rule: a hundred years, which the clock can still count."""
 seconds = _of_each_value(validators.and_(validators.ge(0.0), validators.le(MOST_S)))
+"""Validator of a time in seconds, 0 to a hundred years."""
 
 
 LEAST_BPS = 0.01
-"""The least fee in basis points that is believed to be one."""
+"""The smallest fee above 0 that is accepted, basis points."""
 
 
 def basis_points(_: object, attribute: "Attribute[Any]", bps: float) -> None:
-    """The validator of every fee in basis points: from nothing to the whole; raises `ValueError`.
+    """Validator of a fee in basis points, 0 to 10,000; raises `ValueError`.
 
-    Less than a hundredth of one is refused: no venue charges that, and a fraction such as 0.00035 looks like it.
+    Fees above 0 and below 0.01 are refused: no venue charges that, but 0.00035 may be meant as a fraction.
     """
     for each in values_of(bps):
         if not 0 <= each <= 10_000:
@@ -118,13 +122,13 @@ def basis_points(_: object, attribute: "Attribute[Any]", bps: float) -> None:
 
 
 LIKELY_PERCENT_BPS = 0.3
-"""A fee below so many basis points is likely in percent: takers, swaps and loans cost more at all venues here."""
+"""A fee below this is likely meant in percent: trades, swaps and loans cost more at all venues here."""
 
 
 def fees_likely_in_percent(part: object, key: str) -> Iterator[tuple[str, float]]:
-    """The fees of a venue that are likely typed in percent, tables and lists below it included.
+    """The fees of a venue that are likely meant in percent: full key and basis points.
 
-    Yields full key and basis points; parts of a list are counted from 0, as in a message about a key.
+    Tables and lists below it are searched as well; parts of a list are counted from 0, as in a message about a key.
     """
     cls = type(part)
     if isinstance(part, Dated):
@@ -144,24 +148,24 @@ def fees_likely_in_percent(part: object, key: str) -> Iterator[tuple[str, float]
 
 @frozen
 class Penalty:
-    """What a liquidation costs: `fraction` of the position's equity or of its notional, at most the equity."""
+    """What a liquidation costs: a `fraction` of the position's equity or notional, but never more than the equity."""
 
     of: Literal["equity", "notional"]
     """What the fraction is of."""
     fraction: float = field(validator=validators.and_(validators.ge(0.0), validators.le(1.0)))
 
     def amount(self, equity: int, notional: int) -> int:
-        """The penalty in atomic units; nothing where there is no equity left."""
+        """The penalty in atomic units; 0 without equity."""
         base = equity if self.of == "equity" else notional
         return max(0, min(round(base * self.fraction), equity))
 
 
 @frozen
 class Way:
-    """One direction of a passage: what it costs, how long it takes, the least it takes, and when it fails.
+    """One direction of a passage: its fee, its duration, the smallest amount it accepts, and whether it fails.
 
-    The fee is `fee_usd`, `gas_usd` and `fee_bps` of the sum together; gas is what incidents make dearer. Each of them
-    may have changed with time: what holds when the money is sent holds for all of its way.
+    The fee is the sum of `fee_usd`, `gas_usd` and `fee_bps` of the amount. Incidents raise the gas. Each rule may be
+    `Dated`; the values in force when the money is sent hold for the whole passage.
     """
 
     fee_usd: float | Dated = field(default=0.0, validator=not_negative)
@@ -174,37 +178,40 @@ class Way:
 
 @frozen
 class Bridge:
-    """The passage of money between a venue and everywhere else, for `Move`, `Deposit` and `Withdraw` alike.
+    """The passage of money between a venue and all other places, for `Move`, `Deposit` and `Withdraw` alike.
 
-    The rules of a `Way` hold in both directions, unless `inbound` or `outbound` has others for one of them. A move
-    from one venue to another takes the way out of the one and the way into the other, so two orders by way of the
-    wallet never cost less than one. Of `fee_usd` the share `sender_share` is paid on leaving and the rest on arriving,
-    of gas and `fee_bps` the share `sender_gas_share`, the same unless it is given. What cannot get through returns to
-    where it came from, or to the wallet where its source no longer takes it. What arrives at a venue that is halted
-    waits until it resumes; what its target does not take on arriving goes to the wallet. Its fee on leaving is lost
-    either way.
+    A move from one venue to another takes the outbound way of the first and the inbound way of the second, so one order
+    costs no more than two through the wallet. Money that cannot get through returns to its source, or to the wallet if
+    the source no longer accepts it. Money that arrives at a halted venue waits until the venue resumes; money that its
+    target rejects goes to the wallet. The fee on leaving is lost in either case.
     """
 
     fee_usd: float | Dated = field(default=0.0, validator=not_negative)
+    """Fixed part of the fee."""
     latency_s: float | Dated = field(default=0.0, validator=seconds)
-    """How long money is under way."""
+    """How long money is in transit."""
     sender_share: float | Dated = field(default=0.5, validator=share)
+    """The share of `fee_usd` that is paid on leaving; the rest is paid on arriving."""
     fails: bool | Dated | None = None
     """Whether nothing gets through."""
     inbound: Way | None = None
+    """Rules for money into the venue, in place of those here."""
     outbound: Way | None = None
+    """Rules for money out of the venue, in place of those here."""
     fee_bps: float | Dated = field(default=0.0, validator=basis_points)
+    """The part of the fee that grows with the amount, basis points of it."""
     gas_usd: float | Dated = field(default=0.0, validator=not_negative)
-    """Gas of a passage, which incidents make dearer."""
+    """Gas of a passage, which incidents raise."""
     minimum_usd: float | Dated = field(default=0.0, validator=not_negative)
-    """The least sum that it takes."""
+    """The smallest amount that is accepted."""
     sender_gas_share: float | Dated = field(
         default=Factory(lambda self: self.sender_share, takes_self=True), validator=share
     )
+    """The share of `gas_usd` and `fee_bps` that is paid on leaving; `sender_share` unless given."""
 
     @property
     def fixed(self) -> bool:
-        """Whether what it does depends neither on the time nor on the sum."""
+        """Whether its cost and duration depend neither on the time nor on the amount."""
         ways = self.way(into=True), self.way(into=False)
         rules = (
             self.sender_share,
@@ -220,7 +227,7 @@ class Bridge:
         return chosen or Way(**{each.name: getattr(self, each.name) for each in fields(Way)})
 
     def fees(self, way: Way, amount: int, at_ns: int, gas_times: float = 1.0) -> tuple[int, int]:
-        """What a sum costs on leaving and on arriving by a way, atomic units; gas is `gas_times` as dear as usual."""
+        """The fees of an amount on leaving and on arriving, atomic units, with gas at `gas_times` its usual price."""
         rules = way.fee_usd, way.gas_usd, way.fee_bps, self.sender_share, self.sender_gas_share
         fee_usd, gas_usd, fee_bps, sender_share, sender_gas_share = (value_at(each, at_ns) for each in rules)
         further = USDC.nearest(gas_usd * gas_times) + _part_of(amount, fee_bps)
@@ -229,17 +236,17 @@ class Bridge:
 
 
 def _part_of(amount: int, bps: float) -> int:
-    """So many basis points of a sum, rounded up: two parts of it never cost less than the whole."""
+    """`bps` of an amount, rounded up, so that two parts never cost less than the whole."""
     return math.ceil(amount * Fraction(str(bps)) / 10_000) if bps else 0
 
 
 @frozen(slots=False)
 class Leg:
-    """A position as it stands: `size` in coins (> 0 long, < 0 short), equity and notional in USD at the mark.
+    """The present state of a position: `size` in coins (> 0 long, < 0 short), equity and notional in USD at the mark.
 
-    Of a venue with several coins, the leg of one coin has the size, notional, prices and delta of that coin, and equity
-    and margin of the whole account. The leg of no coin in particular has the sums in USD; its size and delta are so
-    many of the market's coin as are worth the same, and its entry and liquidation price are not numbers.
+    At a venue with several coins, the leg of one coin has its size, notional, prices and delta, and the equity and
+    margin of the whole account. The leg of the whole account has totals in USD; its size and delta are in the market's
+    coin, of equal worth, and its entry and liquidation prices are NaN.
     """
 
     size: float = 0.0
@@ -248,11 +255,11 @@ class Leg:
     _entry_price: "float | Callable[[], float]" = field(default=float("nan"), eq=False, repr=False)
     _liquidation_price: "float | Callable[[], float]" = field(default=float("nan"), eq=False, repr=False)
     margin_usd: float = field(default=Factory(lambda self: self.equity_usd, takes_self=True))
-    """What counts as margin: the equity, unless collateral is weighted or income is kept apart."""
+    """What counts as margin, USD: the equity, unless collateral is weighted or income is kept apart."""
     tokens: float = 0.0
     """Tokens held beside the position, such as collateral; whole tokens."""
     delta: float = field(default=Factory(lambda self: self.size, takes_self=True))
-    """Coins as which position and tokens together move."""
+    """Sensitivity of the equity to the coin's price, in coins: position and tokens together."""
     _free_usd: "float | Callable[[], float]" = field(
         default=Factory(lambda self: self.equity_usd, takes_self=True), eq=False, repr=False
     )
@@ -260,27 +267,27 @@ class Leg:
 
     @property
     def most_in_usd(self) -> float:
-        """What may enter, USD: without limit, unless the venue takes no more than it is owed."""
+        """The most that can be paid in, USD: infinite, unless the venue accepts no more than it is owed."""
         return self._most_in_usd() if callable(self._most_in_usd) else self._most_in_usd
 
     @property
     def free_usd(self) -> float:
-        """What may leave, USD, with the fee on leaving: the equity, unless the venue keeps some or all of it."""
+        """The most that can be paid out, USD, including the fee on leaving: the equity, unless some has to stay."""
         return self._free_usd() if callable(self._free_usd) else self._free_usd
 
     @property
     def entry_price(self) -> float:
-        """What the position has cost per coin, USD; not a number without a position."""
+        """Average cost of the position per coin, USD; NaN without a position."""
         return self._entry_price() if callable(self._entry_price) else self._entry_price
 
     @property
     def liquidation_price(self) -> float:
-        """The price at which the venue would liquidate now, USD; not a number where there is none."""
+        """The price at which the venue would liquidate now, USD; NaN if there is none."""
         return self._liquidation_price() if callable(self._liquidation_price) else self._liquidation_price
 
     @property
     def leverage(self) -> float:
-        """Notional over equity; infinite for a position without equity, 0 without a position."""
+        """Notional / equity; infinite for a position without equity, 0 without a position."""
         if self.notional_usd == 0:
             return 0.0
         return self.notional_usd / self.equity_usd if self.equity_usd > 0 else float("inf")
@@ -288,7 +295,7 @@ class Leg:
 
 @frozen(eq=False)
 class Declared:
-    """An account as a venue's class declares it; on a venue it is the `Account`, or one for each of its coins."""
+    """An account as declared in a venue's class; on a venue it is the `Account`, or a mapping of them by coin."""
 
     path: str
     asset: "Asset | Callable[[str], Asset]"
@@ -337,32 +344,32 @@ def account(
 ) -> Any:  # noqa: ANN401  (on a venue it is an account)
     """Declare an account of a venue; `{venue}` in its path is the venue's name.
 
-    `asset` is one, or a function of a coin such as `perpetual`: the coin in the field `of`, or each of the venue's
-    coins with `per_coin`, and then the account is a mapping by coin. `floor` and `bucket` are those of `Account`.
-    With `when` there is such an account only where that field of the venue is set. The account with `position` holds
-    what is traded: what changes on it is the size of a fill.
+    `asset` is an asset, or a function of a coin such as `perpetual`; the coin is that of the field `of`. With
+    `per_coin` there is one account for each of the venue's coins, as a mapping by coin. `floor` and `bucket` are those
+    of `Account`. With `when` the account exists only if that field of the venue is set. The account with `position`
+    holds what is traded: its change is the size of a fill.
     """
     return Declared(path, asset, of, floor, bucket, per_coin, when, position)
 
 
 @frozen(eq=False)
 class PriceOf:
-    """An input of formulas: the price of the asset that the field `of` names, which moves in step with the coin."""
+    """An input of formulas: the price of the asset named by the field `of`."""
 
     of: str
 
 
 def price_of(of: str) -> PriceOf:
-    """Declare a price as an input of formulas: that of the coin or token that the field `of` names.
+    """Declare a price as an input of formulas: that of the coin or token named by the field `of`.
 
-    Within a row, where only the coin's extremes are known, it is taken to move in step with the coin.
+    Within a row, where only the coin's extremes are known, it is assumed to move in proportion to the coin's price.
     """
     return PriceOf(of)
 
 
 @frozen(eq=False)
 class FromRules:
-    """An input of formulas that follows from rules; on a venue it is the rule that is made, or one for each coin."""
+    """An input of formulas that follows from rules; on a venue it is the resulting rule, or a mapping by coin."""
 
     make: Callable[..., Any]
     rules: tuple[str, ...]
@@ -393,17 +400,17 @@ class FromRules:
 
 
 def from_rules(make: Callable[..., Any], *rules: str, per_coin: bool = False) -> Any:  # noqa: ANN401  (on a venue it is a rule)
-    """Declare an input of formulas that follows from rules: what `make` makes of their values, at each of their dates.
+    """Declare an input of formulas that follows from rules: `make` of their values, at each of their dates.
 
-    A rule is named by its field, or by a path such as `terms.limit_ltv`; one that is not set is None. With `per_coin`
-    there is one input for each coin, and a rule that is a table by coin gives that coin's. An event that depends on the
-    input names the first of the rules that is set.
+    A rule is named by its field, or by a path such as `terms.limit_ltv`; its value is None if it is not set. With
+    `per_coin` the input has a value for each coin, and of a rule that is a table by coin `make` gets that coin's entry.
+    Events that depend on the input name the first of the rules that is set.
     """
     return FromRules(make, rules, per_coin)
 
 
 def _of_coin(rule: Any, coin: str, place: str) -> Any:  # noqa: ANN401  (a rule of any type)
-    """The rule of one coin, of a rule that is the same for all coins or a table by coin."""
+    """The rule for one coin, of a table by coin or of a rule for all coins."""
 
     def of(value: Any) -> Any:  # noqa: ANN401  (of any type)
         if not isinstance(value, Mapping):
@@ -416,7 +423,7 @@ def _of_coin(rule: Any, coin: str, place: str) -> Any:  # noqa: ANN401  (a rule 
 
 
 def _at(part: object, path: str) -> Any:  # noqa: ANN401  (a rule of any type)
-    """What is at a path of fields; None where there is nothing on the way."""
+    """The value at a path of fields; None if a part of the path is not set."""
     for name in path.split("."):
         part = getattr(part, name) if part is not None else None
     return part
@@ -424,11 +431,11 @@ def _at(part: object, path: str) -> Any:  # noqa: ANN401  (a rule of any type)
 
 @frozen
 class Act:
-    """A reason for a venue to act: after a row in which the formula `when` holds its method `then` is called.
+    """A reason for a venue to act: its method `then` is called after each row in which the formula `when` holds.
 
-    `prices` are those at which the formula is judged: the row's `close`, or the `adverse` extreme for each position,
-    its low for a long and its high for a short. After an act other than a liquidation the conditions of that row are
-    told all the same, as they stood at its close before the act.
+    The formula is evaluated at `prices`: the row's `close`, or the `adverse` extreme, the low for a long and the high
+    for a short. Conditions that hold in such a row still wake the strategy, as of the close before the act, unless the
+    act is a liquidation.
     """
 
     when: str
@@ -438,12 +445,12 @@ class Act:
 
 
 LIQUIDATION = Act("liquidated", "liquidate", prices="adverse", liquidation=True)
-"""The act of every venue that has a formula `liquidated`."""
+"""The act of each venue with a formula `liquidated`."""
 
 
 @define(eq=False)
 class Segment:
-    """Rows `start` to `stop - 1` in which nobody acts, for a rule that works out its own accrual."""
+    """Rows `start` to `stop - 1` in which nobody acts, for a rule that computes its own accrual."""
 
     market: Market
     start: int
@@ -451,7 +458,7 @@ class Segment:
     balance: Callable[[Account], int]
     """Balance of an account before the first of these rows, atomic units."""
     others_usd: Floats
-    """What wallet, transit and all other venues are worth at each row's close, shape (rows,)."""
+    """Worth of the wallet, money in transit and all other venues at each row's close, USD, shape (rows,)."""
     others_hold: bool
     """Whether another venue holds anything."""
 
@@ -464,26 +471,26 @@ class Segment:
 class Venue:
     """A protocol with its rules. Subclasses are frozen attrs classes: their fields are the keys of a scenario.
 
-    A class declares accounts (`account`), further prices (`price_of`), formulas (`formula`, `per_coin`) and `acts`; it
-    says what accrues in `accruals`, and has a method for each order that it fills, named like it: `Open` is filled by
-    `open(order, book)`. Formulas of these names are what the framework asks for, all but `equity` optional:
+    A class declares accounts (`account`), further inputs (`price_of`, `from_rules`), formulas (`formula`, `per_coin`)
+    and `acts`. `accruals` returns what accrues. Each order is filled by the method of its name: `Open` by
+    `open(order, book)`. The framework asks for formulas of these names; only `equity` is required:
 
-    - `size` coins (> 0 long), `notional` USD, `equity` USD, `entry_price` USD per coin
-    - `total_collateral` what counts as margin, USD; the equity unless stated
-    - `maintenance` the margin below which a position is liquidated, USD; `liquidated` whether it is
-    - `free` what may be paid out, USD: the equity unless stated, for venues that keep an initial margin of it
-    - `most_in` what may be paid in, USD: without limit unless stated, for venues that take no more than they are owed
-    - `tokens` held beside a position, `delta` coins as which all of it moves; the size unless stated
-    - `liquidation_price`, worked out from `total_collateral` and `maintenance` unless stated
+    - `size` in coins (> 0 long), `notional` in USD, `equity` in USD, `entry_price` in USD per coin
+    - `total_collateral`: what counts as margin, USD; by default the equity
+    - `maintenance`: maintenance margin, USD; `liquidated`: whether the position is to be liquidated
+    - `free`: what can be paid out, USD; by default the equity
+    - `most_in`: what can be paid in, USD; by default without limit
+    - `tokens`: tokens held beside the position; `delta`: coins of exposure of all of it, by default the size
+    - `liquidation_price`: by default derived from `total_collateral` and `maintenance`
     """
 
     name: str
-    """The name of its table in a scenario, which is given to it."""
+    """The name of its table in a scenario, set by the framework."""
     bridge: Bridge = Bridge()
-    """A way without fee or delay, unless a subclass has a field for it."""
+    """The passage of money to and from it; without fee or delay, unless a subclass has a field for it."""
 
     def __init_subclass__(cls) -> None:
-        """Refuse what a class declares under a name that every venue has; raises `TypeError`."""
+        """Refuse a declaration under a name that `Venue` uses itself; raises `TypeError`."""
         super().__init_subclass__()
         for name, value in vars(cls).items():
             if isinstance(value, Declared | Formula | FromRules | PriceOf) and hasattr(Venue, name):
@@ -491,7 +498,7 @@ class Venue:
 
     @property
     def acts(self) -> Sequence[Act]:
-        """The reasons for it to act; a class states others as `acts = (Act(...), ...)`."""
+        """The reasons for it to act by itself; a class declares others as `acts = (Act(...), ...)`."""
         return (LIQUIDATION,)
 
     @property
@@ -500,12 +507,12 @@ class Venue:
 
     @property
     def coins(self) -> tuple[str, ...]:
-        """The coins in which it may hold positions, from its field `coin`: one name or several."""
+        """The coins in which it can hold positions, from its field `coin`: one name or several."""
         coin = getattr(self, "coin", ())
         return (coin,) if isinstance(coin, str) else tuple(coin)
 
     def accounts(self) -> tuple[Account, ...]:
-        """The venue's part of the chart of accounts, in the order of their declaration."""
+        """The accounts of the venue, in the order of their declaration."""
         found: list[Account] = []
         for each in _declared(self._class):
             made = getattr(self, each.name)
@@ -527,12 +534,15 @@ class Venue:
 
     @property
     def fields_chosen(self) -> frozenset[str]:
-        """The fields that are set, of those on which formulas depend."""
+        """The fields named by the `when` of a formula that are set."""
         named = {each.when for each in formulas_of(self._class).values() if each.when}
         return frozenset(name for name in named if getattr(self, name))
 
     def input(self, name: str) -> Any:  # noqa: ANN401  (an account, several by coin, a price or a rule)
-        """What a formula means by a name: an account, one for each coin, a price or a rule; raises `AttributeError`."""
+        """The input of formulas with this name: an account, a price, a rule, or a mapping by coin of these.
+
+        Raises `AttributeError` if there is none.
+        """
         declared = getattr(type(self), name, None)
         if not isinstance(declared, PriceOf):
             return getattr(self, name)
@@ -540,51 +550,51 @@ class Venue:
         return PriceOf(coin) if coin else None
 
     def rule_behind(self, name: str) -> str:
-        """The rule that an event names for an input of formulas: its field, or the one that it follows from."""
+        """The name under which an event lists the rule of an input: its field, or the rule from which it follows."""
         declared = getattr(type(self), name, None)
         return (declared.behind(self) if isinstance(declared, FromRules) else None) or name
 
     def rules(self) -> Mapping[str, object]:
-        """Its rules by the names of their keys in a scenario, nested where those are tables."""
+        """The venue's rules by their keys in a scenario, nested where these are tables."""
         return asdict(cast("AttrsInstance", self), filter=lambda field, _: field.init)
 
     def accruals(self) -> Iterable[Accrual]:
-        """What accrues on its accounts."""
+        """What accrues on its accounts, row by row."""
         return ()
 
     def columns(self) -> Iterable[str | tuple[str, ...]]:
-        """Market columns that its methods read besides the prices of its formulas and the rates of its accruals.
+        """Market columns that its methods read, besides the prices of its formulas and the rates of its accruals.
 
-        A mapping says as well what each has to measure, such as `Measure.AMOUNT`.
+        A mapping also gives what each column has to measure, such as `Measure.AMOUNT`.
         """
         return ()
 
     def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:
-        """Columns that follow from others and that the market lacks: by name, the column that each follows from and it.
+        """Columns that the market lacks and that can be computed from others: name -> (source column, values).
 
-        Raises `MarketError` where they cannot be worked out of these rows.
+        Raises `MarketError` if these rows do not allow it.
         """
         return {}
 
     def check(self, market: Market) -> None:
-        """Refuse market data that this venue cannot have; raises `MarketError`."""
+        """Refuse market data that cannot be right for this venue; raises `MarketError`."""
 
     def orders(self) -> tuple[str, ...]:
         """The names of the methods that fill orders."""
         return _order_methods(self._class)
 
     def execute(self, method: str, order: object, book: "Books") -> None:
-        """Fill an order by the method of its name."""
+        """Fill an order by its method."""
         getattr(self, method)(order, book)
 
     def accept(self, order: object, book: "Books") -> None:
-        """Reject an order that has been filled where the venue does not allow what it leaves, such as a loan too large.
+        """Reject an order whose result the venue does not allow, such as too large a loan.
 
-        It sees the books with the fill in them. A quote, which asks what an order would cost, is not checked.
+        It is called after the fill, and sees the books with it. Quotes of what an order would cost are not checked.
         """
 
     def act(self, method: str, book: "Books") -> Event | None:
-        """Do what an act of the venue does; an event that it answers with is entered instead of the framework's own."""
+        """Call the method of an act. An event that it returns is entered in place of the framework's own."""
         then = getattr(self, method, None)
         if then is None:
             raise ScenarioError(f"{type(self).__name__}.acts: no method {method!r}; expected `{method}(self, book)`")
@@ -594,41 +604,41 @@ class Venue:
         return found
 
     acts_when_halted: ClassVar[bool] = False
-    """Whether it still acts, such as by liquidating, while it is halted."""
+    """Whether it acts while it is halted, such as by liquidating."""
 
     def fail(self, loss_share: float, book: "Books") -> None:
-        """Write what becomes of everything here where the venue fails: a share is lost, the rest is frozen."""
+        """Write the failure of the venue: by default a share of everything here is lost and the rest is frozen."""
         book.write_off(self, loss_share)
 
     def deleverage(self, share: float, book: "Books") -> None:
-        """Close a share of each profitable position at the mark, without being asked to."""
+        """Close a share of each profitable position at the mark, as auto-deleveraging does."""
         book.refuse("it closes no positions of itself; expected a venue that does")
 
     def finish(self, book: "Books") -> None:
-        """Write what is to be booked once the run is over and the strategy has had its last word."""
+        """Write what has to be booked at the end of a run, after the strategy's last order."""
 
     def receive(self, book: "Books", source: Account, amount: int, kind: str) -> None:
-        """Take in `amount` of USDC from `source`: margin, or repayment of a loan."""
+        """Receive `amount` of USDC from `source`, atomic units: as margin, or as repayment of a loan."""
         book.refuse("it takes no deposits; expected a venue that does")
 
     def pay(self, book: "Books", target: Account, amount: int, kind: str) -> None:
-        """Pay `amount` of USDC out to `target`, an expense or another holder: margin, or a larger loan."""
+        """Pay `amount` of USDC to `target`, atomic units: out of margin, or by a larger loan."""
         book.refuse("it holds no money; expected a venue that does")
 
     def penalty_account(self) -> Account | None:
-        """Where penalties are booked; None where there are none."""
+        """The account of penalties; None if there is none."""
         return next((each for each in self.accounts() if each.bucket == "liquidation_penalty"), None)
 
     def token_account(self, code: str) -> Account | None:
-        """Where tokens of this asset lie that can be moved to other venues; None where it takes none."""
+        """The account of tokens of this asset that can be moved to other venues; None if it holds no such tokens."""
         return None
 
     def due_ns(self, order: object, at_ns: int) -> int | None:
-        """When what an order at `at_ns` leaves outstanding arrives; None where nothing does."""
+        """When the outstanding part of an order of `at_ns` arrives; None if nothing is outstanding."""
         return None
 
     def deliver(self, order: object, amount: int, book: "Books") -> None:
-        """Write the arrival of the `amount` that an order left outstanding."""
+        """Write the arrival of the `amount` that was outstanding."""
 
 
 NOT_ORDERS = frozenset(("execute", "accept", "act", "receive", "pay", "deliver"))
@@ -657,14 +667,14 @@ def _declared(cls: type) -> tuple[Declared, ...]:
 
 
 def failure_accounts(venue: Venue) -> dict[Asset, Account]:
-    """The further accounts of a venue that fails: what is taken out of it in each asset, and what is lost."""
+    """The accounts that a failure adds to a venue, by asset: what is taken out of it."""
     place = account_part(venue.name)
     assets = dict.fromkeys([*(each.asset for each in venue.accounts() if each.owned), USDC])
     return {each: Account(f"Equity:{place}:Failure", each, bucket="execution") for each in assets}
 
 
 def loss_account(venue: Venue) -> Account:
-    """The account of what is lost where a venue fails."""
+    """The account of what is lost in a failure of the venue."""
     return Account(f"Expenses:{account_part(venue.name)}:Failure", USDC, bucket="losses")
 
 
