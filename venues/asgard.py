@@ -47,7 +47,7 @@ class Asgard(Venue):
     name: str = "asgard"
     coin: str = "SOL"
 
-    # costs
+    # -- costs
     open_fee_bps: float | Dated = field(validator=basis_points)
     """Fee on opening a position and on adding to it, basis points of the notional."""
     gas_usd: float | Dated = field(validator=not_negative)
@@ -57,7 +57,7 @@ class Asgard(Venue):
     swap_impact_bps_per_million: float | Dated = field(default=0.0, validator=not_negative)
     """What a swap costs besides, for each million USD of it."""
 
-    # loan
+    # -- loan
     lender: Name | None = None
     """The lender, whose procedure of liquidation holds."""
     terms: Lender | None = None
@@ -73,7 +73,7 @@ class Asgard(Venue):
     rate_convention: Literal["nominal", "effective"] = "nominal"
     """How a row takes a yearly rate of 5 %: a day as 0.05 / 365, or as 1.05 ** (1 / 365) - 1, as an APY is defined."""
 
-    # liquidation
+    # -- liquidation
     maintenance_margin: float | Dated | None = field(
         default=Factory(lambda self: self.terms and self.terms.margin(), takes_self=True),
         validator=validators.optional(fraction),

@@ -52,7 +52,7 @@ class Drift(Venue):
     taker_fee_bps: float | Dated = field(validator=basis_points)
     """Taker fee, basis points of the traded notional."""
 
-    # margin
+    # -- margin
     initial_margin: float | Dated | None = field(default=None, validator=fraction)
     """The share of the notional that orders and payments have to leave as margin. Unrealised profits do not count."""
     maintenance_margin: float | Dated = field(validator=fraction)
@@ -60,7 +60,7 @@ class Drift(Venue):
     imf: float | Dated | None = field(default=None, validator=fraction)
     """By how much both margins grow with the size of a position, per square root of coins."""
 
-    # liquidation
+    # -- liquidation
     liquidation_buffer: float | Dated | None = field(default=None, validator=fraction)
     """How far beyond the maintenance margin a liquidation brings the account, as a share of the notional."""
     liquidator_fee: float | Dated | None = field(default=None, validator=fraction)
@@ -80,7 +80,7 @@ class Drift(Venue):
     forgive_negative_equity: bool = False
     """Whether the venue bears what an account lacks after a liquidation at a penalty."""
 
-    # funding
+    # -- funding
     funding_rate: str = "drift_funding_rate"
     """Column of the funding rate, that of shorts where the sides differ; `drift.BTC.funding` overrides it."""
     funding_price: Literal["open", "close", "oracle"] = "close"
@@ -88,7 +88,7 @@ class Drift(Venue):
     funding_apart: bool = False
     """Whether funding lies beside the margin, where it counts for the equity and backs nothing."""
 
-    # collateral, and what is owed
+    # -- collateral, and what is owed
     collateral: Literal["SOL", "JITOSOL"] | None = None
     """A token that counts as margin. What closed positions leave owing is paid by selling it."""
     collateral_weight: float | Dated = field(default=1.0, validator=share)
@@ -167,12 +167,8 @@ class Drift(Venue):
         return margin + quote + drawn + weight * tokens_worth + worth + borrowed
 
     @per_coin
-    def maintenance_ratio(maintenance_margin, position, imf):
-        return rules.margin_ratio(maintenance_margin, abs(position), imf)
-
-    @per_coin
-    def maintenance(notional, maintenance_ratio):
-        return notional * maintenance_ratio
+    def maintenance(notional, maintenance_margin, position, imf):
+        return notional * rules.margin_ratio(maintenance_margin, abs(position), imf)
 
     @formula
     def liquidated(total_collateral, maintenance, notional, borrowed):
@@ -214,15 +210,10 @@ class Drift(Venue):
                 basis="simple", rate=self.deposit_rate,
             )  # fmt: skip
 
-    def taker_bps(self, book: Books) -> float:
-        """The taker fee now."""
-        bps: float = book.rule(self.taker_fee_bps)
-        return bps
-
     def token_account(self, code: str) -> Account | None:
         return self.held if code == self.collateral else None
 
-    open = linear.open_position
+    open, taker_bps = linear.open_position, linear.taker_bps
 
     def close(self, order: Close, book: Books) -> None:
         """Trade the whole position back; what all of them leave owing is paid out of the collateral."""
@@ -247,10 +238,8 @@ class Drift(Venue):
             missing = self._missing(book)
             if missing > 0:
                 self._reduce(coin, missing, book)
-        if any(book[each] for each in self.position.values()):
-            self._net(book)
-            return
-        if book.value(self.name, "total_collateral") <= 0:
+        flat = not any(book[each] for each in self.position.values())
+        if flat and book.value(self.name, "total_collateral") <= 0:
             self.owing(book, book.rule(self.collateral_fee) or 0.0)
             book.transfer(self.margin, self.bad_debt, max(0, -book[self.margin]), "bad_debt")
         self._net(book)

@@ -38,7 +38,7 @@ class Hyperliquid(Venue):
     name: str = "hyperliquid"
     coin: str | tuple[str, ...] = "SOL"
 
-    # fees
+    # -- fees
     taker_fee_bps: float | Dated = field(validator=basis_points)
     """Taker fee of the base tier, basis points of the traded notional."""
     fee_tiers: tuple[rules.FeeTier, ...] | Dated | None = None
@@ -50,7 +50,7 @@ class Hyperliquid(Venue):
     min_order_usd: float | Dated | None = field(default=None, validator=not_negative)
     """An order worth less is rejected, unless it closes the whole position."""
 
-    # margin
+    # -- margin
     maintenance_margin: float | Dated | None = field(default=None, validator=fraction)
     """Maintenance margin as a share of any notional; `margin_tiers` take its place."""
     margin_tiers: dict[str, tuple[rules.Tier, ...]] | Dated | None = field(default=None, validator=rules.two_tiers)
@@ -62,7 +62,7 @@ class Hyperliquid(Venue):
     margin_mode: Literal["cross", "isolated"] | None = None
     """Whether coins share their margin; isolated margin is that of a venue with one coin."""
 
-    # liquidation
+    # -- liquidation
     partial_from_usd: float | Dated | None = field(default=None, validator=not_negative)
     """The notional above which a position is liquidated in two orders."""
     liquidation_penalty: Penalty | None = None
@@ -72,7 +72,7 @@ class Hyperliquid(Venue):
     forgive_negative_equity: bool = False
     """Whether the venue bears what an account lacks after a liquidation at a penalty."""
 
-    # funding
+    # -- funding
     funding_rate: str = "hyperliquid_funding_rate"
     """Column of the funding rate; `hyperliquid.BTC.funding` overrides it, and each of several coins needs one."""
     funding_price: Literal["open", "close", "oracle"] = "close"
@@ -168,7 +168,7 @@ class Hyperliquid(Venue):
 
     def taker_bps(self, book: Books) -> float:
         """The taker fee now: that of the base tier, or of a tier that the volume has reached, less what is waived."""
-        bps: float = book.rule(self.taker_fee_bps)
+        bps = linear.taker_bps(self, book)
         if self.fee_tiers is not None:
             today_ns = book.at_ns - book.at_ns % NS_PER_DAY
             traded = book.turnover(self.traded_usdc, today_ns - rules.VOLUME_DAYS * NS_PER_DAY, today_ns)
@@ -182,10 +182,7 @@ class Hyperliquid(Venue):
         if self.margin_tiers is not None:
             linear.check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
         least_usd = book.rule(self.min_order_usd) or 0.0
-        if not least_usd:
-            return
-        trades = (amount for into, _, amount, kind in book.written if kind == "trade" and into.asset == USDC)
-        traded_usd = USDC.units(sum(trades))
+        traded_usd = USDC.units(abs(book.moved(self.traded_usdc)))
         if traded_usd < least_usd and not isinstance(order, Close):
             book.reject(f"an order of {traded_usd:.6f} USD; expected {least_usd:g} USD or more, or Close")
 

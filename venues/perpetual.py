@@ -179,6 +179,12 @@ def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
         )
 
 
+def taker_bps(venue: Traded, book: Books) -> float:
+    """The taker fee of a venue that has the same for all accounts, basis points."""
+    bps: float = book.rule(venue.taker_fee_bps)
+    return bps
+
+
 def taker_fee(venue: Traded, notional_usd: float, book: Books) -> int:
     """The fee on a traded notional, atomic units."""
     return book.fee(notional_usd, venue.taker_bps(book))
