@@ -13,8 +13,9 @@ from attrs import asdict, evolve, frozen
 
 from examples.study.report import costs
 from examples.study.study import Study
-from framework import Scenario, assemble
+from framework import Scenario, assemble, formulas
 from framework.many_runs import execution
+from framework.many_runs.execution import Execution
 from framework.many_runs.sweep import Sweep, sweep
 from framework.support import source_code
 from framework.tape import shelf as on_disk
@@ -25,6 +26,7 @@ from strategies.capital_rebalance import CapitalRebalance
 from tests.conftest import ROOT
 from tests.test_differential import assembled, drawn
 from tests.test_tape import GRIDS, SCENARIO, same
+from venues.hyperliquid import Hyperliquid
 
 KINDS = ("made", "lines", "spans", "changes", "outputs")
 """The tables of a file."""
@@ -166,26 +168,10 @@ def test_what_other_code_recorded_is_not_read(what, tmp_path, monkeypatch):
     assert is_read(tmp_path)
     on_disk.origin.cache_clear()
     try:
-        monkeypatch.setattr(f"framework.tape.shelf.{what}", lambda *_: "another")
+        monkeypatch.setattr(f"framework.tape.shelf.{what}", "another".format)
         assert not is_read(tmp_path)
     finally:
         on_disk.origin.cache_clear()
-
-
-def test_nothing_is_kept_where_files_were_written_since_they_were_loaded(tmp_path, monkeypatch):
-    """What is recorded is of the code that was loaded, and the digest of that which is there."""
-    place = tmp_path / "package"
-    place.mkdir()
-    (place / "module.py").write_text("")
-    os.utime(place / "module.py", (1e9, 1e9))
-    assert source_code.written_s([place]) == 1e9
-    monkeypatch.setattr(source_code, "LOADED_S", 1e9)
-    on_disk.origin.cache_clear()
-    try:
-        kept(tmp_path, assembly())
-    finally:
-        on_disk.origin.cache_clear()
-    assert not Shelf(tmp_path).files()
 
 
 def test_a_file_that_is_cut_off_or_changed_is_not_read(tmp_path):
@@ -418,6 +404,38 @@ def test_a_study_begins_with_what_the_last_one_kept(place):
     assert times[0]
     assert times[1] == times[2]  # the first run of a kind is simulated once, and played in the next process
     assert len(set(grids)) == 1
+
+
+def test_nothing_is_kept_or_read_where_the_code_that_runs_is_not_that_of_the_files(place, tmp_path, monkeypatch):
+    """A file that was written since it was loaded, or a function that somebody has put in another's place."""
+
+    def recorded():
+        runs = Execution(execution.WORTH_CELLS)
+        found = [runs.run(assembly()) for _ in range(3)]
+        runs.keep()
+        return len({each.ledger.digest for each in found}), written(place)
+
+    assert source_code.replacing() == set()
+    (tmp_path / "module.py").write_text("")
+    os.utime(tmp_path / "module.py", (1e9, 1e9))
+    assert source_code.written_s([tmp_path]) == 1e9
+    with monkeypatch.context() as patched:
+        patched.setattr(source_code, "LOADED_S", 1e9)
+        assert recorded() == (1, {})
+    for kind, name, value in (
+        (Hyperliquid, "taker_fee", lambda self: 0.001),
+        (Hyperliquid, "summary", property(lambda self: "")),
+        (formulas, "ratio", lambda first, second: first / second),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(kind, name, value, raising=False)
+            assert source_code.replacing() == {__name__}
+            assert not source_code.is_as_loaded()
+    with monkeypatch.context() as patched:
+        patched.setattr(formulas, "unused", recorded, raising=False)
+        assert recorded() == (1, {})
+    done, kept_ = recorded()
+    assert (done, len(kept_)) == (1, 1)
 
 
 SCRIPT = """

@@ -16,6 +16,7 @@ from framework.money import USDC
 from framework.performance import Path, outcome
 from framework.run import Run
 from framework.support.garbage import collected_afterwards
+from framework.support.source_code import is_as_loaded
 
 if TYPE_CHECKING:
     from framework.tape.played import Played
@@ -29,8 +30,8 @@ WORTH_CELLS = 128
 class Execution:
     """What runs the cells of one sweep in one process; `cells` is how many there are in all.
 
-    In each process it begins with what is kept on disk. Of several threads one at a time plays: a tape is played in one
-    place.
+    In each process it begins with what is kept on disk, unless the project's code has been changed there. Of several
+    threads one at a time plays: a tape is played in one place.
     """
 
     def __init__(self, cells: int) -> None:
@@ -123,4 +124,4 @@ def _tapes() -> "Tapes | None":
     from framework.tape.shelf import Shelf  # noqa: PLC0415  (it comes with them)
     from framework.tape.tapes import Tapes  # noqa: PLC0415  (it loads the compiler)
 
-    return Tapes(Shelf.default())
+    return Tapes(Shelf.default() if is_as_loaded() else None)

@@ -55,8 +55,24 @@ def project_digest() -> str:
 
 
 def is_as_loaded() -> bool:
-    """Whether the files of this project are as this process has loaded them, for none has been written since then."""
-    return written_s(_places()) < LOADED_S
+    """Whether what runs is what the project's files say: none was written since they were loaded, nothing replaced."""
+    return written_s(_places()) < LOADED_S and not replacing()
+
+
+def replacing() -> set[str]:
+    """Modules that are neither of this project nor installed, and that something in its own modules and classes is of.
+
+    Whoever tries something out puts a function of his own in the place of one of the project's.
+    """
+    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in OUR_PACKAGES]
+    kinds = {each for module in modules for each in vars(module).values() if isinstance(each, type)}
+    ours: list[ModuleType | type] = [
+        *modules,
+        *(each for each in kinds if each.__module__.partition(".")[0] in OUR_PACKAGES),
+    ]
+    found = {name for each in ours for name in _attributes(each)}
+    strange = {name for name in found if name.partition(".")[0] not in {*OUR_PACKAGES, *sys.stdlib_module_names}}
+    return {name for name in strange if (file := _file(name)) is None or not _is_installed(file)}
 
 
 def files_digest(places: Iterable[Path]) -> str:
@@ -160,9 +176,10 @@ def _imports(name: str, content: bytes, *, is_package: bool) -> tuple[str, ...]:
     return tuple(part for each in found for part in (each, *_parents(each)))
 
 
-def _attributes(module: ModuleType | None) -> Iterator[str]:
-    """The modules of a module's attributes, for what it imports by name at run time."""
+def _attributes(module: ModuleType | type | None) -> Iterator[str]:
+    """The modules of a module's attributes, for what it imports by name at run time; or of those of a class."""
     for value in list(vars(module).values()) if module else ():
-        found = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        part = value.fget if isinstance(value, property) else value
+        found = part.__name__ if isinstance(part, ModuleType) else getattr(part, "__module__", None)
         if isinstance(found, str):
             yield found

@@ -27,7 +27,7 @@ from framework.market import Ints
 from framework.money import Account, Asset
 from framework.support.files import MIB, clear_drafts, read_bounded, replace_file
 from framework.support.mistakes import OUR_PACKAGES
-from framework.support.source_code import is_as_loaded, project_digest
+from framework.support.source_code import project_digest
 from framework.tape.numbers import Op
 from framework.tape.outline import PLAIN
 from framework.tape.tree import NOWHERE, STEPS, Code, Leaf, Registers
@@ -107,14 +107,9 @@ class Shelf:
 
 @cache
 def origin() -> str:
-    """What every tape depends on: the project's files, Python, libraries, and the machine, whose libm may be its own.
-
-    Raises `ValueError` where this process runs other files than there are now.
-    """
-    libraries, digest = [f"{name} {version(name)}" for name in ("attrs", "numba", "numpy")], project_digest()
-    if not is_as_loaded():
-        raise ValueError("the project's files have been written since they were loaded")
-    return " ".join((digest, sys.version, *libraries, platform.platform(), platform.node()))
+    """What every tape depends on: the project's files, Python, libraries, and the machine, for the sake of its libm."""
+    libraries = [f"{name} {version(name)}" for name in ("attrs", "numba", "numpy")]
+    return " ".join((project_digest(), sys.version, *libraries, platform.platform(), platform.node()))
 
 
 def _digest(path: Path, content: bytes) -> bytes:
