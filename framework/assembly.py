@@ -46,7 +46,7 @@ from framework.strategy import Strategy, checked_conditions
 from framework.support.mistakes import is_ours, mistakes_told
 from framework.support.source_code import is_known, own_modules
 from framework.support.suggestions import suggestion
-from framework.venue import Dated, Venue, fees_likely_in_percent
+from framework.venue import Dated, Venue
 
 YEARLY = (Measure.YEARLY, Measure.OTHER)
 """What a column of lending rates may measure."""
@@ -137,7 +137,7 @@ def _doubted(market: Market, measures: Mapping[str, Measure]) -> Market:
 def _with_low_fees(market: Market, venues: Sequence[Venue]) -> Market:
     """The market with a note on the fees that are likely typed in percent, for the top of every report."""
     for venue in venues:
-        for key, bps in fees_likely_in_percent(venue, f"venues.{venue.name}"):
+        for key, bps in Plan.of(venue).low_fees:
             words = f"{bps:g} basis points; expected {bps * 100:g}, if {bps:g} is percent"
             market = _with_note(market, f"IMPLAUSIBLE FEE ({Level.WARNING}): {key}: {words}")
     return market

@@ -46,6 +46,7 @@ from framework.venue import (
     Segment,
     Venue,
     failure_accounts,
+    fees_likely_in_percent,
     loss_account,
 )
 
@@ -109,6 +110,7 @@ class Plan:
         self.orders, self.acts = venue.orders(), tuple(venue.acts)
         self.accruals = tuple(venue.accruals())
         self.dated = tuple(dated_rules(venue))
+        self.low_fees = tuple(fees_likely_in_percent(venue, f"venues.{venue.name}"))
         self.ways = {into: venue.bridge.way(into=into) for into in (False, True)}
         self.same_ways = venue.bridge.fixed
         self.formulas = _with_defaults(venue.formulas())

@@ -775,8 +775,8 @@ def check_beside(directory: Path | None, classes: Iterable[object]) -> None:
 
     Raises `ScenarioError`: another file of the name was imported before, or lies where the command was started.
     """
-    for name in classes if directory else ():
-        module = str(name).partition(":")[0].partition(".")[0] if ":" in str(name) else ""
+    for name in [each for each in map(str, classes) if ":" in each] if directory else ():
+        module = name.partition(":")[0].partition(".")[0]
         file = directory / f"{module}.py" if directory else Path()
         known = getattr(sys.modules.get(module), "__file__", None)
         if module and known and file.is_file() and not file.samefile(known):

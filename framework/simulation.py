@@ -58,6 +58,7 @@ from framework.rulebook.incidents import AT_ONCE, Incidents, Occurrence
 from framework.rulebook.row_path import Point, RowPath
 from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, checked_rows, event_of
+from framework.support.garbage import collected_afterwards
 from framework.support.logs import debugging, log
 from framework.support.mistakes import checked_answer, is_ours, located, mistakes_told
 from framework.support.suggestions import suggestion
@@ -122,6 +123,7 @@ class Simulation:
     def _view_of(self, books: Books, execution: "Execution") -> "Present":
         return Present(books, execution)
 
+    @collected_afterwards()
     def run(self) -> Run:
         """Play the market to its end; raises `CarrybookError`, also for a mistake in a user's own class."""
         parts = (self._strategy, *self._conditions, *self._venues.values())
@@ -129,11 +131,13 @@ class Simulation:
             self._clock.run(self._play())
             for standing in self._books.standings.values():
                 standing.refresh()
+            written = write_out(self._books)
+            self._books.journal = []  # the run alone has it, and both are gone as soon as nobody needs the run
             return Run(
                 market=self._market,
                 capital=self._capital,
                 opened_at="open" if self._entry == "first_open" else "close",
-                written=write_out(self._books),
+                written=written,
                 standings=tuple(self._books.standings.values()),
             )
 

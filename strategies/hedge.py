@@ -66,7 +66,7 @@ def left_open(event: Liquidated, view: View) -> bool:
 def takes(view: View, *orders: Order) -> bool:
     """Whether none of these orders would be rejected, each for itself."""
     try:
-        return not any(view.rejection(order) for order in orders)
+        return not any(map(view.rejection, orders))
     except OrderRefused:
         return False
 

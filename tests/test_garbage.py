@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 from attrs import evolve
 
-from framework import EveryRow, Scenario, Strategy, assemble
+from framework import EveryRow, Order, Scenario, Strategy, assemble
 from framework.many_runs.execution import Execution
 from framework.support.garbage import NEW_OBJECTS, collected_afterwards
 from tests.conftest import ROOT
@@ -99,3 +99,16 @@ def test_what_a_strategy_leaves_behind_is_collected_within_its_run():
     assert max(Littering.alive) > 5_000, "not looked for as often as usual"
     assert max(Littering.alive) < NEW_OBJECTS
     assert gc.get_threshold() == (700, 10, 10)
+
+
+def test_what_a_run_has_done_goes_with_it_without_a_collector():
+    run = assemble(Scenario.load(SCENARIO)).simulation().run()
+    gc.disable()
+    try:
+        orders = [weakref.ref(order) for _, order in run.events.orders() if isinstance(order, Order)]
+        assert len(orders) > 10
+        assert all(order() is not None for order in orders)
+        del run
+        assert [order() for order in orders] == [None] * len(orders)
+    finally:
+        gc.enable()
