@@ -5,9 +5,8 @@ They are written out of the journal at once: what was settled row by row as colu
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -231,15 +230,19 @@ class Settled:
 class EventLog:
     """Every event of a run; ids count from 1, in the order in which things happened."""
 
-    def __init__(self, market: Market, entries: Sequence[Entry], ids: Sequence[int], settlements: Settlements) -> None:
-        self._market = market
-        self._entries = entries
-        self._ids = ids
-        self._id_of = {id(entry): number for entry, number in zip(entries, ids, strict=True)}
-        self.settlements = settlements
+    def __init__(self, written: "Written") -> None:
+        self._written = written
 
     def __len__(self) -> int:
-        return len(self._entries) + len(self.settlements)
+        order = self._written.order
+        return len(order.settled_before) + len(order)
+
+    @cached_property
+    def settlements(self) -> Settlements:
+        """The events that are settlements, as columns."""
+        order, streams, sizes = self._written.order, self._written.streams, self._written.told.sizes
+        of = [Settled.of(stream, size) for stream, size in zip(streams, sizes, strict=True)]
+        return Settlements(order.settled_ids, order.rows, order.columns, order.amounts, of)
 
     def __iter__(self) -> Iterator[Event]:
         settled = self._settled()
@@ -255,16 +258,18 @@ class EventLog:
 
     def single(self) -> Iterator[Event]:
         """The events that are not settlements: what venues and the strategy did."""
-        for entry, number in zip(self._entries, self._ids, strict=True):
-            cause = None if entry.cause is None else self._id_of[id(entry.cause)]
+        journal, ids = self._written.told.journal, self._written.order.ids.tolist()
+        id_of = {id(entry): number for entry, number in zip(journal, ids, strict=True)}
+        for entry, number in zip(journal, ids, strict=True):
+            cause = None if entry.cause is None else id_of[id(entry.cause)]
             yield evolve(entry.event, event=number, at_ns=entry.at_ns, cause=cause)
 
     def orders(self) -> Iterator[tuple[Event, object]]:
         """The events that are not settlements, each with the order that was executed last when it was entered."""
-        return zip(self.single(), (entry.order for entry in self._entries), strict=True)
+        return zip(self.single(), (entry.order for entry in self._written.told.journal), strict=True)
 
     def _settled(self) -> Iterator[Event]:
-        found, market = self.settlements, self._market
+        found, market = self.settlements, self._written.market
         columns = [found.ids, found.rows, found.streams, found.gains, *map(found.gathered, ("rate", "price", "size"))]
         for number, row, stream, amount, rate, price, size in zip(*(each.tolist() for each in columns), strict=True):
             of = found.of[stream]
@@ -281,69 +286,78 @@ class EventLog:
 
 
 class Written:
-    """What the journal of a run that is over becomes: what was settled in each row, and the ledger and events of it.
+    """What the journal of a run that is over becomes: its ledger and its events, and the path of each balance.
 
-    Settlements are worked out at once, numbers and records when they are first asked for. Within a row settlements come
-    in the order of the streams, and what was done after a row comes after them. Raises `LedgerError` for a balance that
-    accrued below a floor.
+    Within a row settlements come in the order of the streams, and what was done after a row comes after them. Numbers
+    and records are worked out when they are first asked for, and so is what is only `told`.
     """
 
-    def __init__(self, books: Books) -> None:
-        self._market, self._journal, self.streams = books.market, books.journal, books.streams
-        self.balances: Mapping[Account, int] = dict(books.balances)
+    def __init__(
+        self,
+        *,
+        market: Market,
+        streams: Sequence[Stream | ComputedStream],
+        balances: Mapping[Account, int],
+        settled: Ints,
+        posted: "Posted",
+        telling: Callable[[], "Told"],
+    ) -> None:
+        self.market = market
+        self.streams = streams
+        self.balances = balances
         """The balance of every account at the end, in atomic units, debits less credits."""
-        count = len(books.market)
-        self.settled: Ints = np.empty((count, len(self.streams)), dtype=np.int64)
+        self.settled = settled
         """Atomic units, shape (rows, streams): positive from a stream's credit account to its debit account."""
-        self._sizes = []
-        for column, stream in enumerate(self.streams):
-            self.settled[:, column], size = stream.amounts(count)
-            self._sizes.append(size)
-        _check_floors(books, self.settled)
+        self.posted = posted
+        self._telling = telling
 
     @cached_property
+    def told(self) -> "Told":
+        """What neither ledger nor curve needs."""
+        return self._telling()
+
+    @property
     def entries(self) -> Sequence[Entry]:
         """What was done before the end of the last row, as the curve has it."""
-        ends = (place for place, entry in enumerate(self._journal) if isinstance(entry.event, Ended))
-        return self._journal[: next(ends, len(self._journal))]
+        return self.told.journal[: self.posted.ended]
 
     @cached_property
-    def _order(self) -> "_Order":
-        return _Order.of(self.settled, self._journal)
-
-    @cached_property
-    def _posted(self) -> "_Posted":
-        return _Posted.of(self._journal)
+    def order(self) -> "Order":
+        """The order of settlements and entries."""
+        return Order.of(self.settled, self.posted)
 
     @cached_property
     def ledger(self) -> Ledger:
         """Every transfer as a record, numbered by its event."""
-        order, posted, market, streams = self._order, self._posted, self._market, self.streams
+        order, posted, streams = self.order, self.posted, self.streams
         accounts = tuple(self.balances)
         codes = {each: code for code, each in enumerate(accounts)}
         assets = {each: code for code, each in enumerate(dict.fromkeys(each.asset for each in accounts))}
-        places = np.array(order.settled_before, dtype=np.int64)[posted.entry] + np.arange(len(posted.entry))
+        places = order.settled_before[posted.entry] + np.arange(len(posted.entry))
         kinds = self._kinds(places)
 
         def word(debit: Account, credit: Account, kind: str) -> int:
             return kinds.get(kind, 0) | codes[debit] << 16 | codes[credit] << 32 | assets[debit.asset] << 48
 
-        words = np.empty((len(order.rows) + len(places), 4), dtype="<i8")
-        if len(order.rows):
+        words, spans = np.empty((len(order) + len(places), 4), dtype="<i8"), list(order.spans())
+
+        def put(column: int, values: Ints) -> None:
+            for start, stop, _, transfers in spans:
+                words[start + transfers : stop + transfers, column] = values[start:stop]
+
+        if len(order):
             sides = [
                 (word(each.debit, each.credit, each.accrual.kind), word(each.credit, each.debit, each.accrual.kind))
-                for each in streams
+                for each in (streams[stream] for stream in order.streams)
             ]
             forward, back = np.array(sides, dtype=np.int64).T
-            made = np.empty((len(order.rows), 4), dtype="<i8")
-            made[:, 0] = market.at_ns[order.rows]
-            made[:, 1] = order.settled_ids
-            np.abs(order.amounts, out=made[:, 2])
-            made[:, 3] = np.where(order.amounts > 0, forward[order.columns], back[order.columns])
-            _between(words, made, order.settled_before, order.transfers_before)
+            put(0, order.of_each(self.market.at_ns[:, np.newaxis]))
+            put(1, order.settled_ids)
+            put(2, np.abs(order.amounts))
+            put(3, order.of_each(np.where(order.settled > 0, forward, back)))
         if len(places):
             routes = np.array([word(*each) for each in posted.routes])
-            at_ns, ids = posted.at_ns[posted.entry], np.array(order.ids)[posted.entry]
+            at_ns, ids = posted.at_ns[posted.entry], order.ids[posted.entry]
             words[places] = np.stack((at_ns, ids, posted.amount, routes[posted.route]), axis=1)
         records = words.view(RECORD).reshape(-1)
         records.setflags(write=False)
@@ -352,19 +366,17 @@ class Written:
     @cached_property
     def events(self) -> EventLog:
         """Every event, numbered."""
-        order = self._order
-        of = [Settled.of(stream, size) for stream, size in zip(self.streams, self._sizes, strict=True)]
-        settlements = Settlements(order.settled_ids, order.rows, order.columns, order.amounts, of)
-        return EventLog(self._market, self._journal, order.ids, settlements)
+        return EventLog(self)
 
     def _kinds(self, places: Ints) -> dict[str, int]:
         """Codes of the kinds of transfer, numbered as they first appear; `places` are those of the entries' own."""
         first: dict[str, int] = {}
         for column, stream in enumerate(self.streams):
-            place = self._order.first(column)
+            place = self.order.first(column)
             if place is not None:
                 first[stream.accrual.kind] = min(place, first.get(stream.accrual.kind, place))
-        for place, (_, _, kind) in zip(places[self._posted.firsts].tolist(), self._posted.routes, strict=True):
+        for route, transfer in self.posted.firsts.items():
+            kind, place = self.posted.routes[route][2], int(places[transfer])
             first[kind] = min(place, first.get(kind, place))
         return {kind: code for code, kind in enumerate(sorted(first, key=first.__getitem__))}
 
@@ -374,7 +386,7 @@ class Written:
         A transfer at a close belongs to that row, one between two closes to the later; what was done once the last row
         had passed belongs to none.
         """
-        gains, posted = np.zeros(len(self._market), dtype=np.int64), self._posted
+        gains, posted = np.zeros(len(self.market), dtype=np.int64), self.posted
         sides = [(debit is account) - (credit is account) for debit, credit, _ in posted.routes]
         if any(sides):
             side = np.array(sides)[posted.route[: len(self._posted_rows)]]
@@ -390,28 +402,37 @@ class Written:
     @cached_property
     def _posted_rows(self) -> NDArray[np.intp]:
         """The row of each of their transfers, which come first of all."""
-        before = self._posted.entry < len(self.entries)
-        return self._market.at_ns.searchsorted(self._posted.at_ns, side="left")[self._posted.entry[before]]
+        posted = self.posted
+        return self.market.at_ns.searchsorted(posted.at_ns, side="left")[posted.entry[posted.entry < posted.ended]]
 
 
 @frozen(eq=False)
-class _Posted:
-    """The transfers of the journal's entries as columns, and the routes that they take: between whom, and why.
+class Told:
+    """What is told of a run entry by entry, and of each stream the sizes that it was settled on, shape (rows,)."""
 
-    `entry`, `amount` and `route` have an element for each transfer, `at_ns` for each entry, and `firsts` for each route
-    the place of its first transfer among these.
+    journal: Sequence[Entry]
+    sizes: Sequence[Ints]
+
+
+@frozen(eq=False, kw_only=True)
+class Posted:
+    """The entries of a journal and their transfers as columns, and the routes that these take: between whom, and why.
+
+    `rows` and `at_ns` have an element for each entry: how many rows had passed, and its instant. `entry`, `amount` and
+    `route` have one for each transfer. The first `ended` entries came before the end of the run.
     """
 
+    rows: Ints
+    at_ns: Ints
+    ended: int
     entry: Ints
     amount: Ints
     route: Ints
-    at_ns: Ints
     routes: Sequence[tuple[Account, Account, str]]
-    firsts: NDArray[np.intp]
 
     @classmethod
-    def of(cls, journal: Sequence[Entry]) -> "_Posted":
-        """The transfers in their order."""
+    def of(cls, journal: Sequence[Entry]) -> "Posted":
+        """The entries and transfers in their order."""
         routes: dict[tuple[Account, Account, str], int] = {}
         places, amounts, taken = list[int](), list[int](), list[int]()
         for place, entry in enumerate(journal):
@@ -419,80 +440,137 @@ class _Posted:
                 places.append(place)
                 amounts.append(amount)
                 taken.append(routes.setdefault((debit, credit, kind), len(routes)))
-        columns = [np.array(each, dtype=np.int64) for each in (places, amounts, taken)]
-        at_ns = np.array([entry.at_ns for entry in journal], dtype=np.int64)
-        _, firsts = np.unique(columns[2], return_index=True)
-        return cls(columns[0], columns[1], columns[2], at_ns, tuple(routes), firsts)
+        ends = (place for place, entry in enumerate(journal) if isinstance(entry.event, Ended))
+        return cls(
+            rows=np.array([entry.rows for entry in journal], dtype=np.int64),
+            at_ns=np.array([entry.at_ns for entry in journal], dtype=np.int64),
+            ended=next(ends, len(journal)),
+            entry=np.array(places, dtype=np.int64),
+            amount=np.array(amounts, dtype=np.int64),
+            route=np.array(taken, dtype=np.int64),
+            routes=tuple(routes),
+        )
+
+    @property
+    def firsts(self) -> dict[int, int]:
+        """Each route that is taken -> its first transfer."""
+        routes, firsts = np.unique(self.route, return_index=True)
+        return dict(zip(routes.tolist(), firsts.tolist(), strict=True))
 
 
-@frozen(eq=False)
-class _Order:
-    """The order of everything in a run: settlements row by row and, between them, the entries of the journal.
+@frozen(eq=False, kw_only=True, slots=False)
+class Order:
+    """The order of everything in a run: settlements row by row and, between them, the entries of the journal."""
 
-    `rows`, `columns`, `amounts` and `settled_ids` have an element for each settlement, `ids` and `settled_before` for
-    each entry: its id, and how many settlements come before it. `transfers_before` has one more, the count of all.
-    """
-
-    rows: Ints
-    columns: Ints
-    amounts: Ints
-    settled_ids: Ints
-    ids: Sequence[int]
-    settled_before: Sequence[int]
-    transfers_before: Sequence[int]
+    streams: Ints
+    """Those that settled anything, in their order."""
+    settled: Ints
+    """What they settled in each row, shape (rows, streams); a zero is no settlement."""
+    settled_before: Ints
+    """How many settlements come before each entry."""
+    transfers_before: Ints
+    """How many transfers of entries come before each entry, and how many there are."""
+    _before: Ints
+    """How many settlements come before each row, and how many there are."""
+    _present: NDArray[np.bool_] | None
+    """Which of `settled` are settlements; None where all are."""
 
     @classmethod
-    def of(cls, settled: Ints, journal: Sequence[Entry]) -> "_Order":
-        """The order of what was settled, shape (rows, streams), and of the entries; zeros are no settlements."""
-        count = len(settled)
-        moving = np.flatnonzero([stream.any() for stream in settled.T])
-        dense = settled[:, moving]
-        there = dense != 0
-        in_row = there.sum(axis=1)
-        before = np.concatenate(([0], np.cumsum(in_row)))
-        rows, columns, amounts = np.repeat(np.arange(count), in_row), np.tile(moving, count), dense.reshape(-1)
-        if int(before[-1]) < len(amounts):
-            present = there.reshape(-1)
-            columns, amounts = columns[present], amounts[present]
-        bounds = np.array([entry.rows for entry in journal], dtype=np.int64)
-        entries_before = np.repeat(bounds.searchsorted(np.arange(count), side="right"), in_row)
-        settled_before = before[bounds].tolist()
-        lengths = (len(entry.transfers) for entry in journal)
+    def of(cls, settled: Ints, posted: Posted) -> "Order":
+        """The order of what was settled, shape (rows, streams), and of the entries."""
+        there = settled != 0
+        streams = np.flatnonzero(there.any(axis=0))
+        if len(streams) < settled.shape[1]:
+            settled, there = settled[:, streams], there[:, streams]
+        before = np.concatenate(([0], there.sum(axis=1).cumsum()))
         return cls(
-            rows=rows,
-            columns=columns,
-            amounts=amounts,
-            settled_ids=np.arange(1, len(rows) + 1) + entries_before,
-            ids=[settled + place + 1 for place, settled in enumerate(settled_before)],
-            settled_before=settled_before,
-            transfers_before=[0, *accumulate(lengths)],
+            streams=streams,
+            settled=settled,
+            settled_before=before[posted.rows],
+            transfers_before=posted.entry.searchsorted(np.arange(len(posted.rows) + 1)),
+            before=before,
+            present=there.reshape(-1) if before[-1] < there.size else None,
         )
+
+    def __len__(self) -> int:
+        return int(self._before[-1])
+
+    def of_each(self, values: Ints) -> Ints:
+        """What each settlement has of values by row and stream, either of which may be missing."""
+        flat = np.broadcast_to(values, self.settled.shape).reshape(-1)
+        return flat if self._present is None else flat[self._present]
+
+    @property
+    def rows(self) -> Ints:
+        """The row of each settlement."""
+        return self.of_each(np.arange(len(self.settled))[:, np.newaxis])
+
+    @property
+    def columns(self) -> Ints:
+        """The stream of each settlement."""
+        return self.of_each(self.streams)
+
+    @property
+    def amounts(self) -> Ints:
+        """What was settled, from the stream's credit account to its debit account."""
+        return self.of_each(self.settled)
+
+    @property
+    def ids(self) -> Ints:
+        """The id of each entry."""
+        return self.settled_before + np.arange(1, len(self.settled_before) + 1)
+
+    @property
+    def settled_ids(self) -> Ints:
+        """The id of each settlement."""
+        ids = np.arange(1, len(self) + 1)
+        for start, stop, entries, _ in self.spans():
+            ids[start:stop] += entries
+        return ids
+
+    def spans(self) -> Iterator[tuple[int, int, int, int]]:
+        """Settlements between which there is no entry: the first and the end of each span, and how many entries and
+        transfers of entries come before it.
+        """
+        start = 0
+        bounds = [*self.settled_before.tolist(), len(self)], self.transfers_before.tolist()
+        for entries, (stop, transfers) in enumerate(zip(*bounds, strict=True)):
+            if stop > start:
+                yield start, stop, entries, transfers
+                start = stop
 
     def first(self, column: int) -> int | None:
         """The place of the first settlement of a stream among all transfers; None where it has none."""
-        mine = self.columns == column
-        place = int(mine.argmax()) if len(mine) else 0
-        if not len(mine) or not mine[place]:
+        (mine,) = np.nonzero(self.streams == column)
+        if not len(mine):
             return None
-        entries = int(self.settled_ids[place]) - place - 1
-        return place + self.transfers_before[entries]
+        row = int((self.settled[:, mine[0]] != 0).argmax())
+        place = int(self._before[row] + np.count_nonzero(self.settled[row, : mine[0]]))
+        entries = int(self.settled_before.searchsorted(place, side="right"))
+        return place + int(self.transfers_before[entries])
 
 
 def write_out(books: Books) -> Written:
-    """The ledger and the events of books whose run is over; raises `LedgerError`."""
-    return Written(books)
+    """The ledger and the events of books whose run is over.
 
-
-def _between(words: Ints, settled: Ints, before: Sequence[int], transfers_before: Sequence[int]) -> None:
-    """Put what was settled where it belongs among the transfers of the entries.
-
-    `before` is how many settlements stand before each entry, `transfers_before` how many transfers before it.
+    Raises `LedgerError` for a balance that accrued below a floor.
     """
-    start = 0
-    for stop, shift in zip([*before, len(settled)], transfers_before, strict=True):
-        if stop > start:
-            words[start + shift : stop + shift] = settled[start:stop]
-            start = stop
+    count = len(books.market)
+    settled: Ints = np.empty((count, len(books.streams)), dtype=np.int64)
+    sizes = []
+    for column, stream in enumerate(books.streams):
+        settled[:, column], size = stream.amounts(count)
+        sizes.append(size)
+    _check_floors(books, settled)
+    told = Told(books.journal, sizes)
+    return Written(
+        market=books.market,
+        streams=books.streams,
+        balances=dict(books.balances),
+        settled=settled,
+        posted=Posted.of(books.journal),
+        telling=lambda: told,
+    )
 
 
 def _check_floors(books: Books, settled: Ints) -> None:

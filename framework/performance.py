@@ -4,7 +4,6 @@ Each metric is an entry of `METRICS` with its formula, unit and sign; `docs/metr
 cannot be computed, such as a ratio without volatility, is `Undefined` with a reason: no result holds a NaN.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -16,15 +15,10 @@ from framework.accrual import column_of, row_rate
 from framework.assembly import Assembly
 from framework.clock import NS_PER_DAY, NS_PER_YEAR
 from framework.events import (
-    Ended,
     FeeAccrued,
     FundingSettled,
     InterestAccrued,
     Liquidated,
-    MarginCalled,
-    OrderFilled,
-    Started,
-    TransferSent,
 )
 from framework.market import TICK_NS, At, Floats, Ints, Market
 from framework.money import PERPETUAL, USDC, Account, Asset
@@ -37,7 +31,6 @@ from framework.valuation import (
     equity,
     fees_of,
     liquidations,
-    routine_causes,
     running_fees_usd,
     waterfall,
     waterfall_of,
@@ -604,15 +597,7 @@ def figures(run: Run) -> dict[str, float | int | str]:
     final = decimal(worth.equity())
     capital = USDC.decimal(run.capital)
     fees = fees_of(worth)
-    happened: dict[type, list[Any]] = defaultdict(list)
-    for event in run.single:
-        happened[type(event)].append(event)
-    fills: list[OrderFilled] = happened[OrderFilled]
-    opened = {event.cause for event in fills if event.order == "open"}
-    routine = routine_causes(run.single)
-    left = {event.cause: event.reason for event in fills if event.order == "close"}
-    started, ended = ({event.event for event in happened[kind]} for kind in (Started, Ended))
-    value_usd, close = run.curve.equity_usd, run.market[run.market.price_column("")]
+    tally, value_usd, close = run.tally, run.curve.equity_usd, run.market[run.market.price_column("")]
     return_pct = float((final / capital - 1) * 100)
     return {
         "capital_usd": float(capital),
@@ -639,15 +624,15 @@ def figures(run: Run) -> dict[str, float | int | str]:
         "row_deviation_pct": row_deviation_pct(run),
         "price_move_pct": float((close[-1] / close[0] - 1) * 100),
         "max_net_delta_coins": float(np.abs(run.curve.net_size).max()),
-        "capital_rebalances": sum(event.cause not in routine for event in happened[TransferSent]),
-        "full_rotations": len(opened - started),
-        "rotations": len(opened),
-        "forced_rotations": len(left.keys() - ended),
-        "apy_exits": sum(reason == "minimum APY" for reason in left.values()),
-        "margin_calls": len(happened[MarginCalled]),
+        "capital_rebalances": tally.capital_rebalances,
+        "full_rotations": tally.full_rotations,
+        "rotations": tally.rotations,
+        "forced_rotations": tally.forced_rotations,
+        "apy_exits": tally.apy_exits,
+        "margin_calls": tally.margin_calls,
         **{f"{asset.code.lower()}_units": asset.units(run.ledger.holding(asset)) for asset in _tokens(run)},
         "short_units": _short_units(run),
-        "liquidations": len(happened[Liquidated]),
+        "liquidations": tally.liquidations,
         "rows": len(run.market),
         "days": days(run),
         "transfers": len(run.ledger),
@@ -658,14 +643,13 @@ def figures(run: Run) -> dict[str, float | int | str]:
 
 def outcome(run: Run) -> dict[str, float | int | None]:
     """What is kept of one run among very many: some of its `figures`, and equal to those."""
-    routine = routine_causes(run.single)
     return outcome_of(
         market=run.market,
         capital=run.capital,
         equity_usd=run.curve.equity_usd,
         balances=run.balances,
         liquidations=[(each.at_ns, each.bad_debt) for each in run.single if isinstance(each, Liquidated)],
-        rebalances=sum(isinstance(each, TransferSent) and each.cause not in routine for each in run.single),
+        rebalances=run.tally.capital_rebalances,
     )
 
 

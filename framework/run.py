@@ -1,20 +1,32 @@
 """`Run`: what came out of a simulation: the ledger, the events, and the equity curve over one market."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from framework.accrual import Accrual
 from framework.books import Standing
 from framework.errors import ScenarioError
-from framework.events import Event
+from framework.events import (
+    ConditionMet,
+    Ended,
+    Event,
+    Liquidated,
+    MarginCalled,
+    OrderFilled,
+    Started,
+    TransferArrived,
+    TransferSent,
+)
 from framework.ledger import EventLog, Ledger, Written
 from framework.market import At, Floats, Market
 from framework.money import Account
+from framework.strategy import EveryRow
 from framework.support.mistakes import mistakes_told
 from framework.venue import CASH, IN_TRANSIT, Venue
 
@@ -103,6 +115,64 @@ def _units(written: Written) -> Callable[[Account], Floats]:
     return units
 
 
+@frozen(kw_only=True)
+class Tally:
+    """How often things happened in a run, as its figures count them."""
+
+    capital_rebalances: int = 0
+    full_rotations: int = 0
+    rotations: int = 0
+    forced_rotations: int = 0
+    apy_exits: int = 0
+    margin_calls: int = 0
+    liquidations: int = 0
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> "Tally":
+        """The tally of events that are not settlements; the causes of all of them have to be among them."""
+        happened: dict[type, list[Any]] = defaultdict(list)
+        for event in events:
+            happened[type(event)].append(event)
+        fills: list[OrderFilled] = happened[OrderFilled]
+        opened = {each.cause for each in fills if each.order == "open"}
+        left = {each.cause: each.reason for each in fills if each.order == "close"}
+        started, ended = ({each.event for each in happened[kind]} for kind in (Started, Ended))
+        sent, routine = happened[TransferSent], routine_causes(events)
+        return cls(
+            capital_rebalances=sum(each.cause not in routine for each in sent),
+            full_rotations=len(opened - started),
+            rotations=len(opened),
+            forced_rotations=len(left.keys() - ended),
+            apy_exits=sum(reason == "minimum APY" for reason in left.values()),
+            margin_calls=len(happened[MarginCalled]),
+            liquidations=len(happened[Liquidated]),
+        )
+
+    @classmethod
+    def total(cls, of: Iterable[tuple["Tally", int]]) -> "Tally":
+        """The sum of tallies, each so many times."""
+        each, names = list(of), [field.name for field in fields(cls)]
+        return cls(**{name: sum(getattr(tally, name) * times for tally, times in each) for name in names})
+
+
+def routine_causes(single: Iterable[Event]) -> set[int]:
+    """The wake-ups of every row in which a strategy did nothing but compound: resize and move, without any fee."""
+    every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
+    resized, otherwise = set(), set()
+    paid_on_arrival = {event.cause for event in single if isinstance(event, TransferArrived) and event.fee}
+    for event in single:
+        if event.cause not in every_row:
+            continue
+        match event:
+            case OrderFilled(order="resize", fee=0):
+                resized.add(event.cause)
+            case TransferSent(fee=0) if event.event not in paid_on_arrival:
+                pass
+            case _:
+                otherwise.add(event.cause)
+    return resized - otherwise
+
+
 @frozen(eq=False, kw_only=True, slots=False)
 class Run:
     """A finished simulation; `capital` in atomic units of USDC.
@@ -115,6 +185,7 @@ class Run:
     opened_at: At = "close"
     _written: Written = field(repr=False)
     _standings: Sequence[Standing] = field(repr=False)
+    _counting: Callable[[], Tally] | None = field(default=None, repr=False)
 
     @property
     def ledger(self) -> Ledger:
@@ -162,6 +233,11 @@ class Run:
     def single(self) -> tuple[Event, ...]:
         """The events that are not settlements: what venues and the strategy did."""
         return tuple(self.events.single())
+
+    @cached_property
+    def tally(self) -> Tally:
+        """How often things happened."""
+        return Tally.of(self.single) if self._counting is None else self._counting()
 
     @cached_property
     def curve(self) -> Curve:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from framework.events import (
     Acted,
-    ConditionMet,
     Deleveraged,
     Ended,
     Event,
@@ -36,8 +35,7 @@ from framework.events import (
 from framework.ledger import Records
 from framework.market import At, Floats, Ints, Market
 from framework.money import USDC, Account, Asset, perpetual
-from framework.run import Run
-from framework.strategy import EveryRow
+from framework.run import Run, routine_causes
 
 PLACES = 36
 """Decimals of the integers in which USD are counted: enough for any price times any amount."""
@@ -406,24 +404,6 @@ def chronicle(run: Run) -> Iterator[LogLine]:
 INCIDENTS = Deleveraged | IncidentBegan | IncidentEnded | VenueFailed | VenueHalted | VenueResumed
 ACTS = Acted | Liquidated | OrderFilled | Rejected | TransferFailed | TransferSent | INCIDENTS
 """The events that are lines of the log; events of a user's own are as well."""
-
-
-def routine_causes(single: Iterable[Event]) -> set[int]:
-    """The wake-ups of every row in which a strategy did nothing but compound: resize and move, without any fee."""
-    every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
-    resized, otherwise = set(), set()
-    paid_on_arrival = {event.cause for event in single if isinstance(event, TransferArrived) and event.fee}
-    for event in single:
-        if event.cause not in every_row:
-            continue
-        match event:
-            case OrderFilled(order="resize", fee=0):
-                resized.add(event.cause)
-            case TransferSent(fee=0) if event.event not in paid_on_arrival:
-                pass
-            case _:
-                otherwise.add(event.cause)
-    return resized - otherwise
 
 
 def _own_fees_usd(run: Run) -> dict[int, float]:

@@ -22,7 +22,8 @@ from framework.many_runs import execution
 from framework.many_runs.sweep import Sweep, sweep
 from framework.market import PRICES
 from framework.orders import Close, Move, Open, Resize, said
-from framework.performance import outcome
+from framework.performance import figures, outcome
+from framework.run import Tally
 from framework.strategy import EveryRow, Price, Strategy
 from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time
 from framework.tape.played import Played
@@ -43,6 +44,8 @@ DRAWN = 700
 def same(played, run):
     """Whether a run that was played is one that was simulated: its books, events, orders, equity and outcome."""
     books = played.run()
+    assert figures(books) == figures(run)
+    assert books.tally == Tally.of(books.single)
     assert books.ledger.digest == run.ledger.digest
     assert list(books.events) == list(run.events)
     assert [str(order) for _, order in books.events.orders()] == [str(order) for _, order in run.events.orders()]
@@ -745,7 +748,7 @@ def recorded_by_row(function):
             )  # fmt: skip
             notes = Notes(np.zeros(9, dtype=np.int64), np.zeros(9, dtype=np.int64), np.zeros(9))
             why, row, _, _ = play(
-                score, code.roots.get("f", NOWHERE), held, columns, at_ns, row, len(rows), False, curve, notes
+                score, code.roots.get("f", NOWHERE), held, columns, at_ns, row, len(rows), False, curve, none, notes
             )  # fmt: skip
             if why == UNKNOWN:
                 record(rows[row])
@@ -868,14 +871,14 @@ def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compo
             code.spans[:, QUIET] = NOWHERE
         values = code.initial.copy()
         values[[0, 1, 4, 5, debit]] = factors[0], 1.0, factors[1], 1.0, held * floor
-        curve = np.full(len(steps), np.nan)
+        curve, settled = np.full(len(steps), np.nan), np.zeros((len(steps), 2), dtype=np.int64)
         score = Score(
             code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
             code.instants_ns, streams, np.array(accruing), floors,
         )  # fmt: skip
         notes = Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
-        ended = play(score, code.roots["row"], values, columns, at_ns, 0, len(steps), True, curve, notes)
-        found.append((ended, curve.tobytes(), values[accruing].tobytes()))
+        ended = play(score, code.roots["row"], values, columns, at_ns, 0, len(steps), True, curve, settled, notes)
+        found.append((ended, curve.tobytes(), settled.tobytes(), values[accruing].tobytes()))
     assert found[0] == found[1]
 
 

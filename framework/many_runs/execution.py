@@ -55,16 +55,16 @@ class Execution:
     @collected_afterwards()
     def worth(self, assembly: Assembly) -> Floats:
         """What a run was worth: the capital, the equity at every close, and at the end; USD, shape (rows + 2,)."""
-        found = self._found(assembly)
+        found = self._found(assembly, books=False)
         if isinstance(found, Run):
             return Path.of(found).usd
         return np.concatenate(([USDC.units(found.capital)], found.equity_usd, [found.final_usd]))
 
-    def _found(self, assembly: Assembly) -> "Played | Run":
+    def _found(self, assembly: Assembly, *, books: bool = True) -> "Played | Run":
         if self._tapes is None:
             return assembly.simulation().run()
         with self._lock:
-            return self._tapes.run(assembly)
+            return self._tapes.run(assembly, books=books)
 
     @collected_afterwards()
     def outcome(self, assembly: Assembly, path: Market) -> Mapping[str, float | int | None]:
@@ -79,7 +79,7 @@ class Execution:
             tape, settings = self._known_of(self._tapes, assembly)
             if tape is None or settings is None:
                 return outcome(simulated())
-            found = tape.run(settings, self._on(path, assembly, tape), simulated)
+            found = tape.run(settings, self._on(path, assembly, tape), simulated, books=False)
             return outcome(found) if isinstance(found, Run) else found.outcome()
 
     def keep(self) -> None:

@@ -1,22 +1,26 @@
 """A run that was played: its equity, its balances, and what its steps have added to the books, filled in when asked."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 
-from attrs import evolve, frozen
+import numpy as np
+from attrs import frozen
 
 from framework.accrual import Stream
 from framework.books import Books, Entry
-from framework.events import ConditionMet, Liquidated, TransferSent
-from framework.ledger import write_out
-from framework.market import Floats, Market
+from framework.events import ConditionMet, Event, Liquidated, OrderFilled
+from framework.ledger import Posted, Written, write_out
+from framework.market import Floats, Ints, Market
 from framework.money import Account
 from framework.performance import outcome_of
-from framework.run import Run
+from framework.run import Run, Tally
 from framework.strategy import EveryRow
-from framework.tape.outline import Epoch, Outline, Output
+from framework.tape.outline import Epoch, Output, Text, changed
+from framework.tape.postings import Postings
 from framework.tape.tree import Leaf
-from framework.valuation import decimal, routine_causes, worth_at_end
+from framework.valuation import decimal, worth_at_end
 from framework.venue import Venue
 
 
@@ -25,46 +29,91 @@ class Playback:
     """What steps that were played in one go added to the books: the row and the leaf of each, and all their numbers."""
 
     leaves: Sequence[Leaf]
-    rows: Sequence[int]
-    numbers: Sequence[int]
-    values: Sequence[float]
+    rows: Ints
+    numbers: Ints
+    values: Floats
 
-    def __iter__(self) -> "Iterator[Noted]":
-        start = 0
-        for row, number in zip(self.rows, self.numbers, strict=True):
+    @property
+    def steps(self) -> "Iterator[Noted]":
+        """Each step."""
+        start, values = 0, self.values.tolist()
+        for row, number in zip(self.rows.tolist(), self.numbers.tolist(), strict=True):
             leaf = self.leaves[number]
             stop = start + len(leaf.outputs)
-            yield Noted(row, leaf.adds, self.values[start:stop])
+            yield Noted(row, leaf, values[start:stop])
             start = stop
 
 
-@frozen(eq=False)
-class Noted:
-    """What a step added to the books: an outline, with its numbers."""
+class Noted(NamedTuple):
+    """What a step added to the books: its row and its leaf, with the leaf's numbers."""
 
     row: int
-    adds: Outline
+    leaf: Leaf
     numbers: Sequence[float]
 
+    def happened(self) -> "Happened":
+        """What happened in it."""
+        entries, _, _ = self.leaf.adds.fill(self.numbers, self.row, 0, None)
+        return Happened.of([entry.event for entry in entries], self.leaf)
 
-@frozen(eq=False)
+
+@frozen(eq=False, kw_only=True)
 class Played:
     """A run that was played: its equity by row, its balances at the end, and what its steps added to the books."""
 
     venues: Sequence[Venue]
     entry: str
     accounts: Sequence[Account]
+    postings: Postings
     happened: "dict[Leaf, Happened | None]"
-    """What an outcome counts of leaves, as far as it is known."""
+    """What happens on leaves, as far as it is known."""
     capital: int
     market: Market
     equity_usd: Floats
     """What everything was worth at the close of every row, shape (rows,)."""
+    settled: Ints
+    """What accrued in every row, shape (rows, streams), in atomic units; no rows where it was not asked for."""
     balances: Sequence[int]
     playbacks: Sequence[Playback]
 
     def run(self) -> Run:
         """The run with its whole books, as if it had been simulated."""
+        opened = self.market.cached(("opened", self.accounts), lambda: Books(self.market, self.venues))
+        posted = self._posted()
+        if posted is None or not len(self.settled):
+            written = write_out(self._books())
+        else:
+            written = Written(
+                market=self.market,
+                streams=opened.streams,
+                balances=self._held,
+                settled=self.settled,
+                posted=posted,
+                telling=lambda: write_out(self._books()).told,
+            )
+        return Run(
+            market=self.market,
+            capital=self.capital,
+            opened_at="open" if self.entry == "first_open" else "close",
+            written=written,
+            standings=tuple(opened.standings.values()),
+            counting=self._tally,
+        )
+
+    def _posted(self) -> Posted | None:
+        """The transfers of all steps as columns; None where there are none of some."""
+        leaves = self.playbacks[-1].leaves
+        if any(each.leaves is not leaves for each in self.playbacks):  # the kernel did some
+            return None
+        parts = ([getattr(each, name) for each in self.playbacks] for name in ("rows", "numbers", "values"))
+        rows, numbers, values = map(np.concatenate, parts)
+        at_ns = self.market.at_ns[rows]
+        if self.entry != "first_close":
+            at_ns[0] = self.market.open_ns[0]
+        return self.postings.of(leaves, numbers, rows, at_ns, values)
+
+    def _books(self) -> Books:
+        """The books, with every entry."""
         books = Books(self.market, self.venues)
         streams = [each for each in books.streams if isinstance(each, Stream)]
         for entries, epochs in self.added():
@@ -73,13 +122,7 @@ class Played:
                 streams[each.stream].epochs.append(each.begun)
         for account, amount in zip(books.balances, self.balances, strict=True):
             books.balances[account] = amount
-        return Run(
-            market=self.market,
-            capital=self.capital,
-            opened_at="open" if self.entry == "first_open" else "close",
-            written=write_out(books),
-            standings=tuple(books.standings.values()),
-        )
+        return books
 
     @property
     def final_usd(self) -> float:
@@ -92,72 +135,83 @@ class Played:
 
     def outcome(self) -> dict[str, float | int | None]:
         """The `outcome` of the run, without its books."""
-        liquidations, rebalances = list[tuple[int, int]](), 0
-        at_ns, known = self.market.cached("closes", self.market.at_ns.tolist), self.happened
-        for playback in self.playbacks:
-            start = 0
-            for row, number in zip(playback.rows, playback.numbers, strict=True):
-                leaf = playback.leaves[number]
-                if leaf in known:
-                    happened = known[leaf]
-                else:
-                    happened = Happened.on(leaf)
-                    if not leaf.passing:
-                        known[leaf] = happened
-                if happened is None:
-                    happened = Happened.of(Noted(row, leaf.adds, playback.values[start : start + len(leaf.outputs)]))
-                rebalances += happened.rebalances
-                for bad_debt in happened.bad_debts:
-                    lost = int(playback.values[start + bad_debt.number]) if isinstance(bad_debt, Output) else bad_debt
-                    liquidations.append((at_ns[row], lost))
-                start += len(leaf.outputs)
+        counted = list(self._counted())
         return outcome_of(
             market=self.market,
             capital=self.capital,
             equity_usd=self.equity_usd,
             balances=self._held,
-            liquidations=liquidations,
-            rebalances=rebalances,
+            liquidations=list(self._liquidations()) if any(each.bad_debts for each, _ in counted) else [],
+            rebalances=sum(each.tally.capital_rebalances * times for each, times in counted),
         )
+
+    def _tally(self) -> Tally:
+        """How often things happened: all causes are within a step, so what happens in each can be added."""
+        return Tally.total((each.tally, times) for each, times in self._counted())
+
+    def _counted(self) -> "Iterator[tuple[Happened, int]]":
+        """What happened on each leaf, and how often; step by step where that depends on a step's numbers."""
+        for playback in self.playbacks:
+            for number, times in Counter(playback.numbers.tolist()).items():
+                leaf = playback.leaves[number]
+                always = self._always(leaf)
+                if always is not None:
+                    yield always, times
+                else:
+                    yield from ((each.happened(), 1) for each in playback.steps if each.leaf is leaf)
+
+    def _liquidations(self) -> Iterator[tuple[int, int]]:
+        """The instant of each liquidation, and what it cost the venue."""
+        at_ns = self.market.cached("closes", self.market.at_ns.tolist)
+        for step in chain.from_iterable(each.steps for each in self.playbacks):
+            happened = self._always(step.leaf) or step.happened()
+            for bad_debt in happened.bad_debts:
+                yield at_ns[step.row], int(step.numbers[bad_debt.number]) if isinstance(bad_debt, Output) else bad_debt
+
+    def _always(self, leaf: Leaf) -> "Happened | None":
+        """What happens on a leaf in every run; None where it depends on its numbers."""
+        if leaf in self.happened:
+            return self.happened[leaf]
+        found = Happened.always(leaf)
+        if not leaf.passing:
+            self.happened[leaf] = found
+        return found
 
     def added(self) -> Iterator[tuple[list[Entry], list[Epoch]]]:
         """Entries and beginnings of streams, step by step."""
         open_ns, at_ns = int(self.market.open_ns[0]), self.market.cached("closes", self.market.at_ns.tolist)
         opening = self.entry != "first_close"
         order: object = None
-        for place, each in enumerate(chain.from_iterable(self.playbacks)):
+        for place, each in enumerate(chain.from_iterable(each.steps for each in self.playbacks)):
             instant = open_ns if opening and not place else at_ns[each.row]
-            entries, epochs, order = each.adds.fill(each.numbers, each.row, instant, order)
+            entries, epochs, order = each.leaf.adds.fill(each.numbers, each.row, instant, order)
             yield entries, epochs
 
 
 @frozen
 class Happened:
-    """What an outcome counts of a leaf: the losses of its liquidations, and how often capital was moved."""
+    """What happens in a step: the losses of its liquidations, and how often what figures count."""
 
     bad_debts: tuple[Output | int, ...]
-    rebalances: int
+    tally: Tally
 
     @classmethod
-    def on(cls, leaf: Leaf) -> "Happened | None":
-        """What happens on a leaf; None where it depends on its numbers, as moves do that merely compound."""
+    def always(cls, leaf: Leaf) -> "Happened | None":
+        """What happens on a leaf; None where it depends on its numbers, such as the fee of what compounds."""
         events = [entry.event for entry in leaf.adds.entries]
-        sent = sum(isinstance(event, TransferSent) for event in events)
-        if sent and any(isinstance(event, ConditionMet) and event.condition == EveryRow() for event in events):
+        woken = any(isinstance(event, ConditionMet) and event.condition == EveryRow() for event in events)
+        fees = (getattr(event, "fee", 0) for event in events) if woken else ()
+        reasons = (event.reason for event in events if isinstance(event, OrderFilled))
+        if any(isinstance(each, Output | Text) for each in chain(fees, reasons)):
             return None
-        return cls(tuple(event.bad_debt for event in events if isinstance(event, Liquidated)), sent)
+        return cls.of(events, leaf)
 
     @classmethod
-    def of(cls, noted: Noted) -> "Happened":
-        """What happened in a step, with its numbers."""
-        entries, _, _ = noted.adds.fill(noted.numbers, noted.row, 0, None)
-        places = {id(entry): place for place, entry in enumerate(entries)}
-        single = [
-            evolve(entry.event, event=place, cause=None if entry.cause is None else places[id(entry.cause)])
-            for place, entry in enumerate(entries)
+    def of(cls, events: Sequence[Event], leaf: Leaf) -> "Happened":
+        """What happened in a step, by its events; their causes are those of the leaf."""
+        causes = (entry.cause for entry in leaf.adds.entries)
+        numbered = [
+            changed(event, {"event": place, "cause": cause})
+            for place, (event, cause) in enumerate(zip(events, causes, strict=True))
         ]
-        routine = routine_causes(single)
-        return cls(
-            tuple(each.bad_debt for each in single if isinstance(each, Liquidated)),
-            sum(isinstance(each, TransferSent) and each.cause not in routine for each in single),
-        )
+        return cls(tuple(each.bad_debt for each in numbered if isinstance(each, Liquidated)), Tally.of(numbered))

@@ -75,19 +75,21 @@ def play(
     stop: int,
     settling: bool,
     curve: Floats,
+    settled: Ints,
     notes: Notes,
 ) -> tuple[int, int, int, int]:
     """Do the step that begins at the line `root` after each of the rows `row` to `stop - 1`, `settling` the first one.
 
     Returns why it stops, at which row, and how many leaves and values are noted. What stops at a row has settled it,
-    and done nothing else of it. `curve` gets the equity at the close of each row.
+    and done nothing else of it. `curve` gets the equity at the close of each row, and `settled` what accrued in it,
+    shape (rows, streams), unless it has no rows.
     """
     spans = score.spans
     buffer = np.empty(len(registers))
     table = np.empty((score.quiet[:, 5].max() if len(score.quiet) else 0, BLOCK))
     noted = valued = 0
     while row < stop:
-        if settling and not settle(score.streams, score.floors, registers, columns, row):
+        if settling and not settle(score.streams, score.floors, registers, columns, row, settled):
             return BROKEN, row, noted, valued
         at, why = walk(score.lines, root, registers, columns, at_ns, score.instants_ns, row)
         if why != ENDED:
@@ -112,7 +114,7 @@ def play(
         row += 1
         settling = True
         if spans[leaf, QUIET] >= 0:
-            row = pass_quietly(score, spans[leaf, QUIET], registers, columns, at_ns, row, stop, curve, table)
+            row = pass_quietly(score, spans[leaf, QUIET], registers, columns, at_ns, row, stop, curve, settled, table)
     return ENDED, row, noted, valued
 
 
@@ -126,6 +128,7 @@ def pass_quietly(
     row: int,
     stop: int,
     curve: Floats,
+    settled: Ints,
     table: Floats,
 ) -> int:
     """Let rows pass that end on the same leaf as the one before, which changes nothing; returns the first of another.
@@ -143,6 +146,12 @@ def pass_quietly(
             break
         if equity >= 0:
             curve[row : row + count] = table[equity, :count]
+        if len(settled):
+            for each in range(len(score.streams)):
+                before, path = registers[score.streams[each, 4]], table[score.streams[each, 7]]
+                for ahead in range(count):
+                    settled[row + ahead, each] = path[ahead] - before
+                    before = path[ahead]
         for each in range(len(score.accruing)):
             registers[score.accruing[each]] = table[each, count - 1]
         row += count
@@ -161,13 +170,13 @@ def settle_block(score: Score, registers: Floats, columns: Floats, row: int, cou
         factor = registers[stream[2]]
         if factor != 0.0:
             start, before = registers[stream[3]], registers[stream[4]]
-            settled, debit, credit = table[stream[7]], table[stream[8]], table[stream[9]]
+            path, debit, credit = table[stream[7]], table[stream[8]], table[stream[9]]
             over = False
             for ahead in range(count):
                 index = columns[stream[0], row + ahead + 1]
                 after = np.rint(factor * (index / start if stream[1] else index - start)) + 0.0
                 gain = after - before
-                settled[ahead] = after
+                path[ahead] = after
                 debit[ahead] += gain
                 credit[ahead] -= gain
                 over |= not max(abs(after), abs(debit[ahead]), abs(credit[ahead])) <= LARGEST
@@ -254,19 +263,21 @@ def walk_block(  # noqa: PLR0912  (a branch for each operation)
 
 
 @compiled
-def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row: int) -> bool:
+def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row: int, settled: Ints) -> bool:
     """Let a row pass: what accrues is brought up to it, as `Stream.after` says; returns whether the books allow it."""
     for each in range(len(streams)):
         factor = registers[streams[each, 2]]
         if factor != 0.0:
             index, start = columns[streams[each, 0], row + 1], registers[streams[each, 3]]
             after = np.rint(factor * (index / start if streams[each, 1] else index - start)) + 0.0
-            settled, debit, credit = streams[each, 4], streams[each, 5], streams[each, 6]
-            gain = after - registers[settled]
+            debit, credit = streams[each, 5], streams[each, 6]
+            gain = after - registers[streams[each, 4]]
             if gain != 0.0:
                 registers[debit] += gain
                 registers[credit] -= gain
-                registers[settled] = after
+                registers[streams[each, 4]] = after
+                if len(settled):
+                    settled[row, each] = gain
                 largest = max(abs(after), abs(registers[debit]), abs(registers[credit]))
                 if not largest <= LARGEST:
                     return False

@@ -25,6 +25,7 @@ from framework.strategy import Condition, Strategy, checked_conditions
 from framework.tape.numbers import MOST, NotRecordable, Number
 from framework.tape.played import Happened, Playback, Played
 from framework.tape.player import BROKEN, ENDED, FULL, UNKNOWN, Notes, Score, play
+from framework.tape.postings import Postings
 from framework.tape.steps import (
     OF_STREAM,
     Given,
@@ -142,7 +143,9 @@ class Tape:
     kept: int = 0
     """How many of its lines are on disk."""
     happened: dict[Leaf, Happened | None] = field(factory=dict)
-    """What an outcome counts of the leaves of which it was asked."""
+    """What happens on its leaves, of those of which that was asked."""
+    postings: Postings = field(factory=Postings)
+    """The transfers of its leaves."""
     notes: Notes = field(factory=lambda: room(0))
     """Where is noted what steps add to the books, again for every run; there is room once something is played."""
     columns: WeakKeyDictionary[Market, Floats] = field(factory=WeakKeyDictionary)
@@ -193,13 +196,15 @@ class Tape:
             code.instants_ns, self.streams, self.accruing, self.floors,
         )  # fmt: skip
 
-    def play(self, settings: Settings, market: Market) -> Played:
-        """Play a run to its end; raises `NotPlayable`."""
+    def play(self, settings: Settings, market: Market, *, books: bool = True) -> Played:
+        """Play a run to its end; raises `NotPlayable`. Its `books` are made faster where they are asked for here."""
         if self.given_up:
             raise NotPlayable(self.given_up)
-        return Playing(self, settings, market).played()
+        return Playing(self, settings, market, books=books).played()
 
-    def run(self, settings: Settings, market: Market, simulated: Callable[[], Run]) -> Played | Run:
+    def run(
+        self, settings: Settings, market: Market, simulated: Callable[[], Run], *, books: bool = True
+    ) -> Played | Run:
         """A run that is played where that can be and is known to be right; raises what the simulation raises.
 
         Until it is trusted: the first one is simulated, for there may be no other. The second is simulated as well as
@@ -210,7 +215,7 @@ class Tape:
         if self.given_up or (self.asked == 1 and not self.is_trusted):
             return simulated()
         try:
-            played = self.play(settings, market)
+            played = self.play(settings, market, books=books)
         except NotPlayable as why:
             self.broken_off += 1
             if self.broken_off > FEW and 2 * self.broken_off > self.asked and not self.given_up:
@@ -229,6 +234,7 @@ class Tape:
         self.given_up = why
         self.trees.clear()
         self.happened.clear()
+        self.postings = Postings()
         self.columns.clear()
         self.notes = room(0)
         self.code = Code(Registers(0))
@@ -285,11 +291,12 @@ class Tape:
 class Playing:
     """A run while it is played: the registers, and what is noted."""
 
-    def __init__(self, tape: Tape, settings: Settings, market: Market) -> None:
+    def __init__(self, tape: Tape, settings: Settings, market: Market, *, books: bool) -> None:
         self._tape, self._settings, self._market = tape, settings, market
         self._steps: Steps | None = None
         self._done_plainly = 0
         self._curve = np.zeros(len(market))
+        self._settled = np.zeros((len(market) if books else 0, len(tape.streams)), dtype=np.int64)
         self._playbacks: list[Playback] = []
         self._registers = tape.code.initial.copy()
         self._registers[: tape.first] = settings.numbers
@@ -316,7 +323,7 @@ class Playing:
             assert len(self._registers) == len(code.initial)
             why, row, noted, valued = play(
                 tape.score(), code.roots.get(step, NOWHERE), self._registers, self._columns(), market.at_ns, row, stop,
-                settling, self._curve, tape.notes,
+                settling, self._curve, self._settled, tape.notes,
             )  # fmt: skip
             self._note(code, noted, valued)
             if why == ENDED:
@@ -346,8 +353,8 @@ class Playing:
         """Keep what was noted."""
         if noted:
             notes = self._tape.notes
-            lists = notes.rows[:noted].tolist(), notes.leaves[:noted].tolist(), notes.values[:valued].tolist()
-            self._playbacks.append(Playback(code.leaves, *lists))
+            rows, leaves, values = notes.rows[:noted].copy(), notes.leaves[:noted].copy(), notes.values[:valued].copy()
+            self._playbacks.append(Playback(code.leaves, rows, leaves, values))
 
     def _recorded(self, step: str, row: int) -> bool:
         """Record the way that a step takes here; returns whether that was possible."""
@@ -373,7 +380,8 @@ class Playing:
         if done.curve is not None:
             self._curve[row] = done.curve
         if not done.adds.is_empty:
-            self._playbacks.append(Playback([Leaf(idle=False, adds=done.adds, passing=True)], [row], [0], ()))
+            leaf = Leaf(idle=False, adds=done.adds, passing=True)
+            self._playbacks.append(Playback([leaf], np.array([row]), np.array([0]), np.zeros(0)))
 
     @property
     def _held(self) -> Floats:
@@ -390,10 +398,12 @@ class Playing:
             venues=tape.venues,
             entry=tape.entry,
             accounts=tape.accounts,
+            postings=tape.postings,
             happened=tape.happened,
             capital=self._settings.capital,
             market=self._market,
             equity_usd=self._curve,
+            settled=self._settled,
             balances=balances,
             playbacks=self._playbacks,
         )

@@ -92,7 +92,7 @@ class Tapes:
         """A run of an assembly that is played; raises `NotPlayable` for one that has to be simulated."""
         return self.of(assembly).play(Settings.of(assembly), assembly.market)
 
-    def run(self, assembly: Assembly) -> Played | Run:
+    def run(self, assembly: Assembly, *, books: bool = True) -> Played | Run:
         """A run of an assembly, played or simulated; raises `CarrybookError`."""
         tape, settings = self.find(assembly)
 
@@ -101,7 +101,7 @@ class Tapes:
 
         if tape is None or settings is None:
             return simulated()
-        return tape.run(settings, assembly.market, simulated)
+        return tape.run(settings, assembly.market, simulated, books=books)
 
     def find(self, assembly: Assembly) -> tuple[Tape | None, Settings | None]:
         """The tape and the settings of an assembly; None for both where its runs are simulated."""
