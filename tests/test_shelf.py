@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import subprocess
@@ -363,6 +364,7 @@ def test_where_it_is(tmp_path, monkeypatch):
 def place(tmp_path, monkeypatch):
     """A shelf of the test's own, where those that run many runs look for one."""
     monkeypatch.setenv("CARRYBOOK_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(source_code, "LOADED_S", math.inf)  # files may be edited while the tests run
     return tmp_path / "cache" / "tapes"
 
 

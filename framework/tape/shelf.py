@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen, has
+from numpy.typing import NDArray
 
 from framework.books import Entry
 from framework.market import Ints
@@ -167,7 +168,10 @@ def _content(tape: "Tape") -> bytes:
 
 
 def _put(content: bytes, tape: "Tape") -> None:
-    """Put on a tape what a file has; raises any exception, and leaves it as it was, where that cannot be."""
+    """Put on a tape what a file has; raises any exception, and leaves it as it was, where that cannot be.
+
+    The player checks no bounds: whatever it finds its way by is checked here.
+    """
     head, _, body = content.partition(b"\n")
     found = json.loads(head)
     numbers = np.frombuffer(body, dtype="<i4").astype(np.int64)
@@ -186,9 +190,10 @@ def _put(content: bytes, tape: "Tape") -> None:
     registers.constants.update(zip(constants.tolist(), map(float, found["constants"]), strict=True))
     registers.made += [None if op == CONSTANT else (OPS[op], left, right) for op, left, right in made.tolist()]
     known = list(tape.registers.columns)
-    _require(list(registers.columns)[: len(known)] == known)
-    _require(found["roots"].keys() <= set(STEPS))
-    _check(registers, made, lines, spans, changes, outputs, [*found["roots"].values()])
+    _require(list(registers.columns)[: len(known)] == known, found["roots"].keys() <= set(STEPS))
+    _check_registers(made, registers.inputs, len(registers.columns))
+    _check_lines(lines, [*found["roots"].values()], made, registers.inputs, len(registers.instants), len(spans))
+    _check_leaves(spans, changes, outputs, registers.inputs, len(registers.made))
     leaves = [
         Leaf(
             changes=dict(changes[first:last].tolist()),
@@ -205,44 +210,46 @@ def _put(content: bytes, tape: "Tape") -> None:
     tape.registers, tape.code, tape.kept, tape.is_trusted = registers, code, len(lines), True
 
 
-def _check(
-    registers: Registers, made: Ints, lines: Ints, spans: Ints, changes: Ints, outputs: Ints, roots: Sequence[int]
-) -> None:
-    """Let no number lead the player out of what there is, or back to where it was; raises `ValueError`."""
-    inputs, count, at = registers.inputs, len(registers.made), np.arange(len(lines))
+def _check_registers(made: Ints, inputs: int, columns: int) -> None:
+    """Let each register be made of those before it, or of a column at this row or the next."""
     op, left, right = made.T
-    before = (left >= 0) & (right >= 0) & (np.maximum(left, right) < inputs + np.arange(len(made)))
-    load = (left >= 0) & (left < len(registers.columns)) & (right >= 0) & (right <= 1)
-    _require((op == CONSTANT) | (op >= 0) & (op < Op.LOAD) & before | (op == Op.SQRT) & before | (op == Op.LOAD) & load)
+    loads, computed = op == Op.LOAD, (op != Op.LOAD) & (op != CONSTANT)
+    _require(_within(op, CONSTANT, Op.SQRT + 1), _within(left[loads], 0, columns), _within(right[loads], 0, 2))
+    _require(_within(made[computed, 1:], 0, inputs + np.flatnonzero(computed)[:, None]))
 
-    op, yes, left, right, no = lines.T
-    ends = op >= Op.LT
-    begins = np.concatenate(([True], ends))[:-1]
-    _require((op >= 0) & (op <= Op.KERNEL))
-    _require(op[-1:] >= Op.LT)
-    _require((yes[~ends] >= inputs) & (yes[~ends] < count))
-    _require(made[yes[~ends] - inputs] == lines[~ends][:, [0, 2, 3]])
-    asked = ends & (op < Op.LEAF)
-    for goes in (yes, no):
-        _require(
-            ~asked | (goes == NOWHERE) | (goes > at) & (goes < len(lines)) & begins[goes * asked * (goes < len(lines))]
-        )
-    _require(~asked | (op == Op.SINCE) | (np.minimum(left, right) >= 0) & (np.maximum(left, right) < count))
-    _require((op != Op.SINCE) | (left >= 0) & (left < len(registers.instants)))
-    _require((op != Op.LEAF) | (yes >= 0) & (yes < len(spans)))
+
+def _check_lines(lines: Ints, roots: Sequence[int], made: Ints, inputs: int, instants: int, leaves: int) -> None:
+    """Let the player compute what registers are made of, and go from each question on to a later branch."""
+    op, to, left, _, no = lines.T
+    computes, asks, compares = op < Op.LT, (op >= Op.LT) & (op < Op.LEAF), (op >= Op.LT) & (op < Op.SINCE)
+    _require(_within(op, 0, Op.KERNEL + 1), ~computes[-1:], _within(to[computes], inputs, inputs + len(made)))
+    _require(made[to[computes] - inputs] == lines[computes][:, [0, 2, 3]])
+    _require(_within(lines[compares, 2:4], 0, inputs + len(made)))
+    _require(_within(left[op == Op.SINCE], 0, instants), _within(to[op == Op.LEAF], 0, leaves))
+    begins = np.append(True, ~computes)
+    for goes in (to, no):
+        leads = asks & (goes != NOWHERE)
+        _require(_within(goes[leads], np.flatnonzero(leads) + 1, len(lines)))
+        _require(begins[goes[leads]])
     for root in roots:
         _require(type(root) is int and 0 <= root < len(lines) and begins[root])
 
-    bounds = spans[:, [0, 1]], spans[:, [2, 3]]
-    for pair, rows in zip(bounds, (changes, outputs), strict=True):
-        _require((pair >= 0) & (pair <= len(rows)) & (np.diff(pair) >= 0) & (np.diff(pair) <= count))
-    _require((spans[:, 4] >= NOWHERE) & (spans[:, 4] < count))
-    _require((changes >= 0) & (changes < (inputs, count)))
-    _require((outputs >= 0) & (outputs < count))
+
+def _check_leaves(spans: Ints, changes: Ints, outputs: Ints, inputs: int, count: int) -> None:
+    """Let leaves have changes and outputs that there are, of registers that there are."""
+    for bounds, rows in ((spans[:, :2], changes), (spans[:, 2:4], outputs)):
+        _require(_within(bounds, 0, len(rows) + 1), _within(np.diff(bounds), 0, count + 1))
+    _require(
+        _within(spans[:, 4], NOWHERE, count), _within(changes, 0, np.array([inputs, count])), _within(outputs, 0, count)
+    )
 
 
-def _require(holds: Any) -> None:  # noqa: ANN401  (a bool, or an array of them)
-    if not np.all(holds):
+def _within(values: Ints, first: int | Ints, stop: int | Ints) -> NDArray[np.bool_]:
+    return (values >= first) & (values < stop)
+
+
+def _require(*holds: bool | NDArray[np.bool_]) -> None:
+    if not all(map(np.all, holds)):
         raise ValueError("a tape leads out of what there is")
 
 
@@ -263,7 +270,9 @@ class _Values:
         if kind in (type(None), bool, int, float, str):
             return self._placed(value, (kind, repr(value)))
         if kind is Account:
-            return self._made("account", [self._accounts.get(id(value), "")])
+            if id(value) not in self._accounts:
+                raise ValueError(f"{value.name} is in no book")
+            return self._made("account", [self._accounts[id(value)]])
         if kind in (tuple, list):
             return self._made(kind.__name__, value)
         if kind is dict:
