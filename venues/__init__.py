@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from framework.support.logs import log
 
 ISSUER = "issuer"
-"""The class of which a scenario's `fees` are the keys, and the name of its venue."""
+"""The class, and the name, of the venue whose keys are a scenario's table `fees`."""
 AT_COST = ("valuation", "fee_timing", "liquidation_distance")
-"""Keys of a venue's table that are those of its accounting at cost now."""
+"""Old keys of a venue's table that belong to its table `accounting` now."""
 
 
 def renamed(key: str, table: Mapping[str, object]) -> dict[str, object]:
-    """A venue's table with the keys that have other names now under these; says so in the log."""
+    """A venue's table with old keys under their new names; a warning in the log names them."""
     old = {name: table[name] for name in AT_COST if name in table}
     found = {name: value for name, value in table.items() if name not in old}
     if not old:

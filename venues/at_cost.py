@@ -1,4 +1,4 @@
-"""At cost: a venue under the accounting of the study's older models, in which the price of the coin does not count."""
+"""At cost: a venue under the accounting of the study's older models, which ignore profit and loss of the price."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -92,7 +92,7 @@ class AtCost(Venue):
         return self.liquidation_distance if name == "liquidation_distance" else self.of.input(name)
 
     def accruals(self) -> Iterable[Accrual]:
-        """Each stream of the venue, on what was paid instead of on what is held."""
+        """Each accrual of the venue, on what was paid instead of on what is held."""
         venue: Any = self.of
         for each in self.of.accruals():
             if each.basis == "payment":
@@ -132,7 +132,7 @@ class AtCost(Venue):
             return self.of.act(method, book)
 
     def finish(self, book: Books) -> None:
-        """Book what a position that is left is worth at cost beyond its price, so that the end is worth what it was."""
+        """Book by how much the cost of an open position exceeds its worth, so that the final equity stays at cost."""
         cost = self._cost(book)
         if cost is not None:
             for coin, position in zip(self.coins, self.position_accounts(), strict=True):
@@ -159,7 +159,7 @@ class AtCost(Venue):
         self.of.deliver(order, amount, book)
 
     def _cost(self, book: Books) -> float | None:
-        """What was paid for a coin; None without a position, whose first opening is at the row's price."""
+        """Average cost of a coin; None without a position, which is opened at the row's price."""
         leg = book.leg(self.name)
         return leg.entry_price if leg.size else None
 

@@ -14,9 +14,9 @@ from attrs import frozen
 from framework.formulas import greater, lesser, square_root
 
 SMALL_USD = 50
-"""A shortage below this, or a position worth less, is liquidated whole."""
+"""A shortage or a position below this is liquidated at once."""
 INSURANCE_SHARE = Fraction(95, 100)
-"""Share of what a liquidation leaves that the insurance fund takes at most."""
+"""The most that the insurance fund takes, as a share of what a liquidation leaves."""
 WAITING_SLOTS, FEE_PER_SLOT = 1_500, Fraction(1, 1_000_000)
 SEGMENTS = tuple(
     (Fraction(until, 1_000), Fraction(share, 100))
@@ -45,7 +45,7 @@ def scaled_weight(weight: Any, deposits_usd: Any, scale_start_usd: Any) -> Any: 
 
 
 def shortage(collateral: Any, requirement: Any, notional: Any, buffer: Any, losses: Any = 0) -> Any:  # noqa: ANN401
-    """What an account in liquidation is short of: it has to reach its requirement and the buffer.
+    """What an account in liquidation lacks to reach its requirement and the buffer, USD.
 
     The buffer is a share of the notional, and of the unrealised `losses`, which are above 0.
     """
@@ -65,7 +65,7 @@ class Taken:
 
 
 def coins_to_cover(missing: Any, price: Any, ratio: Any, liquidator_fee: Any, insurance_fee: Any) -> Any:  # noqa: ANN401
-    """Coins whose closing makes up for what is missing; None where closing costs more than it frees.
+    """Coins whose closing covers what is missing; None if closing costs more than it frees.
 
     `ratio` is the position's margin with the buffer.
     """
@@ -82,7 +82,7 @@ def insurance_fee(most: Any, ratio: Any, liquidator_fee: Any, short: Any) -> Any
 
 
 def liquidator_fee_after(fee: Any, most: Any, slots: int) -> Any:  # noqa: ANN401
-    """The liquidator's fee when nobody has liquidated for so many slots."""
+    """The liquidator's fee, which grows with the slots in which nobody has liquidated."""
     return fee if slots <= WAITING_SLOTS else lesser(most, fee + slots * FEE_PER_SLOT)
 
 
@@ -133,7 +133,7 @@ def borrow_to_repay(
     insurance_fee: Fraction = Fraction(0),
     discount: Fraction = Fraction(1),
 ) -> Fraction:
-    """Borrowed tokens whose repayment out of a deposit makes up for a shortage.
+    """Borrowed tokens whose repayment out of a deposit covers a shortage.
 
     `discount` is what the liquidator gains: the multiplier of the deposit over that of the borrow. The program rounds
     the weight down to five places.
@@ -145,7 +145,7 @@ def borrow_to_repay(
 def borrow_insurance_fee(
     most: Fraction, missing: Fraction, worth: Fraction, asset_weight: Fraction, liability_weight: Fraction
 ) -> Fraction:
-    """The fee of the insurance fund on a repaid borrow of such worth; `asset_weight` with its discount."""
+    """The insurance fund's fee on a repaid borrow of this worth; `asset_weight` includes the discount."""
     left = liability_weight - asset_weight - missing / worth
     return min(most, max(Fraction(0), left / liability_weight))
 
@@ -156,7 +156,7 @@ def loss_per_coin(loss: Fraction, fund: Fraction, long: Fraction, short: Fractio
 
 
 def deposits_after(index: Fraction, loss: Fraction, deposits: Fraction) -> Fraction:
-    """The index of deposits once they have carried a loss of borrowers."""
+    """The index of deposits after they have borne a loss of borrowers."""
     return index * (1 - loss / deposits)
 
 

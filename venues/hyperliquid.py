@@ -149,7 +149,7 @@ class Hyperliquid(Venue):
         return linear.funding_of(self, self.margin)
 
     def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:
-        """The rates of coins of which the market has the premium and no rate."""
+        """The funding rates of coins for which the market has the premium and no rate."""
         found = {}
         for coin in self.coins:
             rates, names = linear.funding_columns(self, coin), (f"{self.name}.{coin}.premium", f"{self.name}_premium")
@@ -167,7 +167,7 @@ class Hyperliquid(Venue):
     receive, pay = linear.pay_in, linear.pay_out
 
     def taker_bps(self, book: Books) -> float:
-        """The taker fee now: that of the base tier, or of a tier that the volume has reached, less what is waived."""
+        """The taker fee now: of the base tier, or of a lower one that the volume has reached, less the discount."""
         bps = linear.taker_bps(self, book)
         if self.fee_tiers is not None:
             today_ns = book.at_ns - book.at_ns % NS_PER_DAY
@@ -178,7 +178,7 @@ class Hyperliquid(Venue):
         return bps * (1 - (book.rule(self.fee_discount) or 0.0))
 
     def accept(self, order: object, book: Books) -> None:
-        """Reject an order with too little initial margin for what it adds, or of less than the minimum."""
+        """Reject an order below the minimum, or with too little initial margin for what it adds."""
         if self.margin_tiers is not None:
             linear.check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
         least_usd = book.rule(self.min_order_usd) or 0.0
@@ -217,7 +217,7 @@ class Hyperliquid(Venue):
             linear.realise(self, coin, book)
 
     def _pausing(self, book: Books) -> bool:
-        """Whether an order was sent within the last 30 seconds; within a longer row they have passed since."""
+        """Whether an order was sent in the last 30 seconds; in a longer row they have passed since."""
         pause_ns, last_ns = rules.PAUSE_S * NS_PER_SECOND, book.last(Liquidated, self.name)
         return book.row_ns < pause_ns and last_ns is not None and book.at_ns - last_ns < pause_ns
 

@@ -19,20 +19,20 @@ BACKSTOP = 2 / 3
 FIRST_ORDER_DIVISOR = 5
 """The first order of a large liquidation is for 1 / FIRST_ORDER_DIVISOR of the position."""
 PAUSE_S = 30
-"""After an order for a part of a position, the seconds in which an order is for all of the rest."""
+"""For so many seconds after an order for a part of a position, an order is for all of the rest."""
 VOLUME_DAYS = 14
-"""Days before the present one whose volume decides on the tier of fees."""
+"""The fee tier depends on the volume of this many days before the present one."""
 CLAMP = 0.0005
-"""How far the interest may move the rate away from the premium, per eight hours, unless a venue has another."""
+"""Default clamp of the difference between interest and premium, per eight hours."""
 FUNDING_CAP = 0.04
-"""The most of a payment, as a fraction of the notional per hour."""
+"""Cap of the funding rate, a fraction of the notional per hour."""
 INTEREST = 0.0001
-"""Interest per eight hours, and the rate wherever the premium is within the clamp of it."""
+"""Interest per eight hours: the rate, as long as the premium is within the clamp of it."""
 
 
 @frozen
 class Tier:
-    """Positions above `above_usd` of notional may have so much leverage."""
+    """The maximum leverage of positions above `above_usd` of notional."""
 
     max_leverage: float = field(validator=validators.ge(1))
     above_usd: float = field(default=0.0, validator=validators.ge(0))
@@ -77,7 +77,7 @@ def lines(tiers: Sequence[Tier], leverage: float | None = None, number: Any = fl
 
 
 def of_first_line(name: str) -> Any:  # noqa: ANN401  (an input of formulas)
-    """A number of a coin's first line, as an input of formulas: of the only one where there are no tiers."""
+    """A number of a coin's first line, as an input of formulas."""
     return _of_line(0, name)
 
 
@@ -88,7 +88,7 @@ def of_last_line(name: str) -> Any:  # noqa: ANN401  (an input of formulas)
 
 def _of_line(place: int, name: str) -> Any:  # noqa: ANN401  (an input of formulas)
     def number(tiers: Sequence[Tier] | None, rate: float | None, leverage: float | None) -> Any:  # noqa: ANN401
-        """Without tiers the maintenance margin is the same share of any notional, and there is no initial margin."""
+        """Without tiers the one line has the maintenance margin of any notional, and no initial margin."""
         of_coin = (Line(rate, 0.0, 0.0, 0.0),) if tiers is None else lines(tiers, leverage)
         return getattr(of_coin[place], name)
 
@@ -114,7 +114,7 @@ def maintenance_margin(
 
 
 def liquidation_price(mark: Any, size: Any, available: Any, rate: Any) -> Any:  # noqa: ANN401
-    """Where a position is liquidated: `available` is the equity less the maintenance margin at the `mark`.
+    """The price at which a position is liquidated; `available` is equity less maintenance margin at the `mark`.
 
     At or below 0 there is no such price. Until 2023 the price that was shown had a `rate` of 0.
     """
@@ -123,12 +123,12 @@ def liquidation_price(mark: Any, size: Any, available: Any, rate: Any) -> Any:  
 
 
 def withdrawable(equity: Any, initial: Any, notional: Any, floor: Any) -> Any:  # noqa: ANN401
-    """What may leave an account: its equity above the initial margin, and above the share `floor` of its notional."""
+    """What can be withdrawn: equity above the initial margin and above the share `floor` of the notional, USD."""
     return greater(equity - greater(initial, floor * notional), 0)
 
 
 def taker_fee_bps(tiers: Sequence[FeeTier], volume_usd: float) -> float:
-    """The taker fee of an account that traded so much in the last 14 days."""
+    """The taker fee of an account by its volume in the last 14 days, basis points."""
     return [each.taker_fee_bps for each in tiers if volume_usd > each.above_usd or not each.above_usd][-1]
 
 

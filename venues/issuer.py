@@ -1,4 +1,4 @@
-"""Issuer: who mints and redeems a synthetic dollar, and what that costs its holders; it holds no positions itself."""
+"""Issuer: mints and redeems a synthetic dollar for fees; it holds no positions itself."""
 
 from collections.abc import Iterable
 
@@ -73,7 +73,7 @@ class Issuer(Venue):
         self._charge(order, "traded_usd", self.rebalance, self.rebalance_fee, "rebalance_fee", book)
 
     def _charge(self, order: Order, of: str, rate: float, target: Account, kind: str, book: Books) -> None:
-        """A share of a sum of the order, out of the wallet."""
+        """Charge the wallet a share of an amount of the order."""
         base_usd = getattr(order, of)
         if not is_number(base_usd) or base_usd <= 0:
             wrong(book, order, of, ABOVE_NOTHING)
@@ -82,7 +82,7 @@ class Issuer(Venue):
 
 
 def _running(value: Floats, owed: int, rate: Floats) -> Ints:
-    """The fee of each row, atomic units, each on the value less all fees before it; as if computed row by row.
+    """The fee of each row on the value less all fees before it, atomic units, as if computed row by row.
 
     The fee of a row depends on earlier rows alone, so repeating the columns until nothing changes gives just that.
     """

@@ -47,7 +47,7 @@ class Nearest:
         return SOL.nearest(JITOSOL.units(tokens) * self.rate)
 
     def fee(self, tokens: int, share: float) -> int:
-        """The tokens that the pool keeps of those that are minted or withdrawn."""
+        """The part of minted or withdrawn tokens that the pool keeps."""
         return JITOSOL.nearest(JITOSOL.units(tokens) * share)
 
 

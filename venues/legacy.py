@@ -1,4 +1,4 @@
-"""The legacy rulebook: the accounting of the study's older models, in which the price of the coin does not count."""
+"""The legacy rulebook: accounting of the study's older models, which ignore profit and loss of the price."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from framework.strategy import Strategy
 from venues.study import PERPETUALS
 
 SHARE_OF_MARGIN = 0.95
-"""Share of the entry margin, 1 / leverage of the notional, after whose loss the older models liquidate a leg."""
+"""The older models liquidate a leg after the loss of this share of its entry margin, 1 / leverage of the notional."""
 
 
 @frozen(kw_only=True)

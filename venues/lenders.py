@@ -27,9 +27,9 @@ from framework.venue import basis_points, fraction, not_negative, share
 Amount = int | Fraction
 """A sum of money, or a share, exactly."""
 BonusBy = Literal["minimum", "depth", "maximum", "what is left", "bad debt", "fees"]
-"""Which rule decided the bonus."""
+"""The rule that decided the bonus."""
 SizeBy = Literal["healthy", "close factor", "cap", "insolvency", "small debt", "buffer"]
-"""Which rule decided the size of a round."""
+"""The rule that decided the size of a round."""
 
 
 def exactly(number: float | str | Amount) -> Fraction:
@@ -104,11 +104,11 @@ class Rounds:
     borrow_factor: Fraction = field(default=Fraction(1), converter=exactly)
 
     def unhealthy(self, collateral: Amount, debt: Amount) -> bool:
-        """Whether the position may be liquidated: at the line as well."""
+        """Whether the position may be liquidated: at the line and beyond."""
         return debt > 0 and debt * self.borrow_factor >= self.liquidation_ltv * collateral
 
     def bonus(self, collateral: Amount, debt: Amount) -> tuple[Fraction, BonusBy]:
-        """What the liquidator gets beside the repaid debt, as a fraction of it, and by which rule."""
+        """What the liquidator gets beyond the repaid debt, as a fraction of it, and the rule behind it."""
         raw_ltv = Fraction(debt) / collateral
         if self.bad_debt_bonus is not None and raw_ltv >= BAD_DEBT_LTV:
             return max(self.bad_debt_bonus, 1 - raw_ltv), "bad debt"
@@ -132,7 +132,7 @@ class Rounds:
         return _affordable(size, bonus, bonus_by, size_by, collateral)
 
     def _size(self, collateral: Amount, debt: Amount, due: Fraction) -> tuple[Fraction, SizeBy]:
-        """The most that may be repaid at once, and by which rule."""
+        """The most that may be repaid at once, and the rule behind it."""
         insolvent = self.insolvency_ltv is not None and debt * self.borrow_factor > self.insolvency_ltv * collateral
         share, size_by = (Fraction(1), "insolvency") if insolvent else (self.close_factor, "close factor")
         size = min(share * debt, due)
@@ -143,7 +143,7 @@ class Rounds:
 
 @frozen(kw_only=True)
 class ToHealth:
-    """As much as brings the health back, with a buffer, at once: Marginfi (without one) and Drift's spot market.
+    """As much at once as restores the health, with a buffer: Marginfi (without one) and Drift's spot market.
 
     Rates are fractions. `liquidation_ltv` is the maintenance weight of the collateral over that of the debt. A
     liquidator sells the collateral for `liquidator_fee` more than the debt that is repaid; `insurance_fee` of the debt
@@ -159,7 +159,7 @@ class ToHealth:
 
     @property
     def rate(self) -> Fraction:
-        """The bonus: what is seized beside the repaid debt, as a fraction of it."""
+        """The bonus: what is seized beyond the repaid debt, as a fraction of it."""
         if self.of_collateral:
             return 1 / (1 - self.liquidator_fee - self.insurance_fee) - 1
         return (1 + self.liquidator_fee) / (1 - self.insurance_fee) - 1
@@ -169,7 +169,7 @@ class ToHealth:
         return debt > self.liquidation_ltv * collateral
 
     def round(self, collateral: Amount, debt: Amount) -> Round:
-        """What one liquidation repays and seizes: all where that cannot make the position healthy."""
+        """What one liquidation repays and seizes; all, if no amount makes the position healthy."""
         shortage = (1 + self.buffer) * debt - self.liquidation_ltv * collateral
         if collateral <= 0 or debt <= 0 or shortage <= 0:
             return Round(Fraction(0), Fraction(0), self.rate)
@@ -186,9 +186,9 @@ PROCEDURES: Mapping[str, Callable[..., Procedure]] = {
     "marginfi": partial(ToHealth, of_collateral=True),
     "drift": ToHealth,
 }
-"""The procedure of each lender with what its code fixes, to be called with the rules that can change."""
+"""The procedure of each lender with the constants of its code; its arguments are the rules that can change."""
 Name = Literal["kamino", "marginfi", "drift", "save"]
-"""The lenders of which the procedure is known."""
+"""The lenders whose procedure is known."""
 
 
 BAD_DEBT_LTV = Fraction(99, 100)
@@ -200,7 +200,7 @@ def _rate(bonus: tuple[Fraction, BonusBy]) -> Fraction:
 
 
 def _affordable(size: Fraction, bonus: Fraction, bonus_by: BonusBy, size_by: SizeBy, collateral: Amount) -> Round:
-    """A round of this size, scaled down to what the collateral pays for."""
+    """A round of this size, scaled down to what the collateral covers."""
     seized = size * (1 + bonus)
     if seized > collateral:
         return Round(collateral / (1 + bonus), Fraction(collateral), bonus, bonus_by, size_by)
@@ -221,9 +221,9 @@ def until_healthy(
 ) -> Iterator[Seizure]:
     """Round after round at one price, until the position is healthy or nothing is left to seize or to repay.
 
-    `price` is what an atomic unit of the coins is worth in those of the debt. A repayment is rounded up, so that there
-    always is one, and what is seized for it down. Somebody else may have `found` the position at its line already, in
-    floats: then the first round is made even if it is a hair's breadth within.
+    `price` is the worth of an atomic unit of the coins in atomic units of the debt. Repayments are rounded up, so that
+    each is at least one unit, and what is seized is rounded down. With `found` the first round is made in any case: the
+    position was found at its line in floats, and may be within it by a rounding.
     """
     while coins > 0 and debt > 0 and (found or procedure.unhealthy(coins * price, debt)):
         found = False
@@ -236,7 +236,7 @@ def until_healthy(
 
 
 Rule = float | Dated | None
-"""A rule that may have changed with time, or that there is none of."""
+"""A rule, with dates or without, or none."""
 
 
 @frozen(kw_only=True, cache_hash=True)
@@ -248,19 +248,19 @@ class Lender:
     """
 
     limit_ltv: Rule = field(default=None, validator=share)
-    """Loan-to-value up to which is lent."""
+    """The largest loan-to-value of a new loan."""
     max_leverage: Rule = field(default=None, validator=not_negative)
-    """What the collateral may be worth at most, as a multiple of the equity."""
+    """The largest worth of the collateral, as a multiple of the equity."""
     borrow_capacity_usd: Rule = field(default=None, validator=not_negative)
-    """What one position may owe at most."""
+    """The most that one position can owe."""
     max_borrowing_rate: Rule = field(default=None, validator=not_negative)
-    """The pool's rate a year above which it has no money to lend."""
+    """The yearly rate above which the pool has no money to lend."""
     borrow_fee_bps: float | Dated = field(default=0.0, validator=basis_points)
     """Fee on new debt."""
     liquidation_ltv: float | Dated = field(validator=share)
-    """Loan-to-value at which a position may be liquidated."""
+    """The loan-to-value at which a position is liquidated."""
     least_shortage: float | Dated = field(default=0.0, validator=fraction)
-    """How far beyond that a loan has to be, as a share of it, before a liquidator comes."""
+    """How far beyond that the loan has to be before a liquidator comes, as a share of it."""
     close_factor: Rule = field(default=None, validator=share)
     min_bonus: Rule = field(default=None, validator=fraction)
     max_bonus: Rule = field(default=None, validator=fraction)
@@ -288,10 +288,10 @@ class Lender:
     def refusals(
         self, worth_usd: float, owed_usd: float, borrowed_usd: float, rate: float, pool_usd: float | None
     ) -> Iterator[tuple[str, str]]:
-        """Why so much is not lent now: the reason, with a place for the lender's name, and the rule behind it.
+        """Why a loan is not given: each reason, with a place for the lender's name, and the rule behind it.
 
-        Of `owed_usd` on collateral worth `worth_usd`, `borrowed_usd` are new, from a pool that has `pool_usd`, if that
-        is known, at a yearly `rate`. The rules are plain values.
+        The loan is `owed_usd` on collateral worth `worth_usd`, of which `borrowed_usd` are new. The pool has `pool_usd`
+        to lend, if that is known, at the yearly `rate`. The rules have to be plain values, as `at` returns them.
         """
         rules: Any = self
         least_usd = 1 / USDC.scale  # what is free was rounded to the nearest unit
@@ -324,14 +324,14 @@ class Lender:
         return make(**found)
 
     def margin(self) -> float | Dated:
-        """The equity that is left where a liquidator comes, as a fraction of the collateral: 1 less loan-to-value."""
+        """The equity at which a liquidator comes, as a fraction of the collateral: 1 less the loan-to-value."""
         found: float | Dated = joined(_margin, self.liquidation_ltv, self.least_shortage)
         return found
 
 
 @cache
 def _with_values(lender: Lender, values: tuple[tuple[str, Any], ...]) -> Lender:
-    """A lender with some rules at these values, checked once for all acts between two changes of its rules."""
+    """The lender with some rules at these values; validated once between two changes of its rules."""
     return evolve(lender, **dict(values))
 
 
@@ -340,5 +340,5 @@ def _margin(line: float, beyond: float) -> float:
 
 
 def most_ltv(limit: float | None, leverage: float | None) -> float:
-    """The loan-to-value up to which is lent, by a limit and by a maximum leverage."""
+    """The largest loan-to-value of a new loan, by a limit and by a maximum leverage."""
     return min(1.0 if limit is None else limit, 1.0 if leverage is None else 1 - 1 / leverage)

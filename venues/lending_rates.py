@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 SLOTS_A_YEAR = 63_072_000
-"""Kamino counts two slots a second, whatever they take."""
+"""Kamino assumes two slots a second."""
 FEW_SLOTS = 4
-"""Up to so many slots the program takes the power, beyond them the first terms of its series."""
+"""Up to this number of slots the program computes the power, beyond it the first terms of its series."""
 SLOT_MS = 500
-"""What the program takes a slot to last."""
+"""The length of a slot that the program assumes."""
 
 
 def borrowing_rate(curve: Sequence[tuple[float, float]], utilisation: float) -> float:
@@ -28,17 +28,17 @@ def borrowing_rate(curve: Sequence[tuple[float, float]], utilisation: float) -> 
 
 
 def utilisation(available: float, borrowed: float, fees: float = 0.0) -> float:
-    """The share of a pool that is lent, at most all of it; `fees` in it are the protocol's and not to be lent."""
+    """The share of a pool that is lent, at most 1; `fees` are the protocol's part of the pool, which is not lent."""
     return min(1.0, borrowed / (available + borrowed - fees))
 
 
 def lending_rate(borrowing: float, utilised: float, take: float) -> float:
-    """What suppliers earn of what borrowers pay: on the part that is lent, less the protocol's share `take`."""
+    """The rate of suppliers: what borrowers pay on the lent part of the pool, less the protocol's share `take`."""
     return borrowing * utilised * (1 - take)
 
 
 def growth(apr: Fraction, slots: int) -> Fraction:
-    """What a debt of 1 has grown to after some slots between two refreshes, as the program works it out."""
+    """The growth of a debt of 1 over some slots between two refreshes, as the program computes it."""
     rate = apr / SLOTS_A_YEAR
     if slots <= FEW_SLOTS:
         return (1 + rate) ** slots
@@ -53,10 +53,10 @@ def apy(apr: float) -> float:
 
 
 def apr(yearly: float) -> float:
-    """The APR of a yearly return, compounded without end: to a billionth the inverse of `apy`."""
+    """The continuously compounded APR of a yearly return: to a billionth the inverse of `apy`."""
     return math.log1p(yearly)
 
 
 def by_the_clock(apr: float, slot_ms: float) -> float:
-    """An APR of the curve in real time: slots that are shorter than the program takes them to be bring more of them."""
+    """An APR of the curve in real time: shorter slots than the program assumes mean more of them a year."""
     return apr * SLOT_MS / slot_ms

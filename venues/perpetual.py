@@ -1,8 +1,8 @@
-"""Linear perpetual positions in the books: what the perpetual venues have in common, as functions of a venue.
+"""Linear perpetual positions in the books: what perpetual venues have in common, as functions of a venue.
 
-A position is its contracts and the quote that is due or owed for them: what it has cost. Unrealised profit is what the
-two are worth together, less what was drawn of it: paying out more than the margin holds first turns unrealised profit
-into margin, as the venues' own settlement does, and leaves the cost of the position as it was.
+A position is an amount of contracts and their quote, which is minus their cost. Unrealised profit is the worth of both
+together, less what has been drawn of it. Paying out more than the margin holds first draws unrealised profit into
+margin, as the venues' own settlement does; the cost of the position stays the same.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,31 +18,31 @@ from framework.orders import Close, Open, Resize, check_open, positive
 from framework.venue import CASH
 
 Traded = Any
-"""A venue with the accounts and rules that are used here: `margin`, `position`, `quote`, `taker_fee_bps` and so on."""
+"""A venue with the accounts and rules used here: `margin`, `position`, `quote`, `taker_fee_bps` and so on."""
 Owing = Callable[[Books], None] | None
-"""What pays for that of which margin is short, once no position is left."""
+"""Pays a negative margin once no position is left."""
 
 
 @per_coin
 def size(position: Any) -> Any:  # noqa: ANN401  (a formula: floats, arrays or fractions)
-    """Coins, above 0 long."""
+    """Coins, > 0 long and < 0 short."""
     return position
 
 
 @per_coin
 def notional(worth: Any) -> Any:  # noqa: ANN401
-    """What a position is worth, whichever way it looks."""
+    """The absolute worth of a position, USD."""
     return abs(worth)
 
 
 @per_coin
 def entry_price(quote: Any, position: Any) -> Any:  # noqa: ANN401
-    """What a position has cost for each coin."""
+    """Average cost of a position per coin, USD."""
     return ratio(quote, -position)
 
 
 def funding_of(venue: Traded, paid_into: Account) -> Iterator[Accrual]:
-    """The funding of each coin, which a short receives where the rate is above 0."""
+    """The funding of each coin; shorts receive a rate above 0."""
     for coin in venue.coins:
         yield Accrual(
             debit=paid_into, credit=venue.funding[coin], kind="funding", event=FundingSettled, on=venue.position[coin],
@@ -64,7 +64,7 @@ def open_position(venue: Traded, order: Open, book: Books) -> None:
 
 
 def close_position(venue: Traded, order: Close, book: Books, *, owing: Owing = None) -> None:
-    """Trade the whole position back, and return what it made and the margin to the wallet."""
+    """Close the position at the row's price; once no position is left, the margin returns to the wallet."""
     coin = coin_of(venue, order)
     notional = trade(venue, coin, -book[venue.position[coin]], book)
     book.transfer(venue.fees, venue.margin, taker_fee(venue, USDC.units(notional), book), "taker_fee")
@@ -72,7 +72,7 @@ def close_position(venue: Traded, order: Close, book: Books, *, owing: Owing = N
 
 
 def resize_position(venue: Traded, order: Resize, book: Books) -> None:
-    """Trade the difference, and pay the fee out of margin."""
+    """Trade the difference at the row's price, and pay the fee out of margin."""
     coin = coin_of(venue, order)
     account = venue.position[coin]
     contracts, held = positive(book, order, "size", account.asset), book[account]
@@ -83,7 +83,7 @@ def resize_position(venue: Traded, order: Resize, book: Books) -> None:
 
 
 def liquidate_at_a_penalty(venue: Traded, book: Books, owing: Owing = None) -> None:
-    """The study's liquidation: take the penalty; close every position where the venue does that itself."""
+    """The study's liquidation: take the penalty, and close all positions if the venue does that."""
     notional = 0
     for coin in venue.coins:
         worth = abs(book.worth(venue.position[coin], book.price(coin)))
@@ -117,12 +117,12 @@ def pay_out(venue: Traded, book: Books, target: Account, amount: int, kind: str)
 
 
 def unrealised(venue: Traded, coin: str, book: Books, role: Role = "price") -> int:
-    """What a position has made, and was not drawn of it yet, atomic units of USDC."""
+    """Unrealised profit of a position that has not been drawn yet, atomic units of USDC."""
     return book.worth(venue.position[coin], book.price(coin, role)) + book[venue.quote[coin]] + book[venue.drawn[coin]]
 
 
 def trade(venue: Traded, coin: str, contracts: int, book: Books, role: Role = "price") -> int:
-    """Move contracts into the position, above 0, or out of it, and their notional the other way; returns |notional|."""
+    """Buy contracts, or sell them if below 0, at the price of a role; returns the absolute notional, atomic units."""
     notional = USDC.nearest(abs(contracts) / venue.position[coin].asset.scale * book.price(coin, role))
     book.transfer(venue.position[coin], venue.traded[coin], contracts, "trade")
     book.transfer(venue.quote[coin], venue.traded_usdc, -notional if contracts > 0 else notional, "trade")
@@ -130,10 +130,7 @@ def trade(venue: Traded, coin: str, contracts: int, book: Books, role: Role = "p
 
 
 def settle(venue: Traded, coin: str, book: Books, owing: Owing = None) -> None:
-    """Turn what a closed position made into margin; once all are closed, margin above zero returns to the wallet.
-
-    `owing` is asked first to pay what margin is short of.
-    """
+    """Realise a closed position. Once all are closed, `owing` pays a negative margin; the rest goes to the wallet."""
     realise(venue, coin, book)
     if any(book[each] for each in venue.position.values()):
         return
@@ -143,20 +140,20 @@ def settle(venue: Traded, coin: str, book: Books, owing: Owing = None) -> None:
 
 
 def realise(venue: Traded, coin: str, book: Books) -> None:
-    """Turn what a closed position made into margin."""
+    """Turn the profit or loss of a closed position into margin."""
     book.transfer(venue.quote[coin], venue.drawn[coin], book[venue.drawn[coin]], "drawn_profit")
     made = book[venue.quote[coin]]
     book.transfer(venue.margin, venue.quote[coin], made, "realised_profit" if made > 0 else "realised_loss")
 
 
 def by_worth(venue: Traded, book: Books) -> list[str]:
-    """The coins in which there is a position, the largest first."""
+    """The coins with a position, the largest first."""
     worth = {coin: abs(book.worth(each, book.price(coin))) for coin, each in venue.position.items() if book[each]}
     return sorted(worth, key=lambda coin: -worth[coin])
 
 
 def deleverage(venue: Traded, share: float, book: Books, role: Role) -> None:
-    """Auto-deleveraging: close a share of each position with a profit at the mark or the oracle's price, at no fee."""
+    """Auto-deleveraging: close a share of each profitable position at the mark or the oracle's price, without a fee."""
     for coin in by_worth(venue, book):
         held = book[venue.position[coin]]
         if book.worth(venue.position[coin], book.price(coin, role)) + book[venue.quote[coin]] <= 0:
@@ -167,7 +164,7 @@ def deleverage(venue: Traded, share: float, book: Books, role: Role) -> None:
 
 
 def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
-    """Reject an order that adds to a position for which the account has too little initial margin by a rule."""
+    """Reject an order that adds to a position and leaves too little initial margin; `rule` names what asks for it."""
     if not any(book[each] * book.moved(each) > 0 for each in venue.position.values()):
         return
     held, needed = (book.value(venue.name, each) for each in ("initial_collateral", "initial"))
@@ -196,13 +193,13 @@ def coin_of(venue: Traded, order: Open | Close | Resize) -> str:
 
 
 def funding_columns(venue: Traded, coin: str) -> tuple[str, ...]:
-    """The columns of a coin's funding rate: its own and, where the venue has no other coin, that of `funding_rate`."""
+    """The columns of a coin's funding rate: its own and, if it is the venue's only coin, that of `funding_rate`."""
     own = f"{venue.name}.{coin}.funding"
     return (own, venue.funding_rate) if len(venue.coins) == 1 else (own,)
 
 
 def funding_prices(venue: Traded, coin: str) -> tuple[str, ...]:
-    """The columns of the price that funding is paid on; of several coins none is paid on an oracle of no coin."""
+    """The columns of the price that funding is paid on; with several coins each needs its own oracle."""
     own, plain = f"{coin}.{venue.funding_price}", venue.funding_price
     if plain == "oracle":
         own_oracle = f"{venue.name}.{own}"

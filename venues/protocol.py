@@ -1,4 +1,4 @@
-"""The protocols' own rulebook: each venue by its rules, as they were when; `rules/` has them with their sources."""
+"""The protocols' own rulebook: each venue by its rules at their dates; `rules/` has them with their sources."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -13,7 +13,7 @@ from framework.strategy import Strategy
 from venues.lenders import Name
 
 LENDERS: Mapping[str, str] = {"asgard": "kamino"}
-"""Venues that borrow from a lender, and the lender where none is chosen; its rules are those of the table `terms`."""
+"""Venues that borrow from a lender -> the default lender, whose rules become the table `terms`."""
 LENDER_FILES: Mapping[str, str] = {each: each for each in get_args(Name)} | {"drift": "drift_spot"}
 """The file of each lender's rules."""
 OFF_SOLANA = ("hyperliquid",)
@@ -27,7 +27,7 @@ TERMS: Mapping[str, Mapping[str, object]] = {
     "asgard": {"lender": LENDERS["asgard"], "rate_convention": "effective"},
     "jito": {"rounding": "pool"},
 }
-"""What never changed: funding on the oracle price, lenders' rates as APYs, the pool's rounding."""
+"""Rules that never changed: funding on the oracle price, lenders' rates as APYs, the pool's rounding."""
 
 
 @frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""Spot: a venue where coins are bought and sold for the money of the wallet, and lie without earning or owing."""
+"""Spot: a venue where coins are bought and sold for USDC of the wallet, and held without income or loan."""
 
 from attrs import field, frozen
 
@@ -40,7 +40,7 @@ class Spot(Venue):
         return notional
 
     def swap(self, order: Swap, book: Books) -> None:
-        """Buy a coin, or sell one."""
+        """Buy a coin for USDC, or sell one."""
         check_swap(book, order, (USDC.code, *self.coins))
         if order.sell == USDC.code:
             self._buy(order.buy, positive(book, order, "amount", USDC), book)
@@ -55,7 +55,7 @@ class Spot(Venue):
         self._sell(coin, book[self.held[coin]], book)
 
     def _buy(self, coin: str, spent: int, book: Books) -> None:
-        """Coins for `spent` of USDC, the fee among them."""
+        """Buy coins for `spent` of USDC, fee included."""
         fee, asset = book.fee(USDC.units(spent), book.rule(self.swap_fee_bps)), self.held[coin].asset
         book.transfer(self.swap_fee, CASH, fee, "swap_fee")
         book.transfer(self.traded_usdc, CASH, spent - fee, "trade")
@@ -64,7 +64,7 @@ class Spot(Venue):
         book.fill(charged=spent, price=book.price(coin))
 
     def _sell(self, coin: str, coins: int, book: Books) -> None:
-        """USDC for `coins`, less the fee."""
+        """Sell `coins` for USDC, less the fee."""
         worth = USDC.nearest(self.held[coin].asset.units(coins) * book.price(coin))
         fee = book.fee(USDC.units(worth), book.rule(self.swap_fee_bps))
         book.transfer(self.traded[coin], self.held[coin], coins, "trade")

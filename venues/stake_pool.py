@@ -19,7 +19,7 @@ class Pool:
 
     @classmethod
     def at_rate(cls, rate: float) -> "Pool":
-        """A pool of this rate, of which nothing else is known."""
+        """A pool with this rate, whatever its size."""
         return cls(*rate.as_integer_ratio())
 
     @property
@@ -36,15 +36,15 @@ class Pool:
         return tokens * self.total // self.supply if self.supply else 0
 
     def fee(self, tokens: int, share: float) -> int:
-        """The tokens that the pool keeps of those that are minted or withdrawn, rounded up."""
+        """The part of minted or withdrawn tokens that the pool keeps, rounded up."""
         return withdrawal_fee(tokens, Fraction(str(share)))
 
     def after_epoch(self, total: int, fee: Fraction) -> "Pool":
-        """The pool once an epoch has brought its lamports to `total`: of a reward `fee` is minted as new tokens."""
+        """The pool after an epoch that brings its lamports to `total`; `fee` of a reward becomes new tokens."""
         return evolve(self, total=total, supply=self.supply + self.fee_tokens(total - self.total, fee))
 
     def fee_tokens(self, reward: int, fee: Fraction) -> int:
-        """The tokens that are minted to the pool's manager for a reward; none for a loss."""
+        """The tokens minted to the pool's manager for a reward; 0 for a loss."""
         if reward <= 0:
             return 0
         lamports = _up(reward * fee)
@@ -53,18 +53,18 @@ class Pool:
 
 
 def withdrawal_fee(tokens: int, fee: Fraction) -> int:
-    """The tokens that go to the pool's manager of those that are withdrawn, rounded up."""
+    """The part of withdrawn tokens that goes to the pool's manager, rounded up."""
     return _up(tokens * fee)
 
 
 def may_rise(old: Fraction, new: Fraction) -> bool:
-    """Whether a withdrawal fee may be raised so far in one step: half as much again, and half a percentage point."""
+    """Whether a withdrawal fee may rise so far in one step: by half of itself, and by half a percentage point."""
     base = old if old else LEAST_FEE
     return new <= old or (new <= base * Fraction(3, 2) and new - old <= Fraction(1, 200))
 
 
 LEAST_FEE = Fraction(1, 1000)
-"""What a rise is measured against where there was no fee."""
+"""The base of a rise from a fee of 0."""
 
 
 def _up(amount: Fraction) -> int:

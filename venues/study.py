@@ -27,7 +27,7 @@ PERPETUALS: Mapping[str, Mapping[str, object]] = {
 
 @frozen(kw_only=True)
 class Study(Rulebook):
-    """The study's simplifications, each under a name that says what it is; the first two are off unless asked for.
+    """The study's simplifications, each under its own name; the first two are off by default.
 
     `look_ahead_at_entry`: positions are opened at the close of the first day and earn that whole day all the same.
     `forgive_negative_equity`: what a liquidated account is short of is nobody's loss; the books show it as bad debt.
