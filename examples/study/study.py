@@ -7,7 +7,7 @@ from typing import cast
 
 from attrs import AttrsInstance, asdict, frozen
 
-from framework.assembly import assemble, load_market
+from framework.assembly import Made, assemble, load_market
 from framework.errors import ScenarioError
 from framework.many_runs.execution import WORTH_CELLS, Execution
 from framework.market import Market
@@ -91,6 +91,7 @@ class Study:
                 raise ScenarioError(f"{key}: the study's tables say themselves which they show; expected another key")
         self.market: Market = load_market(self.scenario("static", {}).market, data)
         self._results: dict[str, Result] = {}
+        self._made: Made = {}
         self._execution = Execution(WORTH_CELLS if played else 0)
 
     def rebalance(
@@ -109,7 +110,7 @@ class Study:
         scenario = self.scenario(name, settings)
         digest = scenario.digest
         if digest not in self._results:
-            run = self._execution.run(assemble(scenario, market=self.market))
+            run = self._execution.run(assemble(scenario, market=self.market, made=self._made))
             self._results[digest] = Result(run, figures(run))
         return self._results[digest]
 
