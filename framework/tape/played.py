@@ -152,13 +152,13 @@ class Played:
     def _counted(self) -> "Iterator[tuple[Happened, int]]":
         """What happened on each leaf, and how often; step by step where that depends on a step's numbers."""
         for playback in self.playbacks:
-            for number, times in Counter(playback.numbers.tolist()).items():
-                leaf = playback.leaves[number]
-                always = self._always(leaf)
-                if always is not None:
-                    yield always, times
-                else:
-                    yield from ((each.happened(), 1) for each in playback.steps if each.leaf is leaf)
+            counted = Counter(playback.numbers.tolist())
+            always = {number: self._always(playback.leaves[number]) for number in counted}
+            for number, happened in always.items():
+                if happened is not None:
+                    yield happened, counted[number]
+            if None in always.values():
+                yield from ((step.happened(), 1) for step in playback.steps if self._always(step.leaf) is None)
 
     def _liquidations(self) -> Iterator[tuple[int, int]]:
         """The instant of each liquidation, and what it cost the venue."""
