@@ -913,7 +913,7 @@ class Books:
 
     def worth(self, account: Account, price: float) -> int:
         """What a balance is worth at a price of its asset, in atomic units of USDC."""
-        return USDC.nearest(self.units(account) * price)
+        return account.asset.worth(self[account], price)
 
     def turnover(self, account: Account, since_ns: int, until_ns: int) -> int:
         """What orders and acts moved through an account, either way, from an instant to before another, in atoms."""

@@ -73,6 +73,10 @@ class Asset:
         """Atomic units as whole units, for display and market mathematics."""
         return atoms / self.scale
 
+    def worth(self, atoms: int, price: float) -> int:
+        """What atomic units are worth at a price in USD, in atomic units of USDC."""
+        return USDC.nearest(atoms / self.scale * price)
+
     def decimal(self, atoms: int) -> Decimal:
         """Atomic units as whole units, exactly and at full scale."""
         if hasattr(atoms, "decimal"):  # a recorded number knows its own

@@ -130,6 +130,15 @@ def test_nearest_is_within_half_an_atom_of_the_product(units, decimals):
         assert nearest % 2 == 0
 
 
+@pytest.mark.parametrize(
+    ("asset", "atoms", "price", "usdc"),
+    [(SOL, 1_500_000_000, 100.0, 150_000_000), (SOL, -1, 1_000.0, -1), (SOL, 1, 499.0, 0), (TENTHS, 3, 0.5, 150_000)],
+)
+def test_worth_is_in_atoms_of_usdc(asset, atoms, price, usdc):
+    """Whatever the decimals of the asset, to the nearest atom."""
+    assert asset.worth(atoms, price) == usdc
+
+
 @given(atoms=ATOMS, decimals=DECIMALS)
 def test_decimal_and_exact_are_inverse(atoms, decimals):
     """Atoms written as a decimal, or as its text, are read back as the same atoms."""

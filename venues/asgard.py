@@ -311,7 +311,7 @@ class Asgard(Venue):
         for name in dict.fromkeys(rule for each in rounds for rule in each.round.rules):
             book.rule(getattr(self.terms, name))  # the event names the rules that decided
         seized, repaid = sum(each.seized for each in rounds), sum(each.repaid for each in rounds)
-        worth = USDC.nearest(coin.units(seized) * price)
+        worth = coin.worth(seized, price)
         book.transfer(self.traded, self.coins_held, seized, "seizure")
         book.transfer(self.loan, self.traded_usdc, min(repaid, worth), "seizure")
         book.transfer(self.penalties, self.traded_usdc, max(0, worth - repaid), "liquidation_penalty")
@@ -384,4 +384,5 @@ class Asgard(Venue):
             book.transfer(self.loan, self.surplus, min(surplus, -book[self.loan]), "netting")
 
     def _worth(self, coins: int, book: Books) -> int:
-        return USDC.nearest(self.coins_held.asset.units(coins) * book.price(self.coin)) if coins else 0
+        worth: int = self.coins_held.asset.worth(coins, book.price(self.coin))
+        return worth

@@ -304,5 +304,4 @@ class Drift(Venue):
             price = book.price_of(self.held.asset) * (1 - fee)
             sold = min(self.held.asset.nearest(USDC.units(owed) / price) + 1, book[self.held])
             book.transfer(self.held_traded, self.held, sold, "collateral_sale")
-            worth = USDC.nearest(self.held.asset.units(sold) * price)
-            book.transfer(self.margin, self.traded_usdc, worth, "collateral_sale")
+            book.transfer(self.margin, self.traded_usdc, self.held.asset.worth(sold, price), "collateral_sale")

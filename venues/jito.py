@@ -199,7 +199,7 @@ class Jito(Venue):
         book.fill(
             price=book.price_of(coin),
             size=gained if coin == bought else -amount,
-            amount=USDC.nearest(sold.units(amount - fee) * sold_price),
+            amount=sold.worth(amount - fee, sold_price),
         )
 
     def stake(self, order: Stake, book: Books) -> None:

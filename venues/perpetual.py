@@ -123,7 +123,7 @@ def unrealised(venue: Traded, coin: str, book: Books, role: Role = "price") -> i
 
 def trade(venue: Traded, coin: str, contracts: int, book: Books, role: Role = "price") -> int:
     """Buy contracts, or sell them if below 0, at the price of a role; returns the absolute notional, atomic units."""
-    notional = USDC.nearest(abs(contracts) / venue.position[coin].asset.scale * book.price(coin, role))
+    notional: int = venue.position[coin].asset.worth(abs(contracts), book.price(coin, role))
     book.transfer(venue.position[coin], venue.traded[coin], contracts, "trade")
     book.transfer(venue.quote[coin], venue.traded_usdc, -notional if contracts > 0 else notional, "trade")
     return notional

@@ -65,7 +65,7 @@ class Spot(Venue):
 
     def _sell(self, coin: str, coins: int, book: Books) -> None:
         """Sell `coins` for USDC, less the fee."""
-        worth = USDC.nearest(self.held[coin].asset.units(coins) * book.price(coin))
+        worth = self.held[coin].asset.worth(coins, book.price(coin))
         fee = book.fee(USDC.units(worth), book.rule(self.swap_fee_bps))
         book.transfer(self.traded[coin], self.held[coin], coins, "trade")
         book.transfer(CASH, self.traded_usdc, worth - fee, "trade")

@@ -317,7 +317,7 @@ class $Class(Venue):
 
     def _sell(self, coins, book):
         """Repay the loan with what coins bring; the rest goes to the wallet."""
-        proceeds = USDC.nearest(self.held.asset.units(coins) * book.price(self.coin))
+        proceeds = self.held.asset.worth(coins, book.price(self.coin))
         book.transfer(self.fees, self.loan, book.fee(USDC.units(proceeds), book.rule(self.fee_bps)), "fee")
         repaid = min(proceeds, -book[self.loan])
         book.transfer(self.traded, self.held, coins, "trade")
