@@ -10,7 +10,7 @@ from framework.accrual import Accrual
 from framework.books import Books
 from framework.events import InterestAccrued
 from framework.formulas import formula, greater, per_coin
-from framework.money import USDC, Account, perpetual, token
+from framework.money import USDC, Account, token
 from framework.orders import Close
 from framework.venue import (
     LIQUIDATION,
@@ -107,16 +107,9 @@ class Drift(Venue):
     """Column of the yearly rate that the margin earns, on its balance after the last act."""
     bridge: Bridge = field(factory=Bridge)
 
-    margin = account("Assets:{venue}:Margin", USDC)
-    position = account("Assets:{venue}:Position", perpetual, per_coin=True, position=True)
-    quote = account("Assets:{venue}:Quote", USDC, per_coin=True)
-    drawn = account("Assets:{venue}:Drawn", USDC, per_coin=True)
-    traded = account("Equity:{venue}:Trading", perpetual, per_coin=True, bucket="execution")
-    traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
-    funding = account("Income:{venue}:Funding", USDC, per_coin=True, bucket="funding")
-    fees = account("Expenses:{venue}:TakerFee", USDC)
-    penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
-    bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
+    margin, position, quote, drawn = linear.margin, linear.position, linear.quote, linear.drawn
+    traded, traded_usdc, funding, fees = linear.traded, linear.traded_usdc, linear.funding, linear.fees
+    penalties, bad_debt = linear.penalties, linear.bad_debt
     held = account("Assets:{venue}:Collateral", token, of="collateral", when="collateral", floor=True)
     held_traded = account("Equity:{venue}:Trading", token, of="collateral", when="collateral", bucket="execution")
     apart = account("Assets:{venue}:Funding", USDC, when="funding_apart")

@@ -13,9 +13,9 @@ from framework.errors import MarketError
 from framework.events import Liquidated
 from framework.formulas import choose, formula, greater, lesser, per_coin
 from framework.market import TICK_NS, Floats, Market
-from framework.money import USDC, perpetual
+from framework.money import USDC
 from framework.orders import Close
-from framework.venue import Bridge, Dated, Penalty, Venue, account, basis_points, fraction, not_negative, share
+from framework.venue import Bridge, Dated, Penalty, Venue, basis_points, fraction, not_negative, share
 from venues import hyperliquid_formulas as rules
 from venues import perpetual as linear
 
@@ -81,16 +81,9 @@ class Hyperliquid(Venue):
     """Clamp of the interest, where rows of an hour have the premium, `hyperliquid.BTC.premium`, instead of the rate."""
     bridge: Bridge = field(factory=Bridge)
 
-    margin = account("Assets:{venue}:Margin", USDC)
-    position = account("Assets:{venue}:Position", perpetual, per_coin=True, position=True)
-    quote = account("Assets:{venue}:Quote", USDC, per_coin=True)
-    drawn = account("Assets:{venue}:Drawn", USDC, per_coin=True)
-    traded = account("Equity:{venue}:Trading", perpetual, per_coin=True, bucket="execution")
-    traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
-    funding = account("Income:{venue}:Funding", USDC, per_coin=True, bucket="funding")
-    fees = account("Expenses:{venue}:TakerFee", USDC)
-    penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
-    bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
+    margin, position, quote, drawn = linear.margin, linear.position, linear.quote, linear.drawn
+    traded, traded_usdc, funding, fees = linear.traded, linear.traded_usdc, linear.funding, linear.fees
+    penalties, bad_debt = linear.penalties, linear.bad_debt
 
     margin_rate, upper_margin_rate = rules.of_first_line("rate"), rules.of_last_line("rate")
     initial_rate, upper_initial_rate = rules.of_first_line("initial"), rules.of_last_line("initial")

@@ -25,11 +25,11 @@ SOL, JITOSOL = token("SOL"), token("JITOSOL")
 RATE = "jitosol_rate"
 """Column of the pool's rate, SOL per jitoSOL, as `jitosol_rate_open` and `jitosol_rate_close`."""
 STAKING = "jitosol_staking_apy"
-"""Column of what staking brings, a fraction per year; the rate is derived from it where the market has none."""
+"""Column of the yield of staking, a fraction per year, from which the rate is derived if the market has none."""
 EPOCH_S = 190_000.0
 """About 2.2 days: 432,000 slots of some 0.44 s."""
 LOWEST_RATE = 0.9
-"""The pool began at 1 SOL per jitoSOL; less than this is a rate the other way round."""
+"""The pool began at 1 SOL per jitoSOL; a rate below this is one of jitoSOL per SOL."""
 
 
 @frozen
@@ -53,15 +53,15 @@ class Nearest:
 
 @frozen(kw_only=True)
 class Jito(Venue):
-    """The stake pool and an exchange for its token. Fees are fractions, those of swaps basis points.
+    """The stake pool, and swaps of its token. Fees are fractions, those of swaps basis points.
 
-    The rate steps at the boundaries of epochs, for every jitoSOL in the books wherever it lies. The number of tokens
-    does not change then: a step is booked as staking income in SOL before the pool's fee, with that fee beside it,
-    against an account of accretion, for it is part of the token's price already. That price is the market's and may
-    differ from the pool's rate.
+    The rate steps at the boundaries of epochs, for all jitoSOL in the books, wherever it lies. The number of tokens
+    stays the same: a step is booked as staking income in SOL before the pool's fee, and the fee beside it, both against
+    an account of accretion, because the token's price includes them already. That price is the market's and may differ
+    from the pool's rate.
 
-    A market without the pool's rate may have the column `jitosol_staking_apy` instead. The rate then begins at what the
-    token's price says, or at 1 where that is missing too, and steps once an epoch by what staking has brought in it.
+    A market without the pool's rate may have the column `jitosol_staking_apy` instead. The rate then begins at the
+    ratio of the two prices, or at 1 if the token has none, and steps once an epoch by what staking has earned in it.
 
     The defaults are Jito's own: 4 % of rewards, 0.1 % of a delayed unstaking, no fee for staking (its documentation, as
     of 2026).
@@ -71,7 +71,7 @@ class Jito(Venue):
     swap_fee_bps: float | Dated = field(default=0.0, validator=basis_points)
     """Fee of a swap of SOL, jitoSOL and USDC, basis points of what is sold."""
     reward_fee: float | Dated = field(default=0.04, validator=fraction)
-    """What the pool keeps of rewards; one value, for the rate has it in it."""
+    """What the pool keeps of rewards; the same for the whole run."""
     deposit_fee: float | Dated = field(default=0.0, validator=fraction)
     """What the pool keeps of the tokens that are minted for a deposit."""
     withdrawal_fee: float | Dated = field(default=0.001, validator=fraction)
@@ -168,7 +168,7 @@ class Jito(Venue):
                 )
 
     def accruals(self) -> Iterable[Accrual]:
-        """What the steps of the rate bring all tokens in the books, and the pool's fee that was taken before."""
+        """What the steps of the rate earn on all tokens in the books, and the pool's fee on it."""
         fee = self._reward_fee()
         of_rate = partial(Accrual, credit=self.staking, on=JITOSOL, rate=RATE, price=("SOL.close", "close"))
         yield of_rate(debit=self.accretion, kind="staking_reward", event=RewardAccrued, basis="steps")
@@ -203,7 +203,7 @@ class Jito(Venue):
         )
 
     def stake(self, order: Stake, book: Books) -> None:
-        """Coins become tokens at the pool's rate, less the pool's fee of the tokens."""
+        """Deposit SOL for tokens at the pool's rate, less the pool's fee in tokens."""
         coins, pool = positive(book, order, "size", SOL), self._pool(book)
         tokens = pool.mint(coins)
         fee = pool.fee(tokens, book.rule(self.deposit_fee))
@@ -214,7 +214,7 @@ class Jito(Venue):
         book.fill(size=tokens - fee, amount=coins)
 
     def unstake(self, order: Unstake, book: Books) -> None:
-        """The amount of SOL is fixed by today's rate; it stops earning and waits for the epoch to end."""
+        """Burn tokens for SOL at today's rate, which stops earning and arrives after the end of the epoch."""
         tokens, pool = positive(book, order, "size", JITOSOL), self._pool(book)
         fee = pool.fee(tokens, book.rule(self.withdrawal_fee))
         coins = pool.redeem(tokens - fee)
@@ -234,7 +234,7 @@ class Jito(Venue):
         book.transfer(self.coins_held, self.unstaking, amount, "unstaked")
 
     def _pool(self, book: Books) -> Pool | Nearest:
-        """The pool now, with the rounding that is chosen."""
+        """The pool now, with the chosen rounding."""
         rate = book.level(RATE)
         return Pool.at_rate(rate) if self.rounding == "pool" else Nearest(rate)
 
@@ -253,7 +253,7 @@ class Jito(Venue):
         return began_ns + ((at_ns - began_ns) // length_ns + 1) * length_ns
 
     def _reward_fee(self) -> float:
-        """The fee of rewards, with which an accrual is made: it cannot change on the way."""
+        """The fee on rewards; an accrual has one share for the whole run."""
         fee, *more = set(values_of(self.reward_fee))
         if more:
             raise ScenarioError(f"venues.{self.name}.reward_fee: {1 + len(more)} values; expected one for all time")

@@ -1,4 +1,4 @@
-"""Linear perpetual positions in the books: what perpetual venues have in common, as functions of a venue.
+"""Linear perpetual positions in the books: the accounts, formulas and orders that perpetual venues have in common.
 
 A position is an amount of contracts and their quote, which is minus their cost. Unrealised profit is the worth of both
 together, less what has been drawn of it. Paying out more than the margin holds first draws unrealised profit into
@@ -13,12 +13,27 @@ from framework.books import Books
 from framework.events import FundingSettled, Side
 from framework.formulas import per_coin, ratio
 from framework.market import Role
-from framework.money import USDC, Account
+from framework.money import USDC, Account, perpetual
 from framework.orders import Close, Open, Resize, check_open, positive
-from framework.venue import CASH
+from framework.venue import CASH, account
+
+margin = account("Assets:{venue}:Margin", USDC)
+"""USDC of the account, below 0 where it is owed."""
+position = account("Assets:{venue}:Position", perpetual, per_coin=True, position=True)
+"""Contracts, > 0 long and < 0 short."""
+quote = account("Assets:{venue}:Quote", USDC, per_coin=True)
+"""What was received for the contracts, less what was paid for them."""
+drawn = account("Assets:{venue}:Drawn", USDC, per_coin=True)
+"""Unrealised profit that has become margin, below 0."""
+traded = account("Equity:{venue}:Trading", perpetual, per_coin=True, bucket="execution")
+traded_usdc = account("Equity:{venue}:Trading", USDC, bucket="execution")
+funding = account("Income:{venue}:Funding", USDC, per_coin=True, bucket="funding")
+fees = account("Expenses:{venue}:TakerFee", USDC)
+penalties = account("Expenses:{venue}:LiquidationPenalty", USDC, bucket="liquidation_penalty")
+bad_debt = account("Income:{venue}:BadDebt", USDC, bucket="bad_debt")
 
 Traded = Any
-"""A venue with the accounts and rules used here: `margin`, `position`, `quote`, `taker_fee_bps` and so on."""
+"""A venue with these accounts, and the rules used here: `taker_bps`, `funding_rate` and so on."""
 Owing = Callable[[Books], None] | None
 """Pays a negative margin once no position is left."""
 
