@@ -544,9 +544,10 @@ class Execution:
         if type(order) in self._own:
             raise OrderRefused(f"{order} has no quote; expected an order that a venue fills, such as Open or Resize")
         try:
-            return self._tried(order, self._filled)
+            _, event = self._tried(order, self._filled)
         except Rejection as why:
             raise OrderRefused(f"{order.venue} would reject {order}: {why}") from None
+        return event
 
     def rejection(self, order: Order) -> str:
         """Why an order would be rejected now, without doing it, or an empty text.
@@ -577,8 +578,8 @@ class Execution:
         if isinstance(order, MoveTokens):
             self._tokens_moved(order)
         else:
-            self._write(order)
-            self.standing(order.venue).venue.accept(order, self._books)
+            standing, _, _ = self._write(order)
+            standing.venue.accept(order, self._books)
         self._books.check_floors()
 
     def _refused(self, order: Order, error: LedgerError) -> OrderRefused:
@@ -773,10 +774,9 @@ class Execution:
     def _fill(self, order: Order, cause: Entry | None) -> Event | None:
         if not isinstance(order, Order):
             raise CarrybookError(f"the strategy yielded {order!r} in row {self._books.row + 1}; expected an order")
-        event = self._filled(order)
+        standing, event = self._filled(order)
         if not self._books.written:
             return event
-        standing = self.standing(order.venue)
         standing.venue.accept(order, self._books)
         entry = self._commit(event, cause)
         self._last_order[standing.name] = self._books.latest
@@ -785,8 +785,8 @@ class Execution:
             self._await(standing, order, entry, due_ns)
         return event
 
-    def _write(self, order: Order) -> tuple[str, dict[str, Any]]:
-        """Let a venue write what fills an order; returns the coin that it is about, and what the venue says of it."""
+    def _write(self, order: Order) -> tuple[Standing, str, dict[str, Any]]:
+        """Let a venue write what fills an order; returns it, the coin that is traded, and what it says of the fill."""
         books, standing, name = self._books, self.standing(order.venue), method_of(type(order))
         figures = books.begin(standing.venue, order)
         if name not in standing.orders:
@@ -798,15 +798,14 @@ class Execution:
         standing.venue.execute(name, order, books)
         if not hasattr(order, "coin"):  # such as a swap, whose coin is the one that it moves
             coin = self._most_traded(standing) or coin
-        return coin, figures
+        return standing, coin, figures
 
-    def _filled(self, order: Order) -> OrderFilled:
+    def _filled(self, order: Order) -> tuple[Standing, OrderFilled]:
         """Let a venue fill an order, and say what it did; what it wrote is not committed yet."""
-        coin, figures = self._write(order)
-        books, standing = self._books, self.standing(order.venue)
-        written = self._figures(standing, coin)
+        standing, coin, figures = self._write(order)
+        books, written = self._books, self._figures(standing, coin)
         amount = figures.get("amount", written.amount)
-        return OrderFilled(
+        return standing, OrderFilled(
             at_ns=books.at_ns,
             venue=standing.name,
             order=method_of(type(order)),

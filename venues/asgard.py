@@ -279,8 +279,7 @@ class Asgard(Venue):
 
     def accept(self, order: object, book: Books) -> None:
         """Reject a larger loan than the lender gives: by its limits, and by what its pool has and asks for."""
-        borrowed = -book.moved(self.loan)
-        if self.terms is None or borrowed <= 0:
+        if self.terms is None or (borrowed := -book.moved(self.loan)) <= 0:
             return
         worth_usd = self.coins_held.asset.units(book[self.coins_held]) * book.price(self.coin, "oracle")
         owed_usd = USDC.units(-book[self.loan] - book[self.surplus])

@@ -175,8 +175,10 @@ class Hyperliquid(Venue):
         if self.margin_tiers is not None:
             linear.check_initial_margin(self, book, "leverage and margin_tiers" if self.leverage else "margin_tiers")
         least_usd = book.rule(self.min_order_usd) or 0.0
+        if not least_usd or isinstance(order, Close):
+            return
         traded_usd = USDC.units(abs(book.moved(self.traded_usdc)))
-        if traded_usd < least_usd and not isinstance(order, Close):
+        if traded_usd < least_usd:
             book.reject(f"an order of {traded_usd:.6f} USD; expected {least_usd:g} USD or more, or Close")
 
     def liquidate(self, book: Books) -> None:
