@@ -25,10 +25,10 @@ from framework.orders import Close, Move, Open, Resize, said
 from framework.performance import figures, outcome
 from framework.run import Tally
 from framework.strategy import EveryRow, Price, Strategy
-from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time
+from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time, pairwise_sum
 from framework.tape.played import Played
 from framework.tape.player import KERNEL, QUIET, UNKNOWN, Notes, Score, play
-from framework.tape.steps import NotPlayable
+from framework.tape.steps import LONGEST, NotPlayable
 from framework.tape.tape import Settings
 from framework.tape.tapes import Tapes, refusal
 from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way
@@ -134,6 +134,70 @@ def test_a_run_that_the_kernel_does_not_finish_is_not_played():
         Tapes().run(assembly)
 
 
+@frozen(kw_only=True)
+class Averaging(Strategy):
+    """A strategy that looks back over the last rows, of which there are fewer at the beginning."""
+
+    rows: int
+    least: float = 0.0
+    how: str = "mean"
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.SHORT, 1.0, view.cash_usd)
+
+    def on_event(self, event, view):
+        ways = {
+            "mean": lambda rates, years: rates.mean(),
+            "mean of NumPy": lambda rates, years: np.mean(rates),
+            "by time": lambda rates, years: (rates * 2 - rates / 1 + -rates + abs(rates)).sum() / (1 * years).sum(),
+            "change": lambda rates, years: rates[-1] - rates[0] + 1e-9 * len(rates),
+            "latest": lambda rates, years: (1 / (3 + rates[-2:]) - (1 / 3 - rates[-2:])).sum(),
+            "one by one": lambda rates, years: sum(1 if rate > 0 else -1 for rate in rates),
+        }
+        rates, years = view.history("hyperliquid_funding_rate", self.rows), view.years(self.rows)
+        if isinstance(event, ConditionMet) and ways[self.how](rates, years) < self.least:
+            yield Resize("hyperliquid", 0.5)
+
+
+@pytest.mark.parametrize("how", ["mean", "mean of NumPy", "by time", "change", "latest", "one by one"])
+@pytest.mark.parametrize("rows", [1, 2, 7, 9, 25])
+def test_what_looks_back_over_some_rows_is_played(how, rows):
+    """As the sum and the mean of an array, and as its values one by one; on other markets too."""
+    tapes = Tapes()
+    for number, least in ((1, 0.0), (2, 1e-5), (3, -1e-5)):
+        keys = "market.path.method=stationary", f"market.path.number={number}", "market.path.block_rows=20"
+        assembly = evolve(
+            assemble(Scenario.load(SCENARIO, [*keys])), strategy=Averaging(rows=rows, least=least, how=how)
+        )
+        assert same(tapes.played(assembly), assembly.simulation().run())
+    (tape,) = tapes.tapes
+    assert set(tape.refused) <= {"the strategy looks at rows before the run"}
+
+
+def test_runs_that_look_back_over_other_numbers_of_rows_have_one_tape():
+    """How far is a number of the strategy as others are; it is the way that is another one."""
+    tapes = Tapes()
+    for rows in (7, 3, 5, 7):
+        assembly = of(Averaging(rows=rows))
+        assert same(tapes.played(assembly), assembly.simulation().run())
+    assert len(tapes.tapes) == 1
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=400))
+def test_numbers_are_added_in_the_order_in_which_numpy_adds(values):
+    """Of any length, in blocks of eight and of 128."""
+    assert 0.0 + pairwise_sum(values) == np.array(values).sum()
+
+
+def test_the_example_with_a_gate_is_played():
+    """A user's own strategy, which asks for the mean of a week."""
+    assembly = assemble(Scenario.load(ROOT / "examples" / "funding_gate" / "scenario.toml"))
+    assert same(Tapes().played(assembly), assembly.simulation().run())
+
+
 # -- what is not played
 
 
@@ -152,7 +216,7 @@ class Looking(Strategy):
     def on_event(self, event, view):
         looks = {
             "outcome": lambda: view.outcome is not None,
-            "history": lambda: view.history("close", 5).mean() > 0,
+            "history": lambda: view.history("close", LONGEST + 1).mean() > 0,
             "sizes": lambda: view.sizes("hyperliquid", 2)[-1],
             "key": lambda: {view.price: 1},
         }
@@ -204,7 +268,7 @@ def test_refusals_say_why():
     ("what", "why"),
     [
         ("outcome", "what became of an earlier order"),
-        ("history", "looks at rows before"),
+        ("history", "looks at more than 128 rows"),
         ("sizes", "looks at its past positions"),
         ("key", r"used as a key \(test_tape\.py, line \d+\)"),
     ],
@@ -242,7 +306,15 @@ WANTS = {
     "converted": (lambda view: caught(lambda: int(view.price), 0) > 150, "a number is converted"),
     "outcome": (lambda view: caught(lambda: view.outcome, None) is None, "what became of an earlier order"),
     "sizes": (lambda view: caught(lambda: view.sizes("hyperliquid", 1), None) is None, "past positions|is compared"),
-    "twice an array": (lambda view: (view.history("close", 1) * 2)[0] > 300, "unsupported operand"),
+    "a squared array": (lambda view: (view.history("close", 1) ** 2)[0] > 300, "unsupported operand"),
+    "a larger array": (lambda view: (view.history("close", 3) > 150).any(), "compared as a whole"),
+    "a function of one": (lambda view: np.median(view.history("close", 3)) > 150, "a history is made an array"),
+    "a method of one": (lambda view: view.history("close", 3).max() > 150, "a history is asked for its max"),
+    "a sum by axis": (lambda view: view.history("close", 3).sum(axis=0) > 450, "summed in another way"),
+    "two lengths": (
+        lambda view: (view.history("close", 1) + view.history("close", 3)).sum() > 300,
+        "histories of different lengths",
+    ),
     "digits": (lambda view: len(f"{view.price:.0f}") == 3, "written as text by the strategy"),
     "words": (lambda view: "7" in view.rejection(Open("hyperliquid", Side.SHORT, 1.0, view.price * 1e4)), "text with"),
 }

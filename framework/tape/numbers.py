@@ -7,10 +7,12 @@ it, such as its digits as text, cannot be recorded and raises `NotRecordable`.
 
 import math
 import numbers
+import operator
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
+from functools import reduce
 from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
@@ -435,6 +437,100 @@ class Watch:
             self.recording.refuse(what)
 
 
+class Window(Sequence[Any]):
+    """The last values of a column, the latest last, as an array of them would be: of recorded numbers.
+
+    They can be added, subtracted, multiplied and divided as a whole, summed, averaged, and looked up one by one.
+    """
+
+    __slots__ = ("_values", "recording")
+    __array_ufunc__ = None
+
+    def __init__(self, values: Sequence[Any], recording: Recording) -> None:
+        self._values, self.recording = values, recording
+
+    def __getattr__(self, name: str) -> NoReturn:
+        what = "made an array" if name.startswith("__array") else f"asked for its {name}"
+        self.recording.refuse(f"a history is {what}; expected its sum, its mean, or one of its values")
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, place: Any) -> Any:  # noqa: ANN401  (a number, or some of them)
+        found = self._values[place]
+        return Window(found, self.recording) if isinstance(place, slice) else found
+
+    def sum(self, axis: None = None, dtype: None = None, out: None = None) -> Any:  # noqa: ANN401  (a number)
+        """Their sum, added in the order in which NumPy adds."""
+        if (axis, dtype, out) != (None, None, None):
+            self.recording.refuse("a history is summed in another way than as a whole")
+        return 0.0 + pairwise_sum(self._values)
+
+    def mean(self, axis: None = None, dtype: None = None, out: None = None) -> Any:  # noqa: ANN401  (a number)
+        """Their mean."""
+        return self.sum(axis, dtype, out) / len(self)
+
+    def _with(self, work: Callable[[Any, Any], Any], other: object) -> "Window":
+        if not isinstance(other, Window):
+            return Window([work(each, other) for each in self], self.recording)
+        if len(other) != len(self):
+            self.recording.refuse("histories of different lengths meet")
+        return Window([work(*each) for each in zip(self, other, strict=True)], self.recording)
+
+    def __neg__(self) -> "Window":
+        return Window([-each for each in self], self.recording)
+
+    def __abs__(self) -> "Window":
+        return Window([abs(each) for each in self], self.recording)
+
+    def __add__(self, other: object) -> "Window":
+        return self._with(operator.add, other)
+
+    def __radd__(self, other: object) -> "Window":
+        return self._with(lambda each, number: number + each, other)
+
+    def __sub__(self, other: object) -> "Window":
+        return self._with(operator.sub, other)
+
+    def __rsub__(self, other: object) -> "Window":
+        return self._with(lambda each, number: number - each, other)
+
+    def __mul__(self, other: object) -> "Window":
+        return self._with(operator.mul, other)
+
+    def __rmul__(self, other: object) -> "Window":
+        return self._with(lambda each, number: number * each, other)
+
+    def __truediv__(self, other: object) -> "Window":
+        return self._with(operator.truediv, other)
+
+    def __rtruediv__(self, other: object) -> "Window":
+        return self._with(lambda each, number: number / each, other)
+
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = refused(
+        "a history is compared as a whole; expected its sum, its mean, or one of its values"
+    )
+    __bool__ = refused("a history is asked whether it is true")
+    __hash__ = refused("a history is used as a key")
+
+
+AT_ONCE, AS_ONE = 8, 128
+"""NumPy's pairwise summation keeps so many sums at once, in parts of so many numbers at most."""
+
+
+def pairwise_sum(values: Sequence[Any]) -> Any:  # noqa: ANN401  (a number, recorded or not)
+    """The sum of one number or more in the order in which NumPy adds those of an array that lies in one piece."""
+    count = len(values)
+    if count < AT_ONCE:
+        return reduce(operator.add, values)
+    if count > AS_ONE:
+        half = count // 2 - count // 2 % AT_ONCE
+        return pairwise_sum(values[:half]) + pairwise_sum(values[half:])
+    whole = count - count % AT_ONCE
+    a, b, c, d, e, f, g, h = (reduce(operator.add, values[place:whole:AT_ONCE]) for place in range(AT_ONCE))
+    return reduce(operator.add, values[whole:], ((a + b) + (c + d)) + ((e + f) + (g + h)))
+
+
 class Column(Sequence[float]):
     """A column as floats of Python, of which the value at a recorded row is a recorded number; `key` names it.
 
@@ -470,3 +566,10 @@ class Column(Sequence[float]):
         if type(value) is bool:
             return row.recording.loaded(self.key, row.offset, int(value)) != 0
         return row.recording.loaded(self.key, row.offset, value)
+
+    def up_to(self, row: Row, count: int) -> Window:
+        """The last values up to a row, of which there are so many."""
+        last = row.value + row.offset
+        back = range(-count + 1, 1)
+        loaded = row.recording.loaded
+        return Window([loaded(self.key, row.offset + ago, self._values[last + ago]) for ago in back], row.recording)

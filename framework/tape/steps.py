@@ -25,7 +25,7 @@ from framework.orders import Order
 from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import RowPath
 from framework.simulation import Execution, Present, Simulation
-from framework.strategy import Condition, Strategy
+from framework.strategy import Condition, Strategy, checked_rows
 from framework.tape.numbers import (
     Column,
     NotRecordable,
@@ -46,6 +46,8 @@ from framework.venue import CASH, IN_TRANSIT, Act, Venue
 
 LIBRARIES = {Path(__file__).parent.parent, *(Path(get_path(name)) for name in ("stdlib", "purelib"))}
 """Where code lies that is neither a strategy's nor a venue's."""
+LONGEST = 128
+"""A history of more rows is not recorded: each of them is a line, and each shorter one of the first rows a way."""
 OF_STREAM = ("factor", "start", "settled", "base")
 """What is carried over of each stream."""
 
@@ -88,6 +90,18 @@ class RecordedMarket(Market):
             return self.cached(
                 ("column", column), lambda: Column(("market", column), self[column].tolist(), self.watch)
             )
+
+    @property
+    def lengths(self) -> Column:
+        """The length of each row, in years."""
+        with self.unwatched():
+            return self.cached("lengths", lambda: Column(("years",), self.years.tolist(), self.watch))
+
+    @property
+    def numbers(self) -> Column:
+        """The number of each row, from 0."""
+        with self.unwatched():
+            return self.cached("numbers", lambda: Column(("number",), list(range(len(self))), self.watch))
 
     @contextmanager
     def unwatched(self) -> Iterator[None]:
@@ -251,13 +265,36 @@ class RecordedPresent(Present):
             return super().price
         return Price(found.recording, found.register, found.value).of(self.price_of)
 
-    def history(self, column: str, rows: int) -> Any:  # noqa: ANN401  (an array, or a recorded value)
-        """The last values of a column: of a recorded step the last one alone."""
+    def history(self, column: str, rows: int) -> Any:  # noqa: ANN401  (an array, or what there is of it)
+        """The last values of a column."""
         if self.way is None:
             return super().history(column, rows)
-        if rows != 1 or self._books.at != "close":
-            self.way.refuse("the strategy looks at rows before")
-        return Last(self._books.market.floats(column)[self._books.row], self.way)
+        return self._market.floats(column).up_to(*self._closed("history", rows, self.way))
+
+    def years(self, rows: int) -> Any:  # noqa: ANN401  (an array, or what there is of it)
+        """The lengths of the last rows, in years."""
+        if self.way is None:
+            return super().years(rows)
+        return self._market.lengths.up_to(*self._closed("years", rows, self.way))
+
+    @property
+    def _market(self) -> RecordedMarket:
+        market = self._books.market
+        assert isinstance(market, RecordedMarket)
+        return market
+
+    def _closed(self, method: str, rows: int, way: Way) -> tuple[Row, int]:
+        """The last row that has closed, and how many up to it are asked for; fewer where there are no more yet."""
+        row = self._books.row
+        if self._books.at != "close" or not isinstance(row, Row):
+            way.refuse("the strategy looks at rows before the run")
+        count = checked_rows(method, way.known(rows))
+        if count > LONGEST:
+            way.refuse(f"the strategy looks at more than {LONGEST} rows")
+        number = self._market.numbers[row]
+        while count > 1 and number < count - 1:
+            count -= 1
+        return row, count
 
     def quote(self, order: Order) -> OrderFilled:
         with self._not_heard():
@@ -280,26 +317,6 @@ class RecordedPresent(Present):
         finally:
             if way is not None:
                 way.in_hook = before
-
-
-class Last(Sequence[Any]):
-    """The last value of a column, as an array of it alone would be read: by its place, and in no other way."""
-
-    __array_ufunc__ = None
-
-    def __init__(self, value: Any, way: Way) -> None:  # noqa: ANN401  (a recorded number)
-        self._value, self.recording = value, way
-
-    def __getattr__(self, name: str) -> NoReturn:
-        self.recording.refuse(f"a history of one row is asked for its {name}; expected history(column, 1)[-1]")
-
-    __lt__ = __le__ = __gt__ = __ge__ = refused("a history is compared as a whole; expected history(column, 1)[-1]")
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, place: Any) -> Any:  # noqa: ANN401  (as of any sequence)
-        return (self._value,)[place]
 
 
 class Steps(Simulation):
@@ -589,6 +606,10 @@ def columns_for(keys: Sequence[object], market: Market, venues: Sequence[Venue])
         match key:
             case ("market", column):
                 values = market[column]
+            case ("years",):
+                values = market.years
+            case ("number",):
+                values = np.arange(len(market), dtype=float)
             case ("index", stream):
                 values = index_of(streams[stream], market).path
             case (_, name, at, signs, input_):

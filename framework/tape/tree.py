@@ -12,7 +12,16 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 
-from framework.tape.numbers import FIRST_PLACE, LAST_PLACE, MOST, NotRecordable, Number, Op, Recorded, Written
+from framework.tape.numbers import (
+    FIRST_PLACE,
+    LAST_PLACE,
+    MOST,
+    NotRecordable,
+    Number,
+    Op,
+    Recorded,
+    Written,
+)
 
 NOWHERE = -1
 """Where a way goes on that has not been recorded."""
@@ -185,6 +194,18 @@ class Way:
     def loaded(self, column: object, offset: int, value: float) -> Recorded:
         """A value of a column."""
         return self.given(self._registers.of(Op.LOAD, self._registers.column(column), offset), value)
+
+    def known(self, number: Any) -> Any:  # noqa: ANN401  (a number, recorded or not)
+        """The value of a number: it is asked whether it is this or that one, and each has a way of its own."""
+        if not isinstance(number, Recorded):
+            return number
+        constants = self._registers.constants
+        while True:
+            op, left, right = (self._branch.asked if self._known else None) or (Op.LEAF, 0, 0)
+            before = op is Op.EQ and left == number.register and right in constants
+            register = right if before else self.constant(number.value)
+            if self.asked(Op.EQ, number.register, register, answer=constants[register] == number.value):
+                return number.value
 
     def written(self, number: Written) -> str:
         """The character that stands for a number in a text."""
