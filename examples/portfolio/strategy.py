@@ -9,6 +9,8 @@ from framework import Close, ConditionMet, Deposit, Ended, Liquidated, Open, Res
 class LeverageOutside:
     """The leverage of an account, all notional over its equity at the close, is below `low` or above `high`."""
 
+    by_row = True
+
     venue: str
     low: float
     high: float
