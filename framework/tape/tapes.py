@@ -90,7 +90,8 @@ class Tapes:
 
     def played(self, assembly: Assembly) -> Played:
         """A run of an assembly that is played; raises `NotPlayable` for one that has to be simulated."""
-        return self.of(assembly).play(Settings.of(assembly), assembly.market)
+        tape, settings = self._found(assembly)
+        return tape.play(settings, assembly.market)
 
     def run(self, assembly: Assembly, *, books: bool = True) -> Played | Run:
         """A run of an assembly, played or simulated; raises `CarrybookError`."""
@@ -106,12 +107,15 @@ class Tapes:
     def find(self, assembly: Assembly) -> tuple[Tape | None, Settings | None]:
         """The tape and the settings of an assembly; None for both where its runs are simulated."""
         try:
-            return self.of(assembly), Settings.of(assembly)
+            return self._found(assembly)
         except NotPlayable:
             return None, None
 
     def of(self, assembly: Assembly) -> Tape:
         """The tape of an assembly; raises `NotPlayable` where its runs are simulated as a whole."""
+        return self._found(assembly)[0]
+
+    def _found(self, assembly: Assembly) -> tuple[Tape, Settings]:
         why = refusal(assembly)
         if why:
             raise NotPlayable(why)
@@ -127,7 +131,7 @@ class Tapes:
             del self._tapes[next(iter(self._tapes))]
         if tape.given_up:
             raise NotPlayable(tape.given_up)
-        return tape
+        return tape, settings
 
     def keep(self) -> None:
         """Put on the shelf what was recorded since, of tapes that are trusted."""
