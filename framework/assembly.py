@@ -26,7 +26,7 @@ from framework.errors import MarketError, ScenarioError
 from framework.market import PRICES, TICK_NS, Floats, Market, Measure, measure_of_column
 from framework.rulebook.incidents import Incidents, disturbed
 from framework.rulebook.row_path import RowPath
-from framework.rulebook.rules import Rule
+from framework.rulebook.rules import Rule, value_at
 from framework.scenario import (
     Entry,
     MarketSpec,
@@ -536,8 +536,7 @@ def _check_leverage(strategy: Strategy, venues: Mapping[str, Venue], market: Mar
     leverage = getattr(strategy, "leverage", None)
     for leg in ("long", "short"):
         venue = venues.get(str(getattr(strategy, leg, "")))
-        margin = getattr(venue, "maintenance_margin", None)
-        margin = margin.at(int(market.open_ns[0])) if isinstance(margin, Dated) else margin
+        margin = value_at(getattr(venue, "maintenance_margin", None), int(market.open_ns[0]))
         if isinstance(leverage, int | float) and isinstance(margin, int | float) and leverage * margin >= 1:
             raise ScenarioError(
                 f"strategy.leverage: {leverage:g}; expected less than {1 / margin:g}, at which {venue and venue.name} "

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CASH",
+    "LIQUIDATION",
     "USDC",
     "Account",
     "Accrual",
@@ -66,6 +67,7 @@ __all__ = [
     "price_of",
     "ratio",
     "seconds",
+    "share",
     "token",
 ]
 
