@@ -384,17 +384,20 @@ class FromRules:
     def __get__(self, venue: "Venue | None", owner: type) -> Any:  # noqa: ANN401  (a rule, or several)
         if venue is None:
             return self
-        given = {path: _at(venue, path) for path in self.rules}
-        made: object
-        if self.per_coin:
-            made = {
-                coin: joined(self.make, *(_of_coin(rule, coin, f"{venue.name}.{path}") for path, rule in given.items()))
-                for coin in venue.coins
-            }
-        else:
-            made = joined(self.make, *given.values())
-        venue.__dict__[self.name] = made
+        try:
+            made = venue.__dict__[self.name] = self._made(venue)
+        except AttributeError as error:  # of a path or of `make`; as it is it would mean that there is no such input
+            raise ScenarioError(f"{type(venue).__name__}.{self.name}: {error}; expected rules of the venue") from error
         return made
+
+    def _made(self, venue: "Venue") -> Any:  # noqa: ANN401  (a rule, or several)
+        given = {path: _at(venue, path) for path in self.rules}
+        if not self.per_coin:
+            return joined(self.make, *given.values())
+        return {
+            coin: joined(self.make, *(_of_coin(rule, coin, f"{venue.name}.{path}") for path, rule in given.items()))
+            for coin in venue.coins
+        }
 
     def behind(self, venue: "Venue") -> str | None:
         """The first of the rules that the venue has."""

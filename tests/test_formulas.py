@@ -301,6 +301,22 @@ def test_an_input_of_rules_without_dates_is_a_number():
 
 
 @frozen(kw_only=True)
+class Misspelt(Lends):
+    """The same with the name of a rule that it does not have."""
+
+    most = from_rules(lambda most: most, "terms.mots")
+
+
+def test_an_input_of_a_rule_that_there_is_not_is_refused():
+    """The class and the input are named; a path that ends before is none."""
+    assert Misspelt().most is None
+    with pytest.raises(
+        ScenarioError, match=r"^Misspelt.most: 'Terms' object has no attribute 'mots'; expected rules of"
+    ):
+        assert Misspelt(terms=Terms()).most
+
+
+@frozen(kw_only=True)
 class Vault(Venue):
     """Coins under a limit that changes with time, priced by the mark and judged by the oracle."""
 
