@@ -237,12 +237,10 @@ class EventLog:
         order = self._written.order
         return len(order.settled_before) + len(order)
 
-    @cached_property
+    @property
     def settlements(self) -> Settlements:
         """The events that are settlements, as columns."""
-        order, streams, sizes = self._written.order, self._written.streams, self._written.told.sizes
-        of = [Settled.of(stream, size) for stream, size in zip(streams, sizes, strict=True)]
-        return Settlements(order.settled_ids, order.rows, order.columns, order.amounts, of)
+        return self._written.settlements
 
     def __iter__(self) -> Iterator[Event]:
         settled = self._settled()
@@ -364,8 +362,15 @@ class Written:
         return Ledger(accounts, tuple(assets), tuple(kinds), records, self.balances)
 
     @cached_property
+    def settlements(self) -> Settlements:
+        """The events that are settlements, as columns."""
+        order = self.order
+        of = [Settled.of(stream, size) for stream, size in zip(self.streams, self.told.sizes, strict=True)]
+        return Settlements(order.settled_ids, order.rows, order.columns, order.amounts, of)
+
+    @property
     def events(self) -> EventLog:
-        """Every event, numbered."""
+        """Every event, numbered; a new view of them each time, for one that is kept would keep what it looks at."""
         return EventLog(self)
 
     def _kinds(self, places: Ints) -> dict[str, int]:
