@@ -9,7 +9,7 @@ from framework import orders
 from framework.formulas import Formula, formulas_of
 from framework.money import Asset
 from framework.rulebook.rules import Rule, day
-from framework.venue import Declared
+from framework.venue import Declared, FromRules
 from venues.protocol import LENDER_FILES, Protocol
 
 BUCKETS = {"Expenses": "fees", "Income": "other_income"}
@@ -74,6 +74,14 @@ def _formulas(cls: type) -> Iterator[str]:
     yield "What is worked out for each coin reaches a formula of the account as the sum over the coins.\n"
     blocks = (f"{_remark(each)}{_computed(name, each)}" for name, each in found.items())
     yield "```python\n" + "\n\n".join(blocks) + "\n```\n"
+    made = [each for _, each in inspect.getmembers(cls) if isinstance(each, FromRules)]
+    if made:
+        yield "Some inputs follow from keys, at each of their dates.\n"
+        yield "| input | follows from |"
+        yield "|---|---|"
+        for each in made:
+            yield f"| `{each.name}`{', of each coin' if each.per_coin else ''} | `{'`, `'.join(each.rules)}` |"
+        yield ""
 
 
 def _remark(formula: Formula) -> str:

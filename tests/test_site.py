@@ -67,6 +67,7 @@ def test_the_site_has_a_page_for_each_venue(site):
             assert all(flat(part) in page for part in (rule.key, rule.about, value.certainty, value.source))
     for name, formula in formulas_of(Hyperliquid).items():
         assert flat(f"def {name}({', '.join(formula.inputs)}):") in page
+    assert flat("margin_rate, of each coin margin_tiers, maintenance_margin, leverage") in page
     for words in ("venues.hyperliquid.taker_fee_bps", "Open", "Close", "Resize", "Assets:{venue}:Margin"):
         assert flat(words) in page
     assert "terms.limit_ltv" in text_of(site / "venues/asgard.html")
