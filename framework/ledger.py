@@ -391,18 +391,27 @@ class Written:
         A transfer at a close belongs to that row, one between two closes to the later; what was done once the last row
         had passed belongs to none.
         """
-        gains, posted = np.zeros(len(self.market), dtype=np.int64), self.posted
-        sides = [(debit is account) - (credit is account) for debit, credit, _ in posted.routes]
-        if any(sides):
-            side = np.array(sides)[posted.route[: len(self._posted_rows)]]
+        gains = np.zeros(len(self.market), dtype=np.int64)
+        sides = self._sides.get(account)
+        if sides is not None:
+            side = np.array(sides)[self.posted.route[: len(self._posted_rows)]]
             (touched,) = side.nonzero()
-            np.add.at(gains, self._posted_rows[touched], side[touched] * posted.amount[touched])
+            np.add.at(gains, self._posted_rows[touched], side[touched] * self.posted.amount[touched])
         for column, stream in enumerate(self.streams):
             if stream.debit is account:
                 gains += self.settled[:, column]
             if stream.credit is account:
                 gains -= self.settled[:, column]
         return gains.cumsum(out=gains)
+
+    @cached_property
+    def _sides(self) -> dict[Account, list[int]]:
+        """Of each account that entries touch: whether a route takes its transfers to it, 1, from it, -1, or past it."""
+        routes, sides = self.posted.routes, dict[Account, list[int]]()
+        for place, (debit, credit, _) in enumerate(routes):
+            for account, side in ((debit, 1), (credit, -1)):
+                sides.setdefault(account, [0] * len(routes))[place] += side
+        return sides
 
     @cached_property
     def _posted_rows(self) -> NDArray[np.intp]:

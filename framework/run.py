@@ -115,6 +115,10 @@ def _units(written: Written) -> Callable[[Account], Floats]:
     return units
 
 
+Told = tuple[int, int | None, Event]
+"""What tells an event from others, such as its id; that of its cause; and the event."""
+
+
 @frozen(kw_only=True)
 class Tally:
     """How often things happened in a run, as its figures count them."""
@@ -128,24 +132,23 @@ class Tally:
     liquidations: int = 0
 
     @classmethod
-    def of(cls, events: Sequence[Event]) -> "Tally":
-        """The tally of events that are not settlements; the causes of all of them have to be among them."""
-        happened: dict[type, list[Any]] = defaultdict(list)
-        for event in events:
-            happened[type(event)].append(event)
-        fills: list[OrderFilled] = happened[OrderFilled]
-        opened = {each.cause for each in fills if each.order == "open"}
-        left = {each.cause: each.reason for each in fills if each.order == "close"}
-        started, ended = ({each.event for each in happened[kind]} for kind in (Started, Ended))
-        sent, routine = happened[TransferSent], routine_causes(events)
+    def of(cls, told: Sequence[Told]) -> "Tally":
+        """The tally of what was no settlement; the causes of all of it have to be there too."""
+        of_kind: dict[type, list[Any]] = defaultdict(list)
+        for key, cause, event in told:
+            of_kind[type(event)].append((key, cause, event))
+        opened = {cause for _, cause, fill in of_kind[OrderFilled] if fill.order == "open"}
+        left = {cause: fill.reason for _, cause, fill in of_kind[OrderFilled] if fill.order == "close"}
+        started, ended = ({key for key, _, _ in of_kind[kind]} for kind in (Started, Ended))
+        sent, routine = of_kind[TransferSent], routine_causes(told)
         return cls(
-            capital_rebalances=sum(each.cause not in routine for each in sent),
+            capital_rebalances=sum(cause not in routine for _, cause, _ in sent),
             full_rotations=len(opened - started),
             rotations=len(opened),
             forced_rotations=len(left.keys() - ended),
             apy_exits=sum(reason == "minimum APY" for reason in left.values()),
-            margin_calls=len(happened[MarginCalled]),
-            liquidations=len(happened[Liquidated]),
+            margin_calls=len(of_kind[MarginCalled]),
+            liquidations=len(of_kind[Liquidated]),
         )
 
     @classmethod
@@ -155,21 +158,23 @@ class Tally:
         return cls(**{name: sum(getattr(tally, name) * times for tally, times in each) for name in names})
 
 
-def routine_causes(single: Iterable[Event]) -> set[int]:
+def routine_causes(told: Sequence[Told]) -> set[int]:
     """The wake-ups of every row in which a strategy did nothing but compound: resize and move, without any fee."""
-    every_row = {event.event for event in single if isinstance(event, ConditionMet) and event.condition == EveryRow()}
-    resized, otherwise = set(), set()
-    paid_on_arrival = {event.cause for event in single if isinstance(event, TransferArrived) and event.fee}
-    for event in single:
-        if event.cause not in every_row:
+    every_row = {key for key, _, event in told if isinstance(event, ConditionMet) and event.condition == EveryRow()}
+    if not every_row:
+        return set()
+    resized, otherwise = set[int](), set[int]()
+    paid_on_arrival = {cause for _, cause, event in told if isinstance(event, TransferArrived) and event.fee}
+    for key, cause, event in told:
+        if cause not in every_row:
             continue
         match event:
             case OrderFilled(order="resize", fee=0):
-                resized.add(event.cause)
-            case TransferSent(fee=0) if event.event not in paid_on_arrival:
+                resized.add(cause)
+            case TransferSent(fee=0) if key not in paid_on_arrival:
                 pass
             case _:
-                otherwise.add(event.cause)
+                otherwise.add(cause)
     return resized - otherwise
 
 
@@ -237,7 +242,10 @@ class Run:
     @cached_property
     def tally(self) -> Tally:
         """How often things happened."""
-        return Tally.of(self.single) if self._counting is None else self._counting()
+        if self._counting is not None:
+            return self._counting()
+        journal = self._written.told.journal
+        return Tally.of([(id(each), None if each.cause is None else id(each.cause), each.event) for each in journal])
 
     @cached_property
     def curve(self) -> Curve:

@@ -376,7 +376,8 @@ def chronicle(run: Run) -> Iterator[LogLine]:
     charge. So the fees of all lines sum to those of the run but for the fees that run with time, `running_fees_usd`.
     """
     single, one_coin = run.single, len(run.curve.delta_by_coin) < 2
-    routine, own_fees = routine_causes(single), _own_fees_usd(run)
+    routine = routine_causes([(each.event, each.cause, each) for each in single])
+    own_fees = _own_fees_usd(run)
     causes = {event.event: event for event in single if isinstance(event, Ended | MarginCalled)}
     arrivals = {event.cause: event for event in single if isinstance(event, TransferArrived)}
     told = (

@@ -45,7 +45,7 @@ def same(played, run):
     """Whether a run that was played is one that was simulated: its books, events, orders, equity and outcome."""
     books = played.run()
     assert figures(books) == figures(run)
-    assert books.tally == Tally.of(books.single)
+    assert books.tally == run.tally == Tally.of([(each.event, each.cause, each) for each in run.single])
     assert books.ledger.digest == run.ledger.digest
     assert list(books.events) == list(run.events)
     assert [str(order) for _, order in books.events.orders()] == [str(order) for _, order in run.events.orders()]

@@ -17,7 +17,7 @@ from framework.money import Account
 from framework.performance import outcome_of
 from framework.run import Run, Tally
 from framework.strategy import EveryRow
-from framework.tape.outline import Epoch, Output, Text, changed
+from framework.tape.outline import Epoch, Output, Text
 from framework.tape.postings import Postings
 from framework.tape.tree import Leaf
 from framework.valuation import decimal, worth_at_end
@@ -210,8 +210,5 @@ class Happened:
     def of(cls, events: Sequence[Event], leaf: Leaf) -> "Happened":
         """What happened in a step, by its events; their causes are those of the leaf."""
         causes = (entry.cause for entry in leaf.adds.entries)
-        numbered = [
-            changed(event, {"event": place, "cause": cause})
-            for place, (event, cause) in enumerate(zip(events, causes, strict=True))
-        ]
-        return cls(tuple(each.bad_debt for each in numbered if isinstance(each, Liquidated)), Tally.of(numbered))
+        told = [(place, cause, event) for place, (event, cause) in enumerate(zip(events, causes, strict=True))]
+        return cls(tuple(each.bad_debt for each in events if isinstance(each, Liquidated)), Tally.of(told))
