@@ -361,8 +361,10 @@ class Assembly:
             )
 
 
-Made = dict[str, tuple[Table, Venue]]
-"""The venues that were made last, by name, each with the table that it was made of."""
+Made = dict[str, Venue]
+"""The venues that were made last, by their name and the table that each was made of."""
+MOST_MADE = 64
+"""So many are kept: cells with the rules of an earlier one have its venues."""
 
 
 def assemble(
@@ -376,7 +378,7 @@ def assemble(
     """Build what a scenario names; raises `ScenarioError` or `MarketError`.
 
     `data` is the directory of its sources, without which its embedded data set is read; a `market` that is given is
-    used as it is. Of `made` a venue is taken where its table is the same, and one that is new is put there. A scenario
+    used as it is. Of `made` a venue is taken that has the same table, and one that is new is put there. A scenario
     names classes, so building it runs their code: of one that is not `trusted`, no module is imported that is not
     installed.
     """
@@ -453,8 +455,9 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
         _merged(_settings(rulebook.rules(str(kind), table)), rulebook.terms(str(kind), strategy)) if rulebook else {}
     )
     merged = {"class": name} | _merged(terms, importlib.import_module("venues").renamed(key, table))
-    if name in made and repr(made[name][0]) == repr(merged):
-        return made[name][1]
+    known = f"{name} {merged!r}"
+    if known in made:
+        return made[known]
     own = {key: value for key, value in merged.items() if key != "accounting"}
     accounting = merged.get("accounting")
     try:
@@ -467,7 +470,9 @@ def _venue(name: str, table: object, strategy: Strategy, rulebook: Rulebook | No
         if not isinstance(accounting, dict):
             raise ScenarioError(f"{key}.accounting: {accounting!r}; expected a table with a class")
         venue = _build(accounting, f"{key}.accounting", Venue, "venues", {"of": venue})
-    made[name] = merged, venue
+    if len(made) == MOST_MADE:
+        del made[next(iter(made))]
+    made[known] = venue
     return venue
 
 

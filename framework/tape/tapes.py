@@ -3,7 +3,6 @@
 from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from enum import Enum
-from operator import is_not
 from typing import Any
 
 from attrs import fields_dict, has
@@ -80,8 +79,8 @@ class Tapes:
         self._shelf = shelf
         self._tapes: dict[Hashable, Tape] = {}
         """The one that was asked for last is the last."""
-        self._venues: tuple[Sequence[Venue], Hashable] = (), ()
-        """The venues of the last assembly, which the next one has as well in most sweeps, by class and field."""
+        self._venues: dict[tuple[int, ...], tuple[Sequence[Venue], Hashable]] = {}
+        """Venues by class and field, and by what they are themselves: many cells of a sweep have the same ones."""
 
     @property
     def tapes(self) -> Sequence[Tape]:
@@ -144,10 +143,12 @@ class Tapes:
     def _key(self, assembly: Assembly, settings: Settings) -> Hashable:
         """What runs of one tape have in common: all but the numbers of the strategy, the capital and the market's."""
         kinds = [(part, {name: type(value) for name, value in numbers.items()}) for part, numbers in settings.parts]
-        known, named = self._venues
-        if len(known) != len(assembly.venues) or any(map(is_not, known, assembly.venues)):
-            named = _named(assembly.venues)
-            self._venues = assembly.venues, named
+        same = tuple(map(id, assembly.venues))
+        if same not in self._venues:
+            if len(self._venues) == MOST_TAPES:
+                self._venues.clear()
+            self._venues[same] = assembly.venues, _named(assembly.venues)
+        _, named = self._venues[same]
         parts, market = tuple(_named(part, other) for part, other in kinds), assembly.market
         return parts, named, assembly.entry, assembly.path, tuple(sorted(market.columns)), market.coin
 
