@@ -337,26 +337,24 @@ class Written:
         def word(debit: Account, credit: Account, kind: str) -> int:
             return kinds.get(kind, 0) | codes[debit] << 16 | codes[credit] << 32 | assets[debit.asset] << 48
 
-        words, spans = np.empty((len(order) + len(places), 4), dtype="<i8"), list(order.spans())
-
-        def put(column: int, values: Ints) -> None:
-            for start, stop, _, transfers in spans:
-                words[start + transfers : stop + transfers, column] = values[start:stop]
-
+        words = np.empty((len(order) + len(places), 4), dtype="<i8")
+        at_ns, ids, amounts, codes_of = (words[:, column] for column in range(4))
         if len(order):
             sides = [
                 (word(each.debit, each.credit, each.accrual.kind), word(each.credit, each.debit, each.accrual.kind))
                 for each in (streams[stream] for stream in order.streams)
             ]
             forward, back = np.array(sides, dtype=np.int64).T
-            put(0, order.of_each(self.market.at_ns[:, np.newaxis]))
-            put(1, order.settled_ids)
-            put(2, np.abs(order.amounts))
-            put(3, order.of_each(np.where(order.settled > 0, forward, back)))
+            between = order.numbered(order.transfers_before)
+            at_ns[between] = order.of_each(self.market.at_ns[:, np.newaxis])
+            ids[between] = order.settled_ids
+            amounts[between] = np.abs(order.amounts)
+            codes_of[between] = order.of_each(np.where(order.settled > 0, forward, back))
         if len(places):
-            routes = np.array([word(*each) for each in posted.routes])
-            at_ns, ids = posted.at_ns[posted.entry], order.ids[posted.entry]
-            words[places] = np.stack((at_ns, ids, posted.amount, routes[posted.route]), axis=1)
+            at_ns[places] = posted.at_ns[posted.entry]
+            ids[places] = order.ids[posted.entry]
+            amounts[places] = posted.amount
+            codes_of[places] = np.array([word(*each) for each in posted.routes])[posted.route]
         records = words.view(RECORD).reshape(-1)
         records.setflags(write=False)
         return Ledger(accounts, tuple(assets), tuple(kinds), records, self.balances)
@@ -537,21 +535,14 @@ class Order:
     @property
     def settled_ids(self) -> Ints:
         """The id of each settlement."""
-        ids = np.arange(1, len(self) + 1)
-        for start, stop, entries, _ in self.spans():
-            ids[start:stop] += entries
-        return ids
+        return self.numbered(np.arange(1, len(self.settled_before) + 2))
 
-    def spans(self) -> Iterator[tuple[int, int, int, int]]:
-        """Settlements between which there is no entry: the first and the end of each span, and how many entries and
-        transfers of entries come before it.
-        """
-        start = 0
-        bounds = [*self.settled_before.tolist(), len(self)], self.transfers_before.tolist()
-        for entries, (stop, transfers) in enumerate(zip(*bounds, strict=True)):
-            if stop > start:
-                yield start, stop, entries, transfers
-                start = stop
+    def numbered(self, beyond: Ints) -> Ints:
+        """The settlements numbered from 0, each so much further as `beyond` has for the entries before it."""
+        between = np.diff(np.concatenate(([0], self.settled_before, [len(self)])))
+        numbers = np.arange(len(self))
+        numbers += np.repeat(beyond, between)
+        return numbers
 
     def first(self, column: int) -> int | None:
         """The place of the first settlement of a stream among all transfers; None where it has none."""
