@@ -20,6 +20,7 @@ from framework.many_runs.execution import Execution
 from framework.many_runs.sweep import Sweep, sweep
 from framework.support import source_code
 from framework.tape import shelf as on_disk
+from framework.tape.numbers import Op
 from framework.tape.played import Played
 from framework.tape.shelf import Shelf
 from framework.tape.tapes import Tapes
@@ -211,21 +212,24 @@ FORGED = {
     "register": lambda _, tables: tables["made"].__setitem__((-1, 1), FAR),
     "register of itself": lambda _, tables: tables["made"].__setitem__((-1, 1), 10**6),
     "register before the first": lambda _, tables: tables["made"].__setitem__((-1, 2), -1),
-    "operation of a register": lambda _, tables: tables["made"].__setitem__((-1, 0), 12),
+    "operation of a register": lambda _, tables: tables["made"].__setitem__((-1, 0), Op.LT),
     "column": lambda _, tables: _load(tables, 1, FAR),
     "row": lambda _, tables: _load(tables, 2, 2),
-    "operation": lambda _, tables: tables["lines"].__setitem__((0, 0), 18),
+    "row before": lambda _, tables: _load(tables, 2, -1),
+    "operation": lambda _, tables: tables["lines"].__setitem__((0, 0), len(Op)),
     "operation below all": lambda _, tables: tables["lines"].__setitem__((0, 0), -1),
-    "computed": lambda _, tables: tables["lines"].__setitem__((of_op(tables, 0, 1, 2), 1), FAR),
-    "computed of others": lambda _, tables: tables["lines"].__setitem__((of_op(tables, 0, 1, 2), 2), FAR),
-    "input": lambda _, tables: tables["lines"].__setitem__((of_op(tables, 0, 1, 2), 1), 0),
-    "asked": lambda _, tables: tables["lines"].__setitem__((of_op(tables, 12, 13), 2), FAR),
-    "asked below all": lambda _, tables: tables["lines"].__setitem__((of_op(tables, 12, 13), 3), -2),
-    "goes far": lambda _, tables: tables["lines"].__setitem__((of_op(tables, 12, 13), 1), FAR),
-    "goes back": lambda _, tables: tables["lines"].__setitem__((of_op(tables, 12, 13), 4), 0),
-    "goes below all": lambda _, tables: tables["lines"].__setitem__((of_op(tables, 12, 13), 4), -2),
-    "leaf": lambda _, tables: tables["lines"].__setitem__((of_op(tables, 16), 1), FAR),
-    "no end": lambda _, tables: tables["lines"].__setitem__((-1, 0), 10),
+    "computed": lambda _, tables: tables["lines"].__setitem__((of_op(tables, Op.ADD, Op.SUB, Op.MUL), 1), FAR),
+    "computed of others": lambda _, tables: tables["lines"].__setitem__(
+        (of_op(tables, Op.ADD, Op.SUB, Op.MUL), 2), FAR
+    ),
+    "input": lambda _, tables: tables["lines"].__setitem__((of_op(tables, Op.ADD, Op.SUB, Op.MUL), 1), 0),
+    "asked": lambda _, tables: tables["lines"].__setitem__((of_op(tables, Op.LT, Op.LE), 2), FAR),
+    "asked below all": lambda _, tables: tables["lines"].__setitem__((of_op(tables, Op.LT, Op.LE), 3), -2),
+    "goes far": lambda _, tables: tables["lines"].__setitem__((of_op(tables, Op.LT, Op.LE), 1), FAR),
+    "goes back": lambda _, tables: tables["lines"].__setitem__((of_op(tables, Op.LT, Op.LE), 4), 0),
+    "goes below all": lambda _, tables: tables["lines"].__setitem__((of_op(tables, Op.LT, Op.LE), 4), -2),
+    "leaf": lambda _, tables: tables["lines"].__setitem__((of_op(tables, Op.LEAF), 1), FAR),
+    "no end": lambda _, tables: tables["lines"].__setitem__((-1, 0), Op.LOAD),
     "changes": lambda _, tables: tables["spans"].__setitem__((0, 1), FAR),
     "changes backwards": lambda _, tables: tables["spans"].__setitem__((-1, 0), FAR),
     "outputs": lambda _, tables: tables["spans"].__setitem__((-1, 3), FAR),
@@ -240,7 +244,7 @@ FORGED = {
     "rows below none": lambda found, _: found["rows"].__setitem__(1, -1),
     "root": lambda found, _: found["roots"].update(row=FAR),
     "root below all": lambda found, _: found["roots"].update(row=-3),
-    "root within a branch": lambda found, tables: found["roots"].update(row=of_op(tables, 0, 1, 2) + 1),
+    "root within a branch": lambda found, tables: found["roots"].update(row=of_op(tables, Op.ADD, Op.SUB, Op.MUL) + 1),
     "root of no step": lambda found, _: found["roots"].update(other=0),
     "no values": lambda found, _: found["values"].clear(),
     "value of itself": lambda found, _: found["values"].append(["tuple", len(found["values"])]),
@@ -250,7 +254,7 @@ FORGED = {
 
 def _load(tables, column, value):
     made = tables["made"]
-    made[np.flatnonzero(made[:, 0] == 10)[-1], column] = value
+    made[np.flatnonzero(made[:, 0] == Op.LOAD)[-1], column] = value
 
 
 @pytest.mark.parametrize("what", FORGED)

@@ -155,6 +155,7 @@ class Averaging(Strategy):
             "by time": lambda rates, years: (rates * 2 - rates / 1 + -rates + abs(rates)).sum() / (1 * years).sum(),
             "change": lambda rates, years: rates[-1] - rates[0] + 1e-9 * len(rates),
             "latest": lambda rates, years: (1 / (3 + rates[-2:]) - (1 / 3 - rates[-2:])).sum(),
+            "extremes": lambda rates, years: (rates * 1000).max() * -rates.min() - rates.max() + years.min(),
             "one by one": lambda rates, years: sum(1 if rate > 0 else -1 for rate in rates),
         }
         rates, years = view.history("hyperliquid_funding_rate", self.rows), view.years(self.rows)
@@ -162,7 +163,7 @@ class Averaging(Strategy):
             yield Resize("hyperliquid", 0.5)
 
 
-@pytest.mark.parametrize("how", ["mean", "mean of NumPy", "by time", "change", "latest", "one by one"])
+@pytest.mark.parametrize("how", ["mean", "mean of NumPy", "by time", "change", "latest", "extremes", "one by one"])
 @pytest.mark.parametrize("rows", [1, 2, 7, 9, 25])
 def test_what_looks_back_over_some_rows_is_played(how, rows):
     """As the sum and the mean of an array, and as its values one by one; on other markets too."""
@@ -299,7 +300,7 @@ WANTS = {
     "type": (lambda view: type(view.price) is Price and view.price > 150, "something else on recorded numbers"),
     "class of its own": (lambda view: isinstance(view.price, Price), "something else on recorded numbers"),
     "decimal": (lambda view: view.leg("hyperliquid").size == Decimal(-10), "a number meets a Decimal"),
-    "enum": (lambda view: -view.leg("hyperliquid").size == Op.LOAD, "a number meets a Op"),
+    "enum": (lambda view: -view.leg("hyperliquid").size == Op.SQRT, "a number meets a Op"),
     "array": (lambda view: (np.array([-10.0]) == view.leg("hyperliquid").size).any(), "a number meets a ndarray"),
     "bits": (lambda view: caught(lambda: round(view.price) & 1, 0), "the bits of a number"),
     "attribute": (lambda view: hasattr(view.cash_usd, "is_integer"), "asked for its is_integer"),
@@ -309,7 +310,8 @@ WANTS = {
     "a squared array": (lambda view: (view.history("close", 1) ** 2)[0] > 300, "unsupported operand"),
     "a larger array": (lambda view: (view.history("close", 3) > 150).any(), "compared as a whole"),
     "a function of one": (lambda view: np.median(view.history("close", 3)) > 150, "a history is made an array"),
-    "a method of one": (lambda view: view.history("close", 3).max() > 150, "a history is asked for its max"),
+    "a method of one": (lambda view: view.history("close", 3).std() > 150, "a history is asked for its std"),
+    "a maximum by axis": (lambda view: view.history("close", 3).max(axis=0) > 450, "reduced in another way"),
     "a sum by axis": (lambda view: view.history("close", 3).sum(axis=0) > 450, "summed in another way"),
     "two lengths": (
         lambda view: (view.history("close", 1) + view.history("close", 3)).sum() > 300,

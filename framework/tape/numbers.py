@@ -44,14 +44,16 @@ class Op(IntEnum):
     NEG = 7
     ABS = 8
     ROUND = 9
-    LOAD = 10
-    SQRT = 11
-    LT = 12
-    LE = 13
-    EQ = 14
-    SINCE = 15
-    LEAF = 16
-    KERNEL = 17
+    SQRT = 10
+    MAX = 11
+    MIN = 12
+    LOAD = 13
+    LT = 14
+    LE = 15
+    EQ = 16
+    SINCE = 17
+    LEAF = 18
+    UNRECORDED = 19
 
 
 class Recording(Protocol):
@@ -122,6 +124,10 @@ class Recorded(Unreadable):
         """The class of its value: what asks for the type of a number gets the answer that the number would give."""
         return type(self.value)
 
+    def reduced(self, op: Op, other: object) -> Any:  # noqa: ANN401  (a number)
+        """The larger one, or the smaller one."""
+        return self._with(op, other)
+
     def _with(self, op: Op, other: object, *, turned: bool = False) -> Any:  # noqa: ANN401  (a number or NotImplemented)
         found = self._operand(other)
         if found is None:
@@ -133,7 +139,7 @@ class Recorded(Unreadable):
             self.recording.refuse("a division by zero")
         made = _MADE[op](first, second)
         if isinstance(made, int):
-            op = _OF_INTEGERS[op]
+            op = _OF_INTEGERS.get(op, op)
             if abs(made) > MOST:
                 self.recording.refuse("an integer of more than 53 bits")
         return self.recording.made(op, made, left, right)
@@ -252,6 +258,8 @@ _MADE: dict[Op, Callable[[Number, Number], Number]] = {
     Op.SUB: lambda first, second: first - second,
     Op.MUL: lambda first, second: first * second,
     Op.DIV: lambda first, second: first / second,
+    Op.MAX: lambda first, second: first if first >= second or math.isnan(first) else second,
+    Op.MIN: lambda first, second: first if first <= second or math.isnan(first) else second,
 }
 _OF_INTEGERS = {Op.ADD: Op.IADD, Op.SUB: Op.ISUB, Op.MUL: Op.IMUL}
 _ASKED: dict[Op, Callable[[Number, Number], bool]] = {
@@ -465,6 +473,22 @@ class Window(Sequence[Any]):
         if (axis, dtype, out) != (None, None, None):
             self.recording.refuse("a history is summed in another way than as a whole")
         return 0.0 + pairwise_sum(self._values)
+
+    def max(self, axis: None = None, out: None = None) -> Any:  # noqa: ANN401  (a number)
+        """The largest."""
+        return self._reduced(Op.MAX, axis, out)
+
+    def min(self, axis: None = None, out: None = None) -> Any:  # noqa: ANN401  (a number)
+        """The least."""
+        return self._reduced(Op.MIN, axis, out)
+
+    def _reduced(self, op: Op, *further: None) -> Any:  # noqa: ANN401  (a number)
+        if any(each is not None for each in further):
+            self.recording.refuse("a history is reduced in another way than as a whole")
+        first, *rest = self._values
+        for each in rest:
+            first = first.reduced(op, each)
+        return first
 
     def mean(self, axis: None = None, dtype: None = None, out: None = None) -> Any:  # noqa: ANN401  (a number)
         """Their mean."""

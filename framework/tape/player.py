@@ -11,15 +11,21 @@ import numpy as np
 from numba import njit
 
 from framework.market import Floats, Ints
-from framework.tape.numbers import MOST
+from framework.tape.numbers import MOST, Op
 
 ENDED, UNKNOWN, KERNEL, FULL, BROKEN = 0, 1, 2, 3, 4
 """Why it stops: the rows have ended; a row takes a way that is not recorded, or one that the kernel has to go; there is
 no room for what it has to note; or what accrues breaks a rule of the books."""
 LARGEST = float(MOST)
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
-EQUITY, IDLE, QUIET = 4, 5, 6
-"""Where a leaf's span has the register of the equity, whether nothing is noted of it, and its quiet lines."""
+ADD, SUB, MUL, DIV, IADD, ISUB, IMUL, NEG, ABS, ROUND, SQRT, MAX, MIN, LOAD, LT, LE, EQ, SINCE, LEAF, _ = map(int, Op)
+"""The operations of lines, as the compiler takes them."""
+CHANGES, CHANGES_END, OUTPUTS, OUTPUTS_END, EQUITY, IDLE, QUIET = range(7)
+"""The columns of `spans`: see `Code.spans`."""
+INDEX, COMPOUNDING, FACTOR, START, SETTLED, DEBIT, CREDIT, SETTLED_PLACE, DEBIT_PLACE, CREDIT_PLACE = range(10)
+"""The columns of `streams`: see `Score`."""
+FLOORED, SIGN, FLOORED_PLACE = range(3)
+"""The columns of `floors`."""
 FEWEST, BLOCK = 8, 64
 """How many rows are done at once at the beginning of a quiet stretch, and at most."""
 
@@ -96,7 +102,7 @@ def play(
             return why, row, noted, valued
         leaf = score.lines[at, 1]
         if spans[leaf, IDLE] == 0:
-            first, last = spans[leaf, 2], spans[leaf, 3]
+            first, last = spans[leaf, OUTPUTS], spans[leaf, OUTPUTS_END]
             if noted >= len(notes.rows) or valued + last - first > len(notes.values):
                 return FULL, row, noted, valued
             notes.rows[noted], notes.leaves[noted] = row, leaf
@@ -106,7 +112,7 @@ def play(
                 valued += 1
         if spans[leaf, EQUITY] >= 0:
             curve[row] = registers[spans[leaf, EQUITY]]
-        first, last = spans[leaf, 0], spans[leaf, 1]
+        first, last = spans[leaf, CHANGES], spans[leaf, CHANGES_END]
         for each in range(first, last):
             buffer[each - first] = registers[score.changes[each, 1]]
         for each in range(first, last):
@@ -148,7 +154,7 @@ def pass_quietly(
             curve[row : row + count] = table[equity, :count]
         if len(settled):
             for each in range(len(score.streams)):
-                before, path = registers[score.streams[each, 4]], table[score.streams[each, 7]]
+                before, path = registers[score.streams[each, SETTLED]], table[score.streams[each, SETTLED_PLACE]]
                 for ahead in range(count):
                     settled[row + ahead, each] = path[ahead] - before
                     before = path[ahead]
@@ -167,14 +173,14 @@ def settle_block(score: Score, registers: Floats, columns: Floats, row: int, cou
         table[each, :count] = registers[score.accruing[each]]
     for each in range(len(score.streams)):
         stream = score.streams[each]
-        factor = registers[stream[2]]
+        factor = registers[stream[FACTOR]]
         if factor != 0.0:
-            start, before = registers[stream[3]], registers[stream[4]]
-            path, debit, credit = table[stream[7]], table[stream[8]], table[stream[9]]
+            start, before = registers[stream[START]], registers[stream[SETTLED]]
+            path, debit, credit = table[stream[SETTLED_PLACE]], table[stream[DEBIT_PLACE]], table[stream[CREDIT_PLACE]]
             over = False
             for ahead in range(count):
-                index = columns[stream[0], row + ahead + 1]
-                after = np.rint(factor * (index / start if stream[1] else index - start)) + 0.0
+                index = columns[stream[INDEX], row + ahead + 1]
+                after = np.rint(factor * (index / start if stream[COMPOUNDING] else index - start)) + 0.0
                 gain = after - before
                 path[ahead] = after
                 debit[ahead] += gain
@@ -183,7 +189,7 @@ def settle_block(score: Score, registers: Floats, columns: Floats, row: int, cou
             if over:
                 return 0
     for each in range(len(score.floors)):
-        sign, place = score.floors[each, 1], score.floors[each, 2]
+        sign, place = score.floors[each, SIGN], score.floors[each, FLOORED_PLACE]
         if place >= 0 and (table[place, :count] * sign < 0.0).any():
             return 0
     return count
@@ -195,62 +201,68 @@ def walk_block(  # noqa: PLR0912  (a branch for each operation)
 ) -> int:
     """Do quiet lines for `count` rows; returns for how many of them all is as it was for the row before.
 
-    Further ones have another answer to a question, or need the kernel.
+    Further ones have another answer to a question, or need the kernel. The operations are those of `walk`.
     """
     rows, differs = range(count), np.zeros(count, dtype=np.bool_)
     for at in range(first, last):
         op, to, left, right, answer = score.quiet_lines[at]
         made = table[to]
-        if op == 10:
+        if op == LOAD:
             for each in rows:
                 made[each] = columns[left, row + each + right]
-        elif op == 15:
+        elif op == SINCE:
             for each in rows:
                 differs[each] |= (at_ns[row + each] >= score.instants_ns[left]) != answer
         else:
             one, two = table[left], table[right]
-            if op == 0:
+            if op == ADD:
                 for each in rows:
                     made[each] = one[each] + two[each]
-            elif op == 1:
+            elif op == SUB:
                 for each in rows:
                     made[each] = one[each] - two[each]
-            elif op == 2:
+            elif op == MUL:
                 for each in rows:
                     made[each] = one[each] * two[each]
-            elif op == 3:
+            elif op == DIV:
                 for each in rows:
                     differs[each] |= two[each] == 0.0
                     made[each] = one[each] / two[each]
-            elif op == 4:
+            elif op == IADD:
                 for each in rows:
                     made[each] = one[each] + two[each] + 0.0
                     differs[each] |= not abs(made[each]) <= LARGEST
-            elif op == 5:
+            elif op == ISUB:
                 for each in rows:
                     made[each] = one[each] - two[each] + 0.0
                     differs[each] |= not abs(made[each]) <= LARGEST
-            elif op == 6:
+            elif op == IMUL:
                 for each in rows:
                     made[each] = one[each] * two[each] + 0.0
                     differs[each] |= not abs(made[each]) <= LARGEST
-            elif op == 7:
+            elif op == NEG:
                 for each in rows:
                     made[each] = -one[each]
-            elif op == 8:
+            elif op == ABS:
                 for each in rows:
                     made[each] = abs(one[each])
-            elif op == 9:
+            elif op == ROUND:
                 for each in rows:
                     made[each] = np.rint(one[each]) + 0.0
                     differs[each] |= not abs(made[each]) <= LARGEST
-            elif op == 11:
+            elif op == SQRT:
                 for each in rows:
                     made[each] = np.sqrt(one[each])
-            elif op == 12:
+            elif op == MAX:
+                for each in rows:
+                    made[each] = one[each] if one[each] >= two[each] or np.isnan(one[each]) else two[each]
+            elif op == MIN:
+                for each in rows:
+                    made[each] = one[each] if one[each] <= two[each] or np.isnan(one[each]) else two[each]
+            elif op == LT:
                 for each in rows:
                     differs[each] |= (one[each] < two[each]) != answer
-            elif op == 13:
+            elif op == LE:
                 for each in rows:
                     differs[each] |= (one[each] <= two[each]) != answer
             else:
@@ -266,23 +278,24 @@ def walk_block(  # noqa: PLR0912  (a branch for each operation)
 def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row: int, settled: Ints) -> bool:
     """Let a row pass: what accrues is brought up to it, as `Stream.after` says; returns whether the books allow it."""
     for each in range(len(streams)):
-        factor = registers[streams[each, 2]]
+        stream = streams[each]
+        factor = registers[stream[FACTOR]]
         if factor != 0.0:
-            index, start = columns[streams[each, 0], row + 1], registers[streams[each, 3]]
-            after = np.rint(factor * (index / start if streams[each, 1] else index - start)) + 0.0
-            debit, credit = streams[each, 5], streams[each, 6]
-            gain = after - registers[streams[each, 4]]
+            index, start = columns[stream[INDEX], row + 1], registers[stream[START]]
+            after = np.rint(factor * (index / start if stream[COMPOUNDING] else index - start)) + 0.0
+            debit, credit = stream[DEBIT], stream[CREDIT]
+            gain = after - registers[stream[SETTLED]]
             if gain != 0.0:
                 registers[debit] += gain
                 registers[credit] -= gain
-                registers[streams[each, 4]] = after
+                registers[stream[SETTLED]] = after
                 if len(settled):
                     settled[row, each] = gain
                 largest = max(abs(after), abs(registers[debit]), abs(registers[credit]))
                 if not largest <= LARGEST:
                     return False
     for each in range(len(floors)):  # noqa: SIM110  (the compiler knows loops better)
-        if registers[floors[each, 0]] * floors[each, 1] < 0.0:
+        if registers[floors[each, FLOORED]] * floors[each, SIGN] < 0.0:
             return False
     return True
 
@@ -291,54 +304,54 @@ def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row:
 def walk(  # noqa: PLR0912  (a branch for each operation)
     lines: Ints, root: int, registers: Floats, columns: Floats, at_ns: Ints, instants_ns: Ints, row: int
 ) -> tuple[int, int]:
-    """Go through a tree; returns the line at which it ends, and why it stops there. The numbers are those of `Op`."""
+    """Go through a tree; returns the line at which it ends, and why it stops there."""
     at = root
     while at >= 0:
         op, to, left, right = lines[at, 0], lines[at, 1], lines[at, 2], lines[at, 3]
-        if op <= 6:
+        if op <= IMUL:
             first, second = registers[left], registers[right]
-            if op == 0:
+            if op == ADD:
                 registers[to] = first + second
-            elif op == 1:
+            elif op == SUB:
                 registers[to] = first - second
-            elif op == 2:
+            elif op == MUL:
                 registers[to] = first * second
-            elif op == 3:
+            elif op == DIV:
                 if second == 0.0:
                     return at, KERNEL
                 registers[to] = first / second
             else:
-                whole = (first + second if op == 4 else first - second if op == 5 else first * second) + 0.0
+                whole = (first + second if op == IADD else first - second if op == ISUB else first * second) + 0.0
                 if not abs(whole) <= LARGEST:
                     return at, KERNEL
                 registers[to] = whole
             at += 1
-        elif op == 10:
+        elif op == LOAD:
             registers[to] = columns[left, row + right]
             at += 1
-        elif op == 7:
-            registers[to] = -registers[left]
+        elif op in (NEG, ABS, SQRT):
+            value = registers[left]
+            registers[to] = -value if op == NEG else abs(value) if op == ABS else np.sqrt(value)
             at += 1
-        elif op == 8:
-            registers[to] = abs(registers[left])
-            at += 1
-        elif op == 9:
+        elif op == ROUND:
             whole = np.rint(registers[left]) + 0.0
             if not abs(whole) <= LARGEST:
                 return at, KERNEL
             registers[to] = whole
             at += 1
-        elif op == 11:
-            registers[to] = np.sqrt(registers[left])
+        elif op in (MAX, MIN):
+            first, second = registers[left], registers[right]
+            keeps = first >= second if op == MAX else first <= second
+            registers[to] = first if keeps or np.isnan(first) else second
             at += 1
-        elif op == 12:
+        elif op == LT:
             at = to if registers[left] < registers[right] else lines[at, 4]
-        elif op == 13:
+        elif op == LE:
             at = to if registers[left] <= registers[right] else lines[at, 4]
-        elif op == 14:
+        elif op == EQ:
             at = to if registers[left] == registers[right] else lines[at, 4]
-        elif op == 15:
+        elif op == SINCE:
             at = to if at_ns[row] >= instants_ns[left] else lines[at, 4]
         else:
-            return at, ENDED if op == 16 else KERNEL
+            return at, ENDED if op == LEAF else KERNEL
     return at, UNKNOWN

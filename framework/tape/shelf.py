@@ -214,7 +214,7 @@ def _check_registers(made: Ints, inputs: int, columns: int) -> None:
     """Let each register be made of those before it, or of a column at this row or the next."""
     op, left, right = made.T
     loads, computed = op == Op.LOAD, (op != Op.LOAD) & (op != CONSTANT)
-    _require(_within(op, CONSTANT, Op.SQRT + 1), _within(left[loads], 0, columns), _within(right[loads], 0, 2))
+    _require(_within(op, CONSTANT, Op.LOAD + 1), _within(left[loads], 0, columns), _within(right[loads], 0, 2))
     _require(_within(made[computed, 1:], 0, inputs + np.flatnonzero(computed)[:, None]))
 
 
@@ -222,7 +222,7 @@ def _check_lines(lines: Ints, roots: Sequence[int], made: Ints, inputs: int, ins
     """Let the player compute what registers are made of, and go from each question on to a later branch."""
     op, to, left, _, no = lines.T
     computes, asks, compares = op < Op.LT, (op >= Op.LT) & (op < Op.LEAF), (op >= Op.LT) & (op < Op.SINCE)
-    _require(_within(op, 0, Op.KERNEL + 1), ~computes[-1:], _within(to[computes], inputs, inputs + len(made)))
+    _require(_within(op, 0, Op.UNRECORDED + 1), ~computes[-1:], _within(to[computes], inputs, inputs + len(made)))
     _require(made[to[computes] - inputs] == lines[computes][:, [0, 2, 3]])
     _require(_within(lines[compares, 2:4], 0, inputs + len(made)))
     _require(_within(left[op == Op.SINCE], 0, instants), _within(to[op == Op.LEAF], 0, leaves))

@@ -196,14 +196,18 @@ class Way:
         return self.given(self._registers.of(Op.LOAD, self._registers.column(column), offset), value)
 
     def known(self, number: Any) -> Any:  # noqa: ANN401  (a number, recorded or not)
-        """The value of a number: it is asked whether it is this or that one, and each has a way of its own."""
+        """The value of a number, fixed for this way: it is asked whether it is that.
+
+        Where other values were recorded here their questions come first, is it 7, is it 14, so that all have one tree.
+        """
         if not isinstance(number, Recorded):
             return number
         constants = self._registers.constants
         while True:
-            op, left, right = (self._branch.asked if self._known else None) or (Op.LEAF, 0, 0)
-            before = op is Op.EQ and left == number.register and right in constants
-            register = right if before else self.constant(number.value)
+            asked = self._branch.asked if self._known else None
+            register = self.constant(number.value)
+            if asked is not None and asked[:2] == (Op.EQ, number.register) and asked[2] in constants:
+                register = asked[2]
             if self.asked(Op.EQ, number.register, register, answer=constants[register] == number.value):
                 return number.value
 
@@ -338,7 +342,7 @@ class Code:
             self._lines.add([op, goes if said else NOWHERE, left, right, NOWHERE if said else goes])
             branch = following
         if branch.leaf is None:
-            self._lines.add([Op.KERNEL, 0, 0, 0, 0])
+            self._lines.add([Op.UNRECORDED, 0, 0, 0, 0])
         else:
             self._lines.add([Op.LEAF, self._noted(branch.leaf, [*way.answered, (branch, True)]), 0, 0, 0])
         for held in self._registers.initial(len(self._initial)):
@@ -387,7 +391,7 @@ class Code:
         op, to, left, right, _ = self.lines[end].tolist()
         if op == Op.LEAF:
             return Branch(computed, leaf=self.leaves[to])
-        if op == Op.KERNEL:
+        if op == Op.UNRECORDED:
             return Branch(computed, refused="it could not be recorded")
         return Branch(computed, asked=(Op(op), left, right), line=end)
 
