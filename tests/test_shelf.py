@@ -340,13 +340,13 @@ def test_the_oldest_go_first(tmp_path, monkeypatch):
             os.utime(path, ns=(path.stat().st_mtime_ns - 10**9,) * 2)
         assert len(Shelf(tmp_path).files()) == number + 1
     files = list(Shelf(tmp_path).files())
-    monkeypatch.setattr(on_disk, "MOST_FILES", 3)
+    monkeypatch.setattr(on_disk, "FILES", 3)
     kept(tmp_path, assembly())
     assert list(Shelf(tmp_path).files())[:2] == files[1:]
-    monkeypatch.setattr(on_disk, "MOST_BYTES", 1)
+    monkeypatch.setattr(on_disk, "ALL_BYTES", 1)
     kept(tmp_path, assembly("strategy.trigger=never"))
     assert not Shelf(tmp_path).files()
-    monkeypatch.setattr(on_disk, "LARGEST", 1_000)
+    monkeypatch.setattr(on_disk, "FILE_BYTES", 1_000)
     kept(tmp_path, assembly())
     assert not Shelf(tmp_path).files()
 

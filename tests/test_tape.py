@@ -25,13 +25,14 @@ from framework.orders import Close, Move, Open, Resize, said
 from framework.performance import figures, outcome
 from framework.run import Tally
 from framework.strategy import EveryRow, Price, Strategy
+from framework.tape.code import Code
 from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time, pairwise_sum
 from framework.tape.played import Played
 from framework.tape.player import KERNEL, QUIET, UNKNOWN, Notes, Score, play
 from framework.tape.steps import LONGEST, NotPlayable
 from framework.tape.tape import Settings
 from framework.tape.tapes import Tapes, refusal
-from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way
+from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way
 from tests.conftest import ROOT
 from tests.test_differential import AT_ONCE, assembled, drawn
 from venues.hyperliquid import Hyperliquid

@@ -14,8 +14,8 @@ from framework.money import Account
 from framework.tape.outline import Instant, Output, RowsPassed
 from framework.tape.tree import Leaf
 
-CONSTANT = -1
-"""The gap of an amount that is the same in every run."""
+NO_GAP = -1
+"""What stands for the gap of an amount that is the same in every run."""
 
 
 @define(eq=False)
@@ -27,7 +27,7 @@ class Postings:
     _entries: list[tuple[int, bool]] = field(init=False, factory=list)
     """How many rows have passed beyond the step's, and whether it is the end of the run."""
     _transfers: list[tuple[int, int, int, int]] = field(init=False, factory=list)
-    """The entry, the gap of the amount or `CONSTANT`, the amount if it has none, and the route."""
+    """The entry, the gap of the amount or `NO_GAP`, the amount if it has none, and the route."""
     _routes: dict[tuple[Account, Account, str], int] = field(init=False, factory=dict)
     _without: set[int] = field(init=False, factory=set)
     """Leaves of which there are no columns."""
@@ -47,7 +47,7 @@ class Postings:
         first_entry, entries, first_transfer, transfers, noted = of_leaves[numbers].T
         rows_ahead, ends = of_entries[_spread(first_entry, entries)].T
         place, gap, amount, route = of_transfers[_spread(first_transfer, transfers)].T
-        filled = np.flatnonzero(gap != CONSTANT)
+        filled = np.flatnonzero(gap != NO_GAP)
         amount[filled] = values[(np.repeat(_before(noted), transfers) + gap)[filled]]
         return Posted(
             rows=np.repeat(rows, entries) + rows_ahead,
@@ -89,7 +89,7 @@ def _fits(entry: Any) -> bool:  # noqa: ANN401  (one with gaps)
 
 def _gap(amount: Output | int) -> tuple[int, int]:
     """The gap of an amount, and the amount itself where it has none."""
-    return (amount.number, 0) if isinstance(amount, Output) else (CONSTANT, amount)
+    return (amount.number, 0) if isinstance(amount, Output) else (NO_GAP, amount)
 
 
 def _before(counts: Ints) -> Ints:

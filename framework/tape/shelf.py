@@ -29,14 +29,16 @@ from framework.money import Account, Asset
 from framework.support.files import MIB, clear_drafts, read_bounded, replace_file
 from framework.support.mistakes import OUR_PACKAGES
 from framework.support.source_code import project_digest
+from framework.tape.code import Code
 from framework.tape.numbers import Op
 from framework.tape.outline import PLAIN
-from framework.tape.tree import NOWHERE, STEPS, Code, Leaf, Registers
+from framework.tape.player import QUIET
+from framework.tape.tree import NOWHERE, STEPS, Leaf, Registers
 
 if TYPE_CHECKING:
     from framework.tape.tape import Tape
 
-LARGEST, MOST_BYTES, MOST_FILES = 16 * MIB, 128 * MIB, 512
+FILE_BYTES, ALL_BYTES, FILES = 16 * MIB, 128 * MIB, 512
 """Bytes of a file, of all of them, and how many there are; the oldest go first."""
 CONSTANT = -1
 """What stands for the operation of a register that has a constant."""
@@ -67,7 +69,7 @@ class Shelf:
         """Put on a new tape what is kept of its kind, if anything."""
         with contextlib.suppress(Exception):  # whatever is wrong with a file, the tape is recorded instead
             path = self._path(key)
-            content = read_bounded(path, LARGEST)
+            content = read_bounded(path, FILE_BYTES)
             digest, content = content[:64], content[64:]
             if digest == _digest(path, content):
                 _put(content, tape)
@@ -79,7 +81,7 @@ class Shelf:
             for key, tape in kept.items():
                 with contextlib.suppress(ValueError):  # there is something in it that is not the project's own
                     path, content = self._path(key), _content(tape)
-                    if len(content) <= LARGEST - 64:
+                    if len(content) <= FILE_BYTES - 64:
                         replace_file(path, _digest(path, content) + content)
             self._tidy()
 
@@ -96,7 +98,7 @@ class Shelf:
         files = self.files()
         count, size = len(files), sum(each.st_size for each in files.values())
         for path, found in files.items():
-            if count <= MOST_FILES and size <= MOST_BYTES:
+            if count <= FILES and size <= ALL_BYTES:
                 return
             path.unlink(missing_ok=True)
             count, size = count - 1, size - found.st_size
@@ -154,7 +156,7 @@ def _content(tape: "Tape") -> bytes:
     adds = [each.adds for each in code.leaves]
     values.place({"columns": list(registers.columns), "texts": list(registers.texts), "adds": adds})
     made = [(CONSTANT, 0, 0) if each is None else each for each in registers.made[registers.inputs :]]
-    tables = [np.array(made).reshape(-1, 3), code.lines, code.spans[:, :6], code.changes, code.outputs]
+    tables = [np.array(made).reshape(-1, 3), code.lines, code.spans[:, :QUIET], code.changes, code.outputs]
     head = {
         "rows": list(map(len, tables)),
         "roots": code.roots,

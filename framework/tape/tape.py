@@ -22,6 +22,7 @@ from framework.performance import outcome
 from framework.rulebook.row_path import RowPath
 from framework.run import Run
 from framework.strategy import Condition, Strategy, checked_conditions
+from framework.tape.code import Code
 from framework.tape.numbers import MOST, NotRecordable, Number
 from framework.tape.played import Happened, Playback, Played
 from framework.tape.player import BROKEN, ENDED, FULL, UNKNOWN, Notes, Score, play
@@ -36,7 +37,7 @@ from framework.tape.steps import (
     settled_registers,
     with_numbers,
 )
-from framework.tape.tree import NOWHERE, Branch, Code, Leaf, Registers, Way, is_small
+from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way, is_small
 from framework.venue import Venue
 
 FEW_MARKETS = 4
