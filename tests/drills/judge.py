@@ -1,7 +1,8 @@
 """The judge of mutants: which tests run each line of a module, and whether those notice that the line was changed.
 
 Each mutant is a process of its own, forked from one that has loaded the libraries, and in it the module is made from
-the changed text; no file is touched. Commands that a test starts as a process therefore run the module as it is.
+the changed text; no file is touched. Commands that a test starts as a process therefore run the module as it is. What
+Numba would compile is run by Python, whose lines can be counted, and of which nothing is kept from one to the next.
 """
 
 import ast
@@ -183,7 +184,8 @@ def _file(test: str) -> str:
 def _pytest(files: Sequence[str], plugin: object) -> int:
     quiet = ("-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=no", "--hypothesis-seed=0")
     loaded = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # of the libraries that are plugins as well
-    return int(pytest.main(["-x", *quiet, *loaded, "--rootdir", str(ROOT), *files], plugins=[plugin]))
+    divided = ("-W", "ignore::RuntimeWarning:framework.tape.player")  # of which compiled code says nothing
+    return int(pytest.main(["-x", *quiet, *loaded, *divided, "--rootdir", str(ROOT), *files], plugins=[plugin]))
 
 
 def _forked(work: Callable[[], int]) -> tuple[int, str]:
@@ -216,7 +218,7 @@ def _become(work: Callable[[], int], out: int) -> NoReturn:
 
 def prepare() -> None:
     """Load the libraries that tests need, once for all that is forked."""
-    os.environ |= {"CARRYBOOK_TEST_DATA": str(DATA), "HYPOTHESIS_PROFILE": "once"}
+    os.environ |= {"CARRYBOOK_TEST_DATA": str(DATA), "HYPOTHESIS_PROFILE": "once", "NUMBA_DISABLE_JIT": "1"}
     sys.dont_write_bytecode = True
     for each in LIBRARIES:
         importlib.import_module(each)
