@@ -209,7 +209,6 @@ class Settled:
             index = stream.index
             rate, price = index.rate, index.price
             rate_column, price_column = index.rate_column, index.price_column
-        share = abs(accrual.share)
         return cls(
             venue=stream.owner,
             event=accrual.event,
@@ -217,7 +216,7 @@ class Settled:
             asset=on.code if isinstance(on, Asset) else on.asset.code,
             debit=stream.debit,
             credit=stream.credit,
-            rate=rate if share == 1 else rate * share,
+            rate=rate * abs(accrual.share),
             price=price,
             size=size,
             rate_column=rate_column,

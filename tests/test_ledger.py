@@ -597,6 +597,51 @@ def test_what_is_taken_by_a_stream_may_not_pass_a_floor_either():
     assert stream.rate == pytest.approx(market["sol_lending_apy"] * market.years / 2)
 
 
+@frozen(kw_only=True)
+class Earning(Desk):
+    """A lender that takes what coins earn off a debt."""
+
+    debt = account("Liabilities:{venue}:Debt", USDC, floor=True)
+
+    def accruals(self):
+        yield Accrual(
+            debit=self.debt, credit=self.funding, kind="interest", event=InterestAccrued, share=0.5,
+            on=self.coins_held, basis="simple", rate="sol_lending_apy",
+        )  # fmt: skip
+
+
+EARNING = Earning()
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "row", "held", "after"),
+    [
+        (44, -5, "row 4 (2025-01-04)", 9, -1),
+        (34, -15, "row 2 (2025-01-02)", 9, -1),
+        (5, 35, "row 1 (2025-01-01)", 5, -5),
+    ],
+    ids=["a dollar more than was owed", "repaid after a row", "borrowed too late"],
+)
+def test_a_debt_is_not_paid_off_beyond_nothing(first, later, row, held, after):
+    """Ten dollars of it in a row; what is borrowed or repaid counts from the row after which it was."""
+
+    def written(first, later):
+        books, debt = opened(90_000_000, flat(4, price=64.0, lending=1_000.0), EARNING), EARNING.debt
+        bought = (EARNING.coins_held, EARNING.bought, 7_300_000, "buy")
+        fill(books, bought, (CASH, debt, first * 10**6, "first"), venue=EARNING)
+        books.settle(1)
+        fill(books, (CASH, debt, later * 10**6, "later"), venue=EARNING)
+        return finished(books)
+
+    assert written(45, -5).ledger.balance(EARNING.debt) == 0
+    with pytest.raises(LedgerError) as refused:
+        written(first, later)
+    assert str(refused.value) == (
+        f"{row}: Liabilities:Desk:Debt holds {held}.000000 USDC and would fall to {after}.000000 USDC; "
+        "expected 0 or more"
+    )
+
+
 def test_evolving_a_desk_keeps_its_accounts_apart():
     """Two venues of one class have accounts of their own names."""
     other = evolve(DESK, name="other")
