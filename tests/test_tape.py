@@ -1,6 +1,7 @@
 """The tape: a run that is played is the run that is simulated, to the last bit, or it is not played."""
 
 import math
+import operator
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from framework import Scenario, assemble
 from framework.errors import OrderRefused
-from framework.events import ConditionMet, Event, Rejected, Side
+from framework.events import ConditionMet, Event, OrderFilled, Rejected, Side
 from framework.formulas import choose, greater, lesser, ratio, square_root
 from framework.many_runs import execution
 from framework.many_runs.sweep import Sweep, sweep
@@ -198,6 +199,40 @@ def test_the_example_with_a_gate_is_played():
     """A user's own strategy, which asks for the mean of a week."""
     assembly = assemble(Scenario.load(ROOT / "examples" / "funding_gate" / "scenario.toml"))
     assert same(Tapes().played(assembly), assembly.simulation().run())
+
+
+@frozen(kw_only=True)
+class Dated(Strategy):
+    """A strategy that does nothing before an instant, and goes down to half of its position then."""
+
+    from_ns: int
+    share: float = 0.5
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.SHORT, 10.0, view.cash_usd / 2)
+
+    def on_event(self, event, view):
+        if isinstance(event, ConditionMet) and view.at_ns >= self.from_ns and view.leg("hyperliquid").size < -9:
+            yield Resize("hyperliquid", 10.0 * self.share)
+
+
+@pytest.mark.parametrize("row", [7, 8, 40, 71])
+@pytest.mark.parametrize("early_ns", [-1, 0, 1])
+def test_a_quiet_stretch_ends_at_the_instant_that_is_waited_for(row, early_ns):
+    """In the row that closes at that instant, wherever in a block of rows it is, and in the next for a later one."""
+    tapes = Tapes()
+    for share in (0.5, 0.25):
+        base = of(Dated(share=share, from_ns=0))
+        assembly = evolve(base, strategy=Dated(share=share, from_ns=int(base.market.at_ns[row]) + early_ns))
+        played = tapes.played(assembly)
+        resized = next(
+            event for event in played.run().single if isinstance(event, OrderFilled) and event.order == "resize"
+        )
+        assert resized.at_ns == base.market.at_ns[row + (early_ns > 0)]
+        assert same(played, assembly.simulation().run())
 
 
 # -- what is not played
@@ -448,6 +483,28 @@ def with_hyperliquid(assembly, kind, **further):
         return kind(**{name: getattr(venue, name) for name in fields_dict(type(venue)) if name in rules}, **further)
 
     return tuple(of_class(each) if each.name == "hyperliquid" else each for each in assembly.venues)
+
+
+@frozen(kw_only=True)
+class Stamping(Hyperliquid):
+    """A venue whose transfers are of kinds with numbers in them."""
+
+    name: str = "hyperliquid"
+
+    def resize(self, order, book):
+        super().resize(order, book)
+        book.transfer(self.fees, self.margin, 1, f"stamp for {order.size:.2f}")
+
+
+def test_kinds_of_transfer_with_numbers_are_those_of_the_run():
+    """There are no columns for them, so the ledger is written entry by entry."""
+    tapes = Tapes()
+    for share in (0.3, 0.5):
+        venues = with_hyperliquid(DRAWN_MARKETS[0], Stamping)
+        assembly = evolve(DRAWN_MARKETS[0], strategy=Wanting(share=share), venues=venues)
+        played = tapes.played(assembly)
+        assert same(played, assembly.simulation().run())
+        assert {"stamp for 10.00", f"stamp for {10 * share:.2f}"} < set(played.run().ledger.kinds)
 
 
 @frozen
@@ -904,6 +961,15 @@ def test_rows_that_go_one_way_are_done_at_once(name, rows, lengths):
                 assert found == expected, each
 
 
+@pytest.mark.parametrize("ask", [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne])
+def test_two_numbers_that_meet_within_a_block_are_asked_again(ask):
+    """The row in which they are equal has the answer of that row, from whichever side they come."""
+    run = recorded_by_row(lambda a, b: 1.0 if ask(a, b) else 2.0)
+    rows = [(float(abs(row - 40)), 20.0) for row in range(81)]
+    for _ in range(2):
+        assert run(rows).tolist() == [1.0 if ask(*each) else 2.0 for each in rows]
+
+
 def test_a_divisor_of_zero_is_the_kernels():
     """Also in the middle of a block: it raises what Python raises, so it is not played."""
     run, rows = recorded_by_row(lambda a, b: a / b), [(1.0, float(20 - row)) for row in range(41)]
@@ -913,22 +979,55 @@ def test_a_divisor_of_zero_is_the_kernels():
         assert found[[0, 19, 21, 40]].tolist() == [1 / 20, 1.0, -1.0, -1 / 20]
 
 
+ROOM_LEFT = MOST - 10**6
+"""A balance that has hardly any room left in the books."""
+
+
+@pytest.mark.parametrize(
+    ("function", "most"),
+    [
+        (round, MOST),
+        (lambda a: round(a) + round(a), MOST // 2),
+        (lambda a: round(a) - round(a * -3), MOST // 4),
+        (lambda a: round(a) * 8, MOST // 8),
+    ],
+    ids=["rounded", "added", "subtracted", "multiplied"],
+)
+def test_an_integer_that_is_too_large_is_the_kernels(function, most):
+    """Also in the middle of a block; the largest one that a float holds, and its negative, are played."""
+    run, rows = recorded_by_row(function), [(float(most),), (-float(most),)] * 20
+    rows[20], rows[31] = (most + 2.0,), (-most - 2.0,)
+    for _ in range(2):
+        found = run(rows)
+        assert np.flatnonzero(np.isnan(found)).tolist() == [20, 31]
+        assert set(found[~np.isnan(found)]) == {MOST, -MOST}
+
+
 @given(
     steps=st.lists(st.floats(-1e-3, 1e-3), min_size=1, max_size=300),
-    factors=st.lists(st.sampled_from([0.0, 1e6, -1e6, 2.5e9, 1e12, 3e18]), min_size=2, max_size=2),
+    factors=st.lists(st.sampled_from([0.0, 1e6, -1e6, 1e8, 2.5e9, 1e12, 3e18]), min_size=2, max_size=2),
     compounding=st.booleans(),
-    held=st.integers(0, 10**10),
-    floor=st.sampled_from([-1, 1]),
+    held=st.one_of(st.integers(0, 10**10), st.just(ROOM_LEFT)),
+    owed=st.sampled_from([0, ROOM_LEFT]),
+    floor=st.sampled_from([-1, 0, 1]),
 )
-@example(steps=[1e-3] * 50, factors=[3e18, 0.0], compounding=False, held=0, floor=1)
-def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compounding, held, floor):
-    """Equity, balances, what is settled, and the row at which a balance falls through its floor or is too large."""
+@example(steps=[1e-3] * 50, factors=[3e18, 0.0], compounding=False, held=0, owed=0, floor=1)
+@example(steps=[1e-3] * 14, factors=[1e18, 0.0], compounding=False, held=-ROOM_LEFT, owed=-ROOM_LEFT, floor=0)
+@example(steps=[1e-3] * 50, factors=[1e8, 0.0], compounding=False, held=ROOM_LEFT, owed=0, floor=1)
+@example(steps=[1e-3] * 50, factors=[1e8, 0.0], compounding=False, held=0, owed=ROOM_LEFT, floor=1)
+@example(steps=[1e-3] * 50, factors=[0.0, 1e8], compounding=False, held=950_000, owed=0, floor=1)
+@example(steps=[0.0] * 50, factors=[-1e6, 0.0], compounding=False, held=0, owed=0, floor=1)
+def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compounding, held, owed, floor):
+    """Equity, balances, what is settled, and the row at which a balance falls through its floor or is too large.
+
+    Either balance may be that, or what has accrued alone; what comes to nothing is zero, and never below it.
+    """
     first, debit, credit = 0, 8, 9
-    accruing, registers, root = [2, 6, debit, credit], Registers(10), Branch()
+    accruing, registers, root = [debit, credit, 2, 6], Registers(10), Branch()
     code = Code(registers, accruing)
     streams = np.array(
         [
-            [place, int(compounding), at, at + 1, at + 2, debit, credit, place, 2, 3]
+            [place, int(compounding), at, at + 1, at + 2, debit, credit, 2 + place, 0, 1]
             for place, at in enumerate((first, first + 4))
         ]
     )
@@ -939,13 +1038,13 @@ def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compo
     code.add("row", way)
     index = np.cumprod(1 + np.array([0.0, *steps]))
     columns, at_ns = np.array([index, 1 / index]), np.arange(len(steps))
-    floors = np.array([[debit, floor, 2], [3, 1, NOWHERE]])
+    floors = np.array([[debit, floor, 0], [3, 1, NOWHERE]])
     found = []
     for quiet in (True, False):
         if not quiet:
             code.spans[:, QUIET] = NOWHERE
         values = code.initial.copy()
-        values[[0, 1, 4, 5, debit]] = factors[0], 1.0, factors[1], 1.0, held * floor
+        values[[0, 1, 4, 5, debit, credit]] = factors[0], 1.0, factors[1], 1.0, held * (floor or 1), -owed
         curve, settled = np.full(len(steps), np.nan), np.zeros((len(steps), 2), dtype=np.int64)
         score = Score(
             code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
@@ -1018,10 +1117,10 @@ def test_integers_stay_within_what_a_float_holds():
 
 
 def test_a_zero_of_integers_has_no_sign():
-    """Python's 0 is never below zero: neither is what is played for it."""
-    for function in (lambda a: round(a) * -1, lambda a: -round(a), lambda a: round(a) - round(a)):
-        found = recorded(function, 5.0)(-0.25)
-        assert math.copysign(1.0, found) == 1.0
+    """Python's 0 is never below zero: neither is what is played for it, in a row by itself or in a block of them."""
+    for function in (round, lambda a: round(a) * -1, lambda a: -round(a), lambda a: round(a) - round(a)):
+        found = recorded_by_row(function)([(5.0,), *[(-0.25,)] * 20])
+        assert found[1:].tobytes() == bytes(20 * 8)
 
 
 def test_rows_and_instants_answer_what_they_can():

@@ -19,9 +19,9 @@ class Code:
     `lines` has shape (lines, 5): operation, register, two operands, and where a no goes; a question goes on at its
     `register` after a yes. A way that is not recorded is `NOWHERE`.
 
-    A leaf that changes nothing and adds nothing has *quiet lines* besides: those on its way that prices or accruals can
-    change from one row to the next. Their operands are places of a scratch table with a column for each of several
-    rows, and a question has the answer that leads on.
+    A leaf that is quiet has *quiet lines* besides: those on its way that prices or accruals can change from one row to
+    the next. Their operands are places of a scratch table with a column for each of several rows, and a question has
+    the answer that leads on.
     """
 
     def __init__(self, registers: Registers, accruing: Sequence[int] = ()) -> None:
@@ -164,7 +164,7 @@ class Code:
                     self._quiet_lines.add([op, 0, left, 0, int(answer)])
                 elif not changing.isdisjoint((left, right)):
                     self._quiet_lines.add([op, 0, place(left), place(right), int(answer)])
-        equity = NOWHERE if leaf.curve < 0 else place(leaf.curve)
+        equity = place(leaf.curve)
         for register, each in places.items():
             if register not in changing:
                 self._steady.add([each, register])

@@ -150,8 +150,7 @@ def pass_quietly(
         count = walk_block(score, first, last, columns, at_ns, row, count, table)
         if count == 0:
             break
-        if equity >= 0:
-            curve[row : row + count] = table[equity, :count]
+        curve[row : row + count] = table[equity, :count]
         if len(settled):
             for each in range(len(score.streams)):
                 before, path = registers[score.streams[each, SETTLED]], table[score.streams[each, SETTLED_PLACE]]

@@ -7,11 +7,12 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import NDArray
 
+from framework.books import Entry
 from framework.events import Ended
 from framework.ledger import Posted
 from framework.market import Floats, Ints
 from framework.money import Account
-from framework.tape.outline import Instant, Output, RowsPassed
+from framework.tape.outline import Output
 from framework.tape.tree import Leaf
 
 NO_GAP = -1
@@ -22,15 +23,13 @@ NO_GAP = -1
 class Postings:
     """The entries and transfers of all leaves of a tape, as far as they were asked for, one leaf after the other."""
 
-    _of_leaves: list[tuple[int, int, int, int, int]] = field(init=False, factory=list)
-    """First entry, entries, first transfer, transfers, and numbers that are noted."""
+    _of_leaves: list[tuple[int, int, int, int, int, bool]] = field(init=False, factory=list)
+    """First entry, entries, first transfer, transfers, numbers that are noted, and whether there are columns of it."""
     _entries: list[tuple[int, bool]] = field(init=False, factory=list)
     """How many rows have passed beyond the step's, and whether it is the end of the run."""
     _transfers: list[tuple[int, int, int, int]] = field(init=False, factory=list)
     """The entry, the gap of the amount or `NO_GAP`, the amount if it has none, and the route."""
     _routes: dict[tuple[Account, Account, str], int] = field(init=False, factory=dict)
-    _without: set[int] = field(init=False, factory=set)
-    """Leaves of which there are no columns."""
     _tables: list[NDArray[np.int64]] = field(init=False, factory=list)
     """The three lists as arrays, once they are asked for."""
 
@@ -41,10 +40,10 @@ class Postings:
         """
         for leaf in leaves[len(self._of_leaves) :]:
             self._add(leaf)
-        if not self._without.isdisjoint(numbers.tolist()):
-            return None
         of_leaves, of_entries, of_transfers = self._arrays()
-        first_entry, entries, first_transfer, transfers, noted = of_leaves[numbers].T
+        first_entry, entries, first_transfer, transfers, noted, fits = of_leaves[numbers].T
+        if not fits.all():
+            return None
         rows_ahead, ends = of_entries[_spread(first_entry, entries)].T
         place, gap, amount, route = of_transfers[_spread(first_transfer, transfers)].T
         filled = np.flatnonzero(gap != NO_GAP)
@@ -52,7 +51,7 @@ class Postings:
         return Posted(
             rows=np.repeat(rows, entries) + rows_ahead,
             at_ns=np.repeat(instants_ns, entries),
-            ended=int(ends.argmax()) if ends.any() else len(ends),
+            ended=int(ends.argmax()),
             entry=np.repeat(_before(entries), transfers) + place,
             amount=amount,
             route=route,
@@ -62,29 +61,26 @@ class Postings:
     def _add(self, leaf: Leaf) -> None:
         first, first_transfer = len(self._entries), len(self._transfers)
         entries: Sequence[Any] = () if leaf.adds is None else leaf.adds.entries
-        if all(map(_fits, entries)):
-            for place, each in enumerate(entries):
-                self._entries.append((each.rows.offset, isinstance(each.event, Ended)))
-                for debit, credit, amount, kind in each.transfers:
-                    route = self._routes.setdefault((debit, credit, kind), len(self._routes))
-                    self._transfers.append((place, *_gap(amount), route))
-        else:
-            self._without.add(len(self._of_leaves))
+        fits = all(map(_fits, entries))
+        for place, each in enumerate(entries if fits else ()):
+            self._entries.append((each.rows.offset, isinstance(each.event, Ended)))
+            for debit, credit, amount, kind in each.transfers:
+                route = self._routes.setdefault((debit, credit, kind), len(self._routes))
+                self._transfers.append((place, *_gap(amount), route))
         counts = len(self._entries) - first, first_transfer, len(self._transfers) - first_transfer
-        self._of_leaves.append((first, *counts, len(leaf.outputs)))
+        self._of_leaves.append((first, *counts, len(leaf.outputs), fits))
         self._tables.clear()
 
     def _arrays(self) -> list[NDArray[np.int64]]:
         if not self._tables:
-            lists = (self._of_leaves, 5), (self._entries, 2), (self._transfers, 4)
+            lists = (self._of_leaves, 6), (self._entries, 2), (self._transfers, 4)
             self._tables = [np.array(each, dtype=np.int64).reshape(-1, width) for each, width in lists]
         return self._tables
 
 
-def _fits(entry: Any) -> bool:  # noqa: ANN401  (one with gaps)
-    """Whether an entry is at its step's instant, and each transfer of a kind that is the same in every run."""
-    kinds = all(type(kind) is str for *_, kind in entry.transfers)
-    return kinds and type(entry.rows) is RowsPassed and type(entry.at_ns) is Instant
+def _fits(entry: Entry) -> bool:
+    """Whether each transfer of an entry is of a kind that is the same in every run."""
+    return all(type(kind) is str for *_, kind in entry.transfers)
 
 
 def _gap(amount: Output | int) -> tuple[int, int]:

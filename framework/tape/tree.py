@@ -46,8 +46,8 @@ class Leaf:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it changes nothing and adds nothing."""
-        return self.idle and not self.changes
+        """Whether a row that ends on it changes nothing and adds nothing, and has its equity alone."""
+        return self.idle and not self.changes and self.curve != NOWHERE
 
 
 @define(eq=False)

@@ -37,6 +37,7 @@ TESTS = {
     "accrual": KNOWING,
     "books": KNOWING,
     "audit": "audit row_path incidents passages coins",
+    "tape/code": PLAYING,
     "tape/numbers": PLAYING,
     "tape/played": PLAYING,
     "tape/player": PLAYING,
