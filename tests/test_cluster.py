@@ -97,6 +97,14 @@ def test_two_workers_give_what_one_process_gives(two, alone, tmp_path, capsys):
     assert content(folder) == alone
 
 
+def test_workers_say_how_many_cells_they_have_played(two, tmp_path):
+    """All but the first two of each of the two, of one kind."""
+    with workers.cluster(two[0]) as (executor, width):
+        swept = sweep(plan(40), tmp_path, width, executor=executor)
+    assert (swept.ran, swept.failed, swept.why) == (160, 0, "")
+    assert 0 < swept.counts["simulated"] <= 2 * 2 * 2
+
+
 OWN = """
 from attrs import frozen
 from framework import Strategy
@@ -171,7 +179,7 @@ def once(least, act):
     """A report of progress that acts when so many cells are done."""
     acted = []
 
-    def on_progress(done):
+    def on_progress(done, why):
         if done >= least and not acted:
             acted.append(done)
             act()

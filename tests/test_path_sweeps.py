@@ -135,7 +135,7 @@ def test_a_worker_is_sent_the_plan_once(plan, done, tmp_path, monkeypatch):
 def test_interrupted_it_goes_on(plan, done, tmp_path):
     """Ctrl-C keeps what is finished, and the rest is run when it is started again."""
 
-    def interrupt(cells):
+    def interrupt(cells, why):
         if cells:
             raise KeyboardInterrupt
 

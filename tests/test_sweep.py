@@ -202,7 +202,7 @@ def test_a_sweep_that_starts_keeps_what_another_is_writing(tmp_path):
     """The lines of one that is in the middle of a chunk stay in the file, whatever another found there."""
     plan = Sweep.of(SCENARIO, ("strategy.leverage=2,3",))
     cells, path = plan.cells(), tmp_path / "cells.jsonl"
-    lines = plan.lines(list(enumerate(cells)))
+    lines = plan.finished(list(enumerate(cells))).lines
     with path.open("ab", buffering=0) as running:
         running.write(lines[0] + lines[1][:50])
         assert list(_Store(path, cells).rows) == [0]
@@ -214,7 +214,7 @@ def test_what_a_crash_left_half_written_spoils_no_line_behind_it(tmp_path):
     """Cells that are added after it are there when the sweep is started again, and so are their curves."""
     plan = Sweep.of(SCENARIO, ("strategy.leverage=2,3",))
     cells, path = plan.cells(), tmp_path / "cells.jsonl"
-    lines = plan.lines(list(enumerate(cells)))
+    lines = plan.finished(list(enumerate(cells))).lines
     path.write_bytes(lines[0][:50])
     store = _Store(path, cells)
     assert not store.rows

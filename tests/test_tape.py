@@ -792,12 +792,12 @@ def test_a_sweep_has_the_same_results_however_it_is_run(paths, tmp_path, monkeyp
     def swept(name, jobs):
         done = sweep(Sweep.of(SCENARIO, GRIDS, settings, paths=paths), tmp_path / name, jobs=jobs)
         assert not [row["error"] for row in done.rows if row["error"] and "trigger" not in row["error"]]
+        assert done.why == ""
+        assert (done.played > 0) == (execution.WORTH_CELLS == 1)
         return [(done.folder / f"results.{kind}").read_bytes() for kind in ("csv", "parquet")]
 
     played = swept("played", 1)
     assert swept("two", 2) == played
-    plan = Sweep.of(SCENARIO, GRIDS, settings, paths=paths)
-    assert plan.why_simulated() == ""
     monkeypatch.setattr(execution, "WORTH_CELLS", 10**9)
     assert swept("simulated", 1) == played
 
@@ -816,13 +816,17 @@ def test_a_choice_runs_its_cells_on_the_data_likewise(monkeypatch):
     assert played == worth()
 
 
-def test_a_plan_that_has_played_goes_to_a_worker():
+def test_a_plan_that_has_played_goes_to_a_worker(monkeypatch):
     """It takes no tape along: those are recorded where they are played."""
+    monkeypatch.setattr(execution, "WORTH_CELLS", 1)
     plan = Sweep.of(SCENARIO, GRIDS)
-    assert plan.why_simulated() == ""
+    cell, *others = [cell for cell in plan.cells() if cell["strategy.trigger"] != 5]
+    for other in others:
+        plan.worth(other)
     there = pickle.loads(pickle.dumps(plan))  # noqa: S301  (it is our own)
-    (cell,) = plan.cells()[:1]
-    assert there.run(cell) == plan.run(cell)
+    chunk = plan.finished([(0, cell)])
+    assert chunk.played > 0
+    assert there.finished([(0, cell)]).lines == chunk.lines
 
 
 def test_threads_of_a_worker_play_one_after_the_other():
@@ -837,14 +841,6 @@ def test_threads_of_a_worker_play_one_after_the_other():
     finally:
         sys.setswitchinterval(before)
     assert found == [plan.run(cell) for cell in cells]
-
-
-def test_a_sweep_says_why_it_is_simulated():
-    """Of cells that could be played if they were others; small sweeps say nothing."""
-    uss = ROOT / "examples" / "uss" / "scenario.toml"
-    grid = "capital_usd=" + ",".join(str(1_000 * step) for step in range(1, 129))
-    assert Sweep.of(uss, [grid]).why_simulated() == "issuer works out an accrual of its own"
-    assert Sweep.of(uss, ["capital_usd=1000,2000"]).why_simulated() == ""
 
 
 # -- recorded numbers

@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
-from rich.markup import escape
 from rich.progress import Progress
 
 from framework.data.drawn_paths import METHODS
@@ -115,17 +114,15 @@ def _swept(plan: Sweep, out: Path, jobs: int | None, cluster: str | None) -> Swe
     """Run a sweep here or on a cluster, with a bar where somebody watches."""
     if cluster:
         plan.check()
-    with _runner(plan, plan.size, out, jobs, cluster) as run:
+    with _runner(plan.size, out, jobs, cluster) as run:
         return run(plan)
 
 
 @contextmanager
-def _runner(
-    plan: Sweep, cells: int, out: Path, jobs: int | None, cluster: str | None
-) -> Iterator[Callable[[Sweep], Swept]]:
+def _runner(cells: int, out: Path, jobs: int | None, cluster: str | None) -> Iterator[Callable[[Sweep], Swept]]:
     """What runs sweeps here or on a cluster one after another, with one bar for the cells of all of them.
 
-    Beside the bar stands why cells like those of `plan` are not played, where so many could be.
+    Above the bar stands why the first cell that could not be played was simulated.
     """
     with ExitStack() as stack:
         executor, width = None, jobs
@@ -133,14 +130,19 @@ def _runner(
             need_extra("--cluster", "cluster", "distributed")
             executor, there = stack.enter_context(workers.cluster(cluster))
             width = jobs or there
-        is_watched = sys.stderr.isatty()
-        progress = stack.enter_context(Progress(console=progress_terminal(), disable=not is_watched))
-        why = plan.why_simulated() if is_watched else ""
-        bar, before = progress.add_task(f"cells (simulated: {escape(why)})" if why else "cells", total=cells), 0
+        progress = stack.enter_context(Progress(console=progress_terminal(), disable=not sys.stderr.isatty()))
+        bar, before, told = progress.add_task("cells", total=cells), 0, ""
+
+        def on_progress(done: int, why: str) -> None:
+            nonlocal told
+            if why and not told and not progress.disable:
+                progress.console.print(f"Cells are simulated, not played: {why}", markup=False)
+            told = told or why
+            progress.update(bar, completed=before + done)
 
         def run(plan: Sweep) -> Swept:
             nonlocal before
-            swept = run_sweep(plan, out, width, lambda done: progress.update(bar, completed=before + done), executor)
+            swept = run_sweep(plan, out, width, on_progress, executor)
             before += plan.size
             return swept
 
@@ -207,6 +209,7 @@ def paths(
         console = terminal()
         console.print(f"{plan.words()}\n", style="bold yellow", markup=False)
         Outcomes.of(plan, swept).table().show(console)
+        console.print(swept.words(), markup=False)
         console.print(f"Paths {swept.folder}", markup=False, soft_wrap=True)
     sys.exit(1 if swept.failed else 0)
 
@@ -269,7 +272,7 @@ def choose(
     else:
         check_days(plan)
     tried = trials or TRIALS
-    with _runner(plan, (tried * paths if space else plan.size) + 2 * judged, out, jobs, cluster) as run:
+    with _runner((tried * paths if space else plan.size) + 2 * judged, out, jobs, cluster) as run:
         plan, swept = search(plan, space, aim, limits, tried, out, run) if space else (plan, run(plan))
         choice = Choice.of(plan, Outcomes.of(plan, swept), aim, limits)
         judgement = Judgement.of(choice, judged, run)
@@ -280,8 +283,9 @@ def choose(
     console.print(f"{plan.words()}\n", style="bold yellow", markup=False)
     for grid in (*choice.grids(), judgement.grid()):
         grid.show(console)
+    console.print(f"{swept.words()}; on fresh paths {judgement.swept.words()}", markup=False)
     console.print(f"Paths {swept.folder}", markup=False, soft_wrap=True)
 
 
 def _counts(swept: Swept) -> dict[str, object]:
-    return {"sweep": str(swept.folder), "cells": len(swept.rows), "failed": swept.failed, "ran": swept.ran}
+    return {"sweep": str(swept.folder), "cells": len(swept.rows), "failed": swept.failed, **swept.counts}

@@ -3,9 +3,9 @@
 Both give the same figures to the last bit, so it is a matter of speed alone. Playing needs the extra `fast`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from threading import Lock
+from threading import Lock, local
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,11 @@ WORTH_CELLS = 128
 """Fewer cells are simulated: loading the player, and recording, takes longer than they do."""
 
 
+def can_play(cells: int) -> bool:
+    """Whether runs of a sweep of so many cells are played at all."""
+    return cells >= WORTH_CELLS and find_spec("numba") is not None
+
+
 class Execution:
     """What runs the cells of one sweep in one process; `cells` is how many there are in all.
 
@@ -37,8 +42,9 @@ class Execution:
     def __init__(self, cells: int) -> None:
         self._cells = cells
         self._lock = Lock()
-        self._is_worth = cells >= WORTH_CELLS
-        self._tapes: Tapes | None = _tapes() if self._is_worth else None
+        self._tapes: Tapes | None = _tapes() if can_play(cells) else None
+        is_missed = self._tapes is None and cells >= WORTH_CELLS
+        self._tally = _Tally("the extra `fast` is not installed" if is_missed else "")
         self._known: dict[Assembly, tuple[Tape | None, Settings | None]] = {}
         self._path: Market | None = None
         self._prepared: dict[Tape, Market] = {}
@@ -64,7 +70,9 @@ class Execution:
         if self._tapes is None:
             return assembly.simulation().run()
         with self._lock:
-            return self._tapes.run(assembly, books=books)
+            found = self._tapes.run(assembly, books=books)
+            self._count(found, self._tapes, lambda: assembly)
+        return found
 
     @collected_afterwards()
     def outcome(self, assembly: Assembly, path: Market) -> Mapping[str, float | int | None]:
@@ -78,8 +86,10 @@ class Execution:
         with self._lock:
             tape, settings = self._known_of(self._tapes, assembly)
             if tape is None or settings is None:
-                return outcome(simulated())
-            found = tape.run(settings, self._on(path, assembly, tape), simulated, books=False)
+                found: Played | Run = simulated()
+            else:
+                found = tape.run(settings, self._on(path, assembly, tape), simulated, books=False)
+            self._count(found, self._tapes, lambda: assembly.on(path))
             return outcome(found) if isinstance(found, Run) else found.outcome()
 
     def keep(self) -> None:
@@ -88,17 +98,19 @@ class Execution:
             with self._lock:
                 self._tapes.keep()
 
-    def why_simulated(self, assembly: Assembly) -> str:
-        """Why the runs of an assembly are simulated where they could be played; empty where they are, or none is."""
-        if self._tapes is None:
-            return "the extra `fast` is not installed" if self._is_worth else ""
-        from framework.tape.steps import NotPlayable  # noqa: PLC0415  (it comes with the player)
+    def counted(self) -> tuple[int, str]:
+        """How many runs this thread has played since it last asked, and why its first that could not be was simulated.
 
-        try:
-            self._tapes.played(assembly)
-        except NotPlayable as why:
-            return str(why)
-        return ""
+        The first runs of a kind, which are simulated to be sure of those that are played, have no reason.
+        """
+        played, self._tally.played = self._tally.played, 0
+        return played, self._tally.why
+
+    def _count(self, found: "Played | Run", tapes: "Tapes", assembly: Callable[[], Assembly]) -> None:
+        if not isinstance(found, Run):
+            self._tally.played += 1
+        elif not self._tally.why:
+            self._tally.why = _why_simulated(tapes, assembly())
 
     def _known_of(self, tapes: "Tapes", assembly: Assembly) -> "tuple[Tape | None, Settings | None]":
         """The tape of an assembly and its settings, found once."""
@@ -118,10 +130,27 @@ class Execution:
         return found
 
 
-def _tapes() -> "Tapes | None":
-    if find_spec("numba") is None:
-        return None
+class _Tally(local):
+    """How the runs of a thread came about."""
+
+    def __init__(self, why: str) -> None:
+        self.played, self.why = 0, why
+
+
+def _tapes() -> "Tapes":
     from framework.tape.shelf import Shelf  # noqa: PLC0415  (it comes with them)
     from framework.tape.tapes import Tapes  # noqa: PLC0415  (it loads the compiler)
 
     return Tapes(Shelf.default() if is_as_loaded() else None)
+
+
+def _why_simulated(tapes: "Tapes", assembly: Assembly) -> str:
+    """Why a run that was simulated could not be played; empty for one of the first of its kind."""
+    from framework.tape.steps import NotPlayable  # noqa: PLC0415  (it comes with the player)
+
+    try:
+        if tapes.of(assembly).broken_off:
+            tapes.played(assembly)
+    except NotPlayable as why:
+        return str(why)
+    return ""

@@ -115,7 +115,7 @@ class Judgement:
             "sweep": str(self.swept.folder),
             "paths": self.plan.paths,
             "first_path": self.plan.first,
-            "ran": self.swept.ran,
+            **self.swept.counts,
             "published": self._winner(self.choice.published),
             "robust": None if robust is None else self._winner(robust),
             "lead": None if lead is None else lead.plain(),

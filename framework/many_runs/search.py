@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from framework.errors import ScenarioError
 from framework.many_runs.choice import Constraint, Objective
@@ -107,21 +107,23 @@ def search(
 
     The sampler is Optuna's tree-structured Parzen estimator, with a seed: the same cells are found wherever they are
     run. It maximises the objective where the constraints are kept; a cell that fails tells it nothing. Returns all
-    cells as one plan, and what came of it, in a folder below `out`. Raises `ScenarioError` for a key or values that
-    no cell of a round can have.
+    cells as one plan, and what came of it and of all rounds, in a folder below `out`. Raises `ScenarioError` for a key
+    or values that no cell of a round can have.
     """
     import optuna  # noqa: PLC0415  (of an extra)
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
     found: dict[str, Found] = {}
+    rounds: list[Swept] = []
     while (done := len(study.trials)) < trials:
         asked = [study.ask() for _ in range(min(ROUND, trials - done))]
         cells = [space.cell(trial) for trial in asked]
         fresh = {_key(cell): cell for cell in cells if _key(cell) not in found}
         if fresh:
             listed = plan.listing(list(fresh.values()))
-            found |= Found.each(listed, run(listed), objective, constraints)
+            rounds.append(run(listed))
+            found |= Found.each(listed, rounds[-1], objective, constraints)
         for trial, cell in zip(asked, cells, strict=True):
             came = found[_key(cell)]
             for limit, beyond in came.beyond.items():
@@ -129,7 +131,9 @@ def search(
             study.tell(trial, came.value, state=None if came.value is not None else optuna.trial.TrialState.FAIL)
     whole = plan.listing([each.cell for each in found.values()])
     known = [each.rows[path] for path in range(plan.paths) for each in found.values()]
-    return whole, sweep(whole, out, jobs=1, known=known)
+    ran, played = sum(each.ran for each in rounds), sum(each.played for each in rounds)
+    why = next((each.why for each in rounds if each.why), "")
+    return whole, evolve(sweep(whole, out, jobs=1, known=known), ran=ran, played=played, why=why)
 
 
 @frozen(kw_only=True)

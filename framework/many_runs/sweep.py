@@ -22,7 +22,7 @@ from framework.assembly import Assembly, Made, assemble, load_history, path_of
 from framework.data import drawn_paths
 from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
 from framework.many_runs import workers
-from framework.many_runs.execution import Execution
+from framework.many_runs.execution import Execution, can_play
 from framework.market import Floats, Market
 from framework.performance import Path as Worth
 from framework.performance import swept
@@ -216,11 +216,12 @@ class Sweep:
         """What a cell's run was worth; see `Execution.worth`. Raises `CarrybookError`."""
         return self._execution.worth(self.assembly(cell))
 
-    def lines(self, cells: Sequence[tuple[int, Row]]) -> list[bytes]:
-        """Numbered cells as the lines that are kept of them."""
-        found = [_line(index, self.run(cell)) for index, cell in cells]
+    def finished(self, cells: Sequence[tuple[int, Row]]) -> workers.Finished:
+        """Numbered cells, run: the lines that are kept of them, and how their runs came about."""
+        lines = [_line(index, self.run(cell)) for index, cell in cells]
         self._execution.keep()
-        return found
+        played, why = self._execution.counted()
+        return workers.Finished(lines=lines, played=played, why=why)
 
     def on_data(self) -> "Sweep":
         """The same cells on the data themselves, without what they say of paths."""
@@ -277,13 +278,6 @@ class Sweep:
             self._executions.append(Execution(self.size))
         return self._executions[0]
 
-    def why_simulated(self) -> str:
-        """Why cells are simulated one by one, where so many could be played; empty where they are played."""
-        for cell in self.combinations:
-            with suppress(CarrybookError):
-                return self._execution.why_simulated(self.assembly(({NUMBER: 1} if self.paths else {}) | cell))
-        return ""
-
     def _market(self, spec: MarketSpec) -> Market:
         """The market of a cell."""
         if spec.path is None:
@@ -339,18 +333,35 @@ class Swept:
     folder: Path
     rows: list[Row]
     ran: int
+    played: int = 0
+    """How many of those that were run just now were played."""
+    why: str = ""
+    """Why the first one that could not be played was simulated."""
 
     @property
     def failed(self) -> int:
         """Rows that carry an error."""
         return sum(bool(row["error"]) for row in self.rows)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many cells were run just now, and how: played, or simulated as all others are."""
+        return {"ran": self.ran, "played": self.played, "simulated": self.ran - self.played}
+
+    def words(self) -> str:
+        """How many cells there are, failed and were run just now; and how, where so many can be played."""
+        told = f"{len(self.rows):,} cells, {self.failed:,} failed, {self.ran:,} run now"
+        if not self.ran or not (self.played or can_play(len(self.rows))):
+            return told
+        why = f" ({self.why})" if self.why else ""
+        return f"{told}: {self.played:,} played, {self.ran - self.played:,} simulated{why}"
+
 
 def sweep(
     plan: Sweep,
     out: Path,
     jobs: int | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int, str], None] | None = None,
     executor: workers.Executor | None = None,
     known: Sequence[Row] = (),
 ) -> Swept:
@@ -359,9 +370,10 @@ def sweep(
     Without paths `curves.parquet` has the equity of each cell at some instants.
 
     They are run in `jobs` processes, or by an `executor` that runs so many chunks at a time. `on_progress` gets the
-    number of cells that are done. `known` has the rows of the first cells, from a sweep that has run them. Raises
-    `CarrybookError` for a bad grid, before anything is written, and `RunError` if a worker dies or is refused, or the
-    folder cannot be written; what is finished is kept and not run again.
+    number of cells that are done, and why the first that could not be played was simulated. `known` has the rows of
+    the first cells, from a sweep that has run them. Raises `CarrybookError` for a bad grid, before anything is written,
+    and `RunError` if a worker dies or is refused, or the folder cannot be written; what is finished is kept and not run
+    again.
     """
     name = plan.check()
     folder = out / name
@@ -371,12 +383,14 @@ def sweep(
         store = _Store(folder / "cells.jsonl", cells)
         store.add([_line(index, row) for index, row in enumerate(known) if index not in store.rows])
         missing = [index for index in range(len(cells)) if index not in store.rows]
+        played, why = 0, ""
         if on_progress:
-            on_progress(len(store.rows))
-        for lines in _run(plan, name, [(index, cells[index]) for index in missing], jobs, executor):
-            store.add(lines)
+            on_progress(len(store.rows), why)
+        for chunk in _run(plan, name, [(index, cells[index]) for index in missing], jobs, executor):
+            store.add(chunk.lines)
+            played, why = played + chunk.played, why or chunk.why
             if on_progress:
-                on_progress(len(store.rows))
+                on_progress(len(store.rows), why)
         rows = [store.rows[index] for index in range(len(cells))]
         _write(folder, rows)
         if not plan.paths:
@@ -387,13 +401,13 @@ def sweep(
         raise RunError(f"{folder}: the cluster was lost; what is finished is kept, start again for the rest") from None
     except OSError as error:
         raise RunError(f"{folder}: not writable ({error.strerror}); expected a directory for sweeps") from None
-    return Swept(folder=folder, rows=rows, ran=len(missing))
+    return Swept(folder=folder, rows=rows, ran=len(missing), played=played, why=why)
 
 
 def _run(
     plan: Sweep, name: str, cells: Sequence[tuple[int, Row]], jobs: int | None, executor: workers.Executor | None
-) -> Iterator[list[bytes]]:
-    """Lines of numbered cells, chunk by chunk as they are finished."""
+) -> Iterator[workers.Finished]:
+    """Numbered cells, chunk by chunk as they are finished."""
     width = jobs or os.cpu_count() or 1
     pace = _Pace(width, CHUNK_OF_PATHS if plan.paths else CHUNK)
     chunks = _chunks(cells, width, pace.cells)
@@ -402,7 +416,7 @@ def _run(
             workers.run(executor, width, name, chunks, workers.Parcel.of(plan.travelling(), plan.code()))
         )
     elif width == 1:
-        yield from pace.noting(map(plan.lines, chunks))
+        yield from pace.noting(map(plan.finished, chunks))
     else:
         with workers.processes(width, name, plan) as pool:
             yield from pace.noting(workers.run(pool, width, name, chunks, None))
@@ -418,11 +432,11 @@ class _Pace:
         self._width, self._least = width, least
         self._began_s, self._done = perf_counter(), 0
 
-    def noting(self, finished: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
-        """Chunks that are finished, which are counted."""
-        for lines in finished:
-            self._done += len(lines)
-            yield lines
+    def noting(self, finished: Iterator[workers.Finished]) -> Iterator[workers.Finished]:
+        """Chunks that are finished, whose cells are counted."""
+        for chunk in finished:
+            self._done += len(chunk.lines)
+            yield chunk
 
     def cells(self) -> int:
         """How many the next chunk has, at most."""
@@ -616,6 +630,6 @@ def overview(plan: Sweep, swept: Swept, most: int = 40) -> Grid:
             ]
         )
         grid.add(*(str(row[key]) for key in keys), *found, str(row["error"]))
-    left = f", the first {most} shown" if len(swept.rows) > most else ""
-    grid.note = f"{len(swept.rows)} cells{left}, {swept.failed} failed, {swept.ran} run now"
+    left = f"; the first {most} are shown" if len(swept.rows) > most else ""
+    grid.note = f"{swept.words()}{left}"
     return grid

@@ -36,11 +36,22 @@ ANSWERS_S = 5
 """How long a scheduler may take to answer."""
 
 
+@frozen(kw_only=True)
+class Finished:
+    """A chunk that is finished: what is kept of each cell, and how its runs came about."""
+
+    lines: Sequence[bytes]
+    played: int = 0
+    """How many of its runs were played; the others were simulated."""
+    why: str = ""
+    """Why the first run of the worker that could not be played was simulated; empty where there was none."""
+
+
 class Plan(Protocol):
     """What is run cell by cell; pickled, it holds all that its cells need but code."""
 
-    def lines(self, cells: Cells) -> list[bytes]:
-        """What is kept of each cell."""
+    def finished(self, cells: Cells) -> Finished:
+        """The cells, once they are run."""
 
 
 @frozen(kw_only=True)
@@ -112,8 +123,8 @@ def keep(key: str, plan: Plan) -> None:
     _plans[key] = plan
 
 
-def work(key: str, expected: str, cells: Cells, parcel: Parcel | None = None) -> list[bytes] | str | None:
-    """The lines of a chunk; None where the plan is not here yet, or in words why this worker is refused."""
+def work(key: str, expected: str, cells: Cells, parcel: Parcel | None = None) -> Finished | str | None:
+    """A chunk that is finished; None where the plan is not here yet, or in words why this worker is refused."""
     if code() != expected:
         return f"{here()}: runs {code()}; expected {expected}, with which the sweep was started"
     if key not in _plans:
@@ -123,19 +134,17 @@ def work(key: str, expected: str, cells: Cells, parcel: Parcel | None = None) ->
         if isinstance(plan, str):
             return plan
         keep(key, plan)
-    return _plans[key].lines(cells)
+    return _plans[key].finished(cells)
 
 
-def run(
-    executor: Executor, width: int, key: str, chunks: Iterator[Cells], parcel: Parcel | None
-) -> Iterator[list[bytes]]:
-    """Lines of the chunks as they are finished; a few chunks for each of `width` workers are under way.
+def run(executor: Executor, width: int, key: str, chunks: Iterator[Cells], parcel: Parcel | None) -> Iterator[Finished]:
+    """The chunks as they are finished; a few for each of `width` workers are under way.
 
     Without a `parcel` the workers have the plan already. With one there is a chunk for each worker until as many are
     finished: each chunk beyond the first that a worker gets before it has the plan would bring the parcel once more.
     Raises `RunError` for a worker that is refused.
     """
-    running: dict[concurrent.futures.Future[list[bytes] | str | None], Cells] = {}
+    running: dict[concurrent.futures.Future[Finished | str | None], Cells] = {}
     finished = width if parcel is None else 0
     try:
         while True:
