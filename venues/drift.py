@@ -153,6 +153,7 @@ class Drift(Venue):
 
     @formula
     def equity(margin, quote, drawn, worth, apart, tokens_worth, borrowed):
+        """Here as in all formulas `borrowed` is the balance of a liability: 0 or below."""
         return margin + quote + drawn + apart + tokens_worth + worth + borrowed
 
     @formula

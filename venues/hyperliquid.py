@@ -29,8 +29,8 @@ class Hyperliquid(Venue):
 
     - Orders on the book at the ordinary taker fee, the largest position first, until the margin suffices. What is left
       stays margin.
-    - Of a position above `partial_from_usd` the first order sells a fifth. Orders within the next 30 seconds sell all
-      of the rest.
+    - Of a position above `partial_from_usd` the first order closes a fifth. Orders within the next 30 seconds close
+      all of the rest.
     - Below two thirds of the maintenance margin the liquidator vault takes everything, at no fee, and bears what is
       owed.
     """
@@ -109,6 +109,7 @@ class Hyperliquid(Venue):
 
     @formula
     def maintenance(position_maintenance):
+        """The sum of all coins': what is of each coin arrives as that."""
         return position_maintenance
 
     @formula
@@ -196,13 +197,13 @@ class Hyperliquid(Venue):
         for coin in linear.by_worth(self, book):
             large = most is not None and abs(book.leg(self.name, coin).notional_usd) > most
             for part in (rules.FIRST_ORDER_DIVISOR, 1) if large else (1,):
-                self._sell(coin, part, book)
+                self._close_part(coin, part, book)
                 if book.value(self.name, "equity") > book.value(self.name, "maintenance"):
                     return
                 most = None
         book.transfer(self.margin, self.bad_debt, max(0, -book[self.margin]), "bad_debt")
 
-    def _sell(self, coin: str, part: int, book: Books) -> None:
+    def _close_part(self, coin: str, part: int, book: Books) -> None:
         """An order on the book for a part of a position, such as a fifth, at the ordinary taker fee."""
         held = book[self.position[coin]]
         contracts = abs(held) // part
