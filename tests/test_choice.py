@@ -33,7 +33,7 @@ def outcomes(plan, tmp_path_factory):
     return Outcomes.of(plan, sweep(plan, tmp_path_factory.mktemp("choice"), jobs=1))
 
 
-def test_the_published_winner_is_the_best_on_the_data(plan, outcomes):
+def test_the_winner_on_the_data_has_the_highest_return_there(plan, outcomes):
     """Returns by row and in all are those of the runs on the history; the cell that cannot be is left out."""
     history = History.of(plan, outcomes.errors)
     assert outcomes.errors[3] == "strategy.trigger: 3; expected at least the leverage of 4, or never"
@@ -288,7 +288,7 @@ def test_the_report_says_who_wins_and_how_much_is_luck(capsys, tmp_path):
     code, printed, _ = command(capsys, *options)
     assert code == 0
     told = " ".join(printed.split())
-    for words in ("published winner", "robust winner", "chance of luck", "deflated Sharpe ratio", "confidence set",
+    for words in ("winner on the data", "robust winner", "chance of luck", "deflated Sharpe ratio", "confidence set",
                   "walk forward", "probability of backtest overfitting, 12,870 halves",
                   "Fresh: paths 5 to 8"):  # fmt: skip
         assert words in told

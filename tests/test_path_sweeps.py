@@ -199,7 +199,7 @@ def test_the_table_shows_distributions_and_errors(capsys, tmp_path):
     code, printed, _ = command(capsys, *arguments, "--block-days", 12, "--jobs", 1, "--out", tmp_path)
     assert code == 1
     told = " ".join(printed.split())
-    assert told.startswith("SYNTHETIC: 3 paths of seed 0, stationary bootstrap, blocks of 12 rows on average; ")
+    assert told.startswith("SYNTHETIC: 3 paths of seed 0, stationary bootstrap, blocks of 12 rows on average; SOL ")
     assert "strategy.trigger: 5; expected at least the leverage of 6, or never" in told
     assert "mean return 5 % worst 5 % median 95 % drawdown 95 % P(liquidated) first after days error" in told
     assert told.count("±") == 3 * 8

@@ -251,7 +251,7 @@ class Choice:
         return ", ".join(f"{key}={value}" for key, value in self.outcomes.cells[at].items()) or "the scenario as it is"
 
     def beaten(self) -> float:
-        """On which share of the paths the published winner does better than the robust one."""
+        """On which share of the paths the winner on the data does better than the robust one."""
         assert self.robust is not None
         returns = self.outcomes.figures[RETURN]
         return float((returns[:, self.published] > returns[:, self.robust]).mean())
@@ -308,7 +308,7 @@ class Choice:
     def _line(self, at: int) -> list[str]:
         if at not in self.estimates:
             return [""] * 6
-        marks = (("published winner", at == self.published), ("robust winner", at == self.robust),
+        marks = (("winner on the data", at == self.published), ("robust winner", at == self.robust),
                  ("not allowed", at not in self.allowed))  # fmt: skip
         return [
             f"{self.history.total_pct[at]:+.1f}",
@@ -324,9 +324,9 @@ class Choice:
         known = sum(value > CONFIDENCE for value in self.in_set.tolist())
         published, robust = self.published, self.robust
         grid.add(
-            "published winner",
+            "winner on the data",
             self.words(published),
-            f"{self.history.total_pct[published]:+.1f} % on the data, the best",
+            f"{self.history.total_pct[published]:+.1f} % there, the best",
         )
         limits = " and ".join(f"P({each.name}) <= {each.most:g}" for each in self.constraints)
         if robust is None:
@@ -337,10 +337,9 @@ class Choice:
             grid.add("robust winner", self.words(robust), f"best {self.objective.words()} on paths{under}: {estimate}")
             if robust != published:
                 less = self.estimates[robust].less(self.estimates[published]).words()
-                words = (
-                    f"{self.objective.words()} of the robust one less that of the published one: {less}; the published "
-                )
-                grid.add("difference", "", words + f"one does better on {100 * self.beaten():.0f} % of the paths")
+                words = f"{self.objective.words()} of the robust one less that of the one on the data: {less}"
+                better = f"the latter does better on {100 * self.beaten():.0f} % of the paths"
+                grid.add("difference", "", f"{words}; {better}")
         if not math.isnan(self.overfitting):
             grid.add(
                 "chance of luck",
@@ -351,7 +350,7 @@ class Choice:
         grid.add(
             "deflated Sharpe ratio",
             f"{self.deflated:.2f}",
-            f"chance that the published winner is above the best of {len(self.estimates)} without skill",
+            f"chance that the winner on the data is above the best of {len(self.estimates)} without skill",
         )
         grid.add("confidence set", f"{known} of {len(self.estimates)}", "cells that the data cannot tell from the best")
         words = f"per year, in each of {FOLDS - 1} parts with the best before; in hindsight {self.hindsight_pct:+.1f} %"

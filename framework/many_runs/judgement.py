@@ -60,7 +60,7 @@ class Compared:
 
 @frozen(kw_only=True, eq=False)
 class Judgement:
-    """The published and the robust winner on fresh paths, the same for both.
+    """The winner on the data and the robust one on fresh paths, the same for both.
 
     On the searched paths the figures of the cell that was chosen there are biased upwards. Fresh paths show how much of
     them was luck with the paths; as they are drawn from the same data, they do not show luck with the data.
@@ -101,7 +101,7 @@ class Judgement:
         return self.chance(constraint.name, winner).fresh.value <= constraint.most
 
     def lead(self) -> Compared | None:
-        """By how much the objective of the robust winner is above that of the published one; None without two."""
+        """By how much the objective of the robust winner is above that of the one on the data; None without two."""
         published, robust = self.choice.published, self.choice.robust
         if robust is None or robust == published or self._error(published) or self._error(robust):
             return None
@@ -128,7 +128,7 @@ class Judgement:
             self._add(grid, winner)
         lead = self.lead()
         if lead is not None:
-            grid.add("robust less published", self.choice.objective.words(), *lead.words(), "")
+            grid.add("robust less the one on the data", self.choice.objective.words(), *lead.words(), "")
         first, last = self.plan.first, self.plan.first + self.plan.paths - 1
         searched, cells = counted(self.choice.plan.paths, "path"), counted(len(self.choice.estimates), "cell")
         numbers = f"paths {first:,} to {last:,}" if last > first else f"path {first:,}"
@@ -140,9 +140,8 @@ class Judgement:
         return grid.told()
 
     def _add(self, grid: Grid, winner: int) -> None:
-        title = " and ".join(
-            word for word, at in (("published", self.choice.published), ("robust", self.choice.robust)) if at == winner
-        )
+        titles = {"on the data": self.choice.published, "robust": self.choice.robust}
+        title = " and ".join(word for word, at in titles.items() if at == winner)
         if self._error(winner):
             grid.add(title, self._error(winner), "", "", "", "")
             return
@@ -180,7 +179,7 @@ class Judgement:
 
 
 def _winners(choice: Choice) -> Sequence[int]:
-    """The cells that are judged: the published winner, and the robust one where it is another."""
+    """The cells that are judged: the winner on the data, and the robust one where it is another."""
     return list(dict.fromkeys(at for at in (choice.published, choice.robust) if at is not None))
 
 

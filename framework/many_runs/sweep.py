@@ -124,9 +124,8 @@ class Sweep:
         """What a reader of results on paths must know: how they are drawn in the first cell, and from what."""
         for cell in self.combinations:
             with suppress(CarrybookError):
-                return self.assembly({NUMBER: 1, **cell}).market.label.replace(
-                    ": path 1 of", f": {self.paths:,} paths of", 1
-                )
+                label = self.assembly({NUMBER: 1, **cell}).market.label.replace("; SYNTHETIC: ", "; ")
+                return label.replace(": path 1 of", f": {self.paths:,} paths of", 1)
         return ""
 
     def cells(self) -> list[Row]:
