@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, fields, frozen
 from numpy.typing import NDArray
 
 from framework.clock import NS_PER_DAY, NS_PER_YEAR
@@ -196,6 +197,11 @@ class Market:
         self._check_prices()
         check_columns(self.columns, lambda name, index: f"{self.cell(name, index)}, column {name}")
         object.__setattr__(self, "years", (self.at_ns + TICK_NS - self.open_ns) / NS_PER_YEAR)
+
+    def __reduce__(self) -> "tuple[Callable[[], Market], tuple[()]]":
+        """It goes elsewhere without what was derived from it, which may be made of anything."""
+        names = (each.name for each in fields(type(self)) if each.init)
+        return partial(type(self), **{name: getattr(self, name) for name in names}), ()
 
     @classmethod
     def of(cls, frame: "DataFrame", coin: str = "", label: str = "") -> "Market":
