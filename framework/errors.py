@@ -45,6 +45,10 @@ class Rejection(CarrybookError):  # noqa: N818  (the trade says that an order is
         self.rules = rules
 
 
+class PlayingError(CarrybookError):
+    """A run that was played differs from its simulation: those before it may be wrong as well, so nothing goes on."""
+
+
 class RunError(CarrybookError):
     """A run folder that cannot be written or read."""
 

@@ -1,13 +1,17 @@
 """The tape: a run that is played is the run that is simulated, to the last bit, or it is not played."""
 
+import logging
 import math
 import operator
+import os
 import pickle
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from functools import cached_property
-from typing import NamedTuple
+from functools import cache, cached_property, partial
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from framework import Scenario, assemble
-from framework.errors import OrderRefused
+from framework.errors import OrderRefused, PlayingError, RunError
 from framework.events import ConditionMet, Event, OrderFilled, Rejected, Side
 from framework.formulas import choose, greater, lesser, ratio, square_root
 from framework.many_runs import execution
@@ -31,9 +35,10 @@ from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Ro
 from framework.tape.played import Played
 from framework.tape.player import KERNEL, QUIET, UNKNOWN, Notes, Score, play
 from framework.tape.steps import LONGEST, NotPlayable
-from framework.tape.tape import Settings
+from framework.tape.tape import CHECKED_AGAIN, Settings
 from framework.tape.tapes import Tapes, refusal
 from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way
+from tests import runs
 from tests.conftest import ROOT
 from tests.test_differential import AT_ONCE, assembled, drawn
 from venues.hyperliquid import Hyperliquid
@@ -332,30 +337,38 @@ def caught(read, otherwise):
         return otherwise
 
 
-WANTS = {
-    "type": (lambda view: type(view.price) is Price and view.price > 150, "something else on recorded numbers"),
-    "class of its own": (lambda view: isinstance(view.price, Price), "something else on recorded numbers"),
-    "decimal": (lambda view: view.leg("hyperliquid").size == Decimal(-10), "a number meets a Decimal"),
-    "enum": (lambda view: -view.leg("hyperliquid").size == Op.SQRT, "a number meets a Op"),
-    "array": (lambda view: (np.array([-10.0]) == view.leg("hyperliquid").size).any(), "a number meets a ndarray"),
-    "bits": (lambda view: caught(lambda: round(view.price) & 1, 0), "the bits of a number"),
-    "attribute": (lambda view: hasattr(view.cash_usd, "is_integer"), "asked for its is_integer"),
-    "converted": (lambda view: caught(lambda: int(view.price), 0) > 150, "a number is converted"),
-    "outcome": (lambda view: caught(lambda: view.outcome, None) is None, "what became of an earlier order"),
-    "sizes": (lambda view: caught(lambda: view.sizes("hyperliquid", 1), None) is None, "past positions|is compared"),
-    "a squared array": (lambda view: (view.history("close", 1) ** 2)[0] > 300, "unsupported operand"),
-    "a larger array": (lambda view: (view.history("close", 3) > 150).any(), "compared as a whole"),
-    "a function of one": (lambda view: np.median(view.history("close", 3)) > 150, "a history is made an array"),
-    "a method of one": (lambda view: view.history("close", 3).std() > 150, "a history is asked for its std"),
-    "a maximum by axis": (lambda view: view.history("close", 3).max(axis=0) > 450, "reduced in another way"),
-    "a sum by axis": (lambda view: view.history("close", 3).sum(axis=0) > 450, "summed in another way"),
-    "two lengths": (
-        lambda view: (view.history("close", 1) + view.history("close", 3)).sum() > 300,
-        "histories of different lengths",
-    ),
-    "digits": (lambda view: len(f"{view.price:.0f}") == 3, "written as text by the strategy"),
-    "words": (lambda view: "7" in view.rejection(Open("hyperliquid", Side.SHORT, 1.0, view.price * 1e4)), "text with"),
-}
+WANTS = MappingProxyType(
+    {
+        "type": (lambda view: type(view.price) is Price and view.price > 150, "something else on recorded numbers"),
+        "class of its own": (lambda view: isinstance(view.price, Price), "something else on recorded numbers"),
+        "decimal": (lambda view: view.leg("hyperliquid").size == Decimal(-10), "a number meets a Decimal"),
+        "enum": (lambda view: -view.leg("hyperliquid").size == Op.SQRT, "a number meets a Op"),
+        "array": (lambda view: (np.array([-10.0]) == view.leg("hyperliquid").size).any(), "a number meets a ndarray"),
+        "bits": (lambda view: caught(lambda: round(view.price) & 1, 0), "the bits of a number"),
+        "attribute": (lambda view: hasattr(view.cash_usd, "is_integer"), "asked for its is_integer"),
+        "converted": (lambda view: caught(lambda: int(view.price), 0) > 150, "a number is converted"),
+        "outcome": (lambda view: caught(lambda: view.outcome, None) is None, "what became of an earlier order"),
+        "sizes": (
+            lambda view: caught(lambda: view.sizes("hyperliquid", 1), None) is None,
+            "past positions|is compared",
+        ),
+        "a squared array": (lambda view: (view.history("close", 1) ** 2)[0] > 300, "unsupported operand"),
+        "a larger array": (lambda view: (view.history("close", 3) > 150).any(), "compared as a whole"),
+        "a function of one": (lambda view: np.median(view.history("close", 3)) > 150, "a history is made an array"),
+        "a method of one": (lambda view: view.history("close", 3).std() > 150, "a history is asked for its std"),
+        "a maximum by axis": (lambda view: view.history("close", 3).max(axis=0) > 450, "reduced in another way"),
+        "a sum by axis": (lambda view: view.history("close", 3).sum(axis=0) > 450, "summed in another way"),
+        "two lengths": (
+            lambda view: (view.history("close", 1) + view.history("close", 3)).sum() > 300,
+            "histories of different lengths",
+        ),
+        "digits": (lambda view: len(f"{view.price:.0f}") == 3, "written as text by the strategy"),
+        "words": (
+            lambda view: "7" in view.rejection(Open("hyperliquid", Side.SHORT, 1.0, view.price * 1e4)),
+            "text with",
+        ),
+    }
+)
 """What a strategy may ask in a row, and why that is not played."""
 
 
@@ -602,13 +615,15 @@ class Hearing(Wanting):
             yield Resize("hyperliquid", 10.0 * self.share if view.leg("hyperliquid").size < -9 else 10.0)
 
 
-PUTS = {
-    "dict": lambda number: {"a": number, "b": [1, {"c": (number,)}]},
-    "condition": lambda number: [Above(number), round(number), number > 300, -0.0 * number],
-    "text": lambda number: f"{number:,.3f} and {number:.0f}",
-    "pair": lambda number: Pair(number, 1),
-    "set": lambda _: {1, 2},
-}
+PUTS = MappingProxyType(
+    {
+        "dict": lambda number: {"a": number, "b": [1, {"c": (number,)}]},
+        "condition": lambda number: [Above(number), round(number), number > 300, -0.0 * number],
+        "text": lambda number: f"{number:,.3f} and {number:.0f}",
+        "pair": lambda number: Pair(number, 1),
+        "set": lambda _: {1, 2},
+    }
+)
 
 
 @pytest.mark.parametrize("put", ["dict", "condition", "text"])
@@ -641,6 +656,136 @@ class Saying(Wanting):
 def test_a_text_that_is_told_on_has_the_numbers_of_its_run():
     """A refusal that becomes the reason of a close."""
     assert all(same(*pair) for pair in played_again(Saying()))
+
+
+# -- what a class may remember besides its fields
+
+SEEN = []
+"""What strategies of the tests may write down, and must not."""
+TIMES = 0
+
+
+def remembering(value):
+    """What remembers in a list or a dict of its own."""
+    return lambda: value
+
+
+def first_time():
+    """Whether it is called for the first time, by a global."""
+    global TIMES  # noqa: PLW0603  (that is what is tested)
+    TIMES += 1
+    return TIMES == 1
+
+
+def seen_before():
+    """Whether something has been seen, which another function looks at."""
+    return bool(SEEN)
+
+
+@cache
+def kept(number):
+    """What it has found it keeps."""
+    return number
+
+
+class Notebook:
+    """A class that is written in."""
+
+    seen: ClassVar[list] = []
+    times = 0
+
+
+def of_enclosing():
+    """What counts in a variable of the function around it."""
+    times = 0
+
+    def counted():
+        nonlocal times
+        times += 1
+        return times
+
+    return counted
+
+
+def strategy_with(**attributes):
+    """A frozen strategy whose class has these."""
+    return frozen(kw_only=True)(type("With", (Looking,), {"__module__": __name__, **attributes}))()
+
+
+def doing(work):
+    """A frozen strategy that does this in every row."""
+    return strategy_with(on_event=lambda self, event, view, work=work: work(self) and ())
+
+
+REMEMBERING = {
+    "a dict of the class": (strategy_with(at={}), r"With\.at is a dict"),
+    "a list of the class": (strategy_with(at=[]), r"With\.at is a list"),
+    "an array": (strategy_with(at=np.zeros(2)), r"With\.at is a ndarray"),
+    "a dict in a tuple": (strategy_with(at=(1, {})), r"With\.at is a dict"),
+    "a generator": (strategy_with(at=iter(())), r"With\.at is a tuple_iterator"),
+    "an object": (strategy_with(at=define(type("Thawed", (), {}))()), r"With\.at is a Thawed"),
+    "a method of a list": (strategy_with(at=[].append), r"With\.at is a list"),
+    "a global": (doing(lambda _: SEEN), r"SEEN of tests\.test_tape is a list"),
+    "a global in a generator": (doing(lambda _: any(SEEN for _ in (1, 2))), "SEEN of .* is a list"),
+    "a global of a function": (doing(lambda _: seen_before()), "SEEN of .* is a list"),
+    "a global that is set": (doing(lambda _: first_time()), "first_time of .* sets TIMES"),
+    "a class elsewhere": (doing(lambda _: Notebook.seen), r"Notebook\.seen is a list"),
+    "a class that is set": (doing(lambda _: setattr(Notebook, "times", 1)), "uses setattr"),
+    "itself": (doing(lambda self: object.__setattr__(self, "what", "")), "uses __setattr__"),
+    "a cache": (doing(lambda _: kept(1)), "kept of .* is a _lru_cache_wrapper"),
+    "a closure": (doing(remembering([])), "value of .* is a list"),
+    "a variable around it": (doing(of_enclosing()), "sets times"),
+    "a default": (doing(lambda _, seen=[]: seen), "a default of .* is a list"),
+    "a module of ones own": (doing(lambda _: runs.WITHOUT_EMBEDDED), "WITHOUT_EMBEDDED of tests.runs is a dict"),
+}
+
+
+@pytest.mark.parametrize("what", REMEMBERING)
+def test_what_may_remember_besides_its_fields_is_refused(what):
+    """A frozen class, of which something may still be carried over from step to step, and would not be played."""
+    strategy, why = REMEMBERING[what]
+    with pytest.raises(NotPlayable, match=f"{why}, so it may carry something over from step to step; expected a tuple"):
+        Tapes().of(of(strategy))
+
+
+@frozen(kw_only=True)
+class Listing(Hyperliquid):
+    """A venue that could write down what was done."""
+
+    name: str = "hyperliquid"
+    done: ClassVar[list] = []
+
+
+@frozen
+class Noting(Above):
+    """A condition that could."""
+
+    done: ClassVar[list] = []
+
+
+def test_venues_and_conditions_may_not_remember_either():
+    """Nor those that a strategy keeps among its fields."""
+    with pytest.raises(NotPlayable, match=r"Listing\.done is a list"):
+        Tapes().of(of(Wanting(), venues=with_hyperliquid(DRAWN_MARKETS[0], Listing)))
+    for strategy in (Watching(condition=Noting(1.0)), Recognising(condition=Noting(1.0))):
+        with pytest.raises(NotPlayable, match=r"Noting\.done is a list"):
+            Tapes().of(of(strategy))
+
+
+TIERS = MappingProxyType({"low": 0.5, "high": (1.0, Above(1.0), Side.SHORT, re.compile("a"), logging.getLogger("a"))})
+
+
+def test_what_cannot_change_may_be_used_by_a_strategy():
+    """Constants, read-only mappings, functions, classes and modules."""
+    strategy = doing(lambda self: (TIERS, math.pi, Notebookless, caught, np.nan, type(self), partial(caught, 1)))
+    assert Tapes().of(of(strategy))
+    assert Tapes().of(of(Keeping(share=0.4)))
+
+
+class Notebookless(NamedTuple):
+    """A class in which nothing is written."""
+
+    first: int = 1
 
 
 # -- tapes of their own
@@ -744,27 +889,58 @@ def test_what_accrues_below_a_floor_ends_in_the_error_of_the_kernel(monkeypatch)
         tape.play(Settings.of(assembly), assembly.market)
 
 
-COUNTED = []
-"""What a strategy should not look at."""
+def said_of(run):
+    """The digest of a run, however it came about."""
+    return (run.run() if isinstance(run, Played) else run).ledger.digest
 
 
 @frozen(kw_only=True)
-class Counting(Looking):
-    """A strategy that does something else once it has been simulated, recorded and checked, which no step can know."""
+class Depending(Looking):
+    """A strategy that depends on what cannot be seen: the environment."""
 
     def on_start(self, view):
-        COUNTED.append(1)
-        yield Open("hyperliquid", Side.SHORT, (1.0, 2.0, 2.0, 3.0)[min(len(COUNTED), 4) - 1], view.cash_usd)
+        yield Open("hyperliquid", Side.SHORT, float(os.environ["SIZE"]), view.cash_usd)
 
 
-def test_a_strategy_that_depends_on_what_cannot_be_seen_is_found_out():
+def test_a_strategy_that_depends_on_what_cannot_be_seen_is_found_out(monkeypatch):
     """Its second run is simulated as well as played; they differ, and none is played after that."""
-    COUNTED.clear()
-    tapes = Tapes()
-    digests = [tapes.run(of(Counting())).ledger.digest for _ in range(4)]
-    (tape,) = tapes.tapes
+    assembly = of(Depending())
+    (tape := Tapes().of(assembly)).asked = 1
+
+    def simulated():
+        monkeypatch.setenv("SIZE", "2")
+        return assembly.simulation().run()
+
+    monkeypatch.setenv("SIZE", "1")
+    found = tape.run(Settings.of(assembly), assembly.market, simulated)
+    assert found.ledger.digest == assembly.simulation().run().ledger.digest
     assert tape.given_up == "a run that was played differs from its simulation"
-    assert len(set(digests)) == 2  # one coin, then three: as it would be without a tape
+
+
+def test_a_run_that_is_played_wrongly_later_ends_everything(monkeypatch):
+    """Some runs are simulated as well although their tape is trusted; those before one that differs may be wrong."""
+    tapes = Tapes()
+    monkeypatch.setenv("SIZE", "1")
+    digests = {said_of(tapes.run(of(Depending()))) for _ in range(CHECKED_AGAIN - 1)}
+    assert len(digests) == 1
+    monkeypatch.setenv("SIZE", "2")
+    with pytest.raises(PlayingError, match="Depending: a run that was played differs from its simulation"):
+        tapes.run(of(Depending()))
+    assert said_of(tapes.run(of(Depending()))) not in digests
+
+
+def test_runs_of_a_trusted_tape_are_simulated_again_and_again():
+    """Those whose number is a power of two; they are as they are played."""
+    assembly = assemble(Scenario.load(SCENARIO))
+    tape, settings, simulated = Tapes().of(assembly), Settings.of(assembly), []
+
+    def simulation():
+        simulated.append(tape.asked)
+        return assembly.simulation().run()
+
+    for _ in range(4 * CHECKED_AGAIN):
+        tape.run(settings, assembly.market, simulation)
+    assert simulated == [1, 2, CHECKED_AGAIN, 2 * CHECKED_AGAIN, 4 * CHECKED_AGAIN]
 
 
 def test_runs_of_one_kind_are_played_once_two_of_them_were_simulated():
@@ -829,6 +1005,14 @@ def test_a_plan_that_has_played_goes_to_a_worker(monkeypatch):
     assert there.finished([(0, cell)]).lines == chunk.lines
 
 
+def test_a_market_on_which_was_played_goes_to_a_worker():
+    """Without what was derived from it, such as books with the methods of venues, which no worker could be sent."""
+    assembly = assemble(Scenario.load(SCENARIO))
+    assert Tapes().played(assembly).run().ledger.digest
+    there = pickle.loads(pickle.dumps(assembly.market))  # noqa: S301  (it is our own)
+    assert evolve(assembly, market=there).simulation().run().ledger.digest == said_of(Tapes().played(assembly))
+
+
 def test_threads_of_a_worker_play_one_after_the_other():
     """As those of a Dask worker do, which share a plan: a tape that grows while it is played ends the process."""
     plan, other = (Sweep.of(SCENARIO, GRIDS, ("market.path.method=stationary",), paths=1) for _ in range(2))
@@ -841,6 +1025,17 @@ def test_threads_of_a_worker_play_one_after_the_other():
     finally:
         sys.setswitchinterval(before)
     assert found == [plan.run(cell) for cell in cells]
+
+
+def test_a_sweep_ends_where_a_run_is_played_wrongly(tmp_path, monkeypatch):
+    """In one line, which names the folder whose rows may be wrong; it is no error of one cell."""
+    monkeypatch.setattr(execution, "WORTH_CELLS", 1)
+    monkeypatch.setenv("SIZE", "1")
+    table = Scenario.load(SCENARIO).table() | {"venues": {"hyperliquid": {}}}
+    table["strategy"] = {"class": "tests.test_tape:Depending"}
+    plan = Sweep(table=table, grid=(("capital_usd", tuple(range(1_000, 1_000 + 2 * CHECKED_AGAIN))),))
+    with pytest.raises(RunError, match=f"^{tmp_path}/[0-9a-f]+: to be deleted, for .* wrong: Depending: [^\n]+$"):
+        sweep(plan, tmp_path, jobs=1, on_progress=lambda done, _: monkeypatch.setenv("SIZE", "2" if done else "1"))
 
 
 # -- recorded numbers

@@ -12,7 +12,7 @@ from numpy.random import PCG64, Generator, SeedSequence
 
 from framework.clock import NS_PER_DAY
 from framework.data.drawn_paths import block_length, stationary_rows
-from framework.errors import CarrybookError, ScenarioError
+from framework.errors import CarrybookError, PlayingError, ScenarioError
 from framework.many_runs.outcomes import RETURN, SHOWN, Outcomes
 from framework.many_runs.statistics import (
     BLOCKS,
@@ -140,6 +140,8 @@ class History:
                 continue
             try:
                 usd = here.worth(cell)
+            except PlayingError:
+                raise
             except CarrybookError as error:
                 told[at] = f"on the data: {error}"
                 continue

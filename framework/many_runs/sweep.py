@@ -20,7 +20,7 @@ from attrs import evolve, field, frozen
 
 from framework.assembly import Assembly, Made, assemble, load_history, path_of
 from framework.data import drawn_paths
-from framework.errors import CarrybookError, MarketError, RunError, ScenarioError
+from framework.errors import CarrybookError, MarketError, PlayingError, RunError, ScenarioError
 from framework.many_runs import workers
 from framework.many_runs.execution import Execution, can_play
 from framework.market import Floats, Market
@@ -194,7 +194,10 @@ class Sweep:
                 yield cell, assembly
 
     def run(self, cell: Row) -> Row:
-        """One row: the cell's keys, its figures and, without paths, the name of its run; or the error that ended it."""
+        """One row: the cell's keys, its figures and, without paths, the name of its run; or the error that ended it.
+
+        Raises `PlayingError`.
+        """
         try:
             if self.paths:
                 return {**cell, **self._execution.outcome(*self._on_path(cell)), "error": ""}
@@ -205,6 +208,8 @@ class Sweep:
             told = swept(run, spec.rate if spec else 0.0)
             curve = _curve(Worth.of(run, float(str(told["final_equity_usd"]))))
             return {**cell, **told, "run": identity(assembly), CURVE: curve, "error": ""}
+        except PlayingError:  # it is about the rows before this one
+            raise
         except CarrybookError as error:
             words = str(error)
         except Exception as error:
@@ -371,8 +376,8 @@ def sweep(
     They are run in `jobs` processes, or by an `executor` that runs so many chunks at a time. `on_progress` gets the
     number of cells that are done, and why the first that could not be played was simulated. `known` has the rows of
     the first cells, from a sweep that has run them. Raises `CarrybookError` for a bad grid, before anything is written,
-    and `RunError` if a worker dies or is refused, or the folder cannot be written; what is finished is kept and not run
-    again.
+    and `RunError` if a worker dies or is refused, the folder cannot be written, or runs were not played as they are
+    simulated; what is finished is kept and not run again.
     """
     name = plan.check()
     folder = out / name
@@ -398,6 +403,8 @@ def sweep(
         raise RunError(f"{folder}: a worker process died; what is finished is kept, start again for the rest") from None
     except concurrent.futures.CancelledError:
         raise RunError(f"{folder}: the cluster was lost; what is finished is kept, start again for the rest") from None
+    except PlayingError as error:
+        raise RunError(f"{folder}: to be deleted, for its results may be wrong: {error}") from None
     except OSError as error:
         raise RunError(f"{folder}: not writable ({error.strerror}); expected a directory for sweeps") from None
     return Swept(folder=folder, rows=rows, ran=len(missing), played=played, why=why)

@@ -70,9 +70,15 @@ def replacing() -> set[str]:
         *modules,
         *(each for each in kinds if each.__module__.partition(".")[0] in OUR_PACKAGES),
     ]
-    found = {name for each in ours for name in _attributes(each)}
-    strange = {name for name in found if name.partition(".")[0] not in {*OUR_PACKAGES, *sys.stdlib_module_names}}
-    return {name for name in strange if (file := _file(name)) is None or not _is_installed(file)}
+    return {name for name in {name for each in ours for name in _attributes(each)} if is_own(name)}
+
+
+def is_own(module: str, root: str = "") -> bool:
+    """Whether a module is of a user's own: neither of this project nor of Python, nor installed beside `root`."""
+    package = module.partition(".")[0]
+    if package in {*OUR_PACKAGES, *sys.stdlib_module_names}:
+        return False
+    return package == root.partition(".")[0] or (file := _file(module)) is None or not _is_installed(file)
 
 
 def files_digest(places: Iterable[Path]) -> str:

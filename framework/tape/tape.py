@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from framework.assembly import Assembly
 from framework.books import Entry
+from framework.errors import PlayingError
 from framework.market import Floats, Market
 from framework.money import USDC, Account
 from framework.performance import outcome
@@ -51,6 +52,9 @@ FEW, SHARE = 8, 50
 
 A run that needs more ends the playing of all runs of its tape.
 """
+
+CHECKED_AGAIN = 32
+"""The run of a tape from which on every one that is a power of two is simulated as well, though it is trusted."""
 
 
 def room(values: int) -> Notes:
@@ -210,7 +214,7 @@ class Tape:
 
         Until it is trusted: the first one is simulated, for there may be no other. The second is simulated as well as
         played, and if these two differ no run is played: then the strategy, or a venue, depends on something that
-        cannot be seen.
+        cannot be seen. Some later ones are simulated as well; raises `PlayingError` where one of those differs.
         """
         self.asked += 1
         if self.given_up or (self.asked == 1 and not self.is_trusted):
@@ -222,13 +226,21 @@ class Tape:
             if self.broken_off > FEW and 2 * self.broken_off > self.asked and not self.given_up:
                 self.give_up(str(why))
             return simulated()
-        if not self.is_trusted:
-            run = simulated()
-            self.is_trusted = played.run().ledger.digest == run.ledger.digest and played.outcome() == outcome(run)
-            if not self.is_trusted:
-                self.give_up("a run that was played differs from its simulation")
-            return run
-        return played
+        is_due = self.asked >= CHECKED_AGAIN and self.asked.bit_count() == 1
+        if self.is_trusted and not is_due:
+            return played
+        run, was_trusted = simulated(), self.is_trusted
+        self.is_trusted = played.run().ledger.digest == run.ledger.digest and played.outcome() == outcome(run)
+        if self.is_trusted:
+            return played if was_trusted else run
+        self.give_up("a run that was played differs from its simulation")
+        if was_trusted:
+            raise PlayingError(
+                f"{type(settings.strategy).__name__}: a run that was played differs from its simulation, so the "
+                "strategy or a venue depends on something that cannot be seen, and runs before it may be wrong; "
+                "expected a class that is not frozen, whose runs are all simulated"
+            )
+        return run
 
     def give_up(self, why: str) -> str:
         """Let its runs be simulated as a whole from now on, and forget what was recorded; returns why."""

@@ -1,17 +1,16 @@
 """Which runs have a tape in common, and which have none."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from copy import copy
 from enum import Enum
 from typing import Any
 
 from attrs import fields_dict, has
-from attrs.exceptions import FrozenInstanceError
 
 from framework.assembly import Assembly
 from framework.money import Account, Asset
 from framework.run import Run
 from framework.strategy import checked_conditions
+from framework.tape.memory import is_frozen, memory_of
 from framework.tape.outline import PLAIN
 from framework.tape.played import Played
 from framework.tape.shelf import Shelf
@@ -35,7 +34,7 @@ def refusal(assembly: Assembly) -> str:
 
 
 def _refusal_of_venue(venue: Venue) -> str:
-    if not _is_frozen(venue):
+    if not is_frozen(venue):
         return f"{venue.name} is not frozen, so it may carry something over from step to step"
     if any(each.compute is not None for each in venue.accruals()):
         return f"{venue.name} works out an accrual of its own"
@@ -51,18 +50,7 @@ def _carries_nothing(part: object) -> bool:
     kind: Any = type(part)
     if not has(kind) or not all(_carries_nothing(getattr(part, each.name)) for each in kind.__attrs_attrs__):
         return False
-    return _is_frozen(part)
-
-
-def _is_frozen(part: object) -> bool:
-    """Whether the fields of a value cannot be set."""
-    try:
-        setattr(copy(part), "", None)
-    except FrozenInstanceError:
-        return True
-    except AttributeError:
-        pass
-    return False
+    return is_frozen(part)
 
 
 MOST_TAPES = 128
@@ -170,5 +158,7 @@ def _named(value: Any, other: Mapping[str, type] | None = None) -> Hashable:  # 
         return kind, repr(value)
     if not has(kind):
         raise NotPlayable(f"there is a {kind.__name__} among the settings, of which it is not known what is in it")
+    if why := memory_of(kind):
+        raise NotPlayable(why)
     fields = {name: getattr(value, name) for name in fields_dict(kind)} | dict(other or {})
     return kind, tuple((name, _named(each)) for name, each in fields.items())

@@ -1,0 +1,184 @@
+"""What a user's own class may remember besides its fields: in itself, in its modules, in closures and defaults.
+
+A played run does not go through its code again, so nothing there may be carried over from step to step.
+"""
+
+import dis
+import re
+import sys
+import typing
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from datetime import date, time, timedelta, tzinfo
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from functools import cached_property, lru_cache, partial
+from logging import Logger
+from pathlib import PurePath
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GenericAlias,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    UnionType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+import numpy as np
+from attrs import fields_dict, has
+from attrs.exceptions import FrozenInstanceError
+
+from framework.support.source_code import is_own
+
+MOST_KINDS = 512
+"""Of so many classes it is known what they may remember: it is asked for every cell."""
+PLAIN = (
+    type(None), type(Ellipsis), type(NotImplemented), int, float, complex, str, bytes, range, slice, Enum, Decimal,
+    Fraction, date, time, timedelta, tzinfo, PurePath, re.Pattern, Logger, np.generic, np.dtype, np.ufunc, GenericAlias,
+    UnionType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType,
+    WrapperDescriptorType,
+)  # fmt: skip
+"""What cannot be changed, or is asked for nothing."""
+OF_PYTHON = ("_abc_impl", "_field_defaults")
+"""What Python keeps in classes, besides names with two underscores and the fields of named tuples."""
+GENERATED = "<attrs generated "
+"""What the names of files begin with that attrs has made methods of."""
+MAKING = ("__init__", "__new__", "__attrs_pre_init__", "__attrs_post_init__")
+"""Methods that set what an object begins with, and run in no step."""
+SETTING = ("globals", "vars", "setattr", "delattr", "exec", "eval", "__setattr__", "__delattr__", "__dict__")
+"""Names by which code may set anything."""
+SETS_NAME, SETS_FIELD = ("STORE_GLOBAL", "DELETE_GLOBAL"), ("STORE_ATTR", "DELETE_ATTR")
+USES_NAME = ("LOAD_GLOBAL", "LOAD_NAME")
+USES = (*USES_NAME, "LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM")
+"""What lines of compiled code are called, by what they do with a name."""
+
+
+@lru_cache(maxsize=MOST_KINDS)
+def memory_of(kind: type) -> str:
+    """What a class may remember, and what would be right; empty where there is nothing, as in this project's own."""
+    found = next(_Search(kind.__module__).of_class(kind), "")
+    expected = "expected a tuple, a MappingProxyType or another thing that cannot change"
+    return f"{found}, so it may carry something over from step to step; {expected}" if found else ""
+
+
+def is_frozen(part: object) -> bool:
+    """Whether the fields of a value cannot be set."""
+    try:
+        setattr(copy(part), "", None)
+    except FrozenInstanceError:
+        return True
+    except AttributeError:
+        pass
+    return False
+
+
+class _Search:
+    """Goes through a class and all of the user's own that its code refers to; each find is said in words."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._seen: set[Hashable] = set()
+
+    def of_class(self, kind: type) -> Iterator[str]:
+        """What a class has besides fields, and those above it."""
+        for each in kind.__mro__:
+            if self._is_new(each, each.__module__) and not issubclass(each, Enum):
+                for name, value in list(vars(each).items()):
+                    special = name.startswith("__") or name in (*OF_PYTHON, *getattr(each, "_fields", ()))
+                    if not special or isinstance(value, FunctionType | staticmethod | classmethod | property):
+                        yield from self._of(value, f"{each.__name__}.{name}")
+
+    def _of(self, value: Any, name: str) -> Iterator[str]:  # noqa: ANN401, PLR0912  (any value, a case for each kind)
+        match value:
+            case type():
+                yield from self.of_class(value)
+            case FunctionType():
+                yield from self._of_function(value, name)
+            case staticmethod() | classmethod():
+                yield from self._of(value.__func__, name)
+            case MethodType():
+                yield from self._of_each((value.__func__, value.__self__), name)
+            case BuiltinFunctionType():
+                if not isinstance(value.__self__, ModuleType):
+                    yield from self._of(value.__self__, name)
+            case property():
+                yield from self._of_each((value.fget, value.fset), name)
+            case cached_property():
+                yield from self._of(value.func, name)
+            case partial():
+                yield from self._of_each((value.func, *value.args, *value.keywords.values()), name)
+            case tuple() | frozenset():
+                yield from self._of_each(value, name)
+            case MappingProxyType():
+                yield from self._of_each(value.values(), name)
+            case ModuleType():
+                pass  # its attributes are looked at where code names them
+            case _ if isinstance(value, PLAIN) or type(value).__module__ == typing.__name__:
+                pass
+            case _ if has(type(value)) and is_frozen(value):
+                yield from self.of_class(type(value))
+                yield from self._of_each([getattr(value, each) for each in fields_dict(type(value))], name)
+            case _:
+                yield f"{name} is a {type(value).__name__}"
+
+    def _of_each(self, values: Iterable[Any], name: str) -> Iterator[str]:
+        for each in values:
+            yield from self._of(each, name)
+
+    def _of_function(self, function: FunctionType, name: str) -> Iterator[str]:
+        code, space = function.__code__, function.__globals__
+        yield from self._of(vars(function).get("__wrapped__"), name)
+        if code.co_filename.startswith(GENERATED) or not self._is_new(function, str(space.get("__name__", ""))):
+            return
+        defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+        yield from self._of_each(defaults, f"a default of {name}")
+        yield from self._of_each(vars(function).values(), f"what is kept at {name}")
+        for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            yield from self._of(_content(cell), f"{variable} of {name}")
+        yield from self._of_code(code, space, code.co_freevars, name)
+
+    def _of_code(self, code: CodeType, space: Mapping[str, Any], outer: Sequence[str], name: str) -> Iterator[str]:
+        """What code sets, and what the names stand for that it uses; `outer` are those of the functions around it."""
+        modules: list[ModuleType] = []
+        for each in dis.get_instructions(code):
+            kind, used = each.opname, each.argval
+            if kind in SETS_NAME or (kind == "STORE_DEREF" and used in outer):
+                yield f"{name} sets {used}"
+            elif code.co_name not in MAKING and (kind in SETS_FIELD or (kind in USES and used in SETTING)):
+                yield f"{name} {'sets' if kind in SETS_FIELD else 'uses'} {used}"
+            elif kind == "IMPORT_NAME":
+                modules += self._own_module(sys.modules.get(used))
+            elif kind in USES:
+                for place in [space] if kind in USES_NAME else list(map(vars, modules)):
+                    value = place.get(used)
+                    modules += self._own_module(value)
+                    yield from self._of(value, f"{used} of {place.get('__name__')}")
+        for inner in code.co_consts:
+            if isinstance(inner, CodeType):
+                yield from self._of_code(inner, space, outer, name)
+
+    def _own_module(self, value: object) -> list[ModuleType]:
+        return [value] if isinstance(value, ModuleType) and is_own(value.__name__, self._root) else []
+
+    def _is_new(self, found: Hashable, module: str) -> bool:
+        """Whether a class or a function is of a user's own, and is looked at for the first time."""
+        if found in self._seen or not is_own(module, self._root):
+            return False
+        self._seen.add(found)
+        return True
+
+
+def _content(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it has none yet
+        return None
