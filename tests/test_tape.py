@@ -31,7 +31,7 @@ from framework.performance import figures, outcome
 from framework.run import Tally
 from framework.strategy import EveryRow, Price, Strategy
 from framework.tape.code import Code
-from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time, pairwise_sum
+from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time, Words, pairwise_sum
 from framework.tape.played import Played
 from framework.tape.player import KERNEL, QUIET, UNKNOWN, Notes, Score, play
 from framework.tape.steps import LONGEST, NotPlayable
@@ -650,7 +650,7 @@ class Saying(Wanting):
                 yield Close("hyperliquid", reason=why)
             yield Open("hyperliquid", Side.SHORT, 1.0, view.price * 1e4)
             if isinstance(view.outcome, Rejected):
-                yield Close("hyperliquid", reason=f"{view.outcome.reason}, so it is left")
+                yield Close("hyperliquid", reason=view.outcome.reason)
 
 
 def test_a_text_that_is_told_on_has_the_numbers_of_its_run():
@@ -786,6 +786,59 @@ class Notebookless(NamedTuple):
     """A class in which nothing is written."""
 
     first: int = 1
+
+
+READS = MappingProxyType(
+    {
+        "str": (str, "written into another by the strategy"),
+        "a form": (lambda words: f"{words:>9}", "written into another by the strategy"),
+        "repr": (repr, "a text with numbers is read"),
+        "percent": (lambda words: "%s" % words, "written into another by the strategy"),  # noqa: UP031  (tested)
+        "the first of a sum": (lambda words: words + "x", "a text with numbers is read"),
+        "the last of a sum": (lambda words: "x" + words, "a text with numbers is read"),
+        "times": (lambda words: words * 2, "a text with numbers is read"),
+        "length": (len, "a text with numbers is read"),
+        "join": ("".join, "a text with numbers is read"),
+        "within": (lambda words: words in "abc", "requires string"),
+        "searched": (re.compile("7").search, "expected string"),
+        "method": (lambda words: words.upper(), "asked for its upper"),
+        "method of the class": (str.upper, "TypeError"),
+        "key": (lambda words: {words: 1}, "a text with numbers is read"),
+        "compared": (lambda words: words == "7", "a text with numbers is read"),
+        "sorted": (lambda words: words < "7", "a text with numbers is read"),
+    }
+)
+"""How a strategy may read a text with numbers, and why that is not played."""
+
+
+@frozen(kw_only=True)
+class Reading(Wanting):
+    """A strategy that reads why an order was rejected."""
+
+    how: str = ""
+
+    def wants(self, _, view):
+        words = view.rejection(Open("hyperliquid", Side.SHORT, 1.0, view.price * 1e4))
+        return isinstance(words, str) and words != "" and bool(READS[self.how][0](words))
+
+
+@pytest.mark.parametrize("how", READS)
+def test_a_text_with_numbers_that_is_read_is_refused(how):
+    """However it is read: it would be read with the numbers of the run by which it was recorded."""
+    with pytest.raises(NotPlayable, match=READS[how][1]):
+        next(played_again(Reading(how=how)))
+
+
+def test_the_kernel_may_write_a_text_with_numbers_into_another():
+    """And nothing else: the strategy is not at work then."""
+    way = Way(Registers(1), Branch())
+    words = Words.of(f"at most {Recorded(way, 0, 53.25):.2f}", way)
+    assert words
+    assert words != ""
+    assert f"it says: {words}" == f"it says: {words.text}" == f"it says: {words!s}"
+    way.in_hook = True
+    with pytest.raises(NotRecordable, match="by the strategy"):
+        str(words)
 
 
 # -- tapes of their own

@@ -59,6 +59,9 @@ class Op(IntEnum):
 class Recording(Protocol):
     """Where recorded numbers are noted."""
 
+    in_hook: bool
+    """Whether the strategy is at work, which could read a text that it gets."""
+
     def made(self, op: Op, value: Number, left: int, right: int) -> "Recorded":
         """A number that is made of those in the registers `left` and `right`."""
 
@@ -298,52 +301,54 @@ class Written:
 
 FIRST_PLACE, LAST_PLACE = 0xF0000, 0x10FFFD
 """The characters that stand for numbers in a text, which no font has: one for each, so none is cut in two."""
-READING = ("__len__", "__getitem__", "__contains__", "__iter__", "__lt__", "__le__", "__gt__", "__ge__", "__mod__")
-"""The methods of a text without a name that can be called, by which it is read."""
 PLACES = re.compile(f"[{chr(FIRST_PLACE)}-{chr(LAST_PLACE)}]")
 
 
-class Words(str):
-    """A text with numbers, which are not known: it can be told on and asked whether it is empty, and nothing else."""
+class Words(Unreadable):
+    """A text with numbers, which are not known: it can be told on and asked whether it is empty, and nothing else.
 
-    __slots__ = ("_recording",)
-    _recording: Recording
+    Venues and the kernel write it into other texts; a hook of the strategy could read what it writes.
+    """
+
+    __slots__ = ("recording", "text")
+
+    def __init__(self, text: str, recording: Recording) -> None:
+        self.text, self.recording = text, recording
 
     @classmethod
-    def of(cls, text: str, recording: Recording) -> str:
+    def of(cls, text: str, recording: Recording) -> Any:  # noqa: ANN401  (a text, or as good as one)
         """The text; as it is where it has no numbers."""
-        if not PLACES.search(text):
-            return text
-        words = cls(text)
-        words._recording = recording
-        return words
+        return cls(text, recording) if PLACES.search(text) else text
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return str
 
     def __bool__(self) -> bool:
         return True
 
     def __eq__(self, other: object) -> bool:
         if other != "":
-            self._recording.refuse("a text with numbers is read")
+            self.recording.refuse("a text with numbers is read")
         return False
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    def __hash__(self) -> int:
-        return self._recording.refuse("a text with numbers is read")
+    def __str__(self) -> str:  # type: ignore[override]
+        if self.recording.in_hook:
+            self.recording.refuse("a text with numbers is written into another by the strategy")
+        return self.text
 
+    def __format__(self, form: str) -> str:
+        return format(str(self), form)
 
-def _unread(name: str) -> Callable[..., NoReturn]:
-    def method(self: Words, *_: object, **__: object) -> NoReturn:
-        recording: Recording = self._recording
-        recording.refuse(f"a text with numbers is read by {name}")
+    def __getattr__(self, name: str) -> NoReturn:
+        self.recording.refuse(f"a text with numbers is asked for its {name}")
 
-    return method
-
-
-for _name in dir(str):
-    if callable(getattr(str, _name)) and (not _name.startswith("__") or _name in READING):
-        setattr(Words, _name, _unread(_name))
+    __hash__ = refused("a text with numbers is read")
+    __repr__ = __len__ = __getitem__ = __contains__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__
+    __add__ = __radd__ = __mul__ = __rmul__ = __mod__ = __rmod__ = __hash__
 
 
 class Price(Recorded):

@@ -142,7 +142,7 @@ class _Drawing:
         if isinstance(value, Recorded):
             return Output(self._place(value.register), whole=isinstance(value.value, int))
         if kind is Words:
-            return self._outlined_text(str.__str__(value))
+            return self._outlined_text(value.text)
         if kind is str:
             return self._outlined_text(value) if PLACES.search(value) else value
         if kind is Row:
