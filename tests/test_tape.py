@@ -31,13 +31,14 @@ from framework.performance import figures, outcome
 from framework.run import Tally
 from framework.strategy import EveryRow, Price, Strategy
 from framework.tape.code import Code
-from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time, Words, pairwise_sum
+from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time, Window, Words
 from framework.tape.played import Played
 from framework.tape.player import KERNEL, QUIET, UNKNOWN, Notes, Score, play
 from framework.tape.steps import LONGEST, NotPlayable
 from framework.tape.tape import CHECKED_AGAIN, Settings
 from framework.tape.tapes import Tapes, refusal
 from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way
+from strategies.pair import open_pair
 from tests import runs
 from tests.conftest import ROOT
 from tests.test_differential import AT_ONCE, assembled, drawn
@@ -194,10 +195,45 @@ def test_runs_that_look_back_over_other_numbers_of_rows_have_one_tape():
     assert len(tapes.tapes) == 1
 
 
-@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=400))
-def test_numbers_are_added_in_the_order_in_which_numpy_adds(values):
-    """Of any length, in blocks of eight and of 128."""
-    assert 0.0 + pairwise_sum(values) == np.array(values).sum()
+def test_numbers_are_added_in_the_order_in_which_numpy_adds():
+    """Of any length, in blocks of eight and of 128; a sum of zeros has no sign."""
+    dice, way = np.random.default_rng(7), Way(Registers(0), Branch())
+    for count in [*range(1, 20), *range(1, 400)]:
+        values = dice.normal(size=count)
+        assert Window(values.tolist(), way).sum() == values.sum(), count
+    assert repr(Window([-0.0] * 9, way).sum()) == "0.0"
+
+
+@frozen(kw_only=True)
+class LookingTwice(Averaging):
+    """A strategy that looks back over the same rows once more, and then asks something else about how many they are."""
+
+    other: int = 5
+
+    def on_event(self, event, view):
+        if not isinstance(event, ConditionMet):
+            return
+        first, again = (view.history("close", self.rows).mean() for _ in range(2))
+        asks = {
+            "fewer": lambda: self.rows < self.other,
+            "as many": lambda: self.rows == self.other,
+            "the other": lambda: self.other == 3,
+            "none": lambda: self.rows == 0,
+            "both": lambda: view.history("close", self.other).mean() < view.history("close", self.rows).mean(),
+        }
+        if asks[self.how]():
+            yield Resize("hyperliquid", 0.5 + first - again)
+
+
+@pytest.mark.parametrize("how", ["fewer", "as many", "the other", "none", "both"])
+def test_how_far_a_strategy_looks_back_is_a_number_like_others(how):
+    """What is asked of it next, or of another number, is not taken for the question which number it is."""
+    tapes = Tapes()
+    for rows, other in ((3, 5), (7, 5), (5, 5), (3, 3), (5, 3), (7, 7), (3, 5)):
+        assembly = of(LookingTwice(rows=rows, other=other, how=how))
+        assert same(tapes.played(assembly), assembly.simulation().run())
+    (tape,) = tapes.tapes
+    assert set(tape.refused) <= {"the strategy looks at rows before the run"}
 
 
 def test_the_example_with_a_gate_is_played():
@@ -238,6 +274,41 @@ def test_a_quiet_stretch_ends_at_the_instant_that_is_waited_for(row, early_ns):
         )
         assert resized.at_ns == base.market.at_ns[row + (early_ns > 0)]
         assert same(played, assembly.simulation().run())
+
+
+@frozen(kw_only=True)
+class Compounding(Strategy):
+    """A strategy that moves a dollar and gives up a part of its position in every row."""
+
+    share: float
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        yield from open_pair(view, "asgard", "hyperliquid", 1.1)
+
+    def on_event(self, event, view):
+        if isinstance(event, ConditionMet):
+            yield Move("hyperliquid", "asgard", 1.0)
+            yield Resize("hyperliquid", -view.leg("hyperliquid").size * self.share)
+
+
+@pytest.mark.parametrize("fee_bps", [0, 0.01, 3.5])
+def test_moves_of_what_compounds_are_rebalances_where_it_has_a_fee(fee_bps):
+    """It may come to nothing in some rows, and to a millionth of a dollar in others."""
+    free = [f"venues.{name}.bridge.fee_usd=0" for name in ("asgard", "hyperliquid")]
+    base = assemble(Scenario.load(SCENARIO, [f"venues.hyperliquid.taker_fee_bps={fee_bps}", *free]))
+    tapes = Tapes()
+    for share in (0.9999, 0.9998):
+        assembly = evolve(base, strategy=Compounding(share=share))
+        played = tapes.played(assembly)
+        assert same(played, assembly.simulation().run())
+        books = played.run()
+        fees = [event.fee for event in books.single if isinstance(event, OrderFilled) and event.order == "resize"]
+        assert len(fees) > 400
+        assert books.tally.capital_rebalances == np.count_nonzero(fees)
+        assert (0 in fees, any(fees)) == (fee_bps < 1, fee_bps > 0)
 
 
 # -- what is not played
@@ -361,6 +432,18 @@ WANTS = MappingProxyType(
         "two lengths": (
             lambda view: (view.history("close", 1) + view.history("close", 3)).sum() > 300,
             "histories of different lengths",
+        ),
+        "two lengths turned": (
+            lambda view: (view.history("close", 3) + view.history("close", 1)).sum() > 300,
+            "histories of different lengths",
+        ),
+        "a sum into an array": (
+            lambda view: view.history("close", 3).sum(out=np.zeros(())) > 450,
+            "summed in another way",
+        ),
+        "a maximum into an array": (
+            lambda view: view.history("close", 3).max(out=np.zeros(())) > 450,
+            "reduced in another way",
         ),
         "digits": (lambda view: len(f"{view.price:.0f}") == 3, "written as text by the strategy"),
         "words": (
@@ -996,10 +1079,11 @@ def test_runs_of_a_trusted_tape_are_simulated_again_and_again():
     assert simulated == [1, 2, CHECKED_AGAIN, 2 * CHECKED_AGAIN, 4 * CHECKED_AGAIN]
 
 
-def test_runs_of_one_kind_are_played_once_two_of_them_were_simulated():
-    """One of a kind is not worth recording, and the second shows that playing is right."""
+@pytest.mark.parametrize("books", [True, False])
+def test_runs_of_one_kind_are_played_once_two_of_them_were_simulated(books):
+    """One of a kind is not worth recording, and the second shows that playing is right; the books come when asked."""
     tapes = Tapes()
-    found = [tapes.run(assemble(Scenario.load(SCENARIO))) for _ in range(3)]
+    found = [tapes.run(assemble(Scenario.load(SCENARIO)), books=books) for _ in range(3)]
     (tape,) = tapes.tapes
     assert tape.is_trusted
     assert [isinstance(each, Played) for each in found] == [False, False, True]
@@ -1212,6 +1296,23 @@ def test_two_numbers_that_meet_within_a_block_are_asked_again(ask):
     rows = [(float(abs(row - 40)), 20.0) for row in range(81)]
     for _ in range(2):
         assert run(rows).tolist() == [1.0 if ask(*each) else 2.0 for each in rows]
+
+
+def test_a_step_that_changes_a_balance_is_done_row_by_row():
+    """Though nothing is noted of it: the next row begins with what this one has left."""
+    registers, root = Registers(1), Branch()
+    code, none, way = Code(registers), np.zeros((0, 10), dtype=np.int64), Way(registers, root)
+    more = way.given(0, 0.0) + 1.0
+    way.end(Leaf(changes={0: more.register}, curve=more.register))
+    code.add("row", way)
+    score = Score(
+        code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
+        code.instants_ns, none, none[:, 0], none[:, :3],
+    )  # fmt: skip
+    curve, notes = np.zeros(50), Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
+    held, at_ns = code.initial.copy(), np.arange(50)
+    play(score, code.roots["row"], held, np.zeros((0, 51)), at_ns, 0, 50, False, curve, none, notes)
+    assert curve.tolist() == list(range(1, 51))
 
 
 def test_a_divisor_of_zero_is_the_kernels():
