@@ -164,6 +164,7 @@ class Averaging(Strategy):
             "change": lambda rates, years: rates[-1] - rates[0] + 1e-9 * len(rates),
             "latest": lambda rates, years: (1 / (3 + rates[-2:]) - (1 / 3 - rates[-2:])).sum(),
             "extremes": lambda rates, years: (rates * 1000).max() * -rates.min() - rates.max() + years.min(),
+            "highest": lambda rates, years: max(rates),
             "one by one": lambda rates, years: sum(1 if rate > 0 else -1 for rate in rates),
         }
         rates, years = view.history("hyperliquid_funding_rate", self.rows), view.years(self.rows)
@@ -973,6 +974,21 @@ def test_a_search_that_takes_another_way_each_time_does_not_grow_without_end(mon
     (tape,) = tapes.tapes
     assert all(digests)
     assert len(tape.code.lines) < 4_000
+
+
+@pytest.mark.parametrize("is_search", [True, False])
+def test_runs_that_take_ways_of_their_own_are_simulated(is_search, monkeypatch):
+    """Which is faster than to record what no other run does; what records a way now and then is played on."""
+    monkeypatch.setattr("framework.tape.tape.LAST_RUNS", 4)
+    tapes = Tapes()
+    for number in range(1, 14):
+        keys = "market.path.method=stationary", f"market.path.number={number}", "market.path.block_rows=20"
+        strategy = Averaging(rows=20, least=150.0, how="highest") if is_search else Averaging(rows=20)
+        assembly = evolve(assemble(Scenario.load(SCENARIO, keys)), strategy=strategy)
+        assert said_of(tapes.run(assembly)) == assembly.simulation().run().ledger.digest
+    (tape,) = tapes.tapes
+    assert tape.given_up == ("most of its runs take ways of their own" if is_search else "")
+    assert tape.played == (8 if is_search else 12)
 
 
 def test_tapes_that_are_not_asked_for_are_forgotten(monkeypatch):

@@ -53,6 +53,11 @@ FEW, SHARE = 8, 50
 A run that needs more ends the playing of all runs of its tape.
 """
 
+LAST_RUNS, WAYS = 64, 4
+"""So many played runs that record more than so many ways each end the playing: to simulate them is faster.
+
+Not so the first of them, which have all ways to record.
+"""
 CHECKED_AGAIN = 32
 """The run of a tape from which on every one that is a power of two is simulated as well, though it is trusted."""
 
@@ -141,6 +146,10 @@ class Tape:
     """Why its runs are simulated as a whole, once too many of their steps could not be recorded."""
     asked: int = 0
     """Runs that were asked for."""
+    played: int = 0
+    """Runs that were played to their end."""
+    recorded_before: int = 0
+    """Ways that were recorded until the last of these whose number is a multiple of `LAST_RUNS`."""
     broken_off: int = 0
     """Runs whose playing came to a step that cannot be done; where they are most, no further one is begun."""
     is_trusted: bool = False
@@ -226,6 +235,7 @@ class Tape:
             if self.broken_off > FEW and 2 * self.broken_off > self.asked and not self.given_up:
                 self.give_up(str(why))
             return simulated()
+        self._count_ways()
         is_due = self.asked >= CHECKED_AGAIN and self.asked.bit_count() == 1
         if self.is_trusted and not is_due:
             return played
@@ -241,6 +251,14 @@ class Tape:
                 "expected a class that is not frozen, whose runs are all simulated"
             )
         return run
+
+    def _count_ways(self) -> None:
+        """Count a run that was played; where the last ones have recorded too many ways, no further one is."""
+        self.played += 1
+        if self.played % LAST_RUNS == 0:
+            if self.played > LAST_RUNS and self.recorded - self.recorded_before > WAYS * LAST_RUNS:
+                self.give_up("most of its runs take ways of their own")
+            self.recorded_before = self.recorded
 
     def give_up(self, why: str) -> str:
         """Let its runs be simulated as a whole from now on, and forget what was recorded; returns why."""
