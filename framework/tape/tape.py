@@ -53,7 +53,7 @@ FEW, SHARE = 8, 50
 A run that needs more ends the playing of all runs of its tape.
 """
 
-LAST_RUNS, WAYS = 64, 4
+LAST_RUNS, WAYS = 16, 16
 """So many played runs that record more than so many ways each end the playing: to simulate them is faster.
 
 Not so the first of them, which have all ways to record.
