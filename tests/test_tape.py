@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, cached_property, partial
 from types import MappingProxyType
@@ -333,6 +334,7 @@ class Looking(Strategy):
             "history": lambda: view.history("close", LONGEST + 1).mean() > 0,
             "sizes": lambda: view.sizes("hyperliquid", 2)[-1],
             "key": lambda: {view.price: 1},
+            "calendar": lambda: datetime.fromtimestamp(view.at_ns / 1e9, UTC).month == 1,
         }
         if isinstance(event, ConditionMet) and self.what and looks[self.what]():
             yield Resize("hyperliquid", 0.5)
@@ -383,7 +385,8 @@ def test_refusals_say_why():
     [
         ("outcome", "what became of an earlier order"),
         ("history", "looks at more than 128 rows"),
-        ("sizes", "looks at its past positions"),
+        ("sizes", r"^the strategy looks at its past positions \(test_tape\.py, line \d+\)"),
+        ("calendar", r"^an instant is reckoned with \(test_tape\.py, line \d+\)"),
         ("key", r"used as a key \(test_tape\.py, line \d+\)"),
     ],
 )

@@ -396,7 +396,10 @@ class Row(Unreadable):
         return not self == other
 
     __hash__ = refused("a row is used as a key")
-    __lt__ = __le__ = __gt__ = __ge__ = __radd__ = __rsub__ = __mul__ = __bool__ = refused("a row is compared")
+    __lt__ = __le__ = __gt__ = __ge__ = __bool__ = refused("a row is compared")
+    __radd__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = __abs__ = __round__ = refused(
+        "a row is reckoned with"
+    )
 
 
 class Time(Unreadable):
@@ -435,7 +438,10 @@ class Time(Unreadable):
         return self.opening == other.opening
 
     __hash__ = refused("an instant is used as a key")
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __bool__ = refused("an instant is reckoned with")
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __bool__ = refused(
+        "an instant is reckoned with"
+    )
+    __neg__ = __abs__ = __round__ = __add__
 
 
 @define

@@ -373,7 +373,7 @@ class Steps(Simulation):
         try:
             found = self._do(step, row, strategy, conditions, given, None)
         except Exception as why:
-            raise NotPlayable(f"{type(why).__name__}: {why}") from why
+            raise NotPlayable(_words(why)) from why
         if self._books.missed:  # type: ignore[attr-defined]
             raise NotPlayable(self._books.missed)  # type: ignore[attr-defined]
         if self._clock.next_ns() is not None:
@@ -394,8 +394,8 @@ class Steps(Simulation):
         try:
             found = self._do(step, row, strategy, conditions, given, way)
         except Exception as why:
-            words, way.failed = way.failed or f"{type(why).__name__}: {why}", ""
-            way.note(words + _place(why))
+            words, way.failed = way.failed + _place(why) if way.failed else _words(why), ""
+            way.note(words)
             raise NotRecordable(way.failed) from None
         missed = way.failed or self._books.missed  # type: ignore[attr-defined]
         if missed or self._clock.next_ns() is not None:
@@ -542,6 +542,12 @@ class Done:
             idle=self.adds.is_empty,
             adds=self.adds,
         )
+
+
+def _words(why: Exception) -> str:
+    """Why a step could not be done, with the line of a strategy or venue that led to it."""
+    words = str(why) if isinstance(why, NotPlayable) else f"{type(why).__name__}: {why}"
+    return words + _place(why)
 
 
 def _place(why: BaseException) -> str:
