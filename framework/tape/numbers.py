@@ -470,7 +470,7 @@ class Window(Sequence[Any]):
 
     def __getattr__(self, name: str) -> NoReturn:
         what = "made an array" if name.startswith("__array") else f"asked for its {name}"
-        self.recording.refuse(f"a history is {what}; expected its sum, its mean, or one of its values")
+        self.recording.refuse(f"a history is {what}; expected its sum, mean, largest or least, or one of its values")
 
     def __len__(self) -> int:
         return len(self._values)
@@ -543,7 +543,7 @@ class Window(Sequence[Any]):
         return self._with(lambda each, number: number / each, other)
 
     __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = refused(
-        "a history is compared as a whole; expected its sum, its mean, or one of its values"
+        "a history is compared as a whole; expected its sum, mean, largest or least, or one of its values"
     )
     __bool__ = refused("a history is asked whether it is true")
     __hash__ = refused("a history is used as a key")

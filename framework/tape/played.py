@@ -1,7 +1,7 @@
 """A run that was played: its equity, its balances, and what its steps have added to the books, filled in when asked."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -150,7 +150,10 @@ class Played:
         return Tally.total((each.tally, times) for each, times in self._counted())
 
     def _counted(self) -> "Iterator[tuple[Happened, int]]":
-        """What happened on each leaf, and how often; step by step where that depends on a step's numbers."""
+        """What happened on each leaf, and how often.
+
+        Where that depends on numbers it is whether fees are 0, so steps alike in their zeros are counted as one.
+        """
         for playback in self.playbacks:
             counted = Counter(playback.numbers.tolist())
             always = {number: self._always(playback.leaves[number]) for number in counted}
@@ -158,7 +161,11 @@ class Played:
                 if happened is not None:
                     yield happened, counted[number]
             if None in always.values():
-                yield from ((step.happened(), 1) for step in playback.steps if self._always(step.leaf) is None)
+                alike = defaultdict[Hashable, list[Noted]](list)
+                for step in playback.steps:
+                    if self._always(step.leaf) is None:
+                        alike[step.leaf, tuple(number == 0 for number in step.numbers)].append(step)
+                yield from ((steps[0].happened(), len(steps)) for steps in alike.values())
 
     def _liquidations(self) -> Iterator[tuple[int, int]]:
         """The instant of each liquidation, and what it cost the venue."""
