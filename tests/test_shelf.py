@@ -44,7 +44,7 @@ def kept(place, *assemblies):
     for _ in range(2):
         for each in assemblies:
             tapes.run(each)
-    tapes.keep()
+    tapes.keep(0.0)
     return tapes
 
 
@@ -101,7 +101,7 @@ def test_a_tape_that_is_read_records_what_is_new_and_keeps_that_too(tmp_path):
             assert same(tapes.run(run), run.simulation().run())
         (tape,) = tapes.tapes
         lines.append(len(tape.code.lines))
-        tapes.keep()
+        tapes.keep(0.0)
     assert lines == sorted(lines)
     assert lines[0] < lines[-1]
     (tape,) = tapes.tapes
@@ -159,7 +159,7 @@ def test_what_is_not_trusted_is_not_kept(tmp_path):
     tapes = Tapes(Shelf(tmp_path))
     tapes.run(assembly())
     tapes.played(assembly())
-    tapes.keep()
+    tapes.keep(0.0)
     assert not Shelf(tmp_path).files()
 
 
@@ -455,7 +455,7 @@ for leverage in (2, 3, 4, 2):
     found = tapes.run(run)
     print(found.run().ledger.digest if hasattr(found, "playbacks") else found.ledger.digest)
 (tape,) = tapes.tapes
-tapes.keep()
+tapes.keep(0.0)
 print(tape.recorded)
 """
 

@@ -92,11 +92,14 @@ class Execution:
             self._count(found, self._tapes, lambda: assembly.on(path))
             return outcome(found) if isinstance(found, Run) else found.outcome()
 
-    def keep(self) -> None:
-        """Keep on disk what was recorded of the project's own strategies and venues, for the next process."""
+    def keep(self, growth: float = 0.0) -> None:
+        """Keep on disk what was recorded of the project's own strategies and venues, for the next process.
+
+        A tape is written as a whole, so only one that has grown by more than a share is.
+        """
         if self._tapes is not None:
             with self._lock:
-                self._tapes.keep()
+                self._tapes.keep(growth)
 
     def counted(self) -> tuple[int, str]:
         """How many runs this thread has played since it last asked, and why its first that could not be was simulated.

@@ -38,6 +38,8 @@ CHUNK, CHUNK_OF_PATHS, LARGEST_CHUNK = 16, 96, 4_096
 """Cells that a worker runs at a time and that are stored together: at first, of those on paths, and at most."""
 BUSY_S = 0.5
 """How long a worker should be busy with a chunk, which costs some 5 ms to hand out and to store."""
+GROWTH = 0.25
+"""By what share a tape has to have grown to be kept again after a chunk."""
 CURVE, CURVE_POINTS = "curve", 100
 """What a line has besides a row: the equity at so many instants, for pictures."""
 PATH, NUMBER = "market.path.", "market.path.number"
@@ -223,7 +225,7 @@ class Sweep:
     def finished(self, cells: Sequence[tuple[int, Row]]) -> workers.Finished:
         """Numbered cells, run: the lines that are kept of them, and how their runs came about."""
         lines = [_line(index, self.run(cell)) for index, cell in cells]
-        self._execution.keep()
+        self._execution.keep(GROWTH)
         played, why = self._execution.counted()
         return workers.Finished(lines=lines, played=played, why=why)
 

@@ -120,9 +120,13 @@ class Tapes:
             raise NotPlayable(tape.given_up)
         return tape, settings
 
-    def keep(self) -> None:
-        """Put on the shelf what was recorded since, of tapes that are trusted."""
-        grown = {key: tape for key, tape in self._tapes.items() if tape.is_trusted and len(tape.code.lines) > tape.kept}
+    def keep(self, growth: float) -> None:
+        """Put tapes on the shelf that are trusted and have grown by more than a share of what is there."""
+        grown = {
+            key: tape
+            for key, tape in self._tapes.items()
+            if tape.is_trusted and len(tape.code.lines) > (1 + growth) * tape.kept
+        }
         if self._shelf is not None and grown:
             self._shelf.write(grown)
             for tape in grown.values():
