@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from framework import Market, Open, Scenario, Side, assemble, metrics
 from framework.clock import NS_PER_DAY
+from framework.events import ConditionMet, OrderFilled, TransferArrived, TransferSent
 from framework.market import TICK_NS
 from framework.performance import (
     METRICS,
@@ -31,7 +32,9 @@ from framework.performance import (
     time_at_leverage_pct,
     value_at_risk,
 )
+from framework.run import Tally
 from framework.scenario import Benchmarks
+from framework.strategy import EveryRow, NoPosition
 from tests.conftest import ROOT
 from tests.markets import Script, flat, hyperliquid, play
 
@@ -375,3 +378,21 @@ def test_a_simple_yearly_return_is_over_the_days_that_passed_also_without_their_
     assert [each["return_pct"] for each in found] == pytest.approx([-0.1, -0.1])
     assert found[0]["annualized_return_pct"] == pytest.approx(-0.1 * 365 / 40)
     assert found[1]["annualized_return_pct"] == pytest.approx(-0.1 * 365 / (40 - 7 / 24))
+
+
+@pytest.mark.parametrize(
+    ("condition", "fee", "arrived_fee", "counted"),
+    [(EveryRow(), 0, 0, 0), (NoPosition("short"), 0, 0, 1), (EveryRow(), 5, 0, 1), (EveryRow(), 0, 5, 1)],
+)
+def test_only_what_compounds_free_of_charge_after_every_row_is_no_rebalance(condition, fee, arrived_fee, counted):
+    """The same resize and move count where another condition woke the strategy, or where anything of it costs."""
+    told = [
+        (1, None, ConditionMet(condition=condition)),
+        (2, 1, OrderFilled(order="resize", price=100.0)),
+        (3, 1, TransferSent(counterparty="long", amount=10, fee=fee, price=1.0)),
+        (4, 3, TransferArrived(counterparty="short", amount=10, fee=arrived_fee, price=1.0)),
+        (5, None, ConditionMet(condition=NoPosition("long"))),
+        (6, 5, OrderFilled(order="resize", price=100.0)),
+        (7, 5, TransferSent(counterparty="long", amount=10, fee=0, price=1.0)),
+    ]
+    assert Tally.of(told).capital_rebalances == counted + 1
