@@ -255,7 +255,7 @@ class EventLog:
 
     def single(self) -> Iterator[Event]:
         """The events that are not settlements: what venues and the strategy did."""
-        journal, ids = self._written.told.journal, self._written.order.ids.tolist()
+        journal, ids = self._written.details.journal, self._written.order.ids.tolist()
         id_of = {id(entry): number for entry, number in zip(journal, ids, strict=True)}
         for entry, number in zip(journal, ids, strict=True):
             cause = None if entry.cause is None else id_of[id(entry.cause)]
@@ -263,7 +263,7 @@ class EventLog:
 
     def orders(self) -> Iterator[tuple[Event, object]]:
         """The events that are not settlements, each with the order that was executed last when it was entered."""
-        return zip(self.single(), (entry.order for entry in self._written.told.journal), strict=True)
+        return zip(self.single(), (entry.order for entry in self._written.details.journal), strict=True)
 
     def _settled(self) -> Iterator[Event]:
         found, market = self.settlements, self._written.market
@@ -286,7 +286,7 @@ class Written:
     """What the journal of a run that is over becomes: its ledger and its events, and the path of each balance.
 
     Within a row settlements come in the order of the streams, and what was done after a row comes after them. Numbers
-    and records are worked out when they are first asked for, and so is what is only `told`.
+    and records are worked out when they are first asked for, and so are `details`.
     """
 
     def __init__(
@@ -297,7 +297,7 @@ class Written:
         balances: Mapping[Account, int],
         settled: Ints,
         posted: "Posted",
-        telling: Callable[[], "Told"],
+        detailing: Callable[[], "Details"],
     ) -> None:
         self.market = market
         self.streams = streams
@@ -306,17 +306,17 @@ class Written:
         self.settled = settled
         """Atomic units, shape (rows, streams): positive from a stream's credit account to its debit account."""
         self.posted = posted
-        self._telling = telling
+        self._detailing = detailing
 
     @cached_property
-    def told(self) -> "Told":
+    def details(self) -> "Details":
         """What neither ledger nor curve needs."""
-        return self._telling()
+        return self._detailing()
 
     @property
     def entries(self) -> Sequence[Entry]:
         """What was done before the end of the last row, as the curve has it."""
-        return self.told.journal[: self.posted.ended]
+        return self.details.journal[: self.posted.ended]
 
     @cached_property
     def order(self) -> "Order":
@@ -362,7 +362,7 @@ class Written:
     def settlements(self) -> Settlements:
         """The events that are settlements, as columns."""
         order = self.order
-        of = [Settled.of(stream, size) for stream, size in zip(self.streams, self.told.sizes, strict=True)]
+        of = [Settled.of(stream, size) for stream, size in zip(self.streams, self.details.sizes, strict=True)]
         return Settlements(order.settled_ids, order.rows, order.columns, order.amounts, of)
 
     @property
@@ -418,8 +418,8 @@ class Written:
 
 
 @frozen(eq=False)
-class Told:
-    """What is told of a run entry by entry, and of each stream the sizes that it was settled on, shape (rows,)."""
+class Details:
+    """The journal of a run, and for each stream the size that each row was settled on, shape (rows,)."""
 
     journal: Sequence[Entry]
     sizes: Sequence[Ints]
@@ -566,14 +566,14 @@ def write_out(books: Books) -> Written:
         settled[:, column], size = stream.amounts(count)
         sizes.append(size)
     _check_floors(books, settled)
-    told = Told(books.journal, sizes)
+    details = Details(books.journal, sizes)
     return Written(
         market=books.market,
         streams=books.streams,
         balances=dict(books.balances),
         settled=settled,
         posted=Posted.of(books.journal),
-        telling=lambda: told,
+        detailing=lambda: details,
     )
 
 

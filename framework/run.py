@@ -115,7 +115,7 @@ def _units(written: Written) -> Callable[[Account], Floats]:
     return units
 
 
-Told = tuple[int, int | None, Event]
+Numbered = tuple[int, int | None, Event]
 """What tells an event from others, such as its id; that of its cause; and the event."""
 
 
@@ -132,15 +132,15 @@ class Tally:
     liquidations: int = 0
 
     @classmethod
-    def of(cls, told: Sequence[Told]) -> "Tally":
+    def of(cls, events: Sequence[Numbered]) -> "Tally":
         """The tally of what was no settlement; the causes of all of it have to be there too."""
         of_kind: dict[type, list[Any]] = defaultdict(list)
-        for key, cause, event in told:
+        for key, cause, event in events:
             of_kind[type(event)].append((key, cause, event))
         opened = {cause for _, cause, fill in of_kind[OrderFilled] if fill.order == "open"}
         left = {cause: fill.reason for _, cause, fill in of_kind[OrderFilled] if fill.order == "close"}
         started, ended = ({key for key, _, _ in of_kind[kind]} for kind in (Started, Ended))
-        sent, routine = of_kind[TransferSent], routine_causes(told)
+        sent, routine = of_kind[TransferSent], routine_causes(events)
         return cls(
             capital_rebalances=sum(cause not in routine for _, cause, _ in sent),
             full_rotations=len(opened - started),
@@ -158,14 +158,14 @@ class Tally:
         return cls(**{name: sum(getattr(tally, name) * times for tally, times in each) for name in names})
 
 
-def routine_causes(told: Sequence[Told]) -> set[int]:
+def routine_causes(events: Sequence[Numbered]) -> set[int]:
     """The wake-ups of every row in which a strategy did nothing but compound: resize and move, without any fee."""
-    every_row = {key for key, _, event in told if isinstance(event, ConditionMet) and event.condition == EveryRow()}
+    every_row = {key for key, _, event in events if isinstance(event, ConditionMet) and event.condition == EveryRow()}
     if not every_row:
         return set()
     resized, otherwise = set[int](), set[int]()
-    paid_on_arrival = {cause for _, cause, event in told if isinstance(event, TransferArrived) and event.fee}
-    for key, cause, event in told:
+    paid_on_arrival = {cause for _, cause, event in events if isinstance(event, TransferArrived) and event.fee}
+    for key, cause, event in events:
         if cause not in every_row:
             continue
         match event:
@@ -244,7 +244,7 @@ class Run:
         """How often things happened."""
         if self._counting is not None:
             return self._counting()
-        journal = self._written.told.journal
+        journal = self._written.details.journal
         return Tally.of([(id(each), None if each.cause is None else id(each.cause), each.event) for each in journal])
 
     @cached_property

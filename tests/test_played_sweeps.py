@@ -119,7 +119,7 @@ def test_a_run_that_breaks_off_says_why(what, why):
 
 
 def test_runs_are_counted_once():
-    """Each is told of when it is asked, by the thread that has run it."""
+    """A second count has none of the first; each thread counts the runs that it made."""
     runs, assembly = Execution(execution.WORTH_CELLS), assemble(Scenario.load(SCENARIO))
     for _ in range(5):
         runs.run(assembly)

@@ -177,7 +177,7 @@ def test_what_other_code_recorded_is_not_read(what, tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_cut_off_or_changed_is_not_read(tmp_path):
-    """At any place, and under another name; it is written anew."""
+    """At any place, and under another name; it is written again."""
     kept(tmp_path, assembly())
     (path,) = Shelf(tmp_path).files()
     content = path.read_bytes()

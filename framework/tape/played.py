@@ -89,7 +89,7 @@ class Played:
                 balances=self._held,
                 settled=self.settled,
                 posted=posted,
-                telling=lambda: write_out(self._books()).told,
+                detailing=lambda: write_out(self._books()).details,
             )
         return Run(
             market=self.market,
