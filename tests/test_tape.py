@@ -421,6 +421,8 @@ WANTS = MappingProxyType(
         "array": (lambda view: (np.array([-10.0]) == view.leg("hyperliquid").size).any(), "a number meets a ndarray"),
         "bits": (lambda view: caught(lambda: round(view.price) & 1, 0), "the bits of a number"),
         "attribute": (lambda view: hasattr(view.cash_usd, "is_integer"), "asked for its is_integer"),
+        "an enum's value": (lambda view: getattr(view.price, "value", view.price) > 150, "asked for its value"),
+        "attribute of an instant": (lambda view: hasattr(view.at_ns, "bit_count"), "asked for its bit_count"),
         "converted": (lambda view: caught(lambda: int(view.price), 0) > 150, "a number is converted"),
         "outcome": (lambda view: caught(lambda: view.outcome, None) is None, "what became of an earlier order"),
         "sizes": (
@@ -922,7 +924,7 @@ def test_the_kernel_may_write_a_text_with_numbers_into_another():
     words = Words.of(f"at most {Recorded(way, 0, 53.25):.2f}", way)
     assert words
     assert words != ""
-    assert f"it says: {words}" == f"it says: {words.text}" == f"it says: {words!s}"
+    assert f"it says: {words}" == f"it says: {words.template}" == f"it says: {words!s}"
     way.in_hook = True
     with pytest.raises(NotRecordable, match="by the strategy"):
         str(words)
@@ -1439,8 +1441,8 @@ def test_floats_that_are_summed_are_refused_where_that_compensates(monkeypatch):
     way = Way(Registers(2), Branch())
     whole, number = Recorded(way, 0, 2), Recorded(way, 1, 2.5)
     monkeypatch.setattr("framework.tape.numbers.SUM_COMPENSATES", True)
-    assert sum([whole, whole]).value == 4
-    assert (0.0 + number).value == 2.5
+    assert sum([whole, whole]).concrete == 4
+    assert (0.0 + number).concrete == 2.5
     with pytest.raises(NotRecordable, match="`sum` adds floats"):
         sum([number, number])
     assert (sum([1e16, 1.0, -1e16]) == 1.0) is (sys.version_info >= (3, 12))
@@ -1491,8 +1493,8 @@ def test_rows_and_instants_answer_what_they_can():
     """A row looks up columns, an instant is compared with those of rules; nothing else is known of them."""
     way = Way(Registers(1), Branch())
     column, row, now = Column("index", [5.0, 6.0, 7.0], further=1), Row(way, 1), Time(way, 100, opening=False)
-    assert column[row].value == 6.0
-    assert column[row + 1].value == 7.0
+    assert column[row].concrete == 6.0
+    assert column[row + 1].concrete == 7.0
     assert column[1] == 6.0
     assert row + 1 == Row(way, 1, 1)
     assert now >= 100

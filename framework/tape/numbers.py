@@ -110,22 +110,29 @@ class Unreadable:
     __reduce_ex__ = refused("a number is stored")
 
     def __format__(self, form: str) -> str:
-        recording: Recording = self.recording  # type: ignore[attr-defined]
+        recording: Recording = self.recording
         recording.refuse("a number is written as text")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        recording: Recording = self.recording
+        recording.refuse(f"what is recorded is asked for its {name}")
 
 
 class Recorded(Unreadable):
-    """A number of a recording: its present value, and the register in which it is found when the tape is played."""
+    """A number of a recording: its present value, and the register in which it is found when the tape is played.
 
-    __slots__ = ("recording", "register", "value")
+    What it has besides the attributes of a number has names that nobody asks a number for, as many do for a `value`.
+    """
+
+    __slots__ = ("concrete", "recording", "register")
 
     def __init__(self, recording: Recording, register: int, value: Number) -> None:
-        self.recording, self.register, self.value = recording, register, value
+        self.recording, self.register, self.concrete = recording, register, value
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         """The class of its value: what asks for the type of a number gets the answer that the number would give."""
-        return type(self.value)
+        return type(self.concrete)
 
     def reduced(self, op: Op, other: object) -> Any:  # noqa: ANN401  (a number)
         """The larger one, or the smaller one."""
@@ -136,7 +143,7 @@ class Recorded(Unreadable):
         if found is None:
             return NotImplemented
         register, value = found
-        pairs = ((self.register, self.value), (register, value))
+        pairs = ((self.register, self.concrete), (register, value))
         (left, first), (right, second) = pairs[::-1] if turned else pairs
         if op is Op.DIV and not second:
             self.recording.refuse("a division by zero")
@@ -149,7 +156,7 @@ class Recorded(Unreadable):
 
     def _operand(self, other: object) -> tuple[int, Number] | None:
         if isinstance(other, Recorded):
-            return other.register, other.value
+            return other.register, other.concrete
         if isinstance(other, np.generic):
             other = other.item()
         if type(other) in (int, float, bool):
@@ -163,7 +170,7 @@ class Recorded(Unreadable):
         return self._with(Op.ADD, other)
 
     def __radd__(self, other: object) -> Any:  # noqa: ANN401
-        if SUM_COMPENSATES and type(other) is int and not other and isinstance(self.value, float):
+        if SUM_COMPENSATES and type(other) is int and not other and isinstance(self.concrete, float):
             self.recording.refuse("`sum` adds floats, which it does otherwise than `+`")
         return self._with(Op.ADD, other, turned=True)
 
@@ -186,19 +193,19 @@ class Recorded(Unreadable):
         return self._with(Op.DIV, other, turned=True)
 
     def __neg__(self) -> "Recorded":
-        if isinstance(self.value, int):
+        if isinstance(self.concrete, int):
             return 0 - self  # type: ignore[no-any-return]  # an integer has no zero below zero
-        return self.recording.made(Op.NEG, -self.value, self.register, 0)
+        return self.recording.made(Op.NEG, -self.concrete, self.register, 0)
 
     def __pos__(self) -> "Recorded":
         return self
 
     def __abs__(self) -> "Recorded":
-        return self.recording.made(Op.ABS, abs(self.value), self.register, 0)
+        return self.recording.made(Op.ABS, abs(self.concrete), self.register, 0)
 
     def __format__(self, form: str) -> str:
         """A place in a text, at which its digits are put when it is played."""
-        kind: Any = type(self.value).__name__
+        kind: Any = type(self.concrete).__name__
         return self.recording.written(Written(self.register, kind, 0, form))
 
     def decimal(self, decimals: int) -> "RecordedDecimal":
@@ -207,23 +214,23 @@ class Recorded(Unreadable):
 
     def sqrt(self) -> "Recorded":
         """Its square root."""
-        return self.recording.made(Op.SQRT, math.sqrt(self.value), self.register, 0)
+        return self.recording.made(Op.SQRT, math.sqrt(self.concrete), self.register, 0)
 
     def __round__(self, digits: int | None = None) -> "Recorded":
         if digits is not None:
             self.recording.refuse("a number is rounded to digits")
-        if isinstance(self.value, int):
+        if isinstance(self.concrete, int):
             return self
-        if not abs(self.value) <= MOST:
+        if not abs(self.concrete) <= MOST:
             self.recording.refuse("a sum of more than 53 bits")
-        return self.recording.made(Op.ROUND, round(self.value), self.register, 0)
+        return self.recording.made(Op.ROUND, round(self.concrete), self.register, 0)
 
     def _ask(self, op: Op, other: object, *, turned: bool = False, opposite: bool = False) -> Any:  # noqa: ANN401
         found = self._operand(other)
         if found is None:
             return NotImplemented
         register, value = found
-        pairs = ((self.register, self.value), (register, value))
+        pairs = ((self.register, self.concrete), (register, value))
         (left, first), (right, second) = pairs[::-1] if turned else pairs
         answer = self.recording.asked(op, left, right, answer=bool(_ASKED[op](first, second)))
         return answer is not opposite
@@ -310,10 +317,10 @@ class Words(Unreadable):
     Venues and the kernel write it into other texts; a hook of the strategy could read what it writes.
     """
 
-    __slots__ = ("recording", "text")
+    __slots__ = ("recording", "template")
 
     def __init__(self, text: str, recording: Recording) -> None:
-        self.text, self.recording = text, recording
+        self.template, self.recording = text, recording
 
     @classmethod
     def of(cls, text: str, recording: Recording) -> Any:  # noqa: ANN401  (a text, or as good as one)
@@ -338,7 +345,7 @@ class Words(Unreadable):
     def __str__(self) -> str:  # type: ignore[override]
         if self.recording.in_hook:
             self.recording.refuse("a text with numbers is written into another by the strategy")
-        return self.text
+        return self.template
 
     def __format__(self, form: str) -> str:
         return format(str(self), form)
@@ -368,10 +375,10 @@ class Price(Recorded):
 class Row(Unreadable):
     """The present row, or one so many further: all that can be done with it is to look it up in a `Column`."""
 
-    __slots__ = ("offset", "recording", "value")
+    __slots__ = ("concrete", "offset", "recording")
 
     def __init__(self, recording: Recording, value: int, offset: int = 0) -> None:
-        self.recording, self.value, self.offset = recording, value, offset
+        self.recording, self.concrete, self.offset = recording, value, offset
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -380,12 +387,12 @@ class Row(Unreadable):
     def __add__(self, other: object) -> "Row":
         if type(other) is not int:
             self.recording.refuse("rows are added")
-        return Row(self.recording, self.value, self.offset + other)
+        return Row(self.recording, self.concrete, self.offset + other)
 
     def __sub__(self, other: object) -> "Row":
         if type(other) is not int:
             self.recording.refuse("rows are counted")
-        return Row(self.recording, self.value, self.offset - other)
+        return Row(self.recording, self.concrete, self.offset - other)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not Row:
@@ -405,10 +412,10 @@ class Row(Unreadable):
 class Time(Unreadable):
     """The present instant: it is compared with instants that are known, such as those of dated rules, and kept."""
 
-    __slots__ = ("opening", "recording", "value")
+    __slots__ = ("concrete", "opening", "recording")
 
     def __init__(self, recording: Recording, value: int, *, opening: bool) -> None:
-        self.recording, self.value, self.opening = recording, value, opening
+        self.recording, self.concrete, self.opening = recording, value, opening
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -418,7 +425,7 @@ class Time(Unreadable):
         """Whether it is that instant or later."""
         if type(instant_ns) is not int or self.opening:
             self.recording.refuse("an instant is compared with what is recorded")
-        return self.recording.since(instant_ns, answer=self.value >= instant_ns)
+        return self.recording.since(instant_ns, answer=self.concrete >= instant_ns)
 
     def __ge__(self, other: object) -> bool:
         return self._since(other)
@@ -595,7 +602,7 @@ class Column(Sequence[float]):
             return self._values[row]
         if not 0 <= row.offset <= self._further:
             row.recording.refuse("a row before or after the present one is read")
-        value: Any = self._values[row.value + row.offset]
+        value: Any = self._values[row.concrete + row.offset]
         if type(value) not in (int, float, bool) or (type(value) is int and abs(value) > MOST):
             row.recording.refuse(f"a rule is {value!r}")
         if type(value) is bool:
@@ -604,7 +611,7 @@ class Column(Sequence[float]):
 
     def up_to(self, row: Row, count: int) -> Window:
         """The last values up to a row, of which there are so many."""
-        last = row.value + row.offset
+        last = row.concrete + row.offset
         back = range(-count + 1, 1)
         loaded = row.recording.loaded
         return Window([loaded(self.key, row.offset + ago, self._values[last + ago]) for ago in back], row.recording)

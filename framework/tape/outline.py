@@ -140,9 +140,9 @@ class _Drawing:
         """A value with gaps; raises `ValueError` for one of a kind that may hide a recorded number."""
         kind = type(value)
         if isinstance(value, Recorded):
-            return Output(self._place(value.register), whole=isinstance(value.value, int))
+            return Output(self._place(value.register), whole=isinstance(value.concrete, int))
         if kind is Words:
-            return self._outlined_text(value.text)
+            return self._outlined_text(value.template)
         if kind is str:
             return self._outlined_text(value) if PLACES.search(value) else value
         if kind is Row:

@@ -263,7 +263,7 @@ class RecordedPresent(Present):
         found = self._books.price_of("")
         if not isinstance(found, Recorded):
             return super().price
-        return Price(found.recording, found.register, found.value).of(self.price_of)
+        return Price(found.recording, found.register, found.concrete).of(self.price_of)
 
     def history(self, column: str, rows: int) -> Any:  # noqa: ANN401  (an array, or what there is of it)
         """The last values of a column."""
@@ -514,7 +514,7 @@ class Done:
         """Whether the step came to something else on plain numbers; `values` are those of the registers of this one."""
 
         def plain(value: Any) -> str:  # noqa: ANN401  (a number, recorded or not)
-            return repr(value.value if isinstance(value, Recorded) else value)
+            return repr(value.concrete if isinstance(value, Recorded) else value)
 
         mine, others = (
             [*each.balances, *(value for stream in each.streams for value in stream), each.curve]

@@ -203,11 +203,11 @@ class Way:
         constants = self._registers.constants
         while True:
             asked = self._branch.asked if self._known else None
-            register = self.constant(number.value)
+            register = self.constant(number.concrete)
             if asked is not None and asked[:2] == (Op.EQ, number.register) and asked[2] in constants:
                 register = asked[2]
-            if self.asked(Op.EQ, number.register, register, answer=constants[register] == number.value):
-                return number.value
+            if self.asked(Op.EQ, number.register, register, answer=constants[register] == number.concrete):
+                return number.concrete
 
     def written(self, number: Written) -> str:
         """The character that stands for a number in a text."""
