@@ -2,13 +2,16 @@
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 from framework import Scenario, assemble
 from framework.command_line.cli import main
 from framework.errors import CarrybookError
-from framework.many_runs.sweep import Sweep, _Store, sweep
+from framework.many_runs.sweep import Sweep, _finished, _Store, sweep
 from framework.performance import figures
 from tests.conftest import ROOT
 
@@ -187,10 +190,10 @@ def test_cells_that_two_processes_have_run_are_drawn_once(tmp_path, monkeypatch)
     """Both add them to the same file, and what one has cut off does not count."""
     plan, add = Sweep.of(SCENARIO, ("strategy.leverage=2,3",)), _Store.add
 
-    def twice(store, lines):
-        add(store, lines)
+    def twice(store, finished):
+        add(store, finished)
         with (tmp_path / "both" / plan.check() / "cells.jsonl").open("ab") as file:
-            file.write(b"".join([*lines, *(line[:50] + b"\n" for line in lines)]))
+            file.write(b"".join([*finished.lines, *(line[:50] + b"\n" for line in finished.lines)]))
 
     whole = files(sweep(plan, tmp_path / "whole", jobs=1).folder)
     monkeypatch.setattr(_Store, "add", twice)
@@ -214,13 +217,26 @@ def test_what_a_crash_left_half_written_spoils_no_line_behind_it(tmp_path):
     """Cells that are added after it are there when the sweep is started again, and so are their curves."""
     plan = Sweep.of(SCENARIO, ("strategy.leverage=2,3",))
     cells, path = plan.cells(), tmp_path / "cells.jsonl"
-    lines = plan.finished(list(enumerate(cells))).lines
-    path.write_bytes(lines[0][:50])
+    first, second = (plan.finished([each]) for each in enumerate(cells))
+    path.write_bytes(first.lines[0][:50])
     store = _Store(path, cells)
     assert not store.rows
-    store.add(lines[1:])
+    store.add(second)
     assert list(_Store(path, cells).rows) == [1]
     assert [cell for cell, _ in store.curves()] == [1]
+
+
+def test_a_row_that_is_kept_at_hand_is_the_one_that_comes_back_from_disk(tmp_path):
+    """Whatever is in it: what is cut short, started again and put together has the rows of one that was not."""
+    plain = [1, 1.5, -0.0, math.inf, "text", "\ud800", True, None]
+    values = [*plain, np.float64(0.1), date(2025, 1, 1), (1, 2), [1], {"a": 2}]
+    rows = [{"key": value, "curve": {"at_ns": [1], "usd": [2.0]}} for value in values]
+    finished = _finished(list(enumerate(rows)))
+    store = _Store(tmp_path / "cells.jsonl", [{} for _ in rows])
+    store.add(finished)
+    back = _Store(tmp_path / "cells.jsonl", [{} for _ in rows])
+    assert repr(store.rows) == repr(back.rows)
+    assert [row["key"] for row in store.rows.values()][len(plain) :] == [0.1, "2025-01-01", [1, 2], [1], {"a": 2}]
 
 
 @pytest.mark.slow

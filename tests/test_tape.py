@@ -1211,6 +1211,11 @@ def recorded(function, *values):
     return one
 
 
+def after_rows(root, rows):
+    """A step that is done after each of so many rows, as the player takes it."""
+    return np.array([[root, 0, rows, 1]])
+
+
 def recorded_by_row(function):
     """What plays a function on rows of numbers, recording what is missing; NaN where the kernel would do it."""
     registers, root = Registers(0), Branch()
@@ -1228,9 +1233,8 @@ def recorded_by_row(function):
                 code.instants_ns, none, none[:, 0], none[:, :3],
             )  # fmt: skip
             notes = Notes(np.zeros(9, dtype=np.int64), np.zeros(9, dtype=np.int64), np.zeros(9))
-            why, row, _, _ = play(
-                score, code.roots.get("f", NOWHERE), held, columns, at_ns, row, len(rows), False, curve, none, notes
-            )  # fmt: skip
+            step = after_rows(code.roots.get("f", NOWHERE), len(rows))
+            why, _, row, _, _ = play(score, step, 0, row, False, held, columns, at_ns, curve, none, notes)
             if why == UNKNOWN:
                 record(rows[row])
             elif why == KERNEL:
@@ -1332,7 +1336,8 @@ def test_a_step_that_changes_a_balance_is_done_row_by_row():
     )  # fmt: skip
     curve, notes = np.zeros(50), Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
     held, at_ns = code.initial.copy(), np.arange(50)
-    play(score, code.roots["row"], held, np.zeros((0, 51)), at_ns, 0, 50, False, curve, none, notes)
+    step = after_rows(code.roots["row"], 50)
+    play(score, step, 0, 0, False, held, np.zeros((0, 51)), at_ns, curve, none, notes)
     assert curve.tolist() == list(range(1, 51))
 
 
@@ -1417,7 +1422,8 @@ def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compo
             code.instants_ns, streams, np.array(accruing), floors,
         )  # fmt: skip
         notes = Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
-        ended = play(score, code.roots["row"], values, columns, at_ns, 0, len(steps), True, curve, settled, notes)
+        step = after_rows(code.roots["row"], len(steps))
+        ended = play(score, step, 0, 0, True, values, columns, at_ns, curve, settled, notes)
         found.append((ended, curve.tobytes(), settled.tobytes(), values[accruing].tobytes()))
     assert found[0] == found[1]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from io import BytesIO, StringIO
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from time import perf_counter
 
@@ -45,6 +45,10 @@ CURVE, CURVE_POINTS = "curve", 100
 PATH, NUMBER = "market.path.", "market.path.number"
 """What the keys of paths begin with, and that of a path's number."""
 
+
+_encode = json.JSONEncoder(default=str).encode
+KEPT_AS_IT_IS = frozenset({int, float, str, bool, type(None)})
+"""Kinds of values that JSON gives back as they were."""
 
 CURVES = pa.schema({"cell": pa.int64(), "at_ns": pa.int64(), "equity_usd": pa.float64()})
 """Columns of `curves.parquet`."""
@@ -164,7 +168,7 @@ class Sweep:
             if value not in good and not (self.listed and good):
                 raise complaint
         what = (self.table, self.grid, self.paths, self.first, *self.listed)
-        parts = [version("carrybook"), project_digest(), *(json.dumps(each, default=str) for each in what)]
+        parts = [version("carrybook"), project_digest(), *map(_encode, what)]
         return hashlib.sha256("\n".join([*parts, *sorted(inputs)]).encode()).hexdigest()
 
     def code(self) -> dict[str, str]:
@@ -224,10 +228,10 @@ class Sweep:
 
     def finished(self, cells: Sequence[tuple[int, Row]]) -> workers.Finished:
         """Numbered cells, run: the lines that are kept of them, and how their runs came about."""
-        lines = [_line(index, self.run(cell)) for index, cell in cells]
+        rows = [(index, self.run(cell)) for index, cell in cells]
         self._execution.keep(GROWTH)
         played, why = self._execution.counted()
-        return workers.Finished(lines=lines, played=played, why=why)
+        return evolve(_finished(rows), played=played, why=why)
 
     def on_data(self) -> "Sweep":
         """The same cells on the data themselves, without what they say of paths."""
@@ -387,13 +391,13 @@ def sweep(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         store = _Store(folder / "cells.jsonl", cells)
-        store.add([_line(index, row) for index, row in enumerate(known) if index not in store.rows])
+        store.add(_finished([(index, row) for index, row in enumerate(known) if index not in store.rows]))
         missing = [index for index in range(len(cells)) if index not in store.rows]
         played, why = 0, ""
         if on_progress:
             on_progress(len(store.rows), why)
         for chunk in _run(plan, name, [(index, cells[index]) for index in missing], jobs, executor):
-            store.add(chunk.lines)
+            store.add(chunk)
             played, why = played + chunk.played, why or chunk.why
             if on_progress:
                 on_progress(len(store.rows), why)
@@ -465,11 +469,12 @@ class _Store:
         for line in path.read_bytes().splitlines() if path.exists() else []:
             self._read(line, cells)
 
-    def add(self, lines: Sequence[bytes]) -> None:
-        """Keep finished cells: on disk before they count, and as they come back from there.
+    def add(self, finished: workers.Finished) -> None:
+        """Keep finished cells: on disk before they count.
 
         They go to the end of the file in one write, on a line of their own if a crash has left half of one there.
         """
+        lines = finished.lines
         with self._path.open("a+b") as file:
             if lines and file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
@@ -477,9 +482,7 @@ class _Store:
             file.write(b"".join(lines))
             file.flush()
             os.fsync(file.fileno())
-        for line in filter(bytes.strip, lines):
-            kept = json.loads(line)
-            self._keep(kept["cell"], kept["row"])
+        self.rows.update(finished.rows)
 
     def curves(self) -> Iterator[tuple[int, Row]]:
         """The curves of finished cells one by one, by the numbers of the cells; they are on disk alone."""
@@ -495,24 +498,37 @@ class _Store:
                     told.add(index)
                     yield index, curve
 
-    def _keep(self, index: int, row: Row) -> None:
-        self.rows[index] = {name: value for name, value in row.items() if name != CURVE}
-
     def _read(self, line: bytes, cells: Sequence[Row]) -> None:
         """Count a line of the file if it is a whole one of a cell of ours, the first of its cell."""
         kept = _kept(line)
         if kept is None or not 0 <= kept[0] < len(cells) or kept[0] in self.rows:
             return
         index, row = kept
-        ours = json.loads(json.dumps(cells[index], default=str))
+        ours = json.loads(_encode(cells[index]))
         if all(row.get(key) == value for key, value in ours.items()):
-            self._keep(index, row)
+            self.rows[index] = _without_curve(row)
+
+
+def _finished(rows: Sequence[tuple[int, Row]]) -> workers.Finished:
+    """What is kept of numbered rows: their lines, and the rows as they come back from these, without their curves."""
+    plain = [(index, _without_curve(row)) for index, row in rows]
+    return workers.Finished(
+        lines=[_line(index, row) for index, row in rows],
+        rows=[
+            (index, row if KEPT_AS_IT_IS.issuperset(map(type, row.values())) else json.loads(_encode(row)))
+            for index, row in plain
+        ],
+    )
 
 
 def _line(index: int, row: Row) -> bytes:
-    content = json.dumps(row, default=str)
+    content = _encode(row)
     checksum = hashlib.sha256(f"{index} {content}".encode()).hexdigest()
     return f'{{"cell": {index}, "sha256": "{checksum}", "row": {content}}}\n'.encode()
+
+
+def _without_curve(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != CURVE}
 
 
 def _values(cell: Row) -> list[str]:
@@ -545,12 +561,12 @@ def _path(cell: tuple[int, Row]) -> object:
 
 
 def _write(folder: Path, rows: list[Row]) -> None:
-    names = [*dict.fromkeys(name for row in rows for name in row if name != "error"), "error"]
+    names = sorted(dict.fromkeys(chain.from_iterable(rows)), key="error".__eq__)
     columns = {name: _tidy([row.get(name) for row in rows]) for name in names}
     text, table = StringIO(), BytesIO()
     writer = Sheet(text)
     writer.writerow(names)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writecolumns(list(columns.values()))
     pq.write_table(pa.table(columns), table)
     replace_file(folder / "results.csv", text.getvalue().encode())
     replace_file(folder / "results.parquet", table.getvalue())
@@ -589,7 +605,7 @@ def _write_curves(folder: Path, curves: Iterable[tuple[int, Row]]) -> None:
 
 def _tidy(values: list[object]) -> list[object]:
     """A column of one kind: numbers stay numbers, and whatever is mixed becomes text."""
-    kinds = {type(value) for value in values if value is not None}
+    kinds = set(map(type, values)) - {type(None)}
     if len(kinds) <= 1 or kinds == {int, float}:
         return values
     return [None if value is None else str(value) for value in values]

@@ -29,7 +29,7 @@ from framework.support.source_code import own_modules, project_digest
 
 Executor = concurrent.futures.Executor
 Cells = Sequence[tuple[int, dict[str, object]]]
-"""Numbered cells."""
+"""Numbered cells, or numbered rows of results."""
 AHEAD = 4
 """Chunks per worker that are handed out before their results are in."""
 ANSWERS_S = 5
@@ -41,6 +41,9 @@ class Finished:
     """A chunk that is finished: what is kept of each cell, and how its runs came about."""
 
     lines: Sequence[bytes]
+    """What is kept of its cells on disk."""
+    rows: Cells
+    """What is kept of them at hand, as it comes back from there."""
     played: int = 0
     """How many of its runs were played; the others were simulated."""
     why: str = ""

@@ -7,7 +7,7 @@ tables and trees, through `framework.support.grid.terminal`; the linter knows no
 import csv
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO
 
 import click
@@ -75,6 +75,15 @@ class Sheet:
         """Write rows."""
         for row in rows:
             self.writerow(row)
+
+    def writecolumns(self, columns: Iterable[Sequence[object]]) -> None:
+        """Write rows by their columns, of which those without texts have nothing to look for."""
+        looked = [[_guarded(cell) for cell in each] if _has_text(each) else each for each in columns]
+        self._writer.writerows(zip(*looked, strict=True))
+
+
+def _has_text(cells: Iterable[object]) -> bool:
+    return any(issubclass(kind, str) for kind in set(map(type, cells)))
 
 
 def _guarded(cell: object) -> object:

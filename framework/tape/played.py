@@ -1,7 +1,7 @@
 """A run that was played: its equity, its balances, and what its steps have added to the books, filled in when asked."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -36,11 +36,16 @@ class Playback:
     @property
     def steps(self) -> "Iterator[Noted]":
         """Each step."""
+        return self.steps_on(set(self.numbers.tolist()))
+
+    def steps_on(self, wanted: Container[int]) -> "Iterator[Noted]":
+        """Each step that ended on one of these leaves, which are given by their numbers."""
         start, values = 0, self.values.tolist()
         for row, number in zip(self.rows.tolist(), self.numbers.tolist(), strict=True):
             leaf = self.leaves[number]
             stop = start + len(leaf.outputs)
-            yield Noted(row, leaf, values[start:stop])
+            if number in wanted:
+                yield Noted(row, leaf, values[start:stop])
             start = stop
 
 
@@ -156,24 +161,31 @@ class Played:
         """
         for playback in self.playbacks:
             counted = Counter(playback.numbers.tolist())
-            always = {number: self._always(playback.leaves[number]) for number in counted}
+            always = self._always_of(playback)
             for number, happened in always.items():
                 if happened is not None:
                     yield happened, counted[number]
-            if None in always.values():
+            if unknown := {number for number, happened in always.items() if happened is None}:
                 alike = defaultdict[Hashable, list[Noted]](list)
-                for step in playback.steps:
-                    if self._always(step.leaf) is None:
-                        alike[step.leaf, tuple(number == 0 for number in step.numbers)].append(step)
+                for step in playback.steps_on(unknown):
+                    alike[step.leaf, tuple(number == 0 for number in step.numbers)].append(step)
                 yield from ((steps[0].happened(), len(steps)) for steps in alike.values())
 
     def _liquidations(self) -> Iterator[tuple[int, int]]:
         """The instant of each liquidation, and what it cost the venue."""
         at_ns = self.market.cached("closes", self.market.at_ns.tolist)
-        for step in chain.from_iterable(each.steps for each in self.playbacks):
-            happened = self._always(step.leaf) or step.happened()
-            for bad_debt in happened.bad_debts:
-                yield at_ns[step.row], int(step.numbers[bad_debt.number]) if isinstance(bad_debt, Output) else bad_debt
+        for playback in self.playbacks:
+            always = self._always_of(playback)
+            may_have_some = {number for number, each in always.items() if each is None or each.bad_debts}
+            for step in playback.steps_on(may_have_some):
+                happened = self._always(step.leaf) or step.happened()
+                for bad_debt in happened.bad_debts:
+                    loss = int(step.numbers[bad_debt.number]) if isinstance(bad_debt, Output) else bad_debt
+                    yield at_ns[step.row], loss
+
+    def _always_of(self, playback: Playback) -> "dict[int, Happened | None]":
+        """What happens in every run on the leaves of a playback, by their numbers; None where that depends."""
+        return {number: self._always(playback.leaves[number]) for number in dict.fromkeys(playback.numbers.tolist())}
 
     def _always(self, leaf: Leaf) -> "Happened | None":
         """What happens on a leaf in every run; None where it depends on its numbers."""

@@ -26,6 +26,8 @@ INDEX, COMPOUNDING, FACTOR, START, SETTLED, DEBIT, CREDIT, SETTLED_PLACE, DEBIT_
 """The columns of `streams`: see `Score`."""
 FLOORED, SIGN, FLOORED_PLACE = range(3)
 """The columns of `floors`."""
+ROOT, FIRST, STOP, SETTLES = range(4)
+"""The columns of the steps that are played: see `play`."""
 FEWEST, BLOCK = 8, 64
 """How many rows are done at once at the beginning of a quiet stretch, and at most."""
 
@@ -73,6 +75,39 @@ def compiled(function: Compiled) -> Compiled:
 @compiled
 def play(
     score: Score,
+    steps: Ints,
+    at: int,
+    row: int,
+    settling: bool,
+    registers: Floats,
+    columns: Floats,
+    at_ns: Ints,
+    curve: Floats,
+    settled: Ints,
+    notes: Notes,
+) -> tuple[int, int, int, int, int]:
+    """Do one step after another, each after some rows, from the step `at` and its `row` on, `settling` that or not.
+
+    `steps` of shape (steps, 4) has of each the line at which it begins, its first row and the one after its last, and
+    whether it settles the first. Returns why it stops, at which step and row, and how many leaves and values are noted.
+    What stops at a row has settled it, and done nothing else of it. `curve` gets the equity at the close of each row,
+    and `settled` what accrued in it, shape (rows, streams), unless it has no rows.
+    """
+    noted = valued = int(np.int64(0))  # a plain 0 has a type of its own, for which all would be compiled once more
+    while True:
+        root, stop = steps[at, ROOT], steps[at, STOP]
+        why, row, noted, valued = play_rows(
+            score, root, registers, columns, at_ns, row, stop, settling, curve, settled, notes, noted, valued
+        )
+        if why != ENDED or at + 1 == len(steps):
+            return why, at, row, noted, valued
+        at += 1
+        row, settling = steps[at, FIRST], steps[at, SETTLES] != 0
+
+
+@compiled
+def play_rows(
+    score: Score,
     root: int,
     registers: Floats,
     columns: Floats,
@@ -83,17 +118,16 @@ def play(
     curve: Floats,
     settled: Ints,
     notes: Notes,
+    noted: int,
+    valued: int,
 ) -> tuple[int, int, int, int]:
     """Do the step that begins at the line `root` after each of the rows `row` to `stop - 1`, `settling` the first one.
 
-    Returns why it stops, at which row, and how many leaves and values are noted. What stops at a row has settled it,
-    and done nothing else of it. `curve` gets the equity at the close of each row, and `settled` what accrued in it,
-    shape (rows, streams), unless it has no rows.
+    So many leaves and values are noted already; see `play` for the rest.
     """
     spans = score.spans
     buffer = np.empty(len(registers))
     table = np.empty((score.quiet[:, 5].max() if len(score.quiet) else 0, BLOCK))
-    noted = valued = 0
     while row < stop:
         if settling and not settle(score.streams, score.floors, registers, columns, row, settled):
             return BROKEN, row, noted, valued

@@ -38,7 +38,7 @@ from framework.tape.steps import (
     settled_registers,
     with_numbers,
 )
-from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way, is_small
+from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way, is_small
 from framework.venue import Venue
 
 FEW_MARKETS = 4
@@ -211,7 +211,7 @@ class Tape:
         )  # fmt: skip
 
     def play(self, settings: Settings, market: Market, *, books: bool = True) -> Played:
-        """Play a run to its end; raises `NotPlayable`. Its `books` are made faster where they are asked for here."""
+        """Play a run to its end; raises `NotPlayable`. With `books`, what accrues is noted for them."""
         if self.given_up:
             raise NotPlayable(self.given_up)
         return Playing(self, settings, market, books=books).played()
@@ -335,10 +335,7 @@ class Playing:
 
     def played(self) -> Played:
         """Play it."""
-        market, opening = self._market, self._tape.entry != "first_close"
-        self._let("start", 0, 1, settling=False)
-        self._let("row", 0 if opening else 1, len(market), settling=True)
-        self._let("end", len(market) - 1, len(market), settling=False)
+        self._play()
         if not np.isfinite(self._curve).all():
             raise NotPlayable("the equity is not a number")
         tape = self._tape
@@ -346,15 +343,16 @@ class Playing:
         balances = [int(each) for each in held.tolist()]
         return self._so_far(balances)
 
-    def _let(self, step: str, row: int, stop: int, *, settling: bool) -> None:
-        """Let a step be done after rows `row` to `stop - 1`."""
+    def _play(self) -> None:
+        """Let all steps be done, each after its rows."""
         tape, market = self._tape, self._market
         code = tape.code
-        while row < stop:
+        at, row, settling = 0, 0, False
+        while True:
             assert len(self._registers) == len(code.initial)
-            why, row, noted, valued = play(
-                tape.score(), code.roots.get(step, NOWHERE), self._registers, self._columns(), market.at_ns, row, stop,
-                settling, self._curve, self._settled, tape.notes,
+            why, at, row, noted, valued = play(
+                tape.score(), self._plan(code), at, row, settling, self._registers, self._columns(), market.at_ns,
+                self._curve, self._settled, tape.notes,
             )  # fmt: skip
             self._note(code, noted, valued)
             if why == ENDED:
@@ -366,10 +364,16 @@ class Playing:
                 if not noted:
                     tape.notes = room(max(ROOM, 4 * len(tape.notes.values)))
                 continue
-            if why == UNKNOWN and len(code.lines) < MOST_LINES and self._recorded(step, row):
+            if why == UNKNOWN and len(code.lines) < MOST_LINES and self._recorded(STEPS[at], row):
                 continue
-            self._do_plainly(step, row)
+            self._do_plainly(STEPS[at], row)
             row, settling = row + 1, True
+
+    def _plan(self, code: Code) -> NDArray[np.int64]:
+        """The steps with their rows, as the player takes them."""
+        rows, opening = len(self._market), self._tape.entry != "first_close"
+        after = {"start": (0, 1, 0), "row": (0 if opening else 1, rows, 1), "end": (rows - 1, rows, 0)}
+        return np.array([(code.roots.get(step, NOWHERE), *after[step]) for step in STEPS], dtype=np.int64)
 
     def _columns(self) -> Floats:
         tape, market = self._tape, self._market
