@@ -78,6 +78,100 @@ def test_what_was_assumed_is_told(tmp_path):
     assert "sorted" in found.notes[1]
 
 
+@pytest.mark.parametrize("ending", ["+02:00", "-0330", "+00", "Z"])
+def test_times_with_an_offset_are_not_said_to_have_none(tmp_path, ending):
+    """Each is converted, and nothing was assumed."""
+    frame = FUNDING.assign(time=DAYS.strftime("%Y-%m-%dT%H:%M") + ending)
+    found = understand(written(frame, tmp_path / "f.csv"), "funding", "ETH", unit="fraction")
+    assert found.notes == ()
+    assert found.samples.time_ns[0] == pd.Timestamp(frame.time[0]).as_unit("ns").value
+
+
+def test_one_time_without_an_offset_is_told(tmp_path):
+    """Wherever it stands."""
+    times = [*DAYS[:-1].strftime("%Y-%m-%dT%H:%M:%SZ"), "2025-01-02 23:00"]
+    found = understand(written(FUNDING.assign(time=times), tmp_path / "f.csv"), "funding", "ETH", unit="fraction")
+    assert found.notes == ("times without an offset were read as UTC",)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "words"),
+    [
+        (
+            "time,funding_rate,other",
+            "2025-01-01T{at:02}:00Z,0.0001,7,",
+            "row 2: 4 cells; expected 3 as in the header",
+        ),
+        ("time,volume,funding_rate,other", "2025-01-01T{at:02}:00Z,0.0001,7", "row 2: 3 cells; expected 4 as in"),
+        ("# by hand", "2025-01-01T{at:02}:00Z,0.0001", "row 2: 2 cells; expected 1 as in the header, '# by hand'"),
+        ("time,funding_rate,funding_rate", "2025-01-01T{at:02}:00Z,1e-4,2e-4", "row 1: column funding_rate twice"),
+        ("time;funding_rate", "2025-01-01T{at:02}:00Z;0,0001", "row 1: 'time;funding_rate' is one cell; expected comm"),
+        ("time\tfunding_rate", "2025-01-01T{at:02}:00Z\t0.0001", "is one cell; expected commas between cells"),
+        ("time,funding_rate", "{at:02}/01/2025,0.0001", "row 2, column time: '00/01/2025'; expected a time such as"),
+    ],
+    ids=["a comma at each end", "a cell less", "a comment", "a name twice", "semicolons", "tabs", "days first"],
+)
+def test_no_cell_is_taken_for_one_of_another_column(tmp_path, header, line, words):
+    """Each of these would have been another number, or none of the reasons that pandas gives says what is wrong."""
+    lines = [header, *(line.format(at=at) for at in range(20))]
+    (tmp_path / "f.csv").write_text("\n".join(lines))
+    with pytest.raises(MarketError, match=re.escape(words)):
+        understand(tmp_path / "f.csv", "funding", "ETH", unit="fraction")
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (
+            ("1735689600", "", "1735776000"),
+            "row 3, column time: no time; expected seconds since 1970, between 2010 and",
+        ),
+        (("1735689600", "1735689600000", "1735776000"), "row 3, column time: 1735689600000; expected seconds since"),
+        (("1735689600", "inf", "1735776000"), "row 3, column time: inf; expected seconds since 1970"),
+        (("20250101", "20250102", "20250103"), "column time: 2.02501e+07; expected times since 1970 in s, ms, us or"),
+        (("", "", ""), "column time: nan; expected times since 1970 in s, ms, us or ns"),
+        (("2025-01-01", "", "2025-01-03"), "row 3, column time: no time; expected a time such as 2025-01-31"),
+        (("2025-01-01", "9999-12-31", "2025-01-03"), "row 3, column time: '9999-12-31'; expected a time between 2010"),
+        (("1925-01-01", "2025-01-02", "2025-01-03"), "row 2, column time: '1925-01-01'; expected a time between 2010"),
+    ],
+)
+def test_a_time_that_cannot_be_is_refused(tmp_path, times, words):
+    """One that is missing would be 1970, and one in another unit would be wrapped around."""
+    (tmp_path / "f.csv").write_text("\n".join(["time,apy", *(f"{time},0.01" for time in times)]))
+    with pytest.raises(MarketError, match=re.escape(words)):
+        understand(tmp_path / "f.csv", "rates", "ETH", unit="fraction")
+
+
+def test_parts_of_a_second_are_kept(tmp_path):
+    """As other programs write times since 1970."""
+    (tmp_path / "f.csv").write_text("time,apy\n1735689600.25,0.01\n1735693200.5,0.01\n")
+    found = understand(tmp_path / "f.csv", "rates", "ETH", unit="fraction")
+    assert found.samples.time_ns.tolist() == [1735689600_250_000_000, 1735693200_500_000_000]
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path):
+    """As spreadsheets save it under the name Unicode."""
+    (tmp_path / "f.csv").write_text("time,funding_rate\n", encoding="utf-16")
+    with pytest.raises(MarketError, match=r"f\.csv: not a csv file \(no text in UTF-8\)"):
+        understand(tmp_path / "f.csv", "funding", "ETH", unit="fraction")
+
+
+def test_one_line_that_lacks_a_cell_is_refused(tmp_path):
+    """What stands behind the missing cell would have moved into the column before."""
+    frame = FUNDING.assign(volume=1000, spread=0.02)[["time", "volume", "funding_rate", "spread"]]
+    file = written(frame, tmp_path / "f.csv")
+    file.write_text(file.read_text().replace(",1000,", ",", 1))
+    with pytest.raises(MarketError, match=r"f\.csv, row 2: 3 cells; expected 4 as in the header"):
+        understand(file, "funding", "ETH", unit="fraction")
+
+
+def test_blanks_around_names_and_a_byte_order_mark_are_no_part_of_them(tmp_path):
+    """As spreadsheets and people write them."""
+    (tmp_path / "f.csv").write_text("Time, Funding\n2025-01-01, 0.0001\n2025-01-02, 0.0002\n", encoding="utf-8-sig")
+    found = understand(tmp_path / "f.csv", "funding", "ETH", unit="fraction")
+    assert found.samples.columns["funding_rate"].tolist() == [0.0001, 0.0002]
+
+
 BAD = {
     "another suffix": (PRICES, "own.txt", {}, "expected a file that ends with .csv, .parquet, .feather"),
     "no price": (PRICES.drop(columns="low"), "own.csv", {}, "no column low; expected open, high, low, close"),
@@ -85,7 +179,7 @@ BAD = {
     "text": (PRICES.astype({"close": object}).assign(close="x"), "own.csv", {}, "row 2: 'x'; expected a finite number"),
     "a hole": (PRICES.assign(close=[*CLOSE[:-1], np.nan]), "own.csv", {}, "row 49: nan; expected a finite number"),
     "a time twice": (pd.concat([PRICES, PRICES[:1]]), "own.csv", {}, "stands twice; expected each time once"),
-    "a word": (PRICES.assign(time="soon"), "own.csv", {}, "expected times such as 2025-01-31T00:00:00Z"),
+    "a word": (PRICES.assign(time="soon"), "own.csv", {}, "row 2, column time: 'soon'; expected a time such as"),
     "a coin": (PRICES, "own.csv", {"coin": "../ETH"}, "expected its code, such as ETH"),
     "no row": (PRICES[:0], "own.csv", {}, "no rows; expected at least two"),
     "one row": (PRICES[:1], "own.csv", {}, "expected two or more, or --interval"),
@@ -192,14 +286,29 @@ def test_a_row_of_a_csv_file_is_its_line_in_the_file_for_every_command_and_its_e
     assert error in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("line", ["1,2,3,4", '""'], ids=["more cells than the header", "a quoted cell of nothing"])
-def test_lines_that_do_not_fit_the_header_are_refused(tmp_path, line):
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("1,2,3,4", ", row 2: 4 cells; expected 2 as in the header"), ('""', ": lines that do not fit the header; expec")],
+    ids=["more cells than the header", "a quoted cell of nothing"],
+)
+def test_lines_that_do_not_fit_the_header_are_refused(tmp_path, line, words):
     """Their first cells would be an index, or rows would have other numbers than their lines."""
     (tmp_path / "own.csv").write_text(f"a,b\n{line}\n")
-    with pytest.raises(
-        MarketError, match=r"own\.csv: lines that do not fit the header; expected as many cells in each"
-    ):
+    with pytest.raises(MarketError, match=rf"own\.csv{words}"):
         understand(tmp_path / "own.csv", "prices", "ETH")
+
+
+def test_a_file_is_checked_whatever_case_its_column_of_times_has(tmp_path, capsys):
+    """A scenario names that column, so `Date` will do; and lines of which none fits are said to be that."""
+    frame = PRICES.rename(columns={"time": "Date"}).assign(Date=DAYS.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    file = written(frame, tmp_path / "own.csv")
+    with pytest.raises(SystemExit) as exit_:
+        main(["data", "check", str(file)])
+    assert (exit_.value.code, capsys.readouterr().out) == (0, "own.csv: 48 samples, 0 findings\n")
+    file.write_text(file.read_text().replace("\n", ",\n").replace("close,", "close"))
+    with pytest.raises(SystemExit) as exit_:
+        main(["data", "check", str(file)])
+    assert (exit_.value.code, capsys.readouterr().err) == (2, f"carrybook: {file}: row 2: 6 cells; expected 5\n")
 
 
 def test_a_row_of_a_parquet_file_is_counted_from_one(tmp_path):
@@ -341,6 +450,7 @@ def test_a_scenario_on_a_csv_file_runs_on_it(tmp_path, capsys):
         (OWN.rename(columns={"time": "when"}), (), "no column time; expected --column time=NAME with one of when"),
         (OWN.assign(time=DAYS.as_unit("ms").asi8), ("--column", "usdc_borrowing_apy=debt"), "column time: numbers"),
         (OWN.iloc[:20], ("--column", "usdc_borrowing_apy=debt"), "20 rows without a whole day in UTC"),
+        (OWN[::-1], ("--column", "usdc_borrowing_apy=debt"), "row 3: earlier than the row above; expected times that"),
         (OWN.iloc[::7], ("--column", "usdc_borrowing_apy=debt"), "rows every 25200 s; expected rows every 1m"),
         (OWN.assign(debt=5.5), ("--column", "usdc_borrowing_apy=debt"), "such as 0.055; nothing was written"),
         (OWN.drop(index=30), ("--column", "usdc_borrowing_apy=debt"), "1 missing between 2025-01-01 and 2025-01-02"),

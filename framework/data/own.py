@@ -2,11 +2,12 @@
 
 import csv
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,14 @@ from framework.clock import INTERVALS_NS, NS_PER_DAY
 from framework.data.gaps import usual_step
 from framework.data.inspection import findings
 from framework.data.provenance import Asked
-from framework.data.rows import Finding, Rows
+from framework.data.raw import YEARS
+from framework.data.rows import RANGE_NS, Finding, Rows
 from framework.data.samples import Kind, Samples
 from framework.data.series import Floats, Ints, Joining
 from framework.data.store import PART
 from framework.errors import MarketError
 from framework.market import PRICES, Measure, utc
-from framework.support.text import shown
+from framework.support.text import counted, shown
 
 What = Literal["prices", "funding", "rates"]
 UNITS: Mapping[str, float] = {"fraction": 1.0, "percent": 0.01, "bps": 0.0001}
@@ -35,9 +37,11 @@ WORDS = {"funding": ("funding_rate", "fundingrate", "funding", "rate"), "rates":
 CALLED = {
     "funding_rate": WORDS["funding"],
     "lending_apy": ("lending_rate", "lending", "supply_apy", "deposit_apy"),
-    "borrowing_apy": ("borrowing_rate", "borrowing", "borrow_apy"),
+    "borrowing_apy": ("borrowing_rate", "borrowing", "borrow_apy", "borrow"),
 }
 """What a column of a file that has everything may be called besides our name for it."""
+OFFSET = r"[T ].*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+"""The end of a time as text that has an offset from UTC."""
 TICKS = ((1e17, 1), (1e14, 1_000), (1e11, 1_000_000), (1e8, 1_000_000_000))
 """The least number that is a time since 1970 in a unit, and the unit in nanoseconds."""
 SUFFIXES = (".csv", ".parquet", ".feather")
@@ -150,14 +154,18 @@ def in_place(path: Path, wanted: Sequence[str], given: Mapping[str, str] | None 
     frame = read(path)
     time, time_ns, _ = _times(frame, path, given.get("time"), "--column time=NAME")
     if pd.api.types.is_numeric_dtype(frame[time]):
-        raise MarketError(f"{path}, column {time}: numbers; expected times such as 2025-01-31 or 2025-01-31T00:00:00Z")
-    names = {str(name).lower(): str(name) for name in frame if name != time}
+        expected = "times such as 2025-01-31 or 2025-01-31T00:00:00Z, or carrybook data import, which takes numbers"
+        raise MarketError(f"{path}, column {time}: numbers; expected {expected}")
+    names = {str(name).strip().lower(): str(name) for name in frame if name != time}
     columns = {ours: given.get(ours) or _called(ours, names) for ours in wanted}
     there = ", ".join(names.values())
     for ours, theirs in columns.items():
         if theirs is None or theirs not in names.values():
             wanted_words = f"expected --column {ours}=NAME with one of {there}"
             raise MarketError(f"{path}: no column {theirs or ours}, {_meaning(ours)}; {wanted_words}")
+    for place in np.flatnonzero(np.diff(time_ns) < 0)[:1].tolist():
+        expected = "times that rise, or carrybook data import, which sorts them"
+        raise MarketError(f"{path}, row {frame.index[place + 1]}: earlier than the row above; expected {expected}")
     step_ns = usual_step(time_ns)
     interval = next((name for name, span_ns in INTERVALS_NS.items() if span_ns == step_ns), None)
     if step_ns is None or interval is None:
@@ -206,12 +214,17 @@ def read(path: Path) -> pd.DataFrame:
         ".feather": pd.read_feather,
     }
     try:
+        lines = _lines(path) if path.suffix.lower() == ".csv" else None
         frame = readers[path.suffix.lower()](path)
-        rows = _lines(path) if path.suffix.lower() == ".csv" else range(1, len(frame) + 1)
+    except MarketError:
+        raise
+    except UnicodeDecodeError:
+        raise MarketError(f"{path}: not a csv file (no text in UTF-8)") from None
     except OSError as error:
         raise MarketError(f"{path}: not readable ({error.strerror or type(error).__name__})") from None
     except Exception as error:  # whatever the three readers say of a file that is none of theirs
         raise MarketError(f"{path}: not a {path.suffix[1:]} file ({' '.join(str(error).split())[:120]})") from None
+    rows = range(1, len(frame) + 1) if lines is None else lines
     if frame.index.nlevels > 1 or len(rows) != len(frame):
         raise MarketError(f"{path}: lines that do not fit the header; expected as many cells in each as it has")
     if not isinstance(frame.index, pd.RangeIndex):
@@ -223,49 +236,93 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def _lines(path: Path) -> list[int]:
-    """The rows of a CSV file that have a sample, as `carrybook data check` counts them: the header is row 1."""
-    with path.open(newline="", encoding="utf-8") as file:
-        numbered = [
-            row for row, cells in enumerate(csv.reader(file), start=1) if len(cells) > 1 or "".join(cells).strip(" \t")
-        ]
-    return numbered[1:]
+    """The rows of a CSV file that have a sample, as `carrybook data check` counts them: the header is row 1.
+
+    Raises `MarketError` for a header or a line by which pandas would take a cell for one of another column.
+    """
+    header: list[str] = []
+    rows: list[int] = []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for row, cells in enumerate(csv.reader(file), start=1):
+            if len(cells) < 2 and not "".join(cells).strip(" \t"):
+                continue
+            if not header:
+                header = _header(cells, f"{path}, row {row}")
+            elif len(cells) == len(header):
+                rows.append(row)
+            else:
+                names = f", {shown(header[0])}" if len(header) == 1 else ""
+                expected = f"{len(header)} as in the header{names}"
+                raise MarketError(f"{path}, row {row}: {counted(len(cells), 'cell')}; expected {expected}")
+    if not header:
+        raise MarketError(f"{path}: empty; expected a header and comma-separated lines")
+    return rows
+
+
+def _header(cells: list[str], place: str) -> list[str]:
+    if len(cells) == 1 and any(mark in cells[0] for mark in ";\t|"):
+        raise MarketError(f"{place}: {shown(cells[0])} is one cell; expected commas between cells")
+    for name in cells:
+        if cells.count(name) > 1:
+            raise MarketError(f"{place}: column {name or 'without a name'} twice; expected distinct names")
+    return cells
 
 
 def _times(
     frame: pd.DataFrame, path: Path, given: str | None, option: str = "--time"
 ) -> tuple[str, Ints, tuple[str, ...]]:
     """The column of times, the times in nanoseconds, and what was assumed of them; `option` would name the column."""
-    names = {str(name).lower(): str(name) for name in frame}
+    names = {str(name).strip().lower(): str(name) for name in frame}
     name = given or next((names[each] for each in TIMES if each in names), None)
     if name is None or name not in frame:
         there = ", ".join(map(str, frame))
         raise MarketError(f"{path}: no column {given or TIMES[0]}; expected {option} with one of {there}")
     column = frame[name]
     if pd.api.types.is_numeric_dtype(column):
-        least = float(column.min())
-        unit_ns = next((unit for bound, unit in TICKS if least >= bound), None)
-        if unit_ns is None:
-            raise MarketError(f"{path}, column {name}: {least:g}; expected times since 1970 in s, ms, us or ns")
-        words = {1: "nanoseconds", 1_000: "microseconds", 1_000_000: "milliseconds", 1_000_000_000: "seconds"}[unit_ns]
-        return name, (column.to_numpy(dtype=np.int64) * unit_ns), (f"times are {words} since 1970 in UTC",)
-    try:
-        stamps = pd.to_datetime(column, utc=True, format=None if column.dtype.kind == "M" else "ISO8601")
-    except (ValueError, TypeError, OverflowError) as error:
-        words = " ".join(str(error).split())[:120]
-        raise MarketError(f"{path}, column {name}: {words}; expected times such as 2025-01-31T00:00:00Z") from None
-    if stamps.isna().any():
-        raise MarketError(f"{path}, column {name}: row {stamps.isna().idxmax()} has no time")
-    aware = getattr(column.dtype, "tz", None) is not None or str(column.iloc[0]).endswith(("Z", "+00:00"))
+        time_ns, unit = _numbered(column, path)
+        return name, time_ns, (f"times are {unit} since 1970 in UTC",)
+    form = None if column.dtype.kind == "M" else "ISO8601"
+    stamps = pd.to_datetime(column, utc=True, format=form, errors="coerce")
+    bad = stamps.isna() | ~stamps.dt.year.between(YEARS.start, YEARS.stop - 1)
+    for at in np.flatnonzero(bad)[:1].tolist():
+        form_words = "such as 2025-01-31 or 2025-01-31T00:00:00Z"
+        expected = form_words if stamps.isna().iloc[at] else f"between {YEARS.start} and {YEARS.stop}"
+        raise MarketError(f"{_place(column, at, path)}; expected a time {expected}")
+    aware = getattr(column.dtype, "tz", None) is not None or (form and column.astype(str).str.contains(OFFSET).all())
     notes: tuple[str, ...] = () if aware else ("times without an offset were read as UTC",)
     at_ns: Ints = stamps.dt.as_unit("ns").to_numpy(dtype=np.int64)
     return name, at_ns, notes
+
+
+def _numbered(column: "pd.Series[float]", path: Path) -> tuple[Ints, str]:
+    """Times as numbers since 1970 in nanoseconds, and the unit in which they were given, which their size shows."""
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    middle = float(np.nanmedian(values)) if np.isfinite(values).any() else math.nan
+    unit_ns = next((unit for bound, unit in TICKS if middle >= bound), None)
+    if unit_ns is None:
+        raise MarketError(f"{path}, column {column.name}: {middle:g}; expected times since 1970 in s, ms, us or ns")
+    unit = {1: "nanoseconds", 1_000: "microseconds", 1_000_000: "milliseconds", 1_000_000_000: "seconds"}[unit_ns]
+    there = (values >= RANGE_NS.start / unit_ns) & (values < RANGE_NS.stop / unit_ns)
+    for at in np.flatnonzero(~there)[:1].tolist():
+        expected = f"{unit} since 1970, between {YEARS.start} and {YEARS.stop}"
+        raise MarketError(f"{_place(column, at, path)}; expected {expected}")
+    is_whole = pd.api.types.is_integer_dtype(column)
+    whole: Ints = np.asarray(column if is_whole else np.floor(values), dtype=np.int64)
+    rest: Ints = np.rint((values - np.floor(values)) * unit_ns).astype(np.int64)
+    return whole * unit_ns + rest, unit
+
+
+def _place(column: "pd.Series[Any]", at: int, path: Path) -> str:
+    """A cell that is refused, with what stands in it."""
+    cell = "no time" if column.isna().iloc[at] else shown(column.tolist()[at])
+    return f"{path}, row {column.index[at]}, column {column.name}: {cell}"
 
 
 def _columns(
     frame: pd.DataFrame, path: Path, what: What, unit: str | None, given: str | None, *, besides: str
 ) -> tuple[dict[str, str], float, str]:
     """Our columns and the file's, what values are multiplied with, and a note."""
-    names = {str(name).lower(): str(name) for name in frame if str(name) != besides}
+    names = {str(name).strip().lower(): str(name) for name in frame if str(name) != besides}
     there = ", ".join(names.values())
     if what == "prices":
         found = {price: names.get(price) or names.get(LETTERS[price]) for price in PRICES}

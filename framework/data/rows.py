@@ -141,6 +141,11 @@ def of_file(path: Path) -> Rows:
     is_csv = path.suffix == ".csv"
     table, row, found = _lines(raw) if is_csv else _objects(raw)
     known = next((name for name in TIMES if name in table), None)
+    if known is None and is_csv:  # whose column of times a scenario names
+        called = {name.strip().lower(): name for name in table}
+        known = next((called[name] for name in TIMES if name in called), None)
+    if not len(row) and found:
+        raise MarketError(f"{path}: {found[0].words}")
     if known is None or not len(row):
         there = ", ".join(table).encode("unicode_escape").decode()[:200]
         raise MarketError(f"{path}: {len(row)} rows of {there}; expected one of {', '.join(TIMES)}")
