@@ -74,7 +74,11 @@ class Accrual:
     price: str | tuple[str, ...] = ""
     share: float = 1.0
     compute: "Callable[[Segment], Computed] | None" = None
-    """The escape for what no index can say: called for each run of rows in which nobody acts, in their order."""
+    """The escape for what no index can say: called for each run of rows in which nobody acts, in their order.
+
+    It may be called row by row as well. One that does no more with what a segment has than arithmetic, comparisons,
+    `round` and `running` is played; see `docs/scaling.md`.
+    """
 
 
 @frozen(eq=False)
@@ -84,6 +88,24 @@ class Computed:
     amounts: Ints
     rate: Floats
     size: Ints
+
+
+def running(rate: Floats, value: Floats, before: int) -> Computed:
+    """What accrues in each row at a `rate` on a `value` less all that has accrued until then, as if row by row.
+
+    The rate is one for the row, a fraction, and the value is in atomic units, of which `before` have accrued before the
+    first of the rows. Both have shape (rows,), or are the numbers of one row, and so is what comes of them.
+    """
+    if not isinstance(value, np.ndarray):
+        base = value - before
+        return Computed(round(rate * base), rate, round(base))
+    amounts = np.rint(rate * (value - before))
+    while True:  # what a row adds depends on earlier rows alone, so at some time nothing changes any more
+        base = value - (before + amounts.cumsum() - amounts)
+        again = np.rint(rate * base)
+        if np.array_equal(again, amounts):
+            return Computed(amounts.astype(np.int64), rate, np.rint(base).astype(np.int64))
+        amounts = again
 
 
 @frozen(eq=False)

@@ -978,7 +978,8 @@ class Books:
             debit, credit, amount = credit, debit, -amount
         if self._computed and not self._writing:
             for standing in self._computed:
-                standing.refresh()
+                if standing.rows != self.rows:
+                    standing.refresh()
         owners = self._routes.get((debit, credit))
         if owners is None:
             owners = self._checked_route(debit, credit)
@@ -1176,7 +1177,7 @@ class ComputedStream:
 
     def __init__(self, accrual: Accrual, market: Market, owner: str) -> None:
         assert accrual.compute is not None
-        self.accrual, self._compute = accrual, accrual.compute
+        self.accrual, self.compute = accrual, accrual.compute
         self.debit, self.credit = accrual.debit, accrual.credit
         self.owner = owner
         self.market = market
@@ -1184,6 +1185,13 @@ class ComputedStream:
         self._amounts = np.zeros(len(market), dtype=np.int64)
         self.rate = np.zeros(len(market))
         self.size = np.zeros(len(market), dtype=np.int64)
+
+    @classmethod
+    def made(cls, accrual: Accrual, market: Market, owner: str, of: Computed) -> "ComputedStream":
+        """One that is known in every row."""
+        found = cls(accrual, market, owner)
+        found.done, found._amounts, found.rate, found.size = len(market), of.amounts, of.rate, of.size
+        return found
 
     def advance(self, standing: Standing, rows: int) -> int:
         """Work out the rows up to `rows`; returns what they posted."""
@@ -1207,7 +1215,7 @@ class ComputedStream:
                 others += Projection(each, start, stop).equity_usd
                 hold = True
         segment = Segment(self.market, start, stop, books.balances.__getitem__, others, hold)
-        return self._compute(segment)
+        return self.compute(segment)
 
     def amounts(self, rows: int) -> tuple[Ints, Ints]:
         """What was settled in each row of the run, and the size that it was settled on."""

@@ -243,7 +243,7 @@ class MarginBelow:
             requirement=self.requirement,
             margin=USDC.nearest(leg.margin_usd),
             required=USDC.nearest(self.requirement * leg.notional_usd),
-            price=float(view.price),
+            price=+view.price,
         )
 
 

@@ -1,7 +1,6 @@
 """Margin call deleverage: jitoSOL against an equal short of SOL, both cut when an internal requirement calls."""
 
 from collections.abc import Iterable, Iterator
-from math import ceil
 from typing import Literal
 
 from attrs import field, frozen, validators
@@ -154,10 +153,13 @@ class MarginCallDeleverage(Strategy):
         """In how many parts tokens are sold, so that none takes more than half of the margin that the short then has.
 
         All at once they may be worth more than that, and the venue lets nothing go that the short needs. Most calls
-        take one round.
+        take one round; of more than `MOST_ROUNDS` it is not said how many.
         """
         most_usd = self.maintenance * left_usd / 2
-        return max(1, ceil(tokens * view.price_of(TOKEN) / most_usd)) if most_usd else 1
+        if not most_usd:
+            return 1
+        needed = tokens * view.price_of(TOKEN) / most_usd
+        return next((rounds for rounds in range(1, MOST_ROUNDS + 1) if needed <= rounds), MOST_ROUNDS + 1)
 
     def _hedge_again(self, view: View) -> Iterator[Order]:
         """Make the short as large as what the tokens move like."""
@@ -231,9 +233,7 @@ class MarginCallDeleverage(Strategy):
         """All fees of cutting one coin, by quotes for half of the position: they grow in proportion."""
         half = -view.leg(self.short).size / 2
         tokens = half / self._coins_per_token(view)
-        orders = (
-            Resize(self.short, half),
-            Swap(self.pool, TOKEN, "USDC", tokens),
-            ChargeRebalance(self.issuer, self._traded_usd(view, half, tokens)),
-        )
-        return sum(quoted_fee_usd(view, order) for order in orders) / half
+        charge = ChargeRebalance(self.issuer, self._traded_usd(view, half, tokens))
+        short_usd = quoted_fee_usd(view, Resize(self.short, half))
+        pool_usd = quoted_fee_usd(view, Swap(self.pool, TOKEN, "USDC", tokens))
+        return (short_usd + pool_usd + quoted_fee_usd(view, charge)) / half

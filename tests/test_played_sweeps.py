@@ -18,9 +18,9 @@ from framework.many_runs.sweep import Sweep, sweep
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
-USS = ROOT / "examples" / "uss" / "scenario.toml"
+INCIDENT = ROOT / "examples" / "incident" / "scenario.toml"
 CAPITALS = "capital_usd=" + ",".join(str(1_000 + step) for step in range(128))
-WHY = "issuer works out an accrual of its own"
+WHY = "something goes wrong from outside"
 
 
 @pytest.fixture(autouse=True)
@@ -69,13 +69,13 @@ def test_paths_and_choices_say_it_too(capsys, tmp_path):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_sweep_says_why_its_cells_are_simulated(jobs, capsys, tmp_path):
     """Cells that could be played if they were others."""
-    told = command(capsys, "sweep", USS, "--jobs", jobs, "--out", tmp_path)
+    told = command(capsys, "sweep", INCIDENT, "--jobs", jobs, "--out", tmp_path)
     assert f"128 cells, 0 failed, 128 run now: 0 played, 128 simulated ({WHY}); the first" in told
 
 
 def test_where_nothing_is_played_nothing_is_said_of_it(tmp_path, monkeypatch):
     """There are too few cells, or there is no player; the bar alone tells which extra it is in."""
-    few = sweep(Sweep.of(USS, ["capital_usd=1000,2000"]), tmp_path, jobs=1)
+    few = sweep(Sweep.of(INCIDENT, ["capital_usd=1000,2000"]), tmp_path, jobs=1)
     assert (few.words(), few.why) == ("2 cells, 0 failed, 2 run now", "")
     monkeypatch.setattr(execution, "find_spec", lambda _: None)
     told = []
@@ -130,7 +130,7 @@ def test_runs_are_counted_once():
 def test_a_terminal_shows_above_the_bar_why_cells_are_simulated(tmp_path):
     """Once, on a line of its own, so that 80 columns have room for the bar."""
     shown, stderr = pty.openpty()
-    words = [sys.executable, "-m", "framework.command_line.cli", "sweep", str(USS), "--grid", CAPITALS]
+    words = [sys.executable, "-m", "framework.command_line.cli", "sweep", str(INCIDENT), "--grid", CAPITALS]
     environment = os.environ | {"COLUMNS": "80", "TERM": "xterm"}
     with subprocess.Popen(
         [*words, "--jobs", "1", "--out", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=stderr, env=environment

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, cached_property, partial
+from random import Random
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -21,12 +22,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from framework import Scenario, assemble
+from framework.accrual import Accrual, Computed, running
 from framework.errors import OrderRefused, PlayingError, RunError
-from framework.events import ConditionMet, Event, OrderFilled, Rejected, Side
-from framework.formulas import choose, greater, lesser, ratio, square_root
+from framework.events import ConditionMet, Event, FeeAccrued, OrderFilled, Rejected, Side
+from framework.formulas import choose, formula, greater, lesser, ratio, square_root
 from framework.many_runs import execution
 from framework.many_runs.sweep import Sweep, sweep
 from framework.market import PRICES
+from framework.money import USDC
 from framework.orders import Close, Move, Open, Resize, said
 from framework.performance import figures, outcome
 from framework.run import Tally
@@ -39,6 +42,7 @@ from framework.tape.steps import LONGEST, NotPlayable
 from framework.tape.tape import CHECKED_AGAIN, Settings
 from framework.tape.tapes import Tapes, refusal
 from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way
+from framework.venue import Venue, account
 from strategies.pair import open_pair
 from tests import runs
 from tests.conftest import ROOT
@@ -100,6 +104,94 @@ def test_drawn_runs_are_played_as_they_are_simulated():
 def test_five_hundred_drawn_runs_are_played_as_they_are_simulated(first):
     """At the market and at cost, all strategies on a pair, sums up to a billion dollars, tokens of 1e-8 to 1e6 USD."""
     assert all_the_same(first, first + AT_ONCE) >= AT_ONCE * 0.7
+
+
+def dollars(number):
+    """A synthetic dollar on its data or on a path of them, with one of its hedges, and fees from none to nearly all."""
+    dice = Random(number)  # noqa: S311  (which cases, and no secret)
+    choices = {
+        "strategy.hedge": ("units", "value"),
+        "strategy.maintenance": (0.4, 0.67, 0.8, 0.9),
+        "strategy.unhedged": ("close", "cut", "hold"),
+        "strategy.redeem_at_end": ("true", "false"),
+        "fees.maintenance_per_year": (0, 0.0003, 0.05, 0.9),
+        "capital_usd": (1_000, 12_345.67, 1e8),
+        "entry": ("first_open", "first_close"),
+        "market.funding": ("none", "drift_flat"),
+    }
+    path = {
+        "market.path.method": ("stationary",),
+        "market.path.number": (number + 1,),
+        "market.path.block_rows": (1, 20),
+    }
+    choices |= path if dice.random() < 0.7 else {}
+    keys = [f"{key}={dice.choice(values)}" for key, values in choices.items()]
+    return assemble(Scenario.load(ROOT / "examples" / dice.choice(["uss", "euss"]) / "scenario.toml", keys))
+
+
+def dollars_are_the_same(first, last):
+    """Each of these synthetic dollars by both executions, the fee on the value among what is played."""
+    tapes = Tapes()
+    for number in range(first, last):
+        assembly = dollars(number)
+        assert same(tapes.played(assembly), assembly.simulation().run()), number
+    assert not any(tape.refused for tape in tapes.tapes)
+
+
+def test_synthetic_dollars_are_played_as_they_are_simulated():
+    """A part of the cases below, for everyday work."""
+    dollars_are_the_same(0, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(12, 112, 25))
+def test_drawn_synthetic_dollars_are_played_as_they_are_simulated(first):
+    """With liquidations, cuts in several rounds, and a fee that takes most of the value."""
+    dollars_are_the_same(first, first + 25)
+
+
+@frozen(kw_only=True)
+class Collector(Venue):
+    """A venue with a fee on the worth of all others that it works out itself, by arithmetic or by NumPy."""
+
+    name: str = "collector"
+    how: str = "arithmetic"
+
+    fee_paid = account("Expenses:{venue}:RowFee", USDC)
+    fee_owed = account("Liabilities:{venue}:RowFee", USDC)
+
+    @formula
+    def equity(fee_owed):
+        return fee_owed
+
+    def accruals(self):
+        def amounts(segment):
+            if self.how == "arithmetic":
+                return running(0.1 * segment.years, segment.others_usd * 1e6, -segment.balance(self.fee_owed))
+            if self.how == "one by one":
+                base = segment.others_usd * 1e6
+                made = [round(each) for each in (0.1 * segment.years * base).tolist()]
+                return Computed(np.array(made), 0.1 * segment.years, np.rint(base).astype(np.int64))
+            base = np.asarray(segment.others_usd) * 1e6
+            return Computed(np.rint(base * 1e-5).astype(np.int64), base * 0, base.astype(np.int64))
+
+        yield Accrual(debit=self.fee_paid, credit=self.fee_owed, kind="row_fee", event=FeeAccrued, on=self.fee_owed,
+                      basis="simple", rate="", compute=amounts)  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["arithmetic", "one by one", "by NumPy"])
+def test_what_a_venue_works_out_itself_is_played_where_it_is_arithmetic(how):
+    """What does more is done by the kernel, a few times; then its runs are simulated."""
+    base = assemble(Scenario.load(SCENARIO))
+    tapes, assembly = Tapes(), evolve(base, venues=(*base.venues, Collector(how=how)))
+    run = assembly.simulation().run()
+    assert sum(each.amount for each in run.events if isinstance(each, FeeAccrued))
+    if how == "arithmetic":
+        assert same(tapes.played(assembly), run)
+        return
+    with pytest.raises(NotPlayable):
+        tapes.played(assembly)
+    assert tapes.run(assembly).ledger.digest == run.ledger.digest
 
 
 def test_one_tape_plays_other_settings_and_other_markets():
@@ -374,8 +466,6 @@ def test_refusals_say_why():
     assert refusal(of(With(condition=Slow()))).startswith("Slow is asked about many rows at once")
     assert refusal(of(With(condition=Remembering()))).startswith("With is not frozen")
     assert refusal(of(With(log=[]))).startswith("With is not frozen")
-    uss = assemble(Scenario.load(ROOT / "examples" / "uss" / "scenario.toml"))
-    assert refusal(uss) == "issuer works out an accrual of its own"
     incident = assemble(Scenario.load(ROOT / "examples" / "incident" / "scenario.toml"))
     assert refusal(incident) == "something goes wrong from outside"
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 from attrs import field, frozen
 
-from framework.accrual import Accrual, Computed
+from framework.accrual import Accrual, Computed, running
 from framework.books import Books
 from framework.events import FeeAccrued
 from framework.formulas import formula
-from framework.market import Floats, Ints
 from framework.money import USDC, Account
 from framework.orders import ABOVE_NOTHING, ChargeRebalance, Mint, Order, Redeem, is_number, wrong
 from framework.venue import CASH, Bridge, Segment, Venue, account, fraction
@@ -55,11 +53,8 @@ class Issuer(Venue):
         """The fee of each row on the value of everything else, less what is owed already."""
         rate, owed = self.maintenance_per_year * segment.years, -segment.balance(self.owed)
         if not segment.others_hold and not owed:
-            rate = np.zeros_like(rate)
-        value = segment.others_usd * USDC.scale
-        fees = _running(value, owed, rate)
-        before = owed + fees.cumsum() - fees
-        return Computed(fees, rate, np.rint(value - before).astype(np.int64))
+            rate = 0 * rate
+        return running(rate, segment.others_usd * USDC.scale, owed)
 
     def mint(self, order: Mint, book: Books) -> None:
         self._charge(order, "amount_usd", self.swap, self.swap_fee, "swap_fee", book)
@@ -79,17 +74,3 @@ class Issuer(Venue):
             wrong(book, order, of, ABOVE_NOTHING)
         book.transfer(target, CASH, USDC.nearest(base_usd * rate), kind)
         book.fill(amount=USDC.nearest(base_usd))
-
-
-def _running(value: Floats, owed: int, rate: Floats) -> Ints:
-    """The fee of each row on the value less all fees before it, atomic units, as if computed row by row.
-
-    The fee of a row depends on earlier rows alone, so repeating the columns until nothing changes gives just that.
-    """
-    fees = np.rint(rate * (value - owed))
-    while True:
-        before = owed + fees.cumsum() - fees
-        again = np.rint(rate * (value - before))
-        if np.array_equal(again, fees):
-            return fees.astype(np.int64)
-        fees = again

@@ -29,6 +29,10 @@ class Output:
     number: int
     whole: bool
 
+    def filled(self, numbers: Sequence[float]) -> int | float:
+        """The number."""
+        return int(numbers[self.number]) if self.whole else numbers[self.number]
+
 
 @frozen
 class Text:
@@ -78,6 +82,24 @@ PLAIN = (type(None), bool, int, float, bytes, Decimal, Fraction, date, datetime,
 """What hides no recorded number, besides texts."""
 
 
+@frozen
+class Accrued:
+    """An accrual that a venue has worked out itself: the amount of a row, and the rate and the size that it is on."""
+
+    amount: Any
+    rate: Any
+    size: Any
+
+    @property
+    def parts(self) -> tuple[Any, Any, Any]:
+        """All three."""
+        return self.amount, self.rate, self.size
+
+    def filled(self, numbers: Sequence[float]) -> "Accrued":
+        """It without gaps."""
+        return Accrued(*(each.filled(numbers) if isinstance(each, Output) else each for each in self.parts))
+
+
 @frozen(eq=False, slots=False)
 class Outline:
     """What a step adds to the books, with gaps; `registers` are those of the numbers that fill them."""
@@ -86,11 +108,18 @@ class Outline:
     """The cause of an entry is the place of another."""
     epochs: Sequence[Epoch]
     order: Any
+    accrued: Accrued | None
+    """What a venue has worked out itself of an accrual in the row before the step."""
     registers: Sequence[int]
 
     @classmethod
     def of(
-        cls, entries: Sequence[Entry], epochs: Sequence[Epoch], order: object, texts: Mapping[str, Written] | None
+        cls,
+        entries: Sequence[Entry],
+        epochs: Sequence[Epoch],
+        order: object,
+        accrued: "Accrued | None",
+        texts: Mapping[str, Written] | None,
     ) -> "Outline":
         """The outline of what a step has added; raises `ValueError` for what has none, such as an earlier cause.
 
@@ -99,20 +128,21 @@ class Outline:
         causes = [_place(each.cause, entries) for each in entries]
         if texts is None:
             placed = [each._replace(cause=cause) for each, cause in zip(entries, causes, strict=True)]  # type: ignore[arg-type]
-            return cls(entries=placed, epochs=epochs, order=order, registers=())
+            return cls(entries=placed, epochs=epochs, order=order, accrued=accrued, registers=())
         drawn = _Drawing(texts)
         outlined = [Entry(*(drawn.outlined(part) for part in each._replace(cause=None))) for each in entries]
         return cls(
             entries=[each._replace(cause=cause) for each, cause in zip(outlined, causes, strict=True)],  # type: ignore[arg-type]
             epochs=[drawn.outlined(each) for each in epochs],
             order=drawn.outlined(order),
+            accrued=drawn.outlined(accrued),
             registers=drawn.registers,
         )
 
     @property
     def is_empty(self) -> bool:
         """Whether the step adds nothing."""
-        return not self.entries and not self.epochs and type(self.order) is OrderBefore
+        return not self.entries and not self.epochs and self.accrued is None and type(self.order) is OrderBefore
 
     @cached_property
     def fill(self) -> Callable[[Sequence[float], int, int, object], Filled]:

@@ -2,14 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Hashable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from attrs import frozen
 
-from framework.accrual import Stream
-from framework.books import Books, Entry
+from framework.accrual import Computed, Stream
+from framework.books import Books, ComputedStream, Entry
 from framework.events import ConditionMet, Event, Liquidated, OrderFilled
 from framework.ledger import Posted, Written, write_out
 from framework.market import Floats, Ints, Market
@@ -62,7 +63,7 @@ class Noted(NamedTuple):
         return Happened.of([entry.event for entry in entries], self.leaf)
 
 
-@frozen(eq=False, kw_only=True)
+@frozen(eq=False, kw_only=True, slots=False)
 class Played:
     """A run that was played: its equity by row, its balances at the end, and what its steps added to the books."""
 
@@ -88,11 +89,16 @@ class Played:
         if posted is None or not len(self.settled):
             written = write_out(self._books())
         else:
+            streams, settled = opened.streams, self.settled
+            for place, each in enumerate(streams):
+                if isinstance(each, ComputedStream):
+                    streams = [*streams[:place], self._worked_out(each), *streams[place + 1 :]]
+                    settled = np.insert(settled, place, self._accrued.amounts, axis=1)
             written = Written(
                 market=self.market,
-                streams=opened.streams,
+                streams=streams,
                 balances=self._held,
-                settled=self.settled,
+                settled=settled,
                 posted=posted,
                 detailing=lambda: write_out(self._books()).details,
             )
@@ -121,6 +127,7 @@ class Played:
         """The books, with every entry."""
         books = Books(self.market, self.venues)
         streams = [each for each in books.streams if isinstance(each, Stream)]
+        books.streams = [self._worked_out(each) if isinstance(each, ComputedStream) else each for each in books.streams]
         for entries, epochs in self.added():
             books.journal += entries
             for each in epochs:
@@ -128,6 +135,26 @@ class Played:
         for account, amount in zip(books.balances, self.balances, strict=True):
             books.balances[account] = amount
         return books
+
+    def _worked_out(self, stream: ComputedStream) -> ComputedStream:
+        """What a venue has worked out itself, as the stream that it is in the books."""
+        return ComputedStream.made(stream.accrual, self.market, stream.owner, self._accrued)
+
+    @cached_property
+    def _accrued(self) -> Computed:
+        """What a venue has worked out itself in each row."""
+        rows = len(self.market)
+        found = np.zeros(rows, dtype=np.int64), np.zeros(rows), np.zeros(rows, dtype=np.int64)
+        for playback in self.playbacks:
+            noted = np.array([len(each.outputs) for each in playback.leaves])[playback.numbers]
+            first = noted.cumsum() - noted
+            for number in dict.fromkeys(playback.numbers.tolist()):
+                accrued = playback.leaves[number].adds.accrued
+                mine = np.flatnonzero(playback.numbers == number)
+                for column, part in zip(found, accrued.parts if accrued else (), strict=False):
+                    gap = isinstance(part, Output)
+                    column[playback.rows[mine]] = playback.values[first[mine] + part.number] if gap else part
+        return Computed(*found)
 
     @property
     def final_usd(self) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from attrs import fields_dict, frozen
 
 from framework.accrual import Stream, index_of
-from framework.books import Books, Entry, RowStretch, Standing
+from framework.books import Books, ComputedStream, Entry, RowStretch, Standing
 from framework.events import Event, OrderFilled, Rejected
 from framework.market import At, Floats, Market, PriceAt, Role
 from framework.money import USDC, Asset
@@ -40,9 +40,9 @@ from framework.tape.numbers import (
     Words,
     refused,
 )
-from framework.tape.outline import Epoch, OrderBefore, Outline, changed
+from framework.tape.outline import Accrued, Epoch, OrderBefore, Outline, changed
 from framework.tape.tree import Leaf, Way, is_small
-from framework.venue import CASH, IN_TRANSIT, Act, Venue
+from framework.venue import CASH, IN_TRANSIT, Act, Segment, Venue
 
 LIBRARIES = {Path(__file__).parent.parent, *(Path(get_path(name)) for name in ("stdlib", "purelib"))}
 """Where code lies that is neither a strategy's nor a venue's."""
@@ -168,6 +168,16 @@ class Earlier(Unreadable):
 
     __hash__ = refused("a number is used as a key")
     __lt__ = __le__ = __gt__ = __ge__ = refused("a venue looks at earlier orders")
+
+
+class RecordedSegment(Segment):
+    """One row for a rule that works out its own accrual, in recorded numbers."""
+
+    @property
+    def years(self) -> Any:  # noqa: ANN401  (a recorded number)
+        """Its length in years."""
+        assert isinstance(self.market, RecordedMarket)
+        return self.market.lengths[self.start]
 
 
 class Entries(list[Entry]):
@@ -332,9 +342,14 @@ class Steps(Simulation):
             path=path,
         )  # fmt: skip
         self.streams: list[Stream] = []
+        self._computed: ComputedStream | None = None
+        """What a venue works out itself; there is one at most."""
+        self._accrued: Accrued | None = None
+        """What that came to in the row before the step."""
         for each in self._books.streams:
-            if not isinstance(each, Stream):
-                raise NotPlayable("a venue works out an accrual of its own")
+            if isinstance(each, ComputedStream):
+                self._computed = each
+                continue
             each.values = Column(("index", len(self.streams)), each.values, self._watch, further=1)  # type: ignore[assignment]
             self.streams.append(each)
         self.accounts = tuple(self._books.balances)
@@ -416,12 +431,15 @@ class Steps(Simulation):
         opening = step == "start" and self._opening
         self._set(step, row, given, way, opening=opening)
         self._way = self._watch.recording = way
+        self._accrued = None
         try:
             if step == "start":
                 self._start()
             elif step == "end":
                 self._end()
             else:
+                if self._computed is not None:
+                    self._accrue(self._computed)
                 self._let_row_act()
             curve = None if opening or step == "end" else self._equity()
         finally:
@@ -439,7 +457,8 @@ class Steps(Simulation):
         assert isinstance(books, RecordedBooks)
         epochs = [Epoch(at, begun) for at, each in enumerate(self.streams) for begun in each.epochs]
         try:
-            return Outline.of(books.made, epochs, books.order, way.texts if way is not None else None)
+            texts = None if way is None else way.texts
+            return Outline.of(books.made, epochs, books.order, self._accrued, texts)
         except ValueError as why:
             raise NotPlayable(str(why)) from None
 
@@ -451,6 +470,20 @@ class Steps(Simulation):
         if way is None:
             return super()._obey(cause, hook, *told, met=met)
         return super()._obey(cause, partial(_heard, way, hook), *told, met=met)
+
+    def _accrue(self, computed: ComputedStream) -> None:
+        """Let what a venue works out itself accrue in the row, in which all else has."""
+        books, way, row, hold = self._books, self._way, self._books.row, False
+        others: Any = (books.balances[CASH] + books.balances[IN_TRANSIT]) / USDC.scale
+        for each in self._standings:
+            if each.name != computed.owner and each.holds:
+                others, hold = others + each.state(*each.arguments(row))[1], True
+        kind, others_usd = (Segment, np.array([others])) if way is None else (RecordedSegment, others)
+        made = computed.compute(kind(books.market, row, row + 1, books.balances.__getitem__, others_usd, hold))
+        found: tuple[Any, Any, Any] = made.amounts, made.rate, made.size
+        self._accrued = Accrued(*found if way is not None else (each.item() for each in found))
+        books.balances[computed.debit] += self._accrued.amount
+        books.balances[computed.credit] -= self._accrued.amount
 
     def _let_row_act(self) -> None:
         acts: list[tuple[Standing, Act]] = [(each, act) for each, act in self._acts if each.acts_now(act)]
@@ -523,6 +556,8 @@ class Done:
         if list(map(plain, mine)) != list(map(plain, others)):
             return True
         numbers = [float(values[register]) for register in self.adds.registers]
+        if self.adds.accrued is not None and repr(self.adds.accrued.filled(numbers)) != repr(other.adds.accrued):
+            return True
         before = OrderBefore()
         added, expected = self.adds.fill(numbers, row, at_ns, before), other.adds.fill((), row, at_ns, before)
         return added != expected and repr(added) != repr(expected)

@@ -34,11 +34,7 @@ def refusal(assembly: Assembly) -> str:
 
 
 def _refusal_of_venue(venue: Venue) -> str:
-    if not is_frozen(venue):
-        return f"{venue.name} is not frozen, so it may carry something over from step to step"
-    if any(each.compute is not None for each in venue.accruals()):
-        return f"{venue.name} works out an accrual of its own"
-    return ""
+    return "" if is_frozen(venue) else f"{venue.name} is not frozen, so it may carry something over from step to step"
 
 
 def _carries_nothing(part: object) -> bool:
