@@ -465,6 +465,23 @@ def swept(tmp_path_factory):
     return sweep(plan, tmp_path_factory.mktemp("sweeps"), jobs=1)
 
 
+def test_a_sweep_is_found_by_the_first_digits_of_its_digest(swept, tmp_path):
+    """As a run is; its report is that of its whole name."""
+    for name, place in (("one", swept.folder), ("two", swept.folder.with_name(swept.folder.name[:6]))):
+        command("report", str(place), "--out", str(tmp_path / f"{name}.html"))
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_a_folder_of_paths_is_refused_in_one_line(tmp_path, capsys):
+    """As `carrybook paths` and `choose` leave it: its cells have no capital."""
+    plan = Sweep.of(ROOT / "examples/robust_trigger/scenario.toml", ["strategy.leverage=2,3"], paths=2)
+    folder = sweep(plan, tmp_path, jobs=1).folder
+    with pytest.raises(SystemExit) as exit_:
+        main(["report", str(folder)])
+    said = f"carrybook: {folder / 'results.parquet'}: outcomes on paths, which `carrybook choose` compares"
+    assert (exit_.value.code, capsys.readouterr().err) == (2, f"{said}; expected a sweep's results\n")
+
+
 def test_a_sweep_has_the_curve_of_each_cell(saved, swept):
     """From the capital to the final equity, at a hundred of its instants."""
     curves = pd.read_parquet(swept.folder / "curves.parquet")

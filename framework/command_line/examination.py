@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
+from glob import escape
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -236,6 +237,7 @@ def report(run: Path, out: Path | None, against: tuple[Path, ...]) -> None:
     """
     need_extra("a report", "report", "bokeh", "jinja2")
     page = importlib.import_module("framework.reports.page")
+    run = _sweep_at(run)
     if (run / "results.parquet").is_file():
         name, html = run.resolve().name, page.sweep_page(run)
     else:
@@ -247,6 +249,12 @@ def report(run: Path, out: Path | None, against: tuple[Path, ...]) -> None:
     except OSError as error:
         raise RunError(f"{target}: not writable ({error.strerror}); expected a file in a directory") from None
     say(f"Wrote {target}")
+
+
+def _sweep_at(path: Path) -> Path:
+    """The folder of the sweep that the first digits of a digest mean, below their parent; else the path as it is."""
+    found = [] if path.exists() else list(path.parent.glob(f"{escape(path.name)}*/results.parquet"))
+    return found[0].parent if len(found) == 1 else path
 
 
 def _plain(node: Node, known: Mapping[int, Mapping[str, object]]) -> dict[str, object]:

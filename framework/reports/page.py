@@ -437,12 +437,12 @@ def sweep_page(folder: Path) -> str:
         cells = [{"cell": number, **row} for number, row in enumerate(table.to_pylist()) if not row["error"]]
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:
         raise RunError(f"{path}: not readable ({' '.join(str(error).split())}); expected a sweep's results") from None
-    if len({cell["capital_usd"] for cell in cells}) < 2 and len(keys) > 1:
-        keys.remove("capital_usd")
     if not cells:
         raise RunError(f"{path}: no cell without an error; expected at least one")
-    if not SWEPT.keys() <= set(names):
+    if not {*SWEPT, "capital_usd"} <= set(names):
         raise RunError(f"{path}: outcomes on paths, which `carrybook choose` compares; expected a sweep's results")
+    if len({cell["capital_usd"] for cell in cells}) < 2 and len(keys) > 1:
+        keys.remove("capital_usd")
     best = sorted(cells, key=lambda cell: -float(cell["annualized_return_pct"]))[:MOST_CELLS]
     curves = _curves(folder, {cell["cell"] for cell in best})
     maps = _heatmaps(keys, cells)
