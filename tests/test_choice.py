@@ -73,6 +73,14 @@ def test_the_robust_winner_is_the_best_on_paths_that_is_allowed(plan, outcomes, 
     assert set(limited.allowed) == set(np.flatnonzero((chance <= limit) & outcomes.good))
 
 
+def test_on_too_few_paths_no_cell_is_worse_in_the_worst_of_them(plan, outcomes):
+    """The worst 5 % of eight paths are a part of one; the worst 25 % are two, which differ from cell to cell."""
+    few, enough = (Choice.of(plan, outcomes, Objective.of(f"expected_shortfall:{level}")) for level in (0.05, 0.25))
+    assert set(few.told_apart.values()) == {1.0}
+    assert {cell["objective_error"] for cell in few.plain()["cells"] if not cell["error"]} == {None}
+    assert min(enough.told_apart.values()) < 0.5
+
+
 def test_where_no_cell_is_allowed_there_is_no_robust_winner(plan, outcomes):
     """The report says so, and by which limit."""
     choice = Choice.of(plan, outcomes, Objective.of("mean"), [Constraint.of("loss<=0")])

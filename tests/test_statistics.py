@@ -56,6 +56,25 @@ def test_estimates_by_hand():
     assert np.isnan(mean(values[:1]).error)
 
 
+def test_the_error_of_a_part_of_one_path_is_not_known():
+    """The mean of the worst 5 % of ten paths is the worst of them, whatever lies beyond it."""
+    values = np.arange(10.0)
+    assert np.isnan(expected_shortfall(values, 0.05).error)
+    assert np.isnan(expected_shortfall(values + 1, 0.05).less(expected_shortfall(values, 0.05)).error)
+    assert expected_shortfall(values, 0.05).words() == "+0.0"
+    assert expected_shortfall(np.arange(20.0), 0.05).error > 0
+
+
+def test_a_chance_of_which_all_paths_say_the_same_has_a_bound():
+    """Of ten paths without the event, its chance is below 25.9 %: at that, none has it in one of twenty cases."""
+    none, pairs = mean(np.zeros(10)), mean(np.zeros(20), pairs=True)
+    assert (none.percent(), pairs.percent(), mean(np.ones(10)).percent()) == (
+        "0.0, < 25.9 %", "0.0, < 25.9 %", "100.0, > 74.1 %"
+    )  # fmt: skip
+    assert mean(np.zeros(1)).percent() == "0.0 %"
+    assert mean(np.array([0.0, 1.0])).percent() == "50.0 ± 50.0 %"
+
+
 def test_the_deflated_sharpe_ratio_is_the_published_one():
     """The example of Bailey and Lopez de Prado (2014): 2.5 a year over five years, skewness -3, kurtosis 10."""
     known = {"rows": 1250, "skewness": -3.0, "kurtosis": 10.0, "variance": 0.5 / 250}

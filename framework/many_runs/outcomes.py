@@ -70,8 +70,9 @@ class Outcomes:
         left = f", the first {SHOWN} shown" if len(self.cells) > SHOWN else ""
         grid.note = (
             f"{paths:,} paths of each of {len(self.cells)} cells{left}, the same for all. Returns and drawdowns are in "
-            "percent of the capital, with one standard error of the simulation. Worst 5 %: their mean. First: once "
-            "half of the paths with a liquidation have had it."
+            "percent of the capital, with one standard error of the simulation; a chance of which all paths say the "
+            "same with its bound at 95 %. Worst 5 %: their mean. First: once half of the paths with a liquidation have "
+            "had it."
         )
         return grid.told()
 

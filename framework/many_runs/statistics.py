@@ -10,6 +10,9 @@ from attrs import field, frozen
 
 from framework.market import Floats, Ints
 
+CONFIDENCE = 0.95
+"""How sure the bound of a chance is of which every path says the same."""
+
 
 @frozen(kw_only=True)
 class Estimate:
@@ -44,7 +47,15 @@ class Estimate:
         return f"{self.value:+.{places}f}{error}"
 
     def percent(self) -> str:
-        """A share and its error in percent, as a table shows them."""
+        """A share and its error in percent, as a table shows them.
+
+        Where all paths agree their spread says nothing: then it is how far off the share may be at 95 % confidence.
+        """
+        count = len(self.influence) // 2 if self.pairs else len(self.influence)
+        if self.value in (0.0, 1.0) and count > 1:
+            off = 1 - (1 - CONFIDENCE) ** (1 / count)
+            bound = f"< {100 * off:.1f}" if self.value == 0.0 else f"> {100 * (1 - off):.1f}"
+            return f"{100 * self.value:.1f}, {bound} %"
         error = "" if math.isnan(self.error) else f" ± {100 * self.error:.1f}"
         return f"{100 * self.value:.1f}{error} %"
 
@@ -69,12 +80,17 @@ def quantile(values: Floats, level: float, *, pairs: bool = False) -> Estimate:
 
 
 def expected_shortfall(values: Floats, level: float, *, pairs: bool = False) -> Estimate:
-    """The mean of the worst share `level` of the values, of which the last counts in part."""
+    """The mean of the worst share `level` of the values, of which the last counts in part.
+
+    Its error is NaN where that is a part of one value: what lies beyond the least value, nothing in them says.
+    """
     ordered, worst = np.sort(values), level * len(values)
     whole = int(worst)
     total = float(ordered[:whole].sum()) + (worst - whole) * float(ordered[min(whole, len(values) - 1)])
     edge = float(ordered[min(whole, len(values) - 1)])
     influence: Floats = edge + np.minimum(values - edge, 0.0) / level
+    if not whole:
+        influence = np.full(len(values), math.nan)
     return Estimate(value=total / worst, influence=influence, pairs=pairs)
 
 
