@@ -77,7 +77,7 @@ class Recording(Protocol):
     def since(self, instant_ns: int, *, answer: bool) -> bool:
         """The answer to whether the present is that instant or later."""
 
-    def written(self, number: "Written") -> str:
+    def written(self, number: "NumberInText") -> str:
         """The character that stands for a number in a text."""
 
     def refuse(self, what: str) -> NoReturn:
@@ -206,7 +206,7 @@ class Recorded(Unreadable):
     def __format__(self, form: str) -> str:
         """A place in a text, at which its digits are put when it is played."""
         kind: Any = type(self.concrete).__name__
-        return self.recording.written(Written(self.register, kind, 0, form))
+        return self.recording.written(NumberInText(self.register, kind, 0, form))
 
     def decimal(self, decimals: int) -> "RecordedDecimal":
         """So many atomic units of an asset as whole units."""
@@ -293,11 +293,11 @@ class RecordedDecimal(Unreadable):
 
     def __format__(self, form: str) -> str:
         kind: Any = "normal" if self._normal else "decimal"
-        return self.recording.written(Written(self._of.register, kind, self._decimals, form))
+        return self.recording.written(NumberInText(self._of.register, kind, self._decimals, form))
 
 
 @frozen
-class Written:
+class NumberInText:
     """A number in a text: the register in which it is found, what it is, its decimals, and its form."""
 
     register: int

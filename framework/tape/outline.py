@@ -16,7 +16,7 @@ from attrs import fields_dict, frozen, has
 
 from framework.books import Entry
 from framework.money import Account, Asset
-from framework.tape.numbers import PLACES, Recorded, Row, Time, Words, Written
+from framework.tape.numbers import PLACES, NumberInText, Recorded, Row, Time, Words
 
 Filled = tuple[list[Entry], list["Epoch"], object]
 """What a step adds: its entries, the streams that start again from a new balance, and the last order executed."""
@@ -119,7 +119,7 @@ class Outline:
         epochs: Sequence[Epoch],
         order: object,
         accrued: "Accrued | None",
-        texts: Mapping[str, Written] | None,
+        texts: Mapping[str, NumberInText] | None,
     ) -> "Outline":
         """The outline of what a step has added; raises `ValueError` for what has none, such as an earlier cause.
 
@@ -162,7 +162,7 @@ def _place(cause: Entry | None, entries: Sequence[Entry]) -> int | None:
 class _Drawing:
     """Draws outlines: puts gaps where values are recorded, and notes the registers of the numbers that fill them."""
 
-    def __init__(self, texts: Mapping[str, Written]) -> None:
+    def __init__(self, texts: Mapping[str, NumberInText]) -> None:
         self.registers: list[int] = []
         self._texts = texts
 

@@ -378,15 +378,13 @@ class Steps(Simulation):
         self,
         step: str,
         row: int,
-        strategy: Strategy,
-        conditions: Sequence[Condition],
         given: "Given",
         past: Callable[[], Iterator[Entry]],
     ) -> "Done":
         """Do a step on plain numbers; raises `NotPlayable`, also for what a run would end in."""
         self._past = past
         try:
-            found = self._do(step, row, strategy, conditions, given, None)
+            found = self._do(step, row, given, None)
         except Exception as why:
             raise NotPlayable(_words(why)) from why
         if self._books.missed:  # type: ignore[attr-defined]
@@ -395,9 +393,7 @@ class Steps(Simulation):
             raise NotPlayable("something is on its way for a while")
         return found
 
-    def record(
-        self, step: str, row: int, strategy: Strategy, conditions: Sequence[Condition], given: "Given", way: Way
-    ) -> "Done":
+    def record(self, step: str, row: int, given: "Given", way: Way) -> "Done":
         """Do a step on recorded numbers; raises `NotRecordable`."""
 
         def past() -> Iterator[Earlier]:
@@ -407,7 +403,7 @@ class Steps(Simulation):
 
         self._past = past
         try:
-            found = self._do(step, row, strategy, conditions, given, way)
+            found = self._do(step, row, given, way)
         except Exception as why:
             words, way.failed = way.failed + _place(why) if way.failed else _words(why), ""
             way.note(words)
@@ -417,17 +413,9 @@ class Steps(Simulation):
             way.refuse(missed or "something is on its way for a while")
         return found
 
-    def _do(
-        self,
-        step: str,
-        row: int,
-        strategy: Strategy,
-        conditions: Sequence[Condition],
-        given: "Given",
-        way: Way | None,
-    ) -> "Done":
+    def _do(self, step: str, row: int, given: "Given", way: Way | None) -> "Done":
         books = self._books
-        self._strategy, self._conditions, self._capital = strategy, tuple(conditions), given.capital
+        self._strategy, self._conditions, self._capital = given.strategy, given.conditions, given.capital
         opening = step == "start" and self._opening
         self._set(step, row, given, way, opening=opening)
         self._way = self._watch.recording = way
@@ -527,8 +515,10 @@ class Steps(Simulation):
 
 @frozen(eq=False)
 class Given:
-    """What a step begins with: the capital, the balance of each account, and what is carried over of each stream."""
+    """What a step begins with: who decides, the balance of each account, and what is carried over of each stream."""
 
+    strategy: Strategy
+    conditions: tuple[Condition, ...]
     capital: Any
     balances: Sequence[Any]
     streams: Sequence[tuple[Any, ...]]
@@ -668,7 +658,7 @@ def settled_registers(steps: Steps, first: int) -> np.ndarray[Any, Any]:
     start = first + len(steps.accounts)
     return np.array(
         [
-            [at, int(each.compounding), start + 4 * at, start + 4 * at + 1, start + 4 * at + 2,
+            [at, int(each.compounding), *(start + len(OF_STREAM) * at + place for place in range(3)),
              accounts[each.debit], accounts[each.credit]]
             for at, each in enumerate(steps.streams)
         ],

@@ -62,6 +62,10 @@ CHECKED_AGAIN = 32
 """The run of a tape from which on every one that is a power of two is simulated as well, though it is trusted."""
 
 
+Chosen = tuple[Strategy, tuple[Condition, ...], Any]
+"""A strategy, its conditions and the capital, which may be a recorded number."""
+
+
 def room(values: int) -> Notes:
     """Room to note so many values."""
     places = ROOM if values else 0
@@ -104,15 +108,20 @@ class Settings:
         """All of them, the capital first, as they stand in the first registers."""
         return [self.capital, *(value for _, numbers in self.parts for value in numbers.values())]
 
-    def recorded(self, way: Way) -> tuple[Any, Any, tuple[Any, ...]]:
-        """Capital, strategy and conditions with recorded numbers."""
+    @property
+    def chosen(self) -> Chosen:
+        """Strategy, conditions and capital."""
+        return self.strategy, self.conditions, self.capital
+
+    def recorded(self, way: Way) -> Chosen:
+        """The same with recorded numbers."""
         register = iter(range(len(self.numbers)))
         capital = way.given(next(register), self.capital)
         strategy, *conditions = [
             with_numbers(part, {name: way.given(next(register), value) for name, value in numbers.items()})
             for part, numbers in self.parts
         ]
-        return capital, strategy, tuple(conditions)
+        return strategy, tuple(conditions), capital
 
 
 def _place(register: int, registers: NDArray[np.int64]) -> int:
@@ -287,14 +296,12 @@ class Tape:
         """
         self.trees = self.trees or self.code.trees()
         way = Way(self.registers, self.trees[step])
-        capital, strategy, conditions = settings.recorded(way)
-        given = self.given(held, way.given, capital)
+        given = self.given(held, way.given, settings.recorded(way))
         try:
-            done = steps.record(step, row, strategy, conditions, given, way)
+            done = steps.record(step, row, given, way)
             leaf = done.leaf(way, given)
             if way.is_new:
-                plain = self.given(held, lambda _, value: value, settings.capital)
-                again = steps.do(step, row, settings.strategy, settings.conditions, plain, past)
+                again = steps.do(step, row, self.plainly_given(held, settings), past)
                 if done.differs(again, way.values, row, steps.at_ns):
                     way.refuse("the step does something else on recorded numbers")
             way.end(leaf)
@@ -307,16 +314,20 @@ class Tape:
         self.recorded += 1
         return way.grown is not None
 
-    def given(self, held: Floats, made: Callable[[int, Number], Any], capital: Any) -> Given:  # noqa: ANN401
+    def plainly_given(self, held: Floats, settings: Settings) -> Given:
+        """What a step begins with, in plain numbers."""
+        return self.given(held, lambda _, value: value, settings.chosen)
+
+    def given(self, held: Floats, made: Callable[[int, Number], Any], chosen: Chosen) -> Given:
         """What a step begins with, from the registers."""
         at, count = self.first, len(self.accounts)
         balances = [made(at + place, int(held[at + place])) for place in range(count)]
         streams = []
-        for start in range(at + count, self.registers.inputs, 4):
-            factor, begun, settled, base = held[start : start + 4].tolist()
+        for start in range(at + count, self.registers.inputs, len(OF_STREAM)):
+            factor, begun, settled, base = held[start : start + len(OF_STREAM)].tolist()
             values = (factor, begun, int(settled), int(base))
             streams.append(tuple(made(start + place, value) for place, value in enumerate(values)))
-        return Given(capital, balances, streams)
+        return Given(*chosen, balances, streams)
 
 
 class Playing:
@@ -406,8 +417,7 @@ class Playing:
         if self._done_plainly > FEW + len(self._market) // SHARE:
             too_long = "its steps take too many different ways" if len(tape.code.lines) >= MOST_LINES else ""
             raise NotPlayable(tape.give_up(", ".join(tape.refused) or too_long or "sums of more than 53 bits"))
-        given = tape.given(self._held, lambda _, value: value, settings.capital)
-        done = self._kernel().do(step, row, settings.strategy, settings.conditions, given, self._past)
+        done = self._kernel().do(step, row, tape.plainly_given(self._held, settings), self._past)
         after = [*done.balances, *(value for each in done.streams for value in each)]
         if any(isinstance(each, int) and abs(each) > MOST for each in after):
             raise NotPlayable("a sum of more than 53 bits")

@@ -18,9 +18,9 @@ from framework.tape.numbers import (
     MOST,
     NotRecordable,
     Number,
+    NumberInText,
     Op,
     Recorded,
-    Written,
 )
 
 NOWHERE = -1
@@ -80,7 +80,7 @@ class Registers:
     constants: dict[int, float] = field(factory=dict)
     columns: dict[object, int] = field(factory=dict)
     instants: list[int] = field(factory=list)
-    texts: dict[Written, str] = field(factory=dict)
+    texts: dict[NumberInText, str] = field(factory=dict)
     """The characters that stand for numbers in texts."""
 
     @made.default
@@ -119,7 +119,7 @@ class Registers:
             self.instants.append(at_ns)
         return self.instants.index(at_ns)
 
-    def text(self, number: Written) -> str:
+    def text(self, number: NumberInText) -> str:
         """The character that stands for a number in a text; an empty one where there are no more."""
         if number not in self.texts and FIRST_PLACE + len(self.texts) <= LAST_PLACE:
             self.texts[number] = chr(FIRST_PLACE + len(self.texts))
@@ -154,7 +154,7 @@ class Way:
         """Whether a hook of the strategy runs, in which numbers are not written as text: it could read that."""
         self.values: dict[int, Number] = {}
         """What registers hold on this way, as far as that was needed."""
-        self.texts: dict[str, Written] = {}
+        self.texts: dict[str, NumberInText] = {}
         """What the characters for numbers in texts stand for."""
         self.grown: tuple[Branch | None, bool, Branch] | None = None if self._known else (None, True, root)
         """The branch that has grown, at which answer of which other, if one has."""
@@ -209,7 +209,7 @@ class Way:
             if self.asked(Op.EQ, number.register, register, answer=constants[register] == number.concrete):
                 return number.concrete
 
-    def written(self, number: Written) -> str:
+    def written(self, number: NumberInText) -> str:
         """The character that stands for a number in a text."""
         if self.in_hook:
             self.refuse("a number is written as text by the strategy")
