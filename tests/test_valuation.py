@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from framework import Close, Open, Scenario, Side, assemble, metrics, waterfall
 from framework.performance import max_drawdown_pct
-from framework.valuation import LIMB_BITS, Prices, equity, fees_usd, limbs
+from framework.valuation import FEW_PRODUCTS, LIMB_BITS, Prices, equity, fees_usd, limbs
 from tests.conftest import ROOT
 from tests.markets import Script, asgard, flat, hyperliquid, market, play
 from tests.test_settlement import markets, outcome, setups
@@ -76,9 +76,14 @@ AMOUNTS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**63), 2**63 - 
 """Whatever a signed word of a record can hold, with the ends of limbs among them."""
 
 
-@given(st.lists(st.tuples(AMOUNTS, st.integers(0, 2)), max_size=30), st.lists(st.integers(1, 10**25), min_size=3))
-def test_amounts_times_prices_are_summed_exactly(entries, values):
-    """Limb by limb as in Python's own integers, beyond 64 bits on either side."""
+@given(
+    st.lists(st.tuples(AMOUNTS, st.integers(0, 2)), max_size=30),
+    st.lists(st.integers(1, 10**25), min_size=3),
+    st.sampled_from([1, FEW_PRODUCTS]),
+)
+def test_amounts_times_prices_are_summed_exactly(entries, values, times):
+    """Few of them one by one, many limb by limb, beyond 64 bits on either side."""
+    entries = entries * times
     amounts = np.array([amount for amount, _ in entries], dtype=np.int64)
     rows = np.array([row for _, row in entries], dtype=np.intp)
     prices = Prices(values=np.array(values, dtype=object), decimals=0)

@@ -32,6 +32,7 @@ from types import (
     WrapperDescriptorType,
 )
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from attrs import fields_dict, has
@@ -71,9 +72,20 @@ def memory_of(kind: type) -> str:
 
 
 def is_frozen(part: object) -> bool:
-    """Whether the fields of a value cannot be set."""
+    """Whether the fields of a value cannot be set, which is for its class to say."""
+    kind = type(part)
+    if kind not in _frozen:
+        _frozen[kind] = _refuses_a_field(copy(part))
+    return _frozen[kind]
+
+
+_frozen: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+"""The classes whose fields cannot be set, and those whose fields can."""
+
+
+def _refuses_a_field(part: object) -> bool:
     try:
-        setattr(copy(part), "", None)
+        setattr(part, "", None)
     except FrozenInstanceError:
         return True
     except AttributeError:
