@@ -1,19 +1,24 @@
-"""What a user's own class may remember besides its fields: in itself, in its modules, in closures and defaults.
+"""What a user's own class may know besides its fields and what a step gives it, by what its compiled code names.
 
-A played run does not go through its code again, so nothing there may be carried over from step to step.
+A played run does not go through its code again. So nothing may be carried over from step to step, in the class, its
+modules, closures or defaults; nothing may be read from outside, such as a file, the time or a random number; and
+nothing may tell a recorded number from a plain one.
 """
 
+import builtins
 import dis
 import re
 import sys
 import typing
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from functools import cached_property, lru_cache, partial
+from itertools import pairwise
 from logging import Logger
 from pathlib import PurePath
 from types import (
@@ -59,16 +64,34 @@ SETTING = ("globals", "vars", "setattr", "delattr", "exec", "eval", "__setattr__
 """Names by which code may set anything."""
 SETS_NAME, SETS_FIELD = ("STORE_GLOBAL", "DELETE_GLOBAL"), ("STORE_ATTR", "DELETE_ATTR")
 USES_NAME = ("LOAD_GLOBAL", "LOAD_NAME")
-USES = (*USES_NAME, "LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM")
+USES_PART = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM")
+USES = (*USES_NAME, *USES_PART)
 """What lines of compiled code are called, by what they do with a name."""
+IDLE = ("CACHE", "COPY_FREE_VARS", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "RESUME")
+"""What does nothing that counts here."""
+HANDLES, MATCHES = "PUSH_EXC_INFO", ("CHECK_EXC_MATCH", "CHECK_EG_MATCH")
+"""What begins where an exception is handled, and what asks whether it is one of some."""
+OUTSIDE = frozenset(
+    ("_io", "glob", "http", "io", "nt", "ntpath", "numpy.random", "os", "pathlib", "posix", "posixpath", "random",
+     "secrets", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "time", "urllib", "uuid")
+)  # fmt: skip
+"""Modules that read what no step is given: files, the environment, the time, random numbers, other machines."""
+CLOCK = ("now", "today", "utcnow")
+"""Methods of dates and times that read the time."""
+CARRIES = (
+    "so it may carry something over from step to step; expected a tuple, a MappingProxyType or another thing that "
+    "cannot change"
+)
+READS = "so a step may depend on more than it is given; expected what is read to be a setting"
+TELLS_TYPE = "which tells a recorded number from others; expected isinstance"
+TELLS_ERROR = "which a recorded number may raise and others do not; expected other exceptions, such as ValueError"
+"""What follows from what is found, and what would be right."""
 
 
 @lru_cache(maxsize=MOST_KINDS)
 def memory_of(kind: type) -> str:
-    """What a class may remember, and what would be right; empty where there is nothing, as in this project's own."""
-    found = next(_Search(kind.__module__).of_class(kind), "")
-    expected = "expected a tuple, a MappingProxyType or another thing that cannot change"
-    return f"{found}, so it may carry something over from step to step; {expected}" if found else ""
+    """What a class may know or tell, and what would be right; empty where that is nothing, as in this project's."""
+    return next(_Search(kind.__module__).of_class(kind), "")
 
 
 def is_frozen(part: object) -> bool:
@@ -103,9 +126,12 @@ class _Search:
     def of_class(self, kind: type) -> Iterator[str]:
         """What a class has besides fields, and those above it."""
         for each in kind.__mro__:
-            if self._is_new(each, each.__module__) and not issubclass(each, Enum):
+            if self._is_new(each, each.__module__):
+                is_enum, members = issubclass(each, Enum), list[Any](each if issubclass(each, Enum) else ())
+                for member in members:
+                    yield from self._of_each(vars(member).values(), f"{each.__name__}.{member.name}")
                 for name, value in list(vars(each).items()):
-                    special = name.startswith("__") or name in (*OF_PYTHON, *getattr(each, "_fields", ()))
+                    special = is_enum or name.startswith("__") or name in (*OF_PYTHON, *getattr(each, "_fields", ()))
                     if not special or isinstance(value, FunctionType | staticmethod | classmethod | property):
                         yield from self._of(value, f"{each.__name__}.{name}")
 
@@ -135,12 +161,14 @@ class _Search:
             case ModuleType():
                 pass  # its attributes are looked at where code names them
             case _ if isinstance(value, PLAIN) or type(value).__module__ == typing.__name__:
-                pass
+                yield from self.of_class(type(value))
+                if is_own(type(value).__module__, self._root) and not isinstance(value, Enum):
+                    yield from self._of_each(getattr(value, "__dict__", {}).values(), name)
             case _ if has(type(value)) and is_frozen(value):
                 yield from self.of_class(type(value))
                 yield from self._of_each([getattr(value, each) for each in fields_dict(type(value))], name)
             case _:
-                yield f"{name} is a {type(value).__name__}"
+                yield f"{name} is a {type(value).__name__}, {CARRIES}"
 
     def _of_each(self, values: Iterable[Any], name: str) -> Iterator[str]:
         for each in values:
@@ -161,12 +189,14 @@ class _Search:
     def _of_code(self, code: CodeType, space: Mapping[str, Any], outer: Sequence[str], name: str) -> Iterator[str]:
         """What code sets, and what the names stand for that it uses; `outer` are those of the functions around it."""
         modules: list[ModuleType] = []
-        for each in dis.get_instructions(code):
+        lines = [each for each in dis.get_instructions(code) if each.opname not in IDLE]
+        is_making = code.co_name in MAKING
+        for each in lines:
             kind, used = each.opname, each.argval
             if kind in SETS_NAME or (kind == "STORE_DEREF" and used in outer):
-                yield f"{name} sets {used}"
-            elif code.co_name not in MAKING and (kind in SETS_FIELD or (kind in USES and used in SETTING)):
-                yield f"{name} {'sets' if kind in SETS_FIELD else 'uses'} {used}"
+                yield f"{name} sets {used}, {CARRIES}"
+            elif not is_making and (kind in SETS_FIELD or (kind in USES and used in SETTING)):
+                yield f"{name} {'sets' if kind in SETS_FIELD else 'uses'} {used}, {CARRIES}"
             elif kind == "IMPORT_NAME":
                 modules += self._own_module(sys.modules.get(used))
             elif kind in USES:
@@ -174,6 +204,8 @@ class _Search:
                     value = place.get(used)
                     modules += self._own_module(value)
                     yield from self._of(value, f"{used} of {place.get('__name__')}")
+        if not is_making:
+            yield from _told_by(lines, space, name)
         for inner in code.co_consts:
             if isinstance(inner, CodeType):
                 yield from self._of_code(inner, space, outer, name)
@@ -194,3 +226,44 @@ def _content(cell: CellType) -> object:
         return cell.cell_contents
     except ValueError:  # it has none yet
         return None
+
+
+def _told_by(lines: Sequence[dis.Instruction], space: Mapping[str, Any], name: str) -> Iterator[str]:
+    """What code reads from outside, and by what it may tell a recorded number from others."""
+    value: Any = None
+    loaded: list[object] = []
+    for each, after in pairwise((*lines, lines[-1])):
+        kind, used, before, value = each.opname, each.argval, value, None
+        if kind in USES_NAME:
+            value = space.get(used, vars(builtins).get(used))
+        elif kind in USES_PART and isinstance(before, ModuleType):
+            value = vars(before).get(used)
+        elif kind == "IMPORT_NAME":
+            value = sys.modules.get(used, ModuleType(used))
+        if _is_outside(value) or (used in CLOCK and isinstance(before, type) and issubclass(before, date)):
+            yield f"{name} uses {used}, {READS}"
+        if value is type and not (after.opname.startswith("LOAD_FAST") and after.argval == "self"):
+            yield f"{name} uses type(...), {TELLS_TYPE}"
+        if value is suppress:
+            yield f"{name} uses suppress, {TELLS_ERROR}"
+        if kind == HANDLES and after.opname == "POP_TOP":
+            yield f"{name} catches whatever is raised, {TELLS_ERROR}"
+        if kind in MATCHES and any(not isinstance(one, type) or issubclass(TypeError, one) for one in loaded):
+            yield f"{name} catches TypeError, {TELLS_ERROR}"
+        if kind in USES_PART:
+            loaded[-1:] = [value]
+        elif kind.startswith("LOAD"):
+            loaded.append(value)
+        elif kind != "BUILD_TUPLE":
+            loaded.clear()
+
+
+def _is_outside(value: object) -> bool:
+    """Whether something reads what no step is given: a module, or a function or class of one."""
+    if isinstance(value, ModuleType):
+        module = value.__name__
+    elif isinstance(value, type | FunctionType | BuiltinFunctionType):
+        module = value.__module__ or ""
+    else:
+        return isinstance(value, PurePath)
+    return module in OUTSIDE or module.partition(".")[0] in OUTSIDE

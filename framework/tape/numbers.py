@@ -205,7 +205,7 @@ class Recorded(Unreadable):
 
     def __format__(self, form: str) -> str:
         """A place in a text, at which its digits are put when it is played."""
-        kind: Any = type(self.concrete).__name__
+        kind: Any = "int" if isinstance(self.concrete, int) else "float"
         return self.recording.written(NumberInText(self.register, kind, 0, form))
 
     def decimal(self, decimals: int) -> "RecordedDecimal":
@@ -610,8 +610,9 @@ class Column(Sequence[float]):
         return row.recording.loaded(self.key, row.offset, value)
 
     def up_to(self, row: Row, count: int) -> Window:
-        """The last values up to a row, of which there are so many."""
+        """The last values up to a row, of which there are so many; each is of NumPy, as one of an array is."""
         last = row.concrete + row.offset
-        back = range(-count + 1, 1)
-        loaded = row.recording.loaded
-        return Window([loaded(self.key, row.offset + ago, self._values[last + ago]) for ago in back], row.recording)
+        values = np.array(self._values[last + 1 - count : last + 1], dtype=np.float64)
+        places = range(row.offset + 1 - count, row.offset + 1)
+        found = [row.recording.loaded(self.key, *each) for each in zip(places, values, strict=True)]
+        return Window(found, row.recording)

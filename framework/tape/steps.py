@@ -26,6 +26,7 @@ from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import RowPath
 from framework.simulation import Execution, Present, Simulation
 from framework.strategy import Condition, Strategy, checked_rows
+from framework.strategy import Price as PlainPrice
 from framework.tape.numbers import (
     Column,
     NotRecordable,
@@ -273,7 +274,8 @@ class RecordedPresent(Present):
         found = self._books.price_of("")
         if not isinstance(found, Recorded):
             return super().price
-        return Price(found.recording, found.register, found.concrete).of(self.price_of)
+        price = PlainPrice.at(found.concrete, self.price_of)
+        return Price(found.recording, found.register, price).of(self.price_of)
 
     def history(self, column: str, rows: int) -> Any:  # noqa: ANN401  (an array, or what there is of it)
         """The last values of a column."""

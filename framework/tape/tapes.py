@@ -2,15 +2,19 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from enum import Enum
+from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from attrs import fields_dict, has
 
 from framework.assembly import Assembly
 from framework.money import Account, Asset
 from framework.run import Run
 from framework.strategy import checked_conditions
-from framework.tape.memory import is_frozen, memory_of
+from framework.support.source_code import is_own
+from framework.tape.memory import CARRIES, is_frozen, memory_of
 from framework.tape.outline import PLAIN
 from framework.tape.played import Played
 from framework.tape.shelf import Shelf
@@ -141,24 +145,28 @@ class Tapes:
         return parts, named, assembly.entry, assembly.path, tuple(sorted(market.columns)), market.coin
 
 
-def _named(value: Any, other: Mapping[str, type] | None = None) -> Hashable:  # noqa: ANN401
+def _named(value: Any, other: Mapping[str, type] | None = None, *, of: type | None = None) -> Hashable:  # noqa: ANN401
     """A value by its class and its fields, to the last; `other` are put in place of fields of its own.
 
     The classes themselves are in it: two may have one name. Raises `NotPlayable` for a value of a kind that may have
-    more to it than can be seen.
+    more to it than can be seen, and for one that may change, where it is a field of the class `of`, a user's own.
     """
     kind = type(value)
-    if isinstance(value, Mapping):
-        return kind, tuple((_named(key), _named(each)) for key, each in value.items())
-    if kind in (tuple, list):
-        return kind, tuple(map(_named, value))
+    if isinstance(value, Mapping) or kind in (tuple, list):
+        if of is not None and kind not in (tuple, MappingProxyType):
+            raise NotPlayable(f"{of.__name__} has a {kind.__name__}, {CARRIES}")
+        parts = chain.from_iterable(value.items()) if isinstance(value, Mapping) else value
+        return kind, tuple(_named(each, of=of) for each in parts)
+    if kind in (*PLAIN, str, np.float64) or isinstance(value, Account | Asset):
+        return kind, repr(value)
+    if why := memory_of(value if isinstance(value, type) else kind):
+        raise NotPlayable(why)
     if isinstance(value, type):
         return value
-    if kind in PLAIN or isinstance(value, float | int | str | Enum | Account | Asset):
-        return kind, repr(value)
+    if isinstance(value, Enum):
+        return kind, value.name
     if not has(kind):
         raise NotPlayable(f"there is a {kind.__name__} among the settings, of which it is not known what is in it")
-    if why := memory_of(kind):
-        raise NotPlayable(why)
     fields = {name: getattr(value, name) for name in fields_dict(kind)} | dict(other or {})
-    return kind, tuple((name, _named(each)) for name, each in fields.items())
+    is_users = kind if is_own(kind.__module__) else None
+    return kind, tuple((name, _named(each, of=is_users)) for name, each in fields.items())
