@@ -201,6 +201,30 @@ def test_what_a_venue_works_out_itself_is_played_where_it_is_arithmetic(how):
     assert tapes.run(assembly).ledger.digest == run.ledger.digest
 
 
+@frozen(kw_only=True)
+class Counting(Collector):
+    """A venue whose fee remembers how often it was asked for, in a list of its function."""
+
+    def accruals(self):
+        (accrual,) = super().accruals()
+        seen = []
+
+        def amounts(segment, before=seen):
+            before.append(segment.stop)
+            return accrual.compute(segment)
+
+        made = {"closure": lambda segment: amounts(segment, seen), "default": amounts, "partial": partial(amounts, [])}
+        yield evolve(accrual, compute=made[self.how])
+
+
+@pytest.mark.parametrize("how", ["closure", "default", "partial"])
+def test_what_a_venue_works_out_may_remember_nothing(how):
+    """A function made within a method is no method, and is looked at as well."""
+    base = assemble(Scenario.load(SCENARIO))
+    why = refusal(evolve(base, venues=(*base.venues, Counting(how=how))))
+    assert re.match(r".*is a list, so it may carry something over from step to step; expected a tuple", why)
+
+
 def test_one_tape_plays_other_settings_and_other_markets():
     """What was recorded for some cells and paths is played for others; in the end nothing is left to record."""
     tapes, recorded = Tapes(), []

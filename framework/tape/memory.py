@@ -94,6 +94,14 @@ def memory_of(kind: type) -> str:
     return next(_Search(kind.__module__).of_class(kind), "")
 
 
+def memory_of_rule(rule: Any) -> str:  # noqa: ANN401  (a function, a method or what is called like one)
+    """The same of a rule that may be no method, such as a function made within one."""
+    if isinstance(rule, MethodType) and has(type(rule.__self__)):
+        return ""  # it is among those of its class, and its object is looked at as a setting
+    module, name = (str(getattr(rule, each, "")) for each in ("__module__", "__qualname__"))
+    return next(_Search(module).of(rule, name or type(rule).__name__), "")
+
+
 def is_frozen(part: object) -> bool:
     """Whether the fields of a value cannot be set, which is for its class to say."""
     kind = type(part)
@@ -133,25 +141,26 @@ class _Search:
                 for name, value in list(vars(each).items()):
                     special = is_enum or name.startswith("__") or name in (*OF_PYTHON, *getattr(each, "_fields", ()))
                     if not special or isinstance(value, FunctionType | staticmethod | classmethod | property):
-                        yield from self._of(value, f"{each.__name__}.{name}")
+                        yield from self.of(value, f"{each.__name__}.{name}")
 
-    def _of(self, value: Any, name: str) -> Iterator[str]:  # noqa: ANN401, PLR0912  (any value, a case for each kind)
+    def of(self, value: Any, name: str) -> Iterator[str]:  # noqa: ANN401, PLR0912  (any value, a case for each kind)
+        """What a value of this name has."""
         match value:
             case type():
                 yield from self.of_class(value)
             case FunctionType():
                 yield from self._of_function(value, name)
             case staticmethod() | classmethod():
-                yield from self._of(value.__func__, name)
+                yield from self.of(value.__func__, name)
             case MethodType():
                 yield from self._of_each((value.__func__, value.__self__), name)
             case BuiltinFunctionType():
                 if not isinstance(value.__self__, ModuleType):
-                    yield from self._of(value.__self__, name)
+                    yield from self.of(value.__self__, name)
             case property():
                 yield from self._of_each((value.fget, value.fset), name)
             case cached_property():
-                yield from self._of(value.func, name)
+                yield from self.of(value.func, name)
             case partial():
                 yield from self._of_each((value.func, *value.args, *value.keywords.values()), name)
             case tuple() | frozenset():
@@ -172,18 +181,18 @@ class _Search:
 
     def _of_each(self, values: Iterable[Any], name: str) -> Iterator[str]:
         for each in values:
-            yield from self._of(each, name)
+            yield from self.of(each, name)
 
     def _of_function(self, function: FunctionType, name: str) -> Iterator[str]:
         code, space = function.__code__, function.__globals__
-        yield from self._of(vars(function).get("__wrapped__"), name)
+        yield from self.of(vars(function).get("__wrapped__"), name)
         if code.co_filename.startswith(GENERATED) or not self._is_new(function, str(space.get("__name__", ""))):
             return
         defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         yield from self._of_each(defaults, f"a default of {name}")
         yield from self._of_each(vars(function).values(), f"what is kept at {name}")
         for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            yield from self._of(_content(cell), f"{variable} of {name}")
+            yield from self.of(_content(cell), f"{variable} of {name}")
         yield from self._of_code(code, space, code.co_freevars, name)
 
     def _of_code(self, code: CodeType, space: Mapping[str, Any], outer: Sequence[str], name: str) -> Iterator[str]:
@@ -203,7 +212,7 @@ class _Search:
                 for place in [space] if kind in USES_NAME else list(map(vars, modules)):
                     value = place.get(used)
                     modules += self._own_module(value)
-                    yield from self._of(value, f"{used} of {place.get('__name__')}")
+                    yield from self.of(value, f"{used} of {place.get('__name__')}")
         if not is_making:
             yield from _told_by(lines, space, name)
         for inner in code.co_consts:

@@ -14,7 +14,7 @@ from framework.money import Account, Asset
 from framework.run import Run
 from framework.strategy import checked_conditions
 from framework.support.source_code import is_own
-from framework.tape.memory import CARRIES, is_frozen, memory_of
+from framework.tape.memory import CARRIES, is_frozen, memory_of, memory_of_rule
 from framework.tape.outline import PLAIN
 from framework.tape.played import Played
 from framework.tape.shelf import Shelf
@@ -38,7 +38,10 @@ def refusal(assembly: Assembly) -> str:
 
 
 def _refusal_of_venue(venue: Venue) -> str:
-    return "" if is_frozen(venue) else f"{venue.name} is not frozen, so it may carry something over from step to step"
+    if not is_frozen(venue):
+        return f"{venue.name} is not frozen, so it may carry something over from step to step"
+    rules = (each.compute for each in venue.accruals() if each.compute is not None)
+    return next(filter(None, map(memory_of_rule, rules)), "")
 
 
 def _carries_nothing(part: object) -> bool:
