@@ -31,6 +31,7 @@ from venues.hyperliquid import Hyperliquid
 ROOT = Path(__file__).parent.parent
 DAILY = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
 HOURLY = ROOT / "examples" / "hourly" / "scenario.toml"
+DOLLAR = ROOT / "examples" / "uss" / "scenario.toml"
 EVERY_ROW = ROOT / "examples" / "full_rotation" / "scenario.toml"
 HOUR_NS = 3_600 * 10**9
 START = datetime(2020, 1, 1, tzinfo=UTC)

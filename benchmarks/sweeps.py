@@ -18,6 +18,8 @@ GRIDS = (
 )
 """A thousand cells."""
 FEW = ("strategy.leverage=2,3",)
+DOLLARS = ("strategy.maintenance=0.5,0.6,0.67,0.75",)
+DRAWN = ("market.path.method=stationary",)
 
 
 def sweeps(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: ARG001
@@ -65,20 +67,29 @@ def cells(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa:
 
 
 def paths(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noqa: ARG001
-    """Cells on paths of the daily data in one process, and a path alone."""
+    """Cells on paths of the daily data in one process, those of a synthetic dollar, and a path alone."""
     number = 2 if tiny else 500
     grids = FEW if tiny else ("strategy.leverage=2,2.5,3,3.5,4", "strategy.trigger=5,6,8,never")
-    plan = Sweep.of(inputs.DAILY, grids, ("market.path.method=stationary",), paths=number)
+    plan = Sweep.of(inputs.DAILY, grids, DRAWN, paths=number)
     history = plan.on_data().assembly(plan.combinations[0]).market
     path = path_of({"method": "stationary"})
     drawn = medians(1 if tiny else 50, {"": lambda: path.of(history)})[""]
     yield Figure(name="a path of 410 daily rows", value=drawn * 1e3, unit="ms")
+    cell_s = _cell_s(plan)
+    words = f"{plan.size:,} cells; 10,000 paths of 20 cells on two cores: {cell_s * 200_000 / 2:.0f} s"
+    yield Figure(name="a cell on a path", value=cell_s * 1e3, unit="ms", target=0.3, words=words)
+    numbers = (1, 1) if tiny else (25, 500)
+    few, many = (_cell_s(Sweep.of(inputs.DOLLAR, DOLLARS, DRAWN, paths=number)) for number in numbers)
+    words = f"of 2,000 with all that is recorded; of 100, which are simulated, {few * 1e3:.1f} ms"
+    yield Figure(name="a cell of a synthetic dollar on a path", value=many * 1e3, unit="ms", words=words)
+
+
+def _cell_s(plan: Sweep) -> float:
+    """Processor time of a cell in a sweep of one process."""
     with tempfile.TemporaryDirectory() as parent:
         before = process_time()
         assert not sweep(plan, Path(parent), jobs=1).failed
-        cell = (process_time() - before) / plan.size
-    words = f"{plan.size:,} cells; 10,000 paths of 20 cells on two cores: {cell * 200_000 / 2:.0f} s"
-    yield Figure(name="a cell on a path", value=cell * 1e3, unit="ms", target=0.3, words=words)
+        return (process_time() - before) / plan.size
 
 
 def _worked() -> tuple[float, float]:
