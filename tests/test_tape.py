@@ -361,6 +361,13 @@ def test_how_far_a_strategy_looks_back_is_a_number_like_others(how):
     assert set(tape.refused) <= {"the strategy looks at rows before the run"}
 
 
+def test_a_number_of_rows_that_is_none_is_the_kernels():
+    """It is not asked for ever whether it is the one that it is."""
+    assembly = of(Averaging(rows=math.nan))
+    with pytest.raises(NotPlayable, match="a number of rows is none"):
+        Tapes().played(assembly)
+
+
 def test_the_example_with_a_gate_is_played():
     """A user's own strategy, which asks for the mean of a week."""
     assembly = assemble(Scenario.load(ROOT / "examples" / "funding_gate" / "scenario.toml"))
@@ -1189,6 +1196,105 @@ def test_a_text_with_numbers_that_is_read_is_refused(how):
     """However it is read: it would be read with the numbers of the run by which it was recorded."""
     with pytest.raises(NotPlayable, match=READS[how][1]):
         next(played_again(Reading(how=how)))
+
+
+HEARS = MappingProxyType(
+    {
+        "event": (lambda event, _: event.what == "302", "a text with numbers is read"),
+        "within one": (lambda event, _: event.what["a"][0] in ("302", "450"), "a text with numbers is read"),
+        "beside others": (lambda event, _: event.what[1] == "none" and event.what[0] == "302", "numbers is read"),
+        "quote": (lambda _, view: "7" in refusal_of(view), "written into another by the strategy"),
+        "argument of one": (lambda _, view: refusal_of(view, whole=False) == "7", "a text with numbers is read"),
+    }
+)
+"""How a strategy may read a text with numbers of an event, or of an error."""
+TEXTS = MappingProxyType(
+    {
+        "event": lambda number: f"{number:.0f}",
+        "within one": lambda number: {"a": [f"{number:.0f}"]},
+        "beside others": lambda number: (f"{number:.0f}", "none"),
+    }
+)
+
+
+def refusal_of(view, *, whole=True):
+    """Why there is no quote."""
+    try:
+        view.quote(Resize("hyperliquid", view.price * 10))
+    except OrderRefused as error:
+        return str(error) if whole else error.args[0]
+    return ""
+
+
+@frozen(kw_only=True)
+class Picky(Hyperliquid):
+    """A venue that rejects large orders."""
+
+    name: str = "hyperliquid"
+
+    def resize(self, order, book):
+        if order.size > 1_000:
+            book.reject(f"a position of {order.size:.2f} is too large")
+        super().resize(order, book)
+
+
+@frozen
+class Wording(Telling):
+    """A condition with an event in which there are texts with numbers."""
+
+    def met(self, view):
+        return Told(at_ns=view.at_ns, what=TEXTS.get(self.put, abs)(view.price * 2))
+
+
+@frozen(kw_only=True)
+class Overhearing(Hearing):
+    """A strategy that reads them."""
+
+    def conditions(self):
+        return (Wording(self.put),)
+
+    def on_event(self, event, view):
+        if isinstance(event, Told) and not HEARS[self.put][0](event, view):
+            yield Resize("hyperliquid", 10.0 * self.share if view.leg("hyperliquid").size < -9 else 10.0)
+
+
+@pytest.mark.parametrize("put", HEARS)
+def test_a_text_of_an_event_or_an_error_that_is_read_is_refused(put):
+    """In most rows nothing comes of it, and what does would be what came of it where the step was recorded."""
+    base = DRAWN_MARKETS[0]
+    with pytest.raises(NotPlayable, match=HEARS[put][1]):
+        Tapes().played(evolve(base, strategy=Overhearing(put=put), venues=with_hyperliquid(base, Picky)))
+
+
+@frozen
+class Lucky(Above):
+    """A condition that reads the digits of a price."""
+
+    def holds(self, stretch):
+        close = stretch.column("close")
+        if isinstance(close, np.ndarray):
+            return np.array([f"{each:.0f}" in ("151", "200") for each in close])
+        return f"{close:.0f}" in ("151", "200")
+
+
+@frozen(kw_only=True)
+class Superstitious(Hyperliquid):
+    """A venue that reads the digits of a price."""
+
+    name: str = "hyperliquid"
+
+    def resize(self, order, book):
+        if f"{book.price():.0f}" in ("151", "200"):
+            book.reject("such a price brings bad luck")
+        super().resize(order, book)
+
+
+def test_numbers_that_a_venue_or_a_condition_writes_are_for_the_books():
+    """Where they are in no event their digits may have been read, and those of the run that was recorded."""
+    venues = with_hyperliquid(DRAWN_MARKETS[0], Superstitious)
+    for assembly in (evolve(DRAWN_MARKETS[0], strategy=Wanting(), venues=venues), of(Watching(condition=Lucky(1.0)))):
+        with pytest.raises(NotPlayable, match="a number is written as text that is in no event"):
+            Tapes().played(assembly)
 
 
 def test_the_kernel_may_write_a_text_with_numbers_into_another():

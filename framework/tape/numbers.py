@@ -61,6 +61,8 @@ class Recording(Protocol):
 
     in_hook: bool
     """Whether the strategy is at work, which could read a text that it gets."""
+    unread: set[str]
+    """The characters of those numbers in texts that nobody can have read."""
 
     def made(self, op: Op, value: Number, left: int, right: int) -> "Recorded":
         """A number that is made of those in the registers `left` and `right`."""
@@ -325,7 +327,9 @@ class Words(Unreadable):
     @classmethod
     def of(cls, text: str, recording: Recording) -> Any:  # noqa: ANN401  (a text, or as good as one)
         """The text; as it is where it has no numbers."""
-        return cls(text, recording) if PLACES.search(text) else text
+        places = PLACES.findall(text)
+        recording.unread.update(places)
+        return cls(text, recording) if places else text
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:

@@ -3,20 +3,21 @@
 Filling is done by a function that is written for each outline, for a long run fills tens of thousands.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from functools import cached_property
+from operator import is_
 from typing import Any
 
 from attrs import fields_dict, frozen, has
 
 from framework.books import Entry
 from framework.money import Account, Asset
-from framework.tape.numbers import PLACES, NumberInText, Recorded, Row, Time, Words
+from framework.tape.numbers import PLACES, NumberInText, Recorded, Recording, Row, Time, Words
 
 Filled = tuple[list[Entry], list["Epoch"], object]
 """What a step adds: its entries, the streams that start again from a new balance, and the last order executed."""
@@ -120,10 +121,12 @@ class Outline:
         order: object,
         accrued: "Accrued | None",
         texts: Mapping[str, NumberInText] | None,
+        unread: Collection[str] = (),
     ) -> "Outline":
         """The outline of what a step has added; raises `ValueError` for what has none, such as an earlier cause.
 
-        `texts` is what the characters for numbers stand for; None where the step was not recorded.
+        `texts` is what the characters for numbers stand for; None where the step was not recorded. Each has to be in
+        what is added, or `unread`: somebody may have read it else, and gone on by what he read.
         """
         causes = [_place(each.cause, entries) for each in entries]
         if texts is None:
@@ -131,13 +134,16 @@ class Outline:
             return cls(entries=placed, epochs=epochs, order=order, accrued=accrued, registers=())
         drawn = _Drawing(texts)
         outlined = [Entry(*(drawn.outlined(part) for part in each._replace(cause=None))) for each in entries]
-        return cls(
+        found = cls(
             entries=[each._replace(cause=cause) for each, cause in zip(outlined, causes, strict=True)],  # type: ignore[arg-type]
             epochs=[drawn.outlined(each) for each in epochs],
             order=drawn.outlined(order),
             accrued=drawn.outlined(accrued),
             registers=drawn.registers,
         )
+        if texts.keys() - drawn.places - set(unread):
+            raise ValueError("a number is written as text that is in no event, so it may have been read")
+        return found
 
     @property
     def is_empty(self) -> bool:
@@ -164,6 +170,8 @@ class _Drawing:
 
     def __init__(self, texts: Mapping[str, NumberInText]) -> None:
         self.registers: list[int] = []
+        self.places: set[str] = set()
+        """The characters for numbers in its texts."""
         self._texts = texts
 
     def outlined(self, value: Any) -> Any:  # noqa: ANN401, PLR0911  (a case for each gap)
@@ -199,6 +207,7 @@ class _Drawing:
             number = self._texts.get(found.group())
             if number is None:
                 raise ValueError("a text has a character that stands for a number")
+            self.places.add(found.group())
             numbers.append((self._place(number.register), number.kind, number.decimals, number.form))
             parts.append(value[start : found.start()])
             start = found.end()
@@ -229,6 +238,24 @@ def changed(value: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401
     for name, part in parts.items():
         object.__setattr__(found, name, part)
     return found
+
+
+def worded(value: Any, recording: Recording) -> Any:  # noqa: ANN401  (a case for each kind)
+    """A value as a hook of the strategy gets it: its texts with numbers are `Words`, wherever in it they are."""
+    kind = type(value)
+    if kind is str:
+        return Words.of(value, recording)
+    if kind in (tuple, list):
+        each = [worded(part, recording) for part in value]
+        return value if all(map(is_, each, value)) else kind(each)
+    if kind is dict:
+        values = {key: worded(part, recording) for key, part in value.items()}
+        return value if all(map(is_, values.values(), value.values())) else values
+    if not has(kind) or kind in (Account, Asset):
+        return value
+    parts = {name: getattr(value, name) for name in fields_dict(kind)}
+    words = {name: worded(part, recording) for name, part in parts.items()}
+    return value if all(map(is_, words.values(), parts.values())) else changed(value, words)
 
 
 class _Writer:

@@ -18,7 +18,8 @@ from attrs import fields_dict, frozen
 
 from framework.accrual import Stream, index_of
 from framework.books import Books, ComputedStream, Entry, RowStretch, Standing
-from framework.events import Event, OrderFilled, Rejected
+from framework.errors import CarrybookError
+from framework.events import Event, OrderFilled
 from framework.market import At, Floats, Market, PriceAt, Role
 from framework.money import USDC, Asset
 from framework.orders import Order
@@ -41,7 +42,7 @@ from framework.tape.numbers import (
     Words,
     refused,
 )
-from framework.tape.outline import Accrued, Epoch, OrderBefore, Outline, changed
+from framework.tape.outline import Accrued, Epoch, OrderBefore, Outline, worded
 from framework.tape.tree import Leaf, Way, is_small
 from framework.venue import CASH, IN_TRANSIT, Act, Segment, Venue
 
@@ -260,10 +261,7 @@ class RecordedPresent(Present):
 
     @outcome.setter
     def outcome(self, event: Event | None) -> None:
-        if isinstance(event, Rejected) and self.way is not None:
-            words = {name: Words.of(getattr(event, name), self.way) for name in ("order", "reason")}
-            event = changed(event, words)
-        self._outcomes = (event,)
+        self._outcomes = (event if self.way is None else worded(event, self.way),)
 
     def forget(self) -> None:
         """Let no order have been executed in the step."""
@@ -310,7 +308,8 @@ class RecordedPresent(Present):
 
     def quote(self, order: Order) -> OrderFilled:
         with self._not_heard():
-            return super().quote(order)
+            found = super().quote(order)
+        return found if self.way is None else worded(found, self.way)
 
     def rejection(self, order: Order) -> str:
         with self._not_heard():
@@ -319,13 +318,17 @@ class RecordedPresent(Present):
 
     @contextmanager
     def _not_heard(self) -> Iterator[None]:
-        """Let a venue speak, which writes numbers as text."""
+        """Let a venue speak, which writes numbers as text, also in what it raises."""
         way = self.way
         before = way is not None and way.in_hook
         if way is not None:
             way.in_hook = False
         try:
             yield
+        except CarrybookError as error:
+            if way is not None:
+                error.args = worded(error.args, way)
+            raise
         finally:
             if way is not None:
                 way.in_hook = before
@@ -447,8 +450,8 @@ class Steps(Simulation):
         assert isinstance(books, RecordedBooks)
         epochs = [Epoch(at, begun) for at, each in enumerate(self.streams) for begun in each.epochs]
         try:
-            texts = None if way is None else way.texts
-            return Outline.of(books.made, epochs, books.order, self._accrued, texts)
+            texts, unread = (None, ()) if way is None else (way.texts, way.unread)
+            return Outline.of(books.made, epochs, books.order, self._accrued, texts, unread)
         except ValueError as why:
             raise NotPlayable(str(why)) from None
 
@@ -459,7 +462,7 @@ class Steps(Simulation):
         way = self._way
         if way is None:
             return super()._obey(cause, hook, *told, met=met)
-        return super()._obey(cause, partial(_heard, way, hook), *told, met=met)
+        return super()._obey(cause, partial(_heard, way, hook), *(worded(each, way) for each in told), met=met)
 
     def _accrue(self, computed: ComputedStream) -> None:
         """Let what a venue works out itself accrue in the row, in which all else has."""

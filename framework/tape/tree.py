@@ -156,6 +156,8 @@ class Way:
         """What registers hold on this way, as far as that was needed."""
         self.texts: dict[str, NumberInText] = {}
         """What the characters for numbers in texts stand for."""
+        self.unread: set[str] = set()
+        """Those in texts that nobody can have read."""
         self.grown: tuple[Branch | None, bool, Branch] | None = None if self._known else (None, True, root)
         """The branch that has grown, at which answer of which other, if one has."""
         self.answered: list[tuple[Branch, bool]] = []
@@ -200,6 +202,8 @@ class Way:
         """
         if not isinstance(number, Recorded):
             return number
+        if number.concrete != number.concrete:
+            self.refuse("a number of rows is none")
         constants = self._registers.constants
         while True:
             asked = self._branch.asked if self._known else None
