@@ -5,15 +5,16 @@ last changed is a factor times the way of the index since then, so one row and a
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from framework.errors import LedgerError, MarketError, ScenarioError
 from framework.events import Event
 from framework.market import FALLBACK, Floats, Ints, Market, Measure
 from framework.money import LIMIT, Account, Asset, too_large
+from framework.support.text import shown
 
 if TYPE_CHECKING:
     from framework.venue import Segment
@@ -53,6 +54,17 @@ def _known_basis(accrual: "Accrual", _: object, basis: object) -> None:
         raise ScenarioError(f"accrual {accrual.kind!r}: basis {basis!r}; expected one of {', '.join(BASES)}")
 
 
+def _of_kind(*kinds: type) -> Callable[["Accrual", "Attribute[Any]", Any], None]:
+    """A validator that raises `ScenarioError` for what is none of these kinds."""
+
+    def check(accrual: "Accrual", what: "Attribute[Any]", value: object) -> None:
+        if not isinstance(value, kinds):
+            expected = " or ".join(f"an {each.__name__.lower()}" for each in kinds)
+            raise ScenarioError(f"accrual {accrual.kind!r}: {what.name} is {shown(value)}; expected {expected}")
+
+    return check
+
+
 @frozen(kw_only=True, eq=False)
 class Accrual:
     """A stream of settlements that a venue declares: one event and one transfer a row, zeros left out.
@@ -64,11 +76,11 @@ class Accrual:
     funding rate is above 0.
     """
 
-    debit: Account
-    credit: Account
+    debit: Account = field(validator=_of_kind(Account))
+    credit: Account = field(validator=_of_kind(Account))
     kind: str
     event: type[Event]
-    on: Account | Asset
+    on: Account | Asset = field(validator=_of_kind(Account, Asset))
     rate: str | tuple[str, ...]
     basis: Basis = field(validator=_known_basis)
     price: str | tuple[str, ...] = ""

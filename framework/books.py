@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from framework.accrual import Accrual, Computed, Stream, column_of, columns_read, index_of
 from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
-from framework.formulas import Formula, Key, behind, formula, leaves, program
+from framework.formulas import Formula, Key, behind, formula, formulas_of, leaves, program
 from framework.market import (
     PRICES,
     WORDS,
@@ -114,6 +114,7 @@ class Plan:
         self.ways = {into: venue.bridge.way(into=into) for into in (False, True)}
         self.same_ways = venue.bridge.fixed
         self.formulas = _with_defaults(venue.formulas())
+        self._check(venue)
         self.columns: list[tuple[str, int | None, str]] = []
         accounts: list[tuple[Key, Account]] = []
         columns: list[Key] = []
@@ -153,6 +154,19 @@ class Plan:
         self.priced = next(iter(judged + of_coins + in_step), None)
         """Which of the columns is the first price of a coin by which positions are judged, if there is one; a rule with
         dates is a column as well."""
+
+    def _check(self, venue: Venue) -> None:
+        """Refuse a venue that lacks what it needs sooner or later; raises `ScenarioError`."""
+        name = type(venue).__name__
+        if self.owned and self.formulas["equity"] is DEFAULTS["equity"]:
+            raise ScenarioError(f"{name}: no formula 'equity'; expected one, for {self.owned[0].name} is its own")
+        stated = type(venue).acts
+        if isinstance(stated, tuple) and LIQUIDATION in stated and LIQUIDATION.when not in formulas_of(type(venue)):
+            raise ScenarioError(f"{name}.acts: no formula 'liquidated'; expected one, or acts without LIQUIDATION")
+        for act in self.acts:
+            known = act.when in self.formulas and type(venue).act is Venue.act
+            if known and not callable(getattr(venue, act.then, None)):
+                raise ScenarioError(f"{name}.acts: no method {act.then!r}; expected `{act.then}(self, book)`")
 
     @classmethod
     def of(cls, venue: Venue) -> "Plan":

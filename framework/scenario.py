@@ -6,6 +6,7 @@ Its tables become typed values, and the classes that they name are found.
 import hashlib
 import importlib
 import json
+import os
 import pkgutil
 import re
 import sys
@@ -32,6 +33,7 @@ from cattrs.errors import (
     ForbiddenExtraKeysError,
     IterableValidationError,
     IterableValidationNote,
+    StructureHandlerNotFoundError,
 )
 
 from framework.errors import ScenarioError
@@ -426,13 +428,27 @@ def structure(table: object, cls: type[Structured], key: str, given: Mapping[str
     except ClassValidationError as error:
         complaints = list(_complaints(error, key, given))
         raise ScenarioError(next((each for each in complaints if UNKNOWN in each), complaints[0])) from None
+    except NameError as error:  # of a type that is written as text, which is looked up here
+        raise ScenarioError(f"{key}: among the types of the fields of {cls.__name__}, {error}") from None
+    except StructureHandlerNotFoundError as error:
+        kind = getattr(error.type_, "__name__", None) or str(error.type_)
+        expected = "numbers, text, dates, or lists, tables and attrs classes of them"
+        raise ScenarioError(f"{key}: a field of {cls.__name__} has the type {kind}; expected {expected}") from None
 
 
 def _unknown(key: str, name: str, cls: type, given: Collection[str]) -> str:
     """The complaint about a key that no field has, or one that is not the table's to set."""
     known = [each for each, field in fields_dict(cls).items() if field.init and each not in given]
-    some = suggestion(name, known) if known else f"{cls.__name__} has no fields; expected one with a type"
+    if hasattr(cls, name) and not callable(getattr(cls, name)) and name not in fields_dict(cls):
+        some = f"`{name}` of {cls.__name__} has no type; expected one, such as `{name}: {_type_of(cls, name)}`"
+    else:
+        some = suggestion(name, known) if known else f"{cls.__name__} has no fields; expected one with a type"
     return f"{_below(key, name)}{UNKNOWN}; {some}"
+
+
+def _type_of(cls: type, name: str) -> str:
+    """What the type of a class attribute is called."""
+    return type(getattr(cls, name)).__name__
 
 
 def _complaints(error: BaseException, key: str, given: Collection[str] = ()) -> Iterator[str]:
@@ -688,6 +704,8 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
         name = _declared(package).get(name, name)
     if ":" in name:
         module_name, _, class_name = name.partition(":")
+        if not module_name:
+            raise ScenarioError(f"{key}.class: {name!r}; expected package.module:Class, or the name of a {noun}")
         _import_from_here(module_name)
     else:
         module_name, class_name = f"{package}.{name}", ""
@@ -700,8 +718,8 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
         raise ScenarioError(f"{key}.class: {name!r} cannot be read: {place}: {error.msg}") from None
     except Exception as error:
         if not isinstance(error, ModuleNotFoundError):
-            frame = extract_tb(error.__traceback__)[-1]
-            words = f"{Path(frame.filename).name}, line {frame.lineno}: {type(error).__name__}: {error}"
+            file, line = _last_of_theirs(error)
+            words = f"{Path(file).name}, line {line}: {type(error).__name__}: {error}"
             raise ScenarioError(f"{key}.class: {name!r} cannot be imported: {words}") from None
         if error.name and not f"{module_name}.".startswith(f"{error.name}."):
             raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
@@ -717,6 +735,15 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise ScenarioError(f"{key}.class: {name!r} is not a {noun}; expected a subclass of framework.{kind.__name__}")
     return cls
+
+
+def _last_of_theirs(error: BaseException) -> tuple[str, int | None]:
+    """The last line of a user's own that led to an error, or the very last where there is none."""
+    paths = sysconfig.get_paths()
+    known = tuple(f"{each}{os.sep}" for each in (Path(__file__).parent, paths["stdlib"], paths["purelib"]))
+    lines = [(each.filename, each.lineno) for each in extract_tb(error.__traceback__)]
+    theirs = [each for each in lines if not each[0].startswith(("<", *known))]
+    return (theirs or lines)[-1]
 
 
 def _known(name: str, kind: type, package: str) -> str:

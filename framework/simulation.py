@@ -62,6 +62,7 @@ from framework.support.garbage import collected_afterwards
 from framework.support.logs import debugging, log
 from framework.support.mistakes import checked_answer, is_ours, located, mistakes_told
 from framework.support.suggestions import suggestion
+from framework.support.text import shown
 from framework.venue import BRIDGE_FEE, CAPITAL, CASH, IN_TRANSIT, Act, Dated, Leg, Venue
 
 LEAST_WINDOW = 512
@@ -773,7 +774,10 @@ class Execution:
 
     def _fill(self, order: Order, cause: Entry | None) -> Event | None:
         if not isinstance(order, Order):
-            raise CarrybookError(f"the strategy yielded {order!r} in row {self._books.row + 1}; expected an order")
+            what, expected = shown(order), "an order"
+            if isinstance(order, Iterable) and not isinstance(order, str):
+                what, expected = "several at once", "one order after the other, as `yield from` gives them"
+            raise CarrybookError(f"the strategy yielded {what} in row {self._books.row + 1}; expected {expected}")
         standing, event = self._filled(order)
         if not self._books.written:
             return event

@@ -19,10 +19,10 @@ from attrs import evolve, field, fields, frozen, has
 from framework.assembly import Assembly, assemble
 from framework.books import ROLES, STATE, Books, Entry, Standing
 from framework.errors import CarrybookError
-from framework.events import Acted, ConditionMet, Ended, Event, Liquidated, OrderFilled, Rejected
+from framework.events import Acted, ConditionMet, Ended, Event, Liquidated, OrderFilled, Rejected, Side
 from framework.market import Market
 from framework.money import USDC, Account
-from framework.orders import Deposit, Order, Withdraw
+from framework.orders import Close, Deposit, Open, Order, Resize, Withdraw
 from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import PATHS, RowPath
 from framework.run import Run
@@ -40,6 +40,8 @@ CUTS = (1, 2, 7)
 """Numbers of rows that are watched at once, beside what the simulation chooses."""
 ROUNDING_USD = 1e-4
 """What an order may gain by rounding: some atomic units, and a billionth of the dearest coin."""
+LEAST_COINS = 2e-9
+"""Difference in coins at which two positions are the same, some atomic units."""
 CLOSE_ENOUGH = 1e-9
 """Relative difference at which two numbers are the same."""
 MOST = 3
@@ -280,6 +282,43 @@ def orders(setup: Setup) -> Iterator[str]:
     yield from found
 
 
+def sizes(setup: Setup) -> Iterator[str]:
+    """A filled `Open`, `Resize` or `Close` leaves the position that it asks for, and not every `Open` is rejected."""
+    found: list[str] = []
+    opened: dict[str, bool] = {}
+
+    class Measuring(Watching):
+        def around(self, order: Order, view: View) -> Iterator[Order]:
+            if not isinstance(order, Open | Resize | Close):
+                yield order
+                return
+            before = view.leg(order.venue, order.coin).size
+            yield order
+            after = view.leg(order.venue, order.coin).size
+            filled = not isinstance(view.outcome, Rejected)
+            if isinstance(order, Open):
+                opened[order.venue] = opened.get(order.venue, False) or filled
+            if not filled:
+                return
+            match order:
+                case Open():
+                    wanted = before + (order.size if order.side is Side.LONG else -order.size)
+                case Resize():
+                    wanted = math.copysign(order.size, before)
+                case Close():
+                    wanted = 0.0
+            if not math.isclose(after, wanted, rel_tol=CLOSE_ENOUGH, abs_tol=LEAST_COINS):
+                found.append(
+                    f"{order.venue} fills {order} in {self.row} and holds {after:.12g} coins; expected {wanted:.12g}"
+                )
+
+    setup.watched(Measuring)
+    yield from found
+    for venue, filled in opened.items():
+        if not filled:
+            yield f"{venue} rejects every Open of the strategy, so little was tried; expected one that it takes"
+
+
 def crash(setup: Setup) -> Iterator[str]:
     """Whoever owes more than there is after a crash was acted on, such as liquidated, by the venue."""
     count, told = len(setup.market), set[str]()
@@ -352,7 +391,7 @@ def traces(setup: Setup) -> Iterator[str]:
 
 
 CHECKS: Mapping[str, Callable[[Setup], Iterator[str]]] = {
-    each.__name__: each for each in (cuts, explained, paths, state, future, orders, crash, sides, traces)
+    each.__name__: each for each in (cuts, explained, paths, state, future, orders, sizes, crash, sides, traces)
 }
 """All checks by name, in the order in which they are made."""
 

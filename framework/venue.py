@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 from attrs import Attribute, AttrsInstance, Factory, asdict, define, field, fields, frozen, has, validators
 
@@ -434,6 +434,16 @@ def _at(part: object, path: str) -> Any:  # noqa: ANN401  (a rule of any type)
     return part
 
 
+JudgedAt = Literal["close", "adverse"]
+"""The prices of a row at which the formula of an act is evaluated."""
+
+
+def _known_prices(_: object, __: object, prices: object) -> None:
+    """Raises `ValueError` for prices of a row at which no act is judged."""
+    if prices not in get_args(JudgedAt):
+        raise ValueError(f"prices of an act are {prices!r}; expected {' or '.join(get_args(JudgedAt))}")
+
+
 @frozen
 class Act:
     """A reason for a venue to act: its method `then` is called after each row in which the formula `when` holds.
@@ -445,7 +455,7 @@ class Act:
 
     when: str
     then: str
-    prices: Literal["close", "adverse"] = "close"
+    prices: JudgedAt = field(default="close", validator=_known_prices)
     liquidation: bool = False
 
 

@@ -153,6 +153,45 @@ MISTAKES = {
         rule("expired(price)", "return price > 0", more="\n    acts = (Act('expired', 'expyre'),)"),
         "Market.acts: no method 'expyre'; expected `expyre(self, book)`",
     ),
+    "a misspelt method of an act that is never due": (
+        rule("expired(price)", "return price < 0", more="\n    acts = (Act('expired', 'expyre'),)"),
+        "Market.acts: no method 'expyre'; expected `expyre(self, book)`",
+    ),
+    "a liquidation without its formula": (
+        rule("liquidatd(price)", "return price < 0", more="\n    acts = (LIQUIDATION,)").replace(
+            "Act,", "LIQUIDATION,"
+        ),
+        "Market.acts: no formula 'liquidated'; expected one, or acts without LIQUIDATION",
+    ),
+    "an act at prices that a row has not": (
+        rule("expired(price)", "return price < 0", more="\n    acts = (Act('expired', 'expire', prices='low'),)"),
+        "cannot be imported: MODULE.py, line 22: ValueError: prices of an act are 'low'; expected close or adverse",
+    ),
+    "no equity": (
+        venue("swap(self, order, book)", "pass")
+        .replace("(Spot)", "(Venue)")
+        .replace(
+            "    def swap",
+            "    name: str\n    swap_fee_bps: float\n    mine = account('Assets:{venue}:Mine', USDC)\n    def swap",
+        ),
+        "Market: no formula 'equity'; expected one, for Assets:Own:Mine is its own",
+    ),
+    "an accrual on no account": (
+        venue(
+            "accruals(self)",
+            "yield Accrual(debit=self.swap_fee, credit=self.traded_usdc, kind='fee', event=FeeAccrued, "
+            "on='swap_fee', basis='simple', rate='sol_lending_apy')",
+        ),
+        "accrual 'fee': on is 'swap_fee'; expected an account or an asset (MODULE.py, line 20, in accruals)",
+    ),
+    "an accrual from no account": (
+        venue(
+            "accruals(self)",
+            "yield Accrual(debit=None, credit=self.traded_usdc, kind='fee', event=FeeAccrued, "
+            "on=self.swap_fee, basis='simple', rate='sol_lending_apy')",
+        ),
+        "accrual 'fee': debit is None; expected an account (MODULE.py, line 20, in accruals)",
+    ),
     "a mistake in an act": (
         rule(
             "expired(price)",

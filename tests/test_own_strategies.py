@@ -66,6 +66,26 @@ MISTAKES = {
         "MODULE.py, line 16, in on_event, row 2 (2025-01-02): ZeroDivisionError: division by zero",
     ),
     "no order": (own("yield 5"), "the strategy yielded 5 in row 1; expected an order"),
+    "orders in an order's place": (
+        own("yield [Close('asgard'), Close('hyperliquid')]"),
+        "the strategy yielded several at once in row 1; expected one order after the other, as `yield from` gives them",
+    ),
+    "a type that there is not": (
+        own("return ()").replace("    short: str", "    short: 'txt'"),
+        "strategy: among the types of the fields of Own, name 'txt' is not defined",
+    ),
+    "a type that no key can have": (
+        own("return ()").replace("    short: str", "    short: complex | str"),
+        "strategy: a field of Own has the type complex | str; expected numbers, text, dates, or lists, tables and",
+    ),
+    "a field without a type": (
+        own("return ()").replace("    short: str", "    short = 'drift'"),
+        "strategy.short: unknown key; `short` of Own has no type; expected one, such as `short: str`",
+    ),
+    "a mistake at its import that a library finds": (
+        own("return ()").replace("import *\n\n\n", "import *\nimport json\n\njson.loads('{')\n"),
+        "cannot be imported: MODULE.py, line 5: JSONDecodeError: Expecting property name",
+    ),
     "text for a sum": (
         own("yield Open('hyperliquid', Side.SHORT, 1.0, 'all')"),
         "funds_usd is 'all'; expected a finite number, 0 or more",

@@ -280,7 +280,49 @@ class NeverDone(Right):
         self.trade(1, book)
 
 
+@frozen(kw_only=True)
+class OpensNothing(Right):
+    """Takes the order, and moves nothing but the money."""
+
+    def open(self, order, book):
+        check_open(book, order)
+        positive(book, order, "size", self.position.asset)
+        book.transfer(self.margin, CASH, USDC.nearest(order.funds_usd), "deposit")
+
+
+@frozen(kw_only=True)
+class AddsUp(Right):
+    """Takes the new size for what is added."""
+
+    def resize(self, order, book):
+        contracts = positive(book, order, "size", self.position.asset)
+        self.trade(contracts if book[self.position] > 0 else -contracts, book)
+
+
+@frozen(kw_only=True)
+class KeepsSome(Right):
+    """Closes half of what is held."""
+
+    def close(self, order, book):
+        self.trade(-book[self.position] // 2, book)
+
+
+@frozen(kw_only=True)
+class TakesNone(Right):
+    """Rejects whatever is opened."""
+
+    def open(self, order, book):
+        book.reject("it is full; expected another venue")
+
+
 WRONG = {
+    OpensNothing: (
+        "sizes",
+        "own fills a short of 40 coins with 4000 USD in row 1 (2025-01-01) and holds 0 coins",
+    ),
+    AddsUp: ("sizes", "own fills a resize to 30 coins in row 3 (2025-01-03) and holds -70 coins; expected -30"),
+    KeepsSome: ("sizes", "own fills the closing of its position in row 8 (2025-01-08) and holds -15 coins; expected 0"),
+    TakesNone: ("sizes", "own rejects every Open of the strategy, so little was tried; expected one that it takes"),
     NeverDone: ("paths", "on the path adverse_first, liquidate of own is due again after 1000 times in row 2 (2025-"),
     FeeBySegment: ("cuts", "looked at after every row, event "),
     Remembers: ("cuts", "run a second time, event 2, OrderFilled at own"),
