@@ -537,6 +537,19 @@ def test_a_shortfall_of_a_tenth_of_a_cent_is_rounding_and_calls_nothing():
     assert called_at(0.00101)
 
 
+@pytest.mark.parametrize("rounds", [1, 2, 7, 31, 32])
+def test_a_cut_sells_in_rounds_of_half_of_the_margin_that_is_left(rounds):
+    """x coins of 1,000 take n rounds up to x = n x 0.335 x (1,000 - x), and one more beyond; after 32 all is closed."""
+    most = 1_000.0 * 0.335 * rounds / (1 + 0.335 * rounds)
+    for coins, expected in ((most * (1 - 1e-9), rounds), (most * (1 + 1e-9), rounds + 1)):
+        orders = called_at(67.0 * coins)
+        if expected > 32:
+            assert [type(order).__name__ for order in orders] == ["Close", "MoveTokens"]
+        else:
+            assert [type(order).__name__ for order in orders].count("Swap") == expected
+            assert sum(order.amount for order in orders if isinstance(order, Swap)) == pytest.approx(coins)
+
+
 def test_a_cut_larger_than_the_position_closes_it():
     """With less than nothing left there is nothing to keep."""
     orders = called_at(67_001.0)

@@ -174,7 +174,8 @@ class Collector(Venue):
     def accruals(self):
         def amounts(segment):
             if self.how == "arithmetic":
-                return running(0.1 * segment.years, segment.others_usd * 1e6, -segment.balance(self.fee_owed))
+                rate = (0.1 if segment.others_hold else 0.3) * segment.years
+                return running(rate, segment.others_usd * 1e6, -segment.balance(self.fee_owed))
             if self.how == "one by one":
                 base = segment.others_usd * 1e6
                 made = [round(each) for each in (0.1 * segment.years * base).tolist()]
@@ -199,6 +200,36 @@ def test_what_a_venue_works_out_itself_is_played_where_it_is_arithmetic(how):
     with pytest.raises(NotPlayable):
         tapes.played(assembly)
     assert tapes.run(assembly).ledger.digest == run.ledger.digest
+
+
+@frozen(kw_only=True)
+class Leaving(Strategy):
+    """A strategy that is at a venue from the beginning to an instant."""
+
+    until_ns: int
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.SHORT, 10.0, view.cash_usd / 2)
+
+    def on_event(self, event, view):
+        if isinstance(event, ConditionMet) and view.at_ns >= self.until_ns and view.leg("hyperliquid").equity_usd:
+            yield Close("hyperliquid")
+
+
+@pytest.mark.parametrize("row", [30, 400])
+def test_what_a_venue_works_out_knows_whether_the_others_hold_anything(row):
+    """Once all is in the wallet the fee is another one."""
+    base = of(Leaving(until_ns=0))
+    strategy = Leaving(until_ns=int(base.market.at_ns[row]))
+    assembly = evolve(base, strategy=strategy, venues=(*base.venues, Collector()))
+    run = assembly.simulation().run()
+    fees = {event.at_ns: event.rate for event in run.events if isinstance(event, FeeAccrued)}
+    years = dict(zip(base.market.at_ns.tolist(), base.market.years.tolist(), strict=True))
+    assert all(rate == (0.1 if at_ns <= strategy.until_ns else 0.3) * years[at_ns] for at_ns, rate in fees.items())
+    assert same(Tapes().played(assembly), run)
 
 
 @frozen(kw_only=True)
