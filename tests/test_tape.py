@@ -574,6 +574,7 @@ def caught(read, otherwise):
 WANTS = MappingProxyType(
     {
         "decimal": (lambda view: view.leg("hyperliquid").size == Decimal(-10), "a number meets a Decimal"),
+        "single precision": (lambda view: view.price * np.float32(0.1) > 15, "a number meets a float32"),
         "enum": (lambda view: -view.leg("hyperliquid").size == Op.SQRT, "a number meets a Op"),
         "array": (lambda view: (np.array([-10.0]) == view.leg("hyperliquid").size).any(), "a number meets a ndarray"),
         "bits": (lambda view: caught(lambda: round(view.price) & 1, 0), "the bits of a number"),
@@ -1132,6 +1133,57 @@ def test_what_may_remember_besides_its_fields_is_refused(what):
     strategy, why = REMEMBERING[what]
     with pytest.raises(NotPlayable, match=f"{why}, so it may carry something over from step to step; expected a tuple"):
         Tapes().of(of(strategy))
+
+
+def noting(*, slots, **settings):
+    """A strategy that counts in a list which a cached property has made, and is woken by the tenth row."""
+
+    @frozen(kw_only=True, slots=slots)
+    class Noter(Wanting):
+        inner: object = None
+
+        @cached_property
+        def seen(self):
+            return []
+
+        def wants(self, _, view):
+            (self.inner or self).seen.append(1)
+            return view.price > 0 and len(self.seen) == 10
+
+    return Noter(**settings)
+
+
+@frozen(kw_only=True, slots=False)
+class SetUp(Looking):
+    """A strategy with a list that is no field of it."""
+
+    def __attrs_post_init__(self):
+        object.__setattr__(self, "seen", [])
+
+
+@pytest.mark.parametrize("slots", [True, False])
+def test_what_an_object_has_come_to_keep_besides_its_fields_is_refused(slots):
+    """A cached property may make a list once, in which a strategy notes from step to step what it likes."""
+    inner = noting(slots=slots)
+    for strategy in (inner, noting(slots=slots, inner=inner)):
+        tapes = Tapes()
+        with pytest.raises(NotPlayable, match=r"Noter\.seen is a list, so it may carry something over"):
+            tapes.played(of(strategy))
+    with pytest.raises(NotPlayable, match=r"SetUp\.seen is a list, so it may carry something over"):
+        Tapes().of(of(SetUp()))
+
+
+def test_cached_properties_are_code_of_the_strategy():
+    """Also where its class has slots, and attrs keeps their functions elsewhere."""
+
+    @frozen(kw_only=True)
+    class Unsure(Wanting):
+        @cached_property
+        def level(self):
+            return float(os.environ["LEVEL"])
+
+    with pytest.raises(NotPlayable, match="uses os, so a step may depend on more"):
+        Tapes().of(of(Unsure()))
 
 
 @frozen(kw_only=True)

@@ -10,7 +10,7 @@ import dis
 import re
 import sys
 import typing
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from datetime import date, time, timedelta, tzinfo
@@ -58,6 +58,8 @@ OF_PYTHON = ("_abc_impl", "_field_defaults")
 """What Python keeps in classes, besides names with two underscores and the fields of named tuples."""
 GENERATED = "<attrs generated "
 """What the names of files begin with that attrs has made methods of."""
+PLAN = "_plan"
+"""What the framework keeps in a venue."""
 MAKING = ("__init__", "__new__", "__attrs_pre_init__", "__attrs_post_init__")
 """Methods that set what an object begins with, and run in no step."""
 SETTING = ("globals", "vars", "setattr", "delattr", "exec", "eval", "__setattr__", "__delattr__", "__dict__")
@@ -100,6 +102,40 @@ def memory_of_rule(rule: Any) -> str:  # noqa: ANN401  (a function, a method or 
         return ""  # it is among those of its class, and its object is looked at as a setting
     module, name = (str(getattr(rule, each, "")) for each in ("__module__", "__qualname__"))
     return next(_Search(module).of(rule, name or type(rule).__name__), "")
+
+
+def kept_by(part: object) -> str:
+    """What an object of a user's own has come to keep besides its fields that may change; empty where it is nothing.
+
+    Such as a list that a cached property has made, or the method that sets up an object.
+    """
+    kind: Any = type(part)
+    if not _may_keep(kind):
+        return ""
+    fields, search = fields_dict(kind), _Search(kind.__module__)
+    for name, value in _beside(part, fields):
+        for found in search.of(value, f"{kind.__name__}.{name}"):
+            return found
+    return next(filter(None, (kept_by(getattr(part, name)) for name in fields)), "")
+
+
+@lru_cache(maxsize=MOST_KINDS)
+def _may_keep(kind: type) -> bool:
+    """Whether objects of a class may keep what nobody knows of, as none of this project's does."""
+    return has(kind) and any(is_own(each.__module__, kind.__module__) for each in kind.__mro__)
+
+
+def _beside(part: object, fields: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """What an object has besides its fields, but what its class or the framework has made of a declaration."""
+    classes = {name: value for each in reversed(type(part).__mro__) for name, value in vars(each).items()}
+    kept = getattr(part, "__dict__", {})
+    for name in kept.keys() - {*fields, PLAN}:
+        if name not in classes or isinstance(classes[name], cached_property):
+            yield name, kept[name]
+    for name, slot in classes.items():
+        if isinstance(slot, MemberDescriptorType) and name not in fields:
+            with suppress(AttributeError):  # it has none yet
+                yield name, object.__getattribute__(part, name)
 
 
 def is_frozen(part: object) -> bool:
@@ -186,6 +222,9 @@ class _Search:
     def _of_function(self, function: FunctionType, name: str) -> Iterator[str]:
         code, space = function.__code__, function.__globals__
         yield from self.of(vars(function).get("__wrapped__"), name)
+        if code.co_filename.startswith(GENERATED):
+            for cached in function.__defaults__ or ():  # the cached properties of a class with slots
+                yield from self._of_each(cached.values() if isinstance(cached, dict) else (), name)
         if code.co_filename.startswith(GENERATED) or not self._is_new(function, str(space.get("__name__", ""))):
             return
         defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())

@@ -159,12 +159,12 @@ class Recorded(Unreadable):
     def _operand(self, other: object) -> tuple[int, Number] | None:
         if isinstance(other, Recorded):
             return other.register, other.concrete
-        if isinstance(other, np.generic):
+        if isinstance(other, np.float64 | np.int64 | np.bool_):
             other = other.item()
         if type(other) in (int, float, bool):
             number: Any = other
             return self.recording.constant(number), number
-        if isinstance(other, np.ndarray | numbers.Number):
+        if isinstance(other, np.ndarray | np.generic | numbers.Number):
             self.recording.refuse(f"a number meets a {type(other).__name__}")
         return None
 

@@ -28,6 +28,7 @@ from framework.rulebook.row_path import RowPath
 from framework.simulation import Execution, Present, Simulation
 from framework.strategy import Condition, Strategy, checked_rows
 from framework.strategy import Price as PlainPrice
+from framework.tape.memory import kept_by
 from framework.tape.numbers import (
     Column,
     NotRecordable,
@@ -437,6 +438,9 @@ class Steps(Simulation):
             curve = None if opening or step == "end" else self._equity()
         finally:
             self._way = self._watch.recording = None
+        for part in (self._strategy, *self._conditions, *self._venues.values()):
+            if kept := kept_by(part):
+                raise NotPlayable(kept)
         return Done(
             balances=[books.balances[each] for each in self.accounts],
             streams=[tuple(getattr(each, name) for name in OF_STREAM) for each in self.streams],

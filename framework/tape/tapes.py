@@ -14,7 +14,7 @@ from framework.money import Account, Asset
 from framework.run import Run
 from framework.strategy import checked_conditions
 from framework.support.source_code import is_own
-from framework.tape.memory import CARRIES, is_frozen, memory_of, memory_of_rule
+from framework.tape.memory import CARRIES, is_frozen, kept_by, memory_of, memory_of_rule
 from framework.tape.outline import PLAIN
 from framework.tape.played import Played
 from framework.tape.shelf import Shelf
@@ -34,7 +34,7 @@ def refusal(assembly: Assembly) -> str:
             return f"{type(condition).__name__} is asked about many rows at once, for it does not say by_row"
         if not _carries_nothing(condition):
             return f"{type(condition).__name__} is not frozen, so it may carry something over from step to step"
-    return next(filter(None, map(_refusal_of_venue, assembly.venues)), "")
+    return next(filter(None, map(_refusal_of_venue, assembly.venues)), "") or kept_by(assembly.strategy)
 
 
 def _refusal_of_venue(venue: Venue) -> str:
