@@ -3,14 +3,23 @@
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from attrs import Attribute, field, frozen, validators
+from attrs import field, frozen, validators
 
 from framework.errors import ScenarioError
 from framework.events import ConditionMet, Deleveraged, Ended, Event, Liquidated
 from framework.orders import Order
 from framework.strategy import Condition, LeverageAbove, NoPosition, Strategy, View
 from strategies.hedge import LegsApart, Unhedged, apart, even_out, left_open
-from strategies.pair import Refused, half, leave_pair, level_equity, open_after_fees, open_pair, reopen_pair
+from strategies.pair import (
+    Refused,
+    another_leg,
+    half,
+    leave_pair,
+    level_equity,
+    open_after_fees,
+    open_pair,
+    reopen_pair,
+)
 
 
 @frozen(kw_only=True)
@@ -26,7 +35,7 @@ class CapitalRebalance(Strategy):
     """
 
     long: str
-    short: str = field()
+    short: str = field(validator=another_leg)
     leverage: float = field(validator=validators.gt(1))
     trigger: float | Literal["never"]
     min_transfer_usd: float = field(default=5.0, validator=validators.ge(0))
@@ -34,11 +43,6 @@ class CapitalRebalance(Strategy):
     unhedged: Unhedged = "cut"
     tolerance: float = field(default=0.2, validator=(validators.gt(0.0), validators.lt(1.0)))
     refused: Refused = "wait"
-
-    @short.validator
-    def _two_venues(self, _: "Attribute[object]", short: str) -> None:
-        if short == self.long:
-            raise ValueError(f"'short' must be another venue than the long leg's: {short}")
 
     def check(self) -> None:
         if self.trigger != "never" and float(self.trigger) < self.leverage:

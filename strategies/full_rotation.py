@@ -9,7 +9,7 @@ from framework.orders import Close, Order, PayPenalty, Resize
 from framework.strategy import Condition, EveryRow, LiquidationNear, NoPosition, Strategy, View
 from strategies.hedge import LegsApart, Unhedged, apart, even_out, left_open, takes
 from strategies.minimum_apy import MinimumApy
-from strategies.pair import Refused, half, leave_pair, level_equity, open_after_fees
+from strategies.pair import Refused, another_leg, half, leave_pair, level_equity, open_after_fees
 
 MINIMUM_APY = "minimum APY"
 """The reason of a close that the minimum APY caused."""
@@ -32,7 +32,7 @@ class FullRotation(Strategy):
     """
 
     long: str
-    short: str
+    short: str = field(validator=another_leg)
     leverage: float = field(validator=validators.gt(1))
     """Notional over equity of each leg at entry, above 1."""
     liquidation_buffer: float = field(default=0.1, validator=(validators.ge(0.0), validators.lt(1.0)))

@@ -4,8 +4,9 @@ An order that a venue rejects ends none of them: what would leave one leg withou
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
+from framework.errors import ScenarioError
 from framework.events import Rejected, Side
 from framework.money import USDC
 from framework.orders import Close, Deposit, Move, Open, Order
@@ -24,6 +25,12 @@ LEAST_USD = 1 / USDC.scale
 """The least sum that there is: less is no transfer, whatever a strategy thinks it worth."""
 FIT_STEPS = 20
 """In so many halvings the largest size that both venues take is found, to a millionth of what was asked for."""
+
+
+def another_leg(strategy: Any, _: object, short: str) -> None:  # noqa: ANN401  (any strategy with a field `long`)
+    """Raises `ValueError` where the field `short` names the venue of the long leg."""
+    if short == strategy.long:
+        raise ValueError(f"'short' must be another venue than the long leg's: {short}")
 
 
 def open_pair(
@@ -134,6 +141,8 @@ def _open_legs(
 
     Neither is opened without the other. With `quietly` an opening that a venue does not take is not given at all.
     """
+    if long == short:
+        raise ScenarioError(f"both legs are at {long}; expected two venues")
     half_usd = half(view, long, short)
     bought, sold = _split(view, long, short, size, quoted_usd, half_usd)
     taken = takes(view, bought, sold)

@@ -8,7 +8,7 @@ from framework.events import ConditionMet, Deleveraged, Ended, Event, Liquidated
 from framework.orders import Close, Open, Order
 from framework.strategy import Condition, Strategy, View
 from strategies.hedge import LegsApart, Unhedged, apart, even_out, left_open, quoted_fee_usd
-from strategies.pair import close_pair, leave_pair
+from strategies.pair import another_leg, close_pair, leave_pair
 
 
 @frozen(kw_only=True)
@@ -21,7 +21,7 @@ class Static(Strategy):
     """
 
     long: str
-    short: str
+    short: str = field(validator=another_leg)
     leverage: float = field(validator=validators.gt(1))
     unhedged: Unhedged = "close"
     tolerance: float = field(default=0.2, validator=(validators.gt(0.0), validators.lt(1.0)))

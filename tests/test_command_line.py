@@ -126,6 +126,8 @@ BAD_SETTINGS = {
     "strategy.levrage=2": "strategy.levrage: unknown key; did you mean leverage?",
     "strategy.short=binance": "strategy.short: unknown venue 'binance'; expected one of asgard, hyperliquid, drift",
     "strategy.short=asgard": "strategy.short: asgard; expected another venue than the long leg's",
+    "strategy={class='static', long='drift', short='drift', leverage=2}": "strategy.short: drift; expected an",
+    "strategy={class='full_rotation', long='drift', short='drift', leverage=2}": "strategy.short: drift; expected an",
     "strategy.class=moon": "'moon'; expected one of capital_rebalance, full_rotation, margin_call, static, or",
     "strategy.short=hyperliqud": "strategy.short: unknown venue 'hyperliqud'; did you mean hyperliquid?",
     "strategy.class=capital_rebalanc": "unknown strategy 'capital_rebalanc'; did you mean capital_rebalance?",

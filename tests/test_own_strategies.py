@@ -111,10 +111,16 @@ MISTAKES = {
         "amount_usd is -1; expected a finite number above 0 (MODULE.py, line 13, in paid)",
     ),
     "a refused order of a move that is shared": (
-        own("yield from open_pair(view, 'asgard', 'asgard', 3.0)").replace(
+        own("yield from open_pair(view, 'hyperliquid', 'asgard', 3.0)").replace(
             "import *", "import *\nfrom strategies.pair import open_pair"
         ),
         "side is short; expected Side.LONG (MODULE.py, line 11, in on_start)",
+    ),
+    "a pair at one venue": (
+        own("yield from open_pair(view, 'hyperliquid', 'hyperliquid', 3.0)").replace(
+            "import *", "import *\nfrom strategies.pair import open_pair"
+        ),
+        "both legs are at hyperliquid; expected two venues (MODULE.py, line 11, in on_start)",
     ),
     "a coin that the venue does not have": (
         own("yield Close('hyperliquid', coin='BTC')"),

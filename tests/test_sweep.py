@@ -4,11 +4,13 @@ import csv
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +239,24 @@ def test_a_row_that_is_kept_at_hand_is_the_one_that_comes_back_from_disk(tmp_pat
     back = _Store(tmp_path / "cells.jsonl", [{} for _ in rows])
     assert repr(store.rows) == repr(back.rows)
     assert [row["key"] for row in store.rows.values()][len(plain) :] == [0.1, "2025-01-01", [1, 2], [1], {"a": 2}]
+
+
+def test_there_are_no_more_processes_than_cells(tmp_path):
+    """A thousand need more files than these; more than a thousand are a slip of the keyboard."""
+    limited = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (200, 200))
+    words = [sys.executable, "-m", "framework.command_line.cli", "sweep", str(SCENARIO), "--json", *grids(GRIDS[0])]
+    ends = [
+        subprocess.run(
+            [*words, "--out", str(tmp_path), "--jobs", jobs],
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+            preexec_fn=limited,
+        )
+        for jobs in ("1000", "1000000")
+    ]
+    assert (ends[0].returncode, json.loads(ends[0].stdout)["failed"]) == (0, 0)
+    assert (ends[1].returncode, b"1000000 is not in the range 1<=x<=1024" in ends[1].stderr) == (2, True)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The commands that run a scenario many times: `sweep` over a grid, `paths` over paths as well, `choose` to decide."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from framework.support.grid import progress_terminal, terminal
 from framework.support.text import say
 
 Command = Callable[..., None]
+MOST_JOBS = 1024
+"""Processes that a command starts at most."""
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -52,7 +55,11 @@ SCENARIO = _together(
 )
 """The scenario, and what is put over it."""
 PLACE = _together(
-    click.option("--jobs", type=click.IntRange(min=1), help="Processes to run in; all cores if not given."),
+    click.option(
+        "--jobs",
+        type=click.IntRange(min=1, max=MOST_JOBS),
+        help="Processes to run in, at most one for each cell; all cores if not given.",
+    ),
     click.option(
         "--cluster", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, such as tcp://HOST:8786."
     ),
@@ -125,7 +132,7 @@ def _runner(cells: int, out: Path, jobs: int | None, cluster: str | None) -> Ite
     Above the bar stands why the first cell that could not be played was simulated.
     """
     with ExitStack() as stack:
-        executor, width = None, jobs
+        executor, width = None, min(jobs or os.cpu_count() or 1, max(cells, 1))
         if cluster is not None:
             need_extra("--cluster", "cluster", "distributed")
             executor, there = stack.enter_context(workers.cluster(cluster))

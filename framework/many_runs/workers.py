@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import pickle
 import platform
+import re
 import sys
 import tempfile
 import threading
@@ -32,6 +33,8 @@ Cells = Sequence[tuple[int, dict[str, object]]]
 """Numbered cells, or numbered rows of results."""
 AHEAD = 4
 """Chunks per worker that are handed out before their results are in."""
+ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/]*:\d+")
+"""The address of a Dask scheduler."""
 ANSWERS_S = 5
 """How long a scheduler may take to answer."""
 
@@ -211,6 +214,8 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
     """The workers of a Dask scheduler, and how many chunks they run at a time; raises `RunError`."""
     from distributed import Client  # noqa: PLC0415  (an optional extra, loaded when it is asked for)
 
+    if not ADDRESS.fullmatch(address):  # a client of such an address takes ten seconds to go, and a traceback
+        raise RunError(f"--cluster {address}: no address of a scheduler; expected one such as tcp://HOST:8786")
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what is lost is reported in one line
     try:
         client = Client(address, timeout=ANSWERS_S, set_as_default=False)
