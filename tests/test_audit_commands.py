@@ -137,6 +137,11 @@ def test_ledger_prints_a_register_and_json(capsys, run):
         (("ledger", "RUN", "--kind", "gift"), "no transfers of kind 'gift'; expected one of capital"),
         (("ledger", "RUN", "--event", "two"), "'two' is not a valid integer"),
         (("ledger", "RUN", "--limit", "0"), "0 is not in the range x>=1"),
+        (
+            ("ledger", "RUN", "--from", "2025-02-01", "--to", "2025-01-01"),
+            "--to 2025-01-01: before --from 2025-02-01; ",
+        ),
+        (("explain", "RUN", "funding", "--from", "2025-02-01", "--to", "2025-01-01"), "--to 2025-01-01: before --from"),
     ],
 )
 def test_a_mistake_is_one_line(capsys, run, tmp_path, arguments, complaint):

@@ -227,7 +227,12 @@ def test_wrong_usage_is_one_line_too(capsys):
     """What the command line itself cannot understand is said in the same form."""
     for arguments, words in (
         (["run"], "Missing argument 'SCENARIO'"),
-        (["sing"], "No such command 'sing'"),
+        (["sing"], "No such command 'sing'; expected one of audit, choose, compare"),
+        (["rn"], "No such command 'rn'; did you mean run?"),
+        (
+            ["data", "show", "own:X:1d", "--from", "2025-02-01", "--to", "2025-01-01"],
+            "before --from 2025-02-01; expected",
+        ),
         (["run", SCENARIO, "--loud"], "No such option"),
     ):
         code, printed, complaint = carrybook(capsys, *arguments)

@@ -256,7 +256,8 @@ def test_json_is_an_array_of_objects(static, capsys):
 
 WRONG = {
     "SELECT unit FROM transfers": 'SQL: Binder Error: Referenced column "unit" not found',
-    "SELECT * FROM transfer": 'SQL: Catalog Error: Table with name transfer does not exist! Did you mean "transfers"?',
+    "SELECT * FROM ledger": "SQL: no view 'ledger'; expected one of accounts, transfers, postings, events, market",
+    "SELECT * FROM transfer": "SQL: no view 'transfer'; did you mean transfers?",
     "SELEC": 'SQL: Parser Error: syntax error at or near "SELEC"',
     "": "SQL: 0 statements; expected one SELECT",
     "SELECT CAST(kind AS INTEGER) FROM transfers": "SQL: Conversion Error: Could not convert string 'capital'",
@@ -271,7 +272,7 @@ WRONG = {
     "COPY transfers TO 'stolen.csv'": "SQL: COPY; expected one SELECT",
     "SELECT * FROM read_text('/etc/hosts')": 'SQL: Permission Error: Cannot access file "/etc/hosts"',
     "SELECT * FROM 'manifest.json'": "SQL: ",
-    "SELECT * FROM statement": "SQL: Catalog Error: Table with name statement does not exist!",
+    "SELECT * FROM statement": "SQL: no view 'statement'; expected one of accounts, transfers, postings",
     "SELECT * FROM glob('*')": "SQL: Permission Error: Cannot access",
 }
 

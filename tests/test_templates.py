@@ -284,6 +284,7 @@ WRONG = {
     "a digit": (["strategy", "3x"], "'3x' is no name of a module"),
     "a class of ours": (["strategy", "close"], "'close' makes a class Close, which is there already"),
     "a class of Python": (["strategy", "key_error"], "'key_error' makes a class KeyError, which is there already"),
+    "the other leg": (["venue", "hyperliquid"], "'hyperliquid' is the short of the scenario that is written; expected"),
     "a module of Python": (["strategy", "json"], "json.py: json is the name of another module already"),
     "a module of ours": (["strategy", "venues"], "venues.py: venues is the name of another module already"),
     "a directory that cannot be": (["strategy", "idea", "--out", "no/such"], "no/such: not writable (No such file"),

@@ -54,6 +54,15 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  (the same)
         return _load(COMMANDS[cmd_name][0]) if cmd_name in COMMANDS else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            suggestion = _load("framework.support.suggestions:suggestion")
+            raise click.UsageError(f"No such command {name!r}; {suggestion(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         listed = {name: click.Command(name, help=words) for name, (_, words) in COMMANDS.items()}
         click.Group(commands=listed).format_commands(ctx, formatter)

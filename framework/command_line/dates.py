@@ -24,3 +24,9 @@ class DateType(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 
 
 DATE = DateType()
+
+
+def check_days(since: date | None, until: date | None) -> None:
+    """Refuse a last day before the first; raises `click.UsageError`."""
+    if since and until and until < since:
+        raise click.UsageError(f"--to {until}: before --from {since}; expected a day on or after it")

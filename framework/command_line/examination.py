@@ -17,7 +17,7 @@ from rich.tree import Tree
 
 from framework.audit import Result
 from framework.audit import audit as audit_folder
-from framework.command_line.dates import DATE
+from framework.command_line.dates import DATE, check_days
 from framework.command_line.parameters import RUN, RUNS_OR_ONE
 from framework.errors import RunError
 from framework.reports.explain import Node, Selection, origins, register, rules_behind, sources
@@ -118,6 +118,7 @@ def _as_json(results: Sequence[Result]) -> list[dict[str, object]]:
 def explain(run: Path, what: str, since: date | None, until: date | None, entries: int, as_json: bool) -> None:
     """Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account."""
     folder = Folder(run)
+    check_days(since, until)
     node = explain_number(folder, what, Selection(since=since, until=until))
     if as_json:
         every = [each.event for _, each in node.walk() if each.event is not None]
@@ -153,6 +154,7 @@ def ledger(
     as_json: bool,
 ) -> None:
     """List the transfers of a RUN. With --account, each line has the running balance of what is asked for."""
+    check_days(since, until)
     chosen = Selection(account=account, kind=kind, event=event, since=since, until=until)
     line = None
     for count, line in enumerate(islice(register(Folder(run), chosen), limit)):

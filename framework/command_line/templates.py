@@ -561,6 +561,10 @@ def _words(coin: str, long: str, short: str) -> dict[str, str]:
     return words | {"Long": long.capitalize(), "Short": short.capitalize()}
 
 
+OTHER_LEG = "hyperliquid"
+"""The venue of the short beside a venue of one's own."""
+
+
 def new_strategy(name: str) -> Pages:
     """A strategy as module `name`, with a test and a scenario; raises `TemplateError` for a name that cannot be one."""
     return _pages(name, STRATEGY, STRATEGY_TEST, STRATEGY_SCENARIO)
@@ -568,6 +572,8 @@ def new_strategy(name: str) -> Pages:
 
 def new_venue(name: str) -> Pages:
     """A venue as module `name`, with a test and a scenario; raises `TemplateError` for a name that cannot be one."""
+    if name == OTHER_LEG:
+        raise TemplateError(f"{name!r} is the short of the scenario that is written; expected another name")
     return _pages(name, VENUE, VENUE_TEST, VENUE_SCENARIO)
 
 

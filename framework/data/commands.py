@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from framework.command_line.dates import DATE
+from framework.command_line.dates import DATE, check_days
 from framework.support.drafts import clear, clear_of
 from framework.support.extras import need_extra
 from framework.support.text import counted, say
@@ -222,6 +222,7 @@ def show(series: str, since: date | None, until: date | None, rows: int) -> None
     from framework.market import utc  # noqa: PLC0415
     from framework.support.grid import Grid, terminal  # noqa: PLC0415
 
+    check_days(since, until)
     store = Store.default()
     kind, samples = store.read(series)
     first_ns = midnight_ns(since) if since else int(samples.time_ns[0])
@@ -260,6 +261,7 @@ def withdraw(series: str, since: date, until: date, reason: str) -> None:
     from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
 
+    check_days(since, until)
     need_extra("withdrawing", "fetch", "filelock")
     store = Store.default()
     with store.lock(series):

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from framework.money import Asset
 from framework.reports import query
 from framework.run_folder.archive import Folder
 from framework.support.grid import Grid
+from framework.support.suggestions import suggestion
 from framework.support.text import Sheet
 from framework.valuation import priced
 
@@ -119,6 +121,8 @@ JOIN (SELECT account, asset, value_usd FROM balances) USING (account, asset)
 WHERE bucket IS NOT NULL
 ORDER BY number;
 """
+NAMES = tuple(re.findall(r"CREATE VIEW (\w+) AS", VIEWS))
+
 
 QUOTES = """
 SELECT row, {at_ns} AS at_ns, {asset} AS asset,
@@ -229,8 +233,14 @@ def _next(folder: Folder, process: "subprocess.Popen[bytes]", limits: _Limits) -
         case ("refused", found):
             raise SqlError(f"SQL: {found}; expected one SELECT")
         case ("error", error):
-            raise SqlError(f"SQL: {_words(error)}")
+            raise SqlError(f"SQL: {_without_view(error) or _words(error)}")
     return message
+
+
+def _without_view(error: object) -> str:
+    """What to say of a view that there is not; empty for any other error."""
+    missing = re.search(r"Table with name (\S+) does not exist", str(error))
+    return f"no view {missing[1]!r}; {suggestion(missing[1], NAMES)}" if missing else ""
 
 
 def views(folder: Folder) -> str:
