@@ -71,6 +71,9 @@ def path_of(table: Table) -> drawn_paths.Path:
         if having and method not in having:
             words = f"not a key of the method {method}; expected the method {' or '.join(having)}"
             raise ScenarioError(f"market.path.{name}: {words}")
+    days, rows = options.get("block_days"), options.get("block_rows", "auto")
+    if days is not None and rows != "auto":  # which gives way to a length in days
+        raise ScenarioError(f"market.path.block_days: {days}; expected no block_rows beside it, which is {rows}")
     drawn_by = structure(options, drawn_paths.METHODS[str(method)], "market.path")
     return drawn_paths.Path(method=drawn_by, which=structure(general, drawn_paths.Which, "market.path"))
 

@@ -311,7 +311,7 @@ def _said(table: Table) -> Table:
 def read_table(path: Path) -> Table:
     """A TOML file as nested tables; raises `ScenarioError`."""
     try:
-        return parsed(read_bounded(path, MIB).decode())
+        return parsed(read_bounded(path, MIB).decode("utf-8-sig"))  # some editors begin with a byte order mark
     except OSError as error:
         raise ScenarioError(f"{path}: not readable ({error.strerror}); expected a scenario in TOML") from None
     except ValueError as error:

@@ -187,6 +187,12 @@ def test_a_rule_with_dates_holds_from_each_of_them(rule):
         assert changed >= np.datetime64("2025-07-01", "ns").astype(int)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_scenario(tmp_path):
+    """With which some editors begin a file."""
+    (tmp_path / "own.toml").write_text(SCENARIO.read_text(), encoding="utf-8-sig")
+    assert Scenario.load(tmp_path / "own.toml") == Scenario.load(SCENARIO)
+
+
 def test_files_that_cannot_be_read_are_one_line(capsys, tmp_path):
     """Missing or broken scenarios, data directories and output places are named."""
     broken = tmp_path / "broken.toml"

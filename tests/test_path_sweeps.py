@@ -244,6 +244,10 @@ BAD = {
         ("--paths", 2, "--block-rows", 5, "--block-days", 5),
         "--block-rows and --block-days: both say how long blocks are; expected one of them",
     ),
+    "a length beside that of the scenario": (
+        ("--paths", 2, "--set", "market.path.block_days=30", "--block-rows", 5),
+        "market.path.block_days: 30; expected no block_rows beside it, which is 5",
+    ),
     "an episode twice": (
         ("--paths", 2, "--method", "jumps", "--per-year", 1, *("--episode", "x=2025-10-10:2025-10-12") * 2),
         "--episode x: given twice; expected each name once",

@@ -283,6 +283,10 @@ BAD = {
     "below 0": ({"method": "stationary", "block_rows": -2}, "market.path.block_rows: -2.0; expected a length above 0"),
     "a long block": ({"method": "circular", "block_rows": 301}, "block_rows: 301; expected blocks of 1 to 300 rows"),
     "long days": ({"method": "stationary", "block_days": 400.0}, "block_days: 400; expected blocks of 1 to 300 rows"),
+    "two lengths": (
+        {"method": "stationary", "block_rows": 20, "block_days": 30},
+        "market.path.block_days: 30; expected no block_rows beside it, which is 20",
+    ),
     "a word": ({"method": "stationary", "block_rows": "long"}, "block_rows: 'long'; expected a number or auto"),
     "not its key": ({"method": "stationary", "antithetic": True}, "antithetic: not a key of the method stationary;"),
     "explosive": ({"method": "filtered", "alpha": 0.2, "beta": 0.9}, "beta: 0.9; expected at most 1 - alpha"),
@@ -298,6 +302,12 @@ BAD = {
     ),
     "too wild": ({"method": "gbm", "volatility": 1000.0}, "expected"),
 }  # fmt: skip
+
+
+def test_days_take_the_place_of_an_automatic_length():
+    """So `--block-days` can be put over a scenario that leaves the length to the rule."""
+    days = path_of({"method": "stationary", "block_rows": "auto", "block_days": 12})
+    assert days.method.length(history()) == 12
 
 
 @pytest.mark.parametrize(("table", "words"), BAD.values(), ids=BAD)
