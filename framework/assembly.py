@@ -4,11 +4,13 @@ import importlib
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from operator import is_
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from attrs import AttrsInstance, evolve, field, fields_dict, frozen, has
+from attrs.exceptions import FrozenInstanceError
 
 from framework.books import Plan, check_columns
 from framework.clock import INTERVALS_NS, NS_PER_DAY, NS_PER_SECOND, midnight_ns
@@ -350,11 +352,11 @@ class Assembly:
         return evolve(self, market=market, incidents=incidents, venues=venues)
 
     def simulation(self, rows_at_once: int | None = None) -> Simulation:
-        """A new simulation of the scenario, with a strategy of its own: one that is not frozen takes nothing along."""
+        """A new simulation of the scenario; a strategy or a venue that may change takes nothing along from another."""
         with mistakes_told((self.strategy, *self.venues), self.market):
             return Simulation(
                 market=self.market,
-                venues=self.venues,
+                venues=tuple(map(_anew, self.venues)),
                 strategy=deepcopy(self.strategy),
                 capital_usd=self.scenario.capital_usd,
                 entry=self.entry,
@@ -362,6 +364,32 @@ class Assembly:
                 incidents=self.incidents,
                 rows_at_once=rows_at_once,
             )
+
+
+CHANGING = (list, dict, set, bytearray, np.ndarray)
+"""What may change though it is a field of what is frozen."""
+
+
+def _anew(venue: Venue) -> Venue:
+    """A venue for one run: itself, or where it may change a copy, which has worked out nothing yet."""
+    if is_ours(venue) and not isinstance(getattr(venue, "of", None), Venue):
+        return venue  # those of this project keep nothing, but one that is at cost has another, whosoever that is
+    kind: Any = type(venue)
+    fields = {name: getattr(venue, name) for name in fields_dict(kind)}
+    anew = {
+        name: _anew(each) if isinstance(each, Venue) else deepcopy(each) if isinstance(each, CHANGING) else each
+        for name, each in fields.items()
+    }
+    found: Venue = object.__new__(kind)
+    try:
+        setattr(found, "", None)
+    except FrozenInstanceError:
+        if all(map(is_, fields.values(), anew.values())):
+            return venue
+    vars(found).clear()
+    for name, each in anew.items():
+        object.__setattr__(found, name, each)
+    return found
 
 
 Made = dict[str, Venue]

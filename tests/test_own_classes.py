@@ -1,11 +1,16 @@
 """Conditions and venues of one's own, with mistakes in them: one line with file, line, method and rows."""
 
 import pytest
+from attrs import Factory, evolve, fields_dict, frozen
 
-from framework import LeverageAbove, Scenario, assemble
+from framework import ConditionMet, EveryRow, LeverageAbove, Open, Resize, Scenario, Side, Strategy, assemble
 from framework.errors import ScenarioError
+from framework.events import Rejected
 from framework.support.mistakes import mistakes_told
+from tests.conftest import ROOT
 from tests.markets import flat, hyperliquid
+from venues.at_cost import AtCost
+from venues.hyperliquid import Hyperliquid
 
 HEAD = """import numpy as np
 from attrs import frozen
@@ -316,3 +321,61 @@ def test_rows_are_counted_as_people_do():
     """From 1, with their dates; one alone is one."""
     assert flat(3).rows(1, 2) == "row 2 (2025-01-02)"
     assert flat(3).rows(0, 3) == "rows 1 to 3 (2025-01-01 to 2025-01-03)"
+
+
+@frozen(kw_only=True)
+class Listing(Hyperliquid):
+    """A venue that notes what it has resized, and does no more than three times."""
+
+    name: str = "hyperliquid"
+    done: list = Factory(list)
+
+    def resize(self, order, book):
+        self.done.append(order)
+        if len(self.done) > 3:
+            book.reject("that is enough")
+        super().resize(order, book)
+
+
+class Thawed(Listing):
+    """One that is not frozen, and counts."""
+
+    __setattr__ = object.__setattr__
+    count = 0
+
+    def resize(self, order, book):
+        self.count += 1
+        self.done = [order] * (self.count - 1)
+        super().resize(order, book)
+
+
+@frozen(kw_only=True)
+class Halving(Strategy):
+    """A strategy that resizes after every row."""
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.SHORT, 10.0, view.cash_usd / 2)
+
+    def on_event(self, event, view):
+        if isinstance(event, ConditionMet):
+            yield Resize("hyperliquid", abs(view.leg("hyperliquid").size) * 0.99)
+
+
+@pytest.mark.parametrize("kind", [Listing, Thawed])
+@pytest.mark.parametrize("at_cost", [False, True])
+def test_a_venue_takes_nothing_along_from_run_to_run(kind, at_cost):
+    """As a strategy does not: a cell of a sweep is what a run of its own is, whatever was run before it."""
+    base = assemble(Scenario.load(ROOT / "examples" / "capital_rebalance" / "scenario.toml"))
+    given = next(each for each in base.venues if each.name == "hyperliquid")
+    rules = {name: getattr(given, name) for name in fields_dict(Hyperliquid) if name in given.rules()}
+    own = kind(**rules)
+    assembly = evolve(base, strategy=Halving(), venues=(AtCost(of=own) if at_cost else own,))
+    first, second = (assembly.simulation().run() for _ in range(2))
+    assert sum(not isinstance(event, Rejected) for event in first.events) > 3
+    assert any(isinstance(event, Rejected) for event in first.events)
+    assert second.ledger.digest == first.ledger.digest
+    assert list(second.events) == list(first.events)
+    assert own.done == []
