@@ -418,7 +418,7 @@ def assemble(
     else:
         _refuse_foreign(scenario)
     strategy = _build(scenario.strategy, "strategy", Strategy, "strategies")  # type: ignore[type-abstract]
-    _check_legs(strategy, list(scenario.venues))
+    _check_legs(strategy, scenario.venues)
     rulebook = _build(scenario.rulebook, "rulebook", Rulebook, "venues") if scenario.rulebook else None  # type: ignore[type-abstract]
     kept = {} if made is None else made
     venues = tuple(_venue(name, table, strategy, rulebook, kept) for name, table in scenario.venues.items())
@@ -559,11 +559,17 @@ def _without_ends(part: Part, failed_ns: int | None) -> Part:
     return evolve(cast("Any", part), **changed) if changed else part
 
 
-def _check_legs(strategy: Strategy, venues: Sequence[str]) -> None:
-    """Refuse a strategy whose `long` or `short` names no venue, before anything runs."""
+def _check_legs(strategy: Strategy, venues: Mapping[str, object]) -> None:
+    """Refuse a strategy whose `long` or `short` names no venue, before anything runs.
+
+    Where the name of a table is the one that is misspelt, that is said instead.
+    """
     for leg in ("long", "short"):
         name = getattr(strategy, leg, None)
         if isinstance(name, str) and name not in venues:
+            for each, table in venues.items():
+                if isinstance(table, dict):
+                    find_class(table.get("class", each), f"venues.{each}", Venue, "venues")
             raise ScenarioError(f"strategy.{leg}: unknown venue {name!r}; {suggestion(name, venues)}")
 
 

@@ -130,6 +130,7 @@ BAD_SETTINGS = {
     "strategy={class='full_rotation', long='drift', short='drift', leverage=2}": "strategy.short: drift; expected an",
     "strategy.class=moon": "'moon'; expected one of capital_rebalance, full_rotation, margin_call, static, or",
     "strategy.short=hyperliqud": "strategy.short: unknown venue 'hyperliqud'; did you mean hyperliquid?",
+    "venues={asgrad={}, hyperliquid={}}": "venues.asgrad.class: unknown venue 'asgrad'; did you mean asgard?",
     "strategy.class=capital_rebalanc": "unknown strategy 'capital_rebalanc'; did you mean capital_rebalance?",
     "venues.hyperlquid.taker_fee_bps=3": "class: unknown venue 'hyperlquid'; did you mean hyperliquid?",
     "strategy.class=no_such.module:Thing": "unknown strategy 'no_such.module:Thing'; no module 'no_such.module' in",

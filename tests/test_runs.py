@@ -252,7 +252,7 @@ def test_a_run_that_ends_earlier_parts_where_only_the_other_goes_on(tmp_path, he
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(("base",), "1 runs to compare; expected two or more"), (("base", "base"), "stands twice"),
+    [(("base",), "1 run to compare; expected two or more"), (("base", "base"), "stands twice"),
      (("base", "none"), "no run of this name")],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_refused(here, capsys, arguments, words):

@@ -106,7 +106,7 @@ def test_another_value_at_a_known_time_is_refused_and_nothing_changes(store):
     before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
     words = (
         r"somewhere:SOL:funding, 2025-01-01T02:00:00\+00:00, column funding_rate: the reply says 0.3, "
-        "the store has 0.2; expected the same"
+        "the store has 0.2; expected the same, as nothing is overwritten, or carrybook data withdraw before it"
     )
     with pytest.raises(StoreError, match=words):
         put(store, KIND, [2, 3], [0.3, 0.3])

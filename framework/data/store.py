@@ -267,7 +267,8 @@ class Store:
                 when = utc(int(new.time_ns[index])).isoformat()
                 raise StoreError(
                     f"{series}, {when}, column {name}: the reply says {float(values[index])!r}, the store has "
-                    f"{float(before.columns[name][at[index]])!r}; expected the same, as nothing is overwritten"
+                    f"{float(before.columns[name][at[index]])!r}; expected the same, as nothing is overwritten, "
+                    "or carrybook data withdraw before it"
                 )
         return Samples(new.time_ns[~there], {name: values[~there] for name, values in new.columns.items()})
 

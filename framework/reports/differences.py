@@ -16,7 +16,7 @@ from framework.performance import METRICS
 from framework.run_folder.archive import Folder
 from framework.run_folder.names import names_in
 from framework.support.grid import Grid
-from framework.support.text import shown
+from framework.support.text import counted, shown
 from framework.valuation import Waterfall, waterfall_of
 
 FIGURES = (
@@ -86,7 +86,7 @@ class Difference:
         folders = [Folder(path) for path in paths]
         digests = [folder.name for folder in folders]
         if len(folders) < 2:
-            raise RunError(f"{len(folders)} runs to compare; expected two or more")
+            raise RunError(f"{counted(len(folders), 'run')} to compare; expected two or more")
         for path, digest in zip(paths, digests, strict=True):
             if digests.count(digest) > 1:
                 raise RunError(f"{path}: stands twice among the runs to compare; expected different runs")
