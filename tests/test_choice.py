@@ -11,8 +11,9 @@ import pytest
 from framework import Scenario, assemble, metrics
 from framework.command_line.cli import main
 from framework.many_runs.choice import Choice, Constraint, History, Objective, walk_forward
-from framework.many_runs.judgement import Judgement
+from framework.many_runs.judgement import Compared, Judgement
 from framework.many_runs.outcomes import Outcomes
+from framework.many_runs.statistics import mean
 from framework.many_runs.sweep import NUMBER, Sweep, sweep
 from tests.conftest import ROOT
 
@@ -126,6 +127,13 @@ def test_figures_on_fresh_paths_stand_beside_those_on_searched_ones(judged):
     lead = np.quantile(fresh[:, 1], 0.9) - np.quantile(fresh[:, 0], 0.9)
     assert told["lead"]["fresh"] == pytest.approx(lead)
     assert (told["paths"], told["first_path"]) == (4, 9)
+
+
+def test_chances_that_are_certain_on_both_kinds_of_paths_differ_by_no_known_error():
+    """Each has its bound, and the difference no ± 0.0."""
+    none, some = mean(np.zeros(4)), mean(np.array([0.0, 0.0, 1.0, 1.0]))
+    assert Compared(searched=none, fresh=none).percent() == ("0.0, < 52.7 %", "0.0, < 52.7 %", "+0.0")
+    assert Compared(searched=none, fresh=some).percent() == ("0.0, < 52.7 %", "50.0 ± 28.9 %", "+50.0 ± 28.9")
 
 
 def test_a_constraint_holds_on_fresh_paths_or_does_not(judged):

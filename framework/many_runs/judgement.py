@@ -39,6 +39,8 @@ class Compared:
 
     def percent(self) -> tuple[str, str, str]:
         """Those of a share, in percent."""
+        if not self.error:  # all paths of both kinds say the same
+            return self.searched.percent(), self.fresh.percent(), f"{100 * self.difference:+.1f}"
         return self.searched.percent(), self.fresh.percent(), self._apart(100)
 
     def _apart(self, unit: float) -> str:
@@ -131,9 +133,10 @@ class Judgement:
             grid.add("robust less the one on the data", self.choice.objective.words(), *lead.words(), "")
         first, last = self.plan.first, self.plan.first + self.plan.paths - 1
         searched, cells = counted(self.choice.plan.paths, "path"), counted(len(self.choice.estimates), "cell")
+        verb = "were" if len(self.choice.estimates) > 1 else "was"
         numbers = f"paths {first:,} to {last:,}" if last > first else f"path {first:,}"
         grid.note = (
-            f"Searched: the {searched} on which {cells} were compared; the best cell's figures there are biased "
+            f"Searched: the {searched} on which {cells} {verb} compared; the best cell's figures there are biased "
             f"upwards. Fresh: {numbers}, drawn in the same way from the same data, on which no cell was chosen. A "
             "constraint holds if the share of the fresh paths is within it."
         )

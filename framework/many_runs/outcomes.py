@@ -11,6 +11,7 @@ from framework.many_runs.statistics import Estimate, expected_shortfall, mean, q
 from framework.many_runs.sweep import Row, Sweep, Swept
 from framework.market import Flags, Floats
 from framework.support.grid import Grid
+from framework.support.text import counted
 
 LIQUIDATED, RETURN, DRAWDOWN, FIRST = "liquidations", "return_pct", "max_drawdown_pct", "first_liquidation_days"
 SHOWN = 40
@@ -68,8 +69,9 @@ class Outcomes:
             grid.add(*said, *(self._line(at) if not self.errors[at] else [""] * 9), self.errors[at])
         paths = len(self.figures[RETURN])
         left = f", the first {SHOWN} shown" if len(self.cells) > SHOWN else ""
+        of = f"each of {len(self.cells)} cells" if len(self.cells) > 1 else "one cell"
         grid.note = (
-            f"{paths:,} paths of each of {len(self.cells)} cells{left}, the same for all. Returns and drawdowns are in "
+            f"{counted(paths, 'path')} of {of}{left}, the same for all. Returns and drawdowns are in "
             "percent of the capital, with one standard error of the simulation; a chance of which all paths say the "
             "same with its bound at 95 %. Worst 5 %: their mean. First: once half of the paths with a liquidation have "
             "had it."
