@@ -31,7 +31,7 @@ from framework.scenario import MarketSpec, Scenario, Table, place, put, read_tab
 from framework.support.files import replace_file
 from framework.support.grid import Grid
 from framework.support.source_code import project_digest
-from framework.support.text import Sheet
+from framework.support.text import Sheet, counted
 
 Row = dict[str, object]
 CHUNK, CHUNK_OF_PATHS, LARGEST_CHUNK = 16, 96, 4_096
@@ -360,7 +360,7 @@ class Swept:
 
     def words(self) -> str:
         """How many cells there are, failed and were run just now; and how, where so many can be played."""
-        told = f"{len(self.rows):,} cells, {self.failed:,} failed, {self.ran:,} run now"
+        told = f"{counted(len(self.rows), 'cell')}, {self.failed:,} failed, {self.ran:,} run now"
         if not self.ran or not (self.played or can_play(len(self.rows))):
             return told
         why = f" ({self.why})" if self.why else ""
@@ -420,7 +420,7 @@ def _run(
     plan: Sweep, name: str, cells: Sequence[tuple[int, Row]], jobs: int | None, executor: workers.Executor | None
 ) -> Iterator[workers.Finished]:
     """Numbered cells, chunk by chunk as they are finished."""
-    width = jobs or os.cpu_count() or 1
+    width = max(1, min(jobs or os.cpu_count() or 1, len(cells)))
     pace = _Pace(width, CHUNK_OF_PATHS if plan.paths else CHUNK)
     chunks = _chunks(cells, width, pace.cells)
     if executor is not None:

@@ -129,8 +129,8 @@ def _beside(part: object, fields: Collection[str]) -> Iterator[tuple[str, Any]]:
     """What an object has besides its fields, but what its class or the framework has made of a declaration."""
     classes = {name: value for each in reversed(type(part).__mro__) for name, value in vars(each).items()}
     kept = getattr(part, "__dict__", {})
-    for name in kept.keys() - {*fields, PLAN}:
-        if name not in classes or isinstance(classes[name], cached_property):
+    for name in kept:
+        if name not in (*fields, PLAN) and isinstance(classes.get(name), cached_property | None):
             yield name, kept[name]
     for name, slot in classes.items():
         if isinstance(slot, MemberDescriptorType) and name not in fields:
