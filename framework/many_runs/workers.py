@@ -18,6 +18,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -110,8 +111,9 @@ def here() -> str:
     return f"worker on {platform.node()}"
 
 
+@cache
 def code() -> str:
-    """What a result depends on besides the plan: this project's files, Python and numpy."""
+    """What a result depends on besides the plan: this project's files, Python and numpy; a process looks once."""
     return f"carrybook {project_digest()[:16]} on Python {platform.python_version()} with numpy {version('numpy')}"
 
 

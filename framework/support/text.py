@@ -77,13 +77,14 @@ class Sheet:
             self.writerow(row)
 
     def writecolumns(self, columns: Iterable[Sequence[object]]) -> None:
-        """Write rows by their columns, of which those without texts have nothing to look for."""
-        looked = [[_guarded(cell) for cell in each] if _has_text(each) else each for each in columns]
-        self._writer.writerows(zip(*looked, strict=True))
+        """Write rows by their columns, of which only those with texts are looked at."""
+        self._writer.writerows(zip(*map(_guarded_column, columns), strict=True))
 
 
-def _has_text(cells: Iterable[object]) -> bool:
-    return any(issubclass(kind, str) for kind in set(map(type, cells)))
+def _guarded_column(cells: Sequence[object]) -> Sequence[object]:
+    if not any(issubclass(kind, str) for kind in set(map(type, cells))):
+        return cells
+    return [_guarded(cell) if cell else cell for cell in cells]
 
 
 def _guarded(cell: object) -> object:
