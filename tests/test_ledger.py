@@ -217,6 +217,10 @@ class Twice(Venue):
     name: str = "wallet"
     first = account("Assets:{venue}:Cash", USDC)
 
+    @formula
+    def equity(first):
+        return first
+
 
 def test_an_account_is_opened_once_per_asset():
     """The same name may hold another asset; the same asset twice is refused, across venues and the wallet."""
