@@ -245,7 +245,10 @@ def test_the_protocols_rulebook_gives_a_venue_its_dated_rules():
             {"venue": {"taker_fee_bps": [{"since": "2025-05-02", "value": 1}]}},
             "venues.hyperliquid.taker_fee_bps: the rule begins at 2025-05-02; expected a market that begins no earlier",
         ),
-        ({"venue": {"lender": "nobody"}}, "venues.hyperliquid.lender: no rules of 'nobody'; there are rules of "),
+        (
+            {"venue": {"lender": "kamino"}},
+            "venues.hyperliquid.lender: 'kamino'; expected none, for asgard alone has a lender",
+        ),
         (
             {"path": "high_first"},
             "rulebook.path: 'high_first'; expected one of close, adverse_first, open_high_low_close",
@@ -327,6 +330,10 @@ def test_the_command_prints_rules_with_where_they_come_from():
         (["nobody"], "no dated rules of 'nobody'; expected one of asgard, drift, hyperliquid, jito"),
         (["hyperliqud"], "the rulebook protocol has no dated rules of 'hyperliqud'; did you mean hyperliquid?"),
         (["asgard", "--rulebook", "study"], "of 'asgard', nor of any other; expected --rulebook protocol"),
+        (["hyperliquid", "--lender", "kamino"], "--lender: 'kamino'; expected none, for asgard alone has a lender"),
+        (["asgard", "--lender", "nobody"], "--lender: no rules of 'nobody'; there are rules of kamino, marginfi, "),
+        (["asgard", "--lender", ""], "--lender: no rules of ''; there are rules of kamino, marginfi, "),
+        (["nobody", "--lender", "kamino"], "no dated rules of 'nobody'; expected one of asgard, drift, hyperliquid"),
         (["hyperliquid", "--at", "once"], "--at 'once'; expected a date such as 2025-01-31 or an instant in UTC"),
         (["hyperliquid", "--rulebook", "none"], "rulebook.class: unknown rulebook 'none'; expected one of "),
     ):

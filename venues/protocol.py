@@ -51,6 +51,9 @@ class Protocol(Rulebook):
         lender = table.get("lender", LENDERS.get(venue))
         if lender is None:
             return found
+        if ":" not in venue and venue not in LENDERS:  # a class of a user's own may have a lender
+            some = " or ".join(LENDERS)
+            raise ScenarioError(f"venues.{venue}.lender: {lender!r}; expected none, for {some} alone has a lender")
         if lender not in LENDER_FILES:
             some = ", ".join(LENDER_FILES)
             raise ScenarioError(f"venues.{venue}.lender: no rules of {lender!r}; there are rules of {some}")

@@ -58,12 +58,17 @@ def _words(value: object) -> str:
 def _rules(venue: str, lender: str | None, rulebook: str) -> dict[str, Rule]:
     """The rules of a rulebook for a venue; raises `ScenarioError` where it has none."""
     book = structure({}, find_class(rulebook, "rulebook", Rulebook, "venues"), "rulebook")  # type: ignore[type-abstract]
-    found = book.rules(venue, {"lender": lender} if lender else {})
+    found = book.rules(venue, {})
     if not found:
         known = [each for each in own_names(Venue, "venues") if book.rules(each, {})]
         some = f"; {suggestion(venue, known)}" if known else ", nor of any other; expected --rulebook protocol"
         raise ScenarioError(f"the rulebook {rulebook} has no dated rules of {venue!r}{some}")
-    return dict(found)
+    if lender is None:
+        return dict(found)
+    try:
+        return dict(book.rules(venue, {"lender": lender}))
+    except ScenarioError as error:
+        raise ScenarioError(str(error).replace(f"venues.{venue}.lender: ", "--lender: ", 1)) from None
 
 
 def _instant(text: str) -> int:
