@@ -120,6 +120,17 @@ def test_what_cannot_be_a_file_is_no_id(store, series):
         store.read(series)
 
 
+def test_of_many_series_those_of_ones_own_are_named_where_such_a_one_is_asked_for(store):
+    """They stand first, before eight others are."""
+    for number in range(9):
+        put(store, evolve(KIND, series=f"a:{number}:funding"), [1], [0.1])
+    put(store, evolve(KIND, series="own:ETH:funding"), [1], [0.1])
+    with pytest.raises(StoreError, match=r"which has own:ETH:funding, a:0:funding, .* and others; expected it imp"):
+        store.read("own:ETH:1d")
+    with pytest.raises(StoreError, match=r"which has a:0:funding, .*, a:7:funding and others; expected it fetched"):
+        store.read("hyperliquid:ETH:1d")
+
+
 def test_a_series_that_is_not_there_or_not_whole_is_refused(store):
     """The message says what is there."""
     with pytest.raises(StoreError, match=r"^a:b: not in the store .*, which has nothing yet; expected it fetched$"):
@@ -129,6 +140,20 @@ def test_a_series_that_is_not_there_or_not_whole_is_refused(store):
         StoreError, match=r"has somewhere:SOL:funding; expected it fetched: carrybook fetch jito --from DAY$"
     ):
         store.read("jito:pool_rate")
+    for missing, command in {
+        "own:ETH:1d": "--kind prices --coin ETH",
+        "own:ETH:funding": "--kind funding --coin ETH --unit UNIT",
+        "own:USDC:rates": "--kind rates --coin USDC --unit UNIT",
+    }.items():
+        with pytest.raises(StoreError, match=rf"; expected it imported: carrybook data import FILE {command}$"):
+            store.read(missing)
+    days = (date(2025, 1, 1), date(2025, 1, 2))
+    with pytest.raises(StoreError) as complaint:
+        store.require(["jito:pool_rate", "own:ETH:1d"], *days)
+    assert str(complaint.value).endswith(
+        "; expected them fetched or imported: carrybook fetch jito --from 2025-01-01 --to 2025-01-02 && "
+        "carrybook data import FILE --kind prices --coin ETH"
+    )
     path = store.path(KIND.series)
     moved = store.path("somewhere:SOL:other")
     moved.write_bytes(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Origins: by which commands the series of a store are fetched, as their ids say it."""
+"""Origins: by which commands the series of a store are fetched or imported, as their ids say it."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -34,6 +34,18 @@ def commands(series: Iterable[str], known: Iterable[str] = (), days: tuple[date,
                 options["jito"] = []
     window = f"--from {days[0]} --to {days[1]}" if days else "--from DAY"
     return [" ".join(("carrybook fetch", source, *more, window)) for source, more in options.items()]
+
+
+def imports(series: Iterable[str]) -> list[str]:
+    """The commands that import those of `series` that are a user's own; `FILE` and `UNIT` stand for what they have."""
+    found = []
+    for each in dict.fromkeys(series):
+        match each.split(":"):
+            case "own", coin, "funding" | "rates" as kind:
+                found.append(f"carrybook data import FILE --kind {kind} --coin {coin} --unit UNIT")
+            case "own", coin, *_:
+                found.append(f"carrybook data import FILE --kind prices --coin {coin}")
+    return found
 
 
 def _intervals(series: Iterable[str]) -> dict[tuple[str, str], str]:

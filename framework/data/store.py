@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 
-from framework.data.origins import commands
+from framework.data.origins import commands, imports
 from framework.data.provenance import Asked, Withdrawn, add_lines, read_lines
 from framework.data.samples import Kind, Samples, read_samples, write_samples
 from framework.data.series import Fill, Floats, Joining, Series
@@ -212,8 +212,8 @@ class Store:
         samples = samples.within(from_ns, end_ns)
         if not len(samples):
             first, last = utc(start_ns).date(), utc(end_ns - 1).date()
-            by = _by(commands([series], days=(first, last)))
-            raise StoreError(f"{series}: nothing between {first} and {last}; expected it fetched{by}")
+            how = _brought([series], commands([series], days=(first, last)))
+            raise StoreError(f"{series}: nothing between {first} and {last}; expected it {how}")
         time_ns = samples.time_ns
         if kind.grid_ns:
             time_ns = time_ns // kind.grid_ns * kind.grid_ns
@@ -253,9 +253,12 @@ class Store:
 
     def _absent(self, missing: Sequence[str], fetches: Sequence[str]) -> StoreError:
         """The refusal of series that are not there."""
-        there, them = ", ".join(self.ids()[:8]), "it" if len(missing) == 1 else "them"
-        has = f"which has {there}{' and others' if len(self.ids()) > 8 else ''}" if there else "which has nothing yet"
-        words = f"not in the store {self.root}, {has}; expected {them} fetched{_by(fetches)}"
+        known = self.ids()
+        if imports(missing):  # what there is of a user's own goes first
+            known.sort(key=lambda each: not each.startswith("own:"))
+        there, them = ", ".join(known[:8]), "it" if len(missing) == 1 else "them"
+        has = f"which has {there}{' and others' if len(known) > 8 else ''}" if there else "which has nothing yet"
+        words = f"not in the store {self.root}, {has}; expected {them} {_brought(missing, fetches)}"
         return StoreError(f"{', '.join(missing)}: {words}")
 
     def _unknown(self, series: str, before: Samples, new: Samples) -> Samples:
@@ -284,6 +287,8 @@ def _steady(values: Floats, noise: float) -> Floats:
     return steady
 
 
-def _by(fetches: Sequence[str]) -> str:
-    """The commands that fetch what is missing, as the end of a sentence that can be copied from."""
-    return f": {' && '.join(fetches)}" if fetches else ""
+def _brought(series: Sequence[str], fetches: Sequence[str]) -> str:
+    """How series come into the store, with the commands, as the end of a sentence that can be copied from."""
+    own = imports(series)
+    how = "imported" if len(own) == len(series) else "fetched or imported" if own else "fetched"
+    return f"{how}: {' && '.join((*fetches, *own))}" if fetches or own else how
