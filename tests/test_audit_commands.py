@@ -3,6 +3,7 @@
 import json
 from decimal import Decimal
 
+import pyarrow.parquet as pq
 import pytest
 
 from framework.command_line.cli import main
@@ -122,7 +123,20 @@ def test_ledger_prints_a_register_and_json(capsys, run):
     lines = [json.loads(line) for line in printed.splitlines()]
     assert {line["event"] for line in lines} == {2}
     assert {line["balance"] for line in lines} == {None}
-    assert carrybook(capsys, "ledger", run, "--from", "2030-01-01") == (0, "", "No transfers.\n")
+    day = ("--from", "2025-02-01", "--to", "2025-02-01")
+    assert carrybook(capsys, "ledger", run, "--kind", "capital", *day) == (0, "", "No transfers.\n")
+
+
+def test_an_event_without_transfers_is_there_and_one_beyond_the_last_is_not(capsys, run):
+    events = json.loads((run / "manifest.json").read_text())["counts"]["events"]
+    moved = set(pq.read_table(run / "ledger.parquet")["event"].to_pylist())
+    still = next(event for event in range(1, events + 1) if event not in moved)
+    assert carrybook(capsys, "ledger", run, "--event", still) == (0, "", "No transfers.\n")
+    assert carrybook(capsys, "ledger", run, "--event", events, "--json")[0] == 0
+    for event in (0, -1, events + 1):
+        code, printed, complaint = carrybook(capsys, "ledger", run, "--event", event)
+        assert (code, printed) == (2, "")
+        assert complaint == f"carrybook: no event {event}; expected one from 1 to {events}\n"
 
 
 @pytest.mark.parametrize(
@@ -137,6 +151,12 @@ def test_ledger_prints_a_register_and_json(capsys, run):
         (("ledger", "RUN", "--kind", "gift"), "no transfers of kind 'gift'; expected one of capital"),
         (("ledger", "RUN", "--event", "two"), "'two' is not a valid integer"),
         (("ledger", "RUN", "--limit", "0"), "0 is not in the range x>=1"),
+        (
+            ("ledger", "RUN", "--from", "2030-01-01"),
+            "no rows of the market from 2030-01-01 on; expected days from 2024-12-31 to 2026-02-13",
+        ),
+        (("ledger", "RUN", "--to", "2024-12-30"), "no rows of the market up to 2024-12-30; expected days from 2024-"),
+        (("explain", "RUN", "fees", "--to", "2024-12-30"), "no rows of the market up to 2024-12-30; expected days"),
         (
             ("ledger", "RUN", "--from", "2025-02-01", "--to", "2025-01-01"),
             "--to 2025-01-01: before --from 2025-02-01; ",

@@ -173,7 +173,7 @@ def test_what_is_neither_a_bucket_nor_a_figure_is_refused(folders: Callable[[str
     ):
         with pytest.raises(RunError, match=f"^nothing to explain as '{what}'; {words}"):
             explain(folders("static"), what)
-    with pytest.raises(RunError, match=r"^no rows of the market are on the days that are asked for"):
+    with pytest.raises(RunError, match=r"^no rows of the market from 2030-01-01 on; expected days from "):
         explain(folders("static"), "funding", Selection(since=date(2030, 1, 1)))
 
 

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from framework.clock import midnight_ns
 from framework.errors import RunError
-from framework.market import Flags, Ints
+from framework.market import Flags, Ints, utc
 from framework.money import BUCKETS, Account, Asset
 from framework.performance import COSTS, FIGURES
 from framework.run_folder.archive import UNKNOWN, Folder
@@ -60,10 +60,14 @@ class Line:
 
 
 def register(folder: Folder, chosen: Selection) -> Iterator[Line]:
-    """The selected transfers; raises `RunError` for an account or a kind that the run does not have."""
+    """The selected transfers; raises `RunError` for an account, kind, event or days that the run does not have."""
     accounts = _accounts(folder, chosen.account)
     if chosen.kind is not None and chosen.kind not in folder.kinds:
         raise RunError(f"no transfers of kind {chosen.kind!r}; {suggestion(chosen.kind, folder.kinds)}")
+    last = folder.manifest.counts.events
+    if chosen.event is not None and not 1 <= chosen.event <= last:
+        raise RunError(f"no event {chosen.event}; expected one from 1 to {last}")
+    _check_days(folder, chosen)
     kind = folder.kinds.index(chosen.kind) if chosen.kind is not None else None
     balances: defaultdict[str, int] = defaultdict(int)
     seq = 1
@@ -110,6 +114,16 @@ def _closest_account(folder: Folder, name: str) -> str:
     parts = [account.name.split(":") for account in folder.accounts]
     known = dict.fromkeys(":".join(each[:depth]) for each in parts for depth in range(1, len(each) + 1))
     return closest(name, known, likeness=0.85)
+
+
+def _check_days(folder: Folder, chosen: Selection) -> None:
+    """Refuse days before the first or after the last of the market; raises `RunError`."""
+    if chosen.since is None and chosen.until is None:
+        return
+    first, last = (utc(int(at_ns)).date() for at_ns in (folder.market.open_ns[0], folder.market.at_ns[-1]))
+    if (chosen.since or first) > last or (chosen.until or last) < first:
+        asked = f"up to {chosen.until}" if (chosen.until or last) < first else f"from {chosen.since} on"
+        raise RunError(f"no rows of the market {asked}; expected days from {first} to {last}")
 
 
 def _within(account: Account, name: str) -> bool:
@@ -270,9 +284,11 @@ def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
     """The tree of a bucket of the waterfall, a figure of the summary, or an account and all below it.
 
     Income is explained as a gain and an expense as a cost, both above 0; money as what it grew by, and coins, contracts
-    and tokens as the profit that their price made. Raises `RunError` for what is none of these.
+    and tokens as the profit that their price made. Raises `RunError` for what is none of these, and for days of no run.
     """
-    explainer = _Explainer(folder, chosen or Selection(), folder.book)
+    chosen = chosen or Selection()
+    _check_days(folder, chosen)
+    explainer = _Explainer(folder, chosen, folder.book)
     name = FIGURES.get(what, what)
     below = ACCOUNTS.get(what, what)
     accounts = [each for each in folder.accounts if _within(each, below)]
