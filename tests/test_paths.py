@@ -200,6 +200,24 @@ def test_episodes_come_whole_and_as_often_as_asked():
     assert abs(began - expected) < 4 * np.sqrt(expected) + expected * 0.05  # some are cut off by another or the end
 
 
+def test_an_episode_that_is_cut_off_does_not_go_on_behind_the_one_that_cut_it():
+    """Behind two days that begin within a long one lies the bootstrap, whose next row is seldom one of the long one."""
+    source = history()
+    long_first, short_first = 6, 100
+    long, short = ({"start": source.date(first), "end": source.date(first + days - 1)}
+                   for first, days in ((long_first, 20), (short_first, 2)))  # fmt: skip
+    within = resumed = 0
+    for number in range(1, 101):
+        rows = rows_of(draw(source, "jumps", number, block_rows=1, per_year=25, episodes={"a": long, "b": short}))
+        for at in range(1, 298):
+            before = rows[at - 1] - long_first
+            if rows[at : at + 2].tolist() == [short_first, short_first + 1] and 0 <= before < 17:
+                within += 1
+                resumed += rows[at + 2] == rows[at - 1] + 3
+    assert within > 100
+    assert resumed < within / 20
+
+
 def test_tokens_keep_their_premium():
     """The premium of a token over rate times coin is that of the row, however long the path is."""
     scenario = Scenario.load(ROOT / "examples" / "uss" / "scenario.toml")

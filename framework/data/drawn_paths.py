@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Literal, Protocol
 
 import numpy as np
@@ -199,7 +200,7 @@ class Jumps:
     """The stationary bootstrap, with episodes of the history put over it at random times.
 
     Episodes begin `per_year` times a year on average (a Poisson process), each time one of them with equal chance. One
-    that begins within another cuts it off.
+    that begins within another cuts it off: behind it the bootstrap goes on.
     """
 
     episodes: dict[str, Episode] = field()
@@ -228,8 +229,8 @@ class Jumps:
                 f"market.path.per_year: {self.per_year:g}; expected at most {rows / years:g}, an episode in each row"
             )
         starts = np.sort(random.integers(rows, size=int(random.poisson(self.per_year * years))))
-        for start in starts.tolist():
-            window = windows[int(random.integers(len(windows)))][: rows - start]
+        for start, end in pairwise([*starts.tolist(), rows]):
+            window = windows[int(random.integers(len(windows)))][: end - start]
             picked[start : start + len(window)] = window
         return chained(history, Drawn(picked=picked))
 
