@@ -456,6 +456,20 @@ def test_an_incident_that_cannot_be_is_one_line_and_nothing_runs(table, words):
     assert "\n" not in str(complaint.value)
 
 
+def test_a_venue_fails_once():
+    """A second failure is refused whenever it is to be, with the first; of those that are drawn the first counts."""
+    first = {"kind": "failure", "venue": "drift", "at": "2025-01-05", "loss_share": 0.4}
+    for at in ("2025-01-05", "2025-01-04", "2025-01-08"):
+        with pytest.raises(ScenarioError) as complaint:
+            assemble(scenario(first, {"kind": "gas", "at": "2025-01-02", "times": 2}, {**first, "at": at}))
+        assert str(complaint.value) == (
+            "incidents.2.venue: drift fails by incidents.0, and for good; expected one failure of a venue"
+        )
+    drawn = {"kind": "failure", "venue": "drift", "per_year": 500.0, "loss_share": 0.4}
+    other = {**first, "venue": "hyperliquid"}
+    assert len(assemble(scenario(first, drawn, other)).incidents.occurrences) > 3
+
+
 @frozen(kw_only=True)
 class Careful(Strategy):
     """A hedged pair that closes its long once a venue is in trouble, and takes out what it can when that is over."""

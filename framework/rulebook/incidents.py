@@ -135,10 +135,18 @@ class Incidents:
     def of(cls, incidents: Sequence[Incident], market: Market, venues: Sequence[str]) -> "Incidents":
         """What a scenario says, on the time of a market; raises `ScenarioError` for what cannot happen there."""
         found: list[Occurrence] = []
+        failing: dict[str | None, int] = {}
         for number, incident in enumerate(incidents):
             if incident.venue is not None and incident.venue not in venues:
                 some = suggestion(incident.venue, venues)
                 raise ScenarioError(f"incidents.{number}.venue: unknown venue {incident.venue!r}; {some}")
+            if incident.kind == "failure" and incident.at is not None:
+                first = failing.setdefault(incident.venue, number)
+                if first != number:
+                    words = (
+                        f"{incident.venue} fails by incidents.{first}, and for good; expected one failure of a venue"
+                    )
+                    raise ScenarioError(f"incidents.{number}.venue: {words}")
             found += _occurrences(number, incident, market)
         return cls(tuple(sorted(found, key=lambda each: (each.start_ns, each.number))))
 
