@@ -6,6 +6,7 @@ Its tables become typed values, and the classes that they name are found.
 import hashlib
 import importlib
 import json
+import math
 import os
 import pkgutil
 import re
@@ -20,14 +21,26 @@ from datetime import date, datetime
 from functools import cache, partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PureWindowsPath
 from traceback import extract_tb
 from types import ModuleType
 from typing import Any, ClassVar, Literal, TypeVar, Union
 
 import cattrs
 import tomli_w
-from attrs import Attribute, asdict, evolve, field, fields_dict, frozen, has, validators
+from attrs import (
+    NOTHING,
+    Attribute,
+    Factory,
+    asdict,
+    evolve,
+    field,
+    fields_dict,
+    frozen,
+    has,
+    resolve_types,
+    validators,
+)
 from cattrs.errors import (
     ClassValidationError,
     ForbiddenExtraKeysError,
@@ -229,6 +242,13 @@ class Benchmarks:
     lending: str | None = None
 
 
+def _title(_: object, attribute: "Attribute[str]", value: str) -> None:
+    """One line that may become the name of a file below a directory, as in a user's script, and leads nowhere else."""
+    path = PureWindowsPath(value)  # which takes both slashes for separators
+    if not value.strip() or not value.isprintable() or path.root or ".." in path.parts or value == ".":
+        raise ValueError(f"'{attribute.name}' must be text of one line that is no path: {shown(value)}")
+
+
 @frozen(kw_only=True)
 class Scenario:
     """A run to be: capital, market, strategy, venues and the rulebook that completes them.
@@ -239,8 +259,8 @@ class Scenario:
     `benchmarks` say what its result is compared with. `incidents` are what goes wrong from outside.
     """
 
-    name: str
-    """What it is called in reports."""
+    name: str = field(validator=_title)
+    """What it is called in reports; one line that is no path."""
     capital_usd: float = field(validator=(validators.ge(LEAST_USD), validators.le(float(USD_LIMIT))))
     """What the run begins with, in dollars on the wallet."""
     seed: int = 0
@@ -402,7 +422,7 @@ class Rulebook(ABC):
 
 Structured = TypeVar("Structured")
 
-RULE = re.compile(r"'(\w+)' must be (.+): (.+)")
+RULE = re.compile(r"'(\w+)' must be (.+?): (.+)")
 """How a validator says what is wrong, those of attrs and ours alike: field, rule, value."""
 UNKNOWN = ": unknown key"
 """What is reported first: a key that is misspelt is missing as well."""
@@ -424,6 +444,9 @@ def structure(table: object, cls: type[Structured], key: str, given: Mapping[str
         if name in table:
             raise ScenarioError(_unknown(key, name, cls, given))
     try:
+        for name, words in _wrong_defaults(cls).items():
+            if name not in table and name not in given:
+                raise ScenarioError(f"{_below(key, name)}: the default of {cls.__name__} is {words}")
         return _CONVERTER.structure({**table, **given}, cls)  # type: ignore[return-value]
     except ClassValidationError as error:
         complaints = list(_complaints(error, key, given))
@@ -434,6 +457,33 @@ def structure(table: object, cls: type[Structured], key: str, given: Mapping[str
         kind = getattr(error.type_, "__name__", None) or str(error.type_)
         expected = "numbers, text, dates, or lists, tables and attrs classes of them"
         raise ScenarioError(f"{key}: a field of {cls.__name__} has the type {kind}; expected {expected}") from None
+
+
+@cache
+def _wrong_defaults(cls: Any) -> Mapping[str, str]:
+    """Field of an attrs class -> its default and what was expected, where that has another type than the field."""
+    found = {}
+    for name, each in fields_dict(resolve_types(cls)).items():
+        plain = each.init and each.converter is None and not isinstance(each.default, Factory)  # type: ignore[arg-type]
+        words = _misfit(each.default, each.type) if plain and each.default is not NOTHING else ""
+        if words:
+            found[name] = words
+    return found
+
+
+def _misfit(default: object, kind: Any) -> str:
+    """A default and what is expected of one of this type; nothing where it fits, or where no key can have the type."""
+    if has(type(default)) or (isinstance(default, float) and not math.isfinite(default)):  # which no key can be
+        return ""
+    try:
+        made = _CONVERTER.structure(default, kind)
+    except StructureHandlerNotFoundError:
+        return ""
+    except (ValueError, ClassValidationError, IterableValidationError) as error:
+        optional = f", or the type `{getattr(kind, '__name__', kind)} | None`" if default is None else ""
+        return f"{next(_complaints(error, ''))}{optional}"
+    is_other = type(made) is not type(default) and (has(type(made)) or isinstance(made, date))
+    return f"{shown(default)}; expected a {type(made).__name__}" if is_other else ""
 
 
 def _unknown(key: str, name: str, cls: type, given: Collection[str]) -> str:

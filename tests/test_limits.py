@@ -1,5 +1,6 @@
 """What is bounded: files of a scenario, capital, published figures, queries, drafts of killed runs, sheets, workers."""
 
+import json
 import os
 import signal
 import subprocess
@@ -31,6 +32,20 @@ def test_a_scenario_names_files_of_its_data_only(file) -> None:
     source["file"] = file
     with pytest.raises(ScenarioError, match="expected a file below the directory of the data"):
         Scenario.of(table)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", ".", "..", "../x", "a/../../x", "/etc/x", "..\\x", "\\x", "a\nb", "\x1b[2J", "A: b/../x"]
+)
+def test_the_name_of_a_scenario_is_no_path(name) -> None:
+    with pytest.raises(ScenarioError) as complaint:
+        Scenario.load(BASIS, [f"name={json.dumps(name)}"])
+    assert str(complaint.value) == f"name: {name!r}; expected text of one line that is no path"
+
+
+@pytest.mark.parametrize("name", ["base", "SOL/USDC, 2 x", "Überschuss 2025-01", "v1.2...", "<b>"])
+def test_the_name_of_a_scenario_is_any_title(name) -> None:
+    assert Scenario.load(BASIS, [f"name={json.dumps(name)}"]).name == name
 
 
 def test_what_is_no_regular_file_is_not_read(tmp_path) -> None:

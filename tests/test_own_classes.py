@@ -12,11 +12,11 @@ from tests.markets import flat, hyperliquid
 from venues.at_cost import AtCost
 from venues.hyperliquid import Hyperliquid
 
-HEAD = """import numpy as np
-from attrs import frozen
+HEAD = """import numpy as np; from datetime import date
+from attrs import field, frozen
 from framework import *
 from framework.accrual import Accrual, Computed
-from framework.venue import CASH, Act, Venue, account, formula, per_coin
+from framework.venue import CASH, Act, Bridge, Venue, account, basis_points, formula, per_coin
 from venues.spot import Spot
 
 
@@ -257,6 +257,34 @@ MISTAKES = {
         rule("expired(price)", "return price > 0", more="\n    coins = account('Assets:{venue}:Coins', USDC)"),
         "Market.coins: every venue has its own coins; expected another name",
     ),
+    "a default of another type": (
+        venue("check(self, market)", "return None").replace("(Spot):", "(Spot):\n    coin: str = 5"),
+        "venues.own.coin: the default of Market is 5; expected text",
+    ),
+    "a default of another type that is validated": (
+        venue("check(self, market)", "return None").replace(
+            "(Spot):", "(Spot):\n    most: float = field(default='all', validator=basis_points)"
+        ),
+        "venues.own.most: the default of Market is 'all'; expected a number",
+    ),
+    "a default of None": (
+        venue("check(self, market)", "return None").replace("(Spot):", "(Spot):\n    bridge: Bridge = None"),
+        "venues.own.bridge: the default of Market is None; expected a table with the keys fee_usd, ",
+    ),
+    "a table as a default": (
+        venue("check(self, market)", "return None").replace(
+            "(Spot):", "(Spot):\n    bridge: Bridge = field(default={})"
+        ),
+        "venues.own.bridge: the default of Market is {}; expected a Bridge",
+    ),
+    "a date in text as a default": (
+        venue("check(self, market)", "return None").replace("(Spot):", "(Spot):\n    ends: date = '2025-06-27'"),
+        "venues.own.ends: the default of Market is '2025-06-27'; expected a date",
+    ),
+    "a default of a strategy": (
+        venue("check(self, market)", "return None").replace("(Strategy):", "(Strategy):\n    most: int = 2.5"),
+        "strategy.most: the default of Own is 2.5; expected a whole number",
+    ),
     "no name": (
         venue("check(self, market)", "return None")
         .replace("(Spot)", "(Venue)")
@@ -289,6 +317,18 @@ def test_a_misspelt_module_is_suggested(tmp_path, name, meant):
     words = str(complaint.value)
     assert words.startswith(f"strategy.class: unknown strategy {name!r}; no module {name.partition(':')[0]!r} in ")
     assert words.endswith(f"did you mean {meant}?" if meant else "or package.module:Class")
+
+
+def test_a_default_that_fits_or_that_a_scenario_replaces_is_taken(tmp_path, monkeypatch):
+    """Numbers that no key can be, instances, and None where the type has it."""
+    fields = "a: float = np.inf\n    b: float | None = None\n    bridge: Bridge = Bridge()\n    c: int = 'seven'"
+    code = venue("check(self, market)", "return None").replace("(Spot):", f"(Spot):\n    {fields}")
+    (tmp_path / "defaults_that_fit.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    scenario = tmp_path / "own.toml"
+    scenario.write_text(SCENARIO.replace("MODULE", "defaults_that_fit"))
+    (venue_,) = assemble(Scenario.load(scenario, ["venues.own.c=7"])).venues
+    assert (venue_.a, venue_.b, venue_.c) == (float("inf"), None, 7)
 
 
 @pytest.mark.parametrize(("code", "words"), MISTAKES.values(), ids=MISTAKES)

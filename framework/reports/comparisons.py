@@ -97,7 +97,7 @@ def _read(scenario: Scenario, settings: Sequence[str]) -> Scenario:
 
 def _rules(scenario: Scenario) -> str:
     """What a run depends on: all but the scenario's name and what is to be shown beside it."""
-    return evolve(scenario, name="", published=None, coarser=None, benchmarks=None).digest
+    return evolve(scenario, name="-", published=None, coarser=None, benchmarks=None).digest
 
 
 @frozen(kw_only=True, eq=False)
