@@ -8,6 +8,7 @@ import operator
 import os
 import pickle
 import re
+import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -1663,6 +1664,39 @@ def test_a_sweep_ends_where_a_run_is_played_wrongly(tmp_path, monkeypatch, set_s
     plan = Sweep(table=table, grid=(("capital_usd", tuple(range(1_000, 1_000 + 2 * CHECKED_AGAIN))),))
     with pytest.raises(RunError, match=f"^{tmp_path}/[0-9a-f]+: to be deleted, for .* wrong: Depending: [^\n]+$"):
         sweep(plan, tmp_path, jobs=1, on_progress=lambda done, _: set_size(2 if done else 1))
+
+
+def test_a_folder_whose_rows_may_be_wrong_is_refused_until_it_is_deleted(tmp_path, monkeypatch, set_size):
+    """Another process would take them for right; one that is under way meanwhile writes no results either."""
+    monkeypatch.setattr(execution, "WORTH_CELLS", 1)
+    table = Scenario.load(SCENARIO).table() | {"venues": {"hyperliquid": {}}}
+    table["strategy"] = {"class": "tests.test_tape:Depending"}
+    grid = (("capital_usd", tuple(range(1_000, 1_000 + 2 * CHECKED_AGAIN))),)
+    words = []
+
+    def ended(on_progress):
+        with pytest.raises(RunError) as refusal:
+            sweep(Sweep(table=table, grid=grid), tmp_path, jobs=1, on_progress=on_progress)
+        words.append(str(refusal.value))
+
+    def another(done, _):
+        set_size(1)
+        if done == 2 * CHECKED_AGAIN:
+            (folder / "wrong.txt").write_text(why)
+
+    set_size(1)
+    ended(lambda done, _: set_size(2 if done else 1))
+    (folder,) = tmp_path.iterdir()
+    why = (folder / "wrong.txt").read_text()
+    assert why.startswith("Depending: a run that was played differs from its simulation")
+    ended(lambda done, _: set_size(1))
+    shutil.rmtree(folder)
+    ended(another)
+    assert len(set(words)) == 1
+    assert words[0] == f"{folder}: to be deleted, for its results may be wrong: {why.strip()}"
+    assert {path.name for path in folder.iterdir()} == {"cells.jsonl", "wrong.txt"}
+    shutil.rmtree(folder)
+    assert sweep(Sweep(table=table, grid=grid), tmp_path, jobs=1).ran == 2 * CHECKED_AGAIN
 
 
 # -- recorded numbers

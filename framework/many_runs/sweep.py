@@ -28,7 +28,7 @@ from framework.performance import Path as Worth
 from framework.performance import swept
 from framework.run_folder.archive import identity
 from framework.scenario import MarketSpec, Scenario, Table, place, put, read_table, value_at, value_of
-from framework.support.files import replace_file
+from framework.support.files import MIB, read_bounded, replace_file
 from framework.support.grid import Grid
 from framework.support.source_code import project_digest
 from framework.support.text import Sheet, counted
@@ -52,6 +52,9 @@ KEPT_AS_IT_IS = frozenset({int, float, str, bool, type(None)})
 
 CURVES = pa.schema({"cell": pa.int64(), "at_ns": pa.int64(), "equity_usd": pa.float64()})
 """Columns of `curves.parquet`."""
+
+WRONG = "wrong.txt"
+"""The file of a sweep's folder that says why what lies there may be wrong."""
 
 
 @frozen(kw_only=True)
@@ -383,13 +386,14 @@ def sweep(
     number of cells that are done, and why the first that could not be played was simulated. `known` has the rows of
     the first cells, from a sweep that has run them. Raises `CarrybookError` for a bad grid, before anything is written,
     and `RunError` if a worker dies or is refused, the folder cannot be written, or runs were not played as they are
-    simulated; what is finished is kept and not run again.
+    simulated; what is finished is kept and not run again. A folder of runs that were not is refused from then on.
     """
     name = plan.check()
     folder = out / name
     cells = plan.cells()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _check_right(folder)
         store = _Store(folder / "cells.jsonl", cells)
         store.add(_finished([(index, row) for index, row in enumerate(known) if index not in store.rows]))
         missing = [index for index in range(len(cells)) if index not in store.rows]
@@ -402,6 +406,7 @@ def sweep(
             if on_progress:
                 on_progress(len(store.rows), why)
         rows = [store.rows[index] for index in range(len(cells))]
+        _check_right(folder)  # which another process may have found out meanwhile
         _write(folder, rows)
         if not plan.paths:
             _write_curves(folder, store.curves())
@@ -410,10 +415,22 @@ def sweep(
     except concurrent.futures.CancelledError:
         raise RunError(f"{folder}: the cluster was lost; what is finished is kept, start again for the rest") from None
     except PlayingError as error:
-        raise RunError(f"{folder}: to be deleted, for its results may be wrong: {error}") from None
+        with suppress(OSError):
+            replace_file(folder / WRONG, f"{error}\n".encode())
+        raise _may_be_wrong(folder, str(error)) from None
     except OSError as error:
         raise RunError(f"{folder}: not writable ({error.strerror}); expected a directory for sweeps") from None
     return Swept(folder=folder, rows=rows, ran=len(missing), played=played, why=why)
+
+
+def _check_right(folder: Path) -> None:
+    """Refuse a folder in which runs were not played as they are simulated; raises `RunError`."""
+    if (folder / WRONG).is_file():
+        raise _may_be_wrong(folder, read_bounded(folder / WRONG, MIB).decode(errors="replace").strip())
+
+
+def _may_be_wrong(folder: Path, why: str) -> RunError:
+    return RunError(f"{folder}: to be deleted, for its results may be wrong: {why}")
 
 
 def _run(
