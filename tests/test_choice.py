@@ -79,7 +79,7 @@ def test_on_too_few_paths_no_cell_is_worse_in_the_worst_of_them(plan, outcomes):
     few, enough = (Choice.of(plan, outcomes, Objective.of(f"expected_shortfall:{level}")) for level in (0.05, 0.25))
     assert set(few.told_apart.values()) == {1.0}
     assert {cell["objective_error"] for cell in few.plain()["cells"] if not cell["error"]} == {None}
-    assert min(enough.told_apart.values()) < 0.5
+    assert max(enough.told_apart.values()) < 1
 
 
 def test_where_no_cell_is_allowed_there_is_no_robust_winner(plan, outcomes):

@@ -11,11 +11,12 @@ from framework.many_runs.statistics import (
     confidence_set,
     deflated_sharpe,
     expected_shortfall,
-    holm,
     mean,
+    no_better,
     overfitting,
     quantile,
     sharpe,
+    student_tail,
 )
 
 ESTIMATES = {
@@ -166,7 +167,49 @@ def test_cells_that_are_the_same_share_their_fate():
     assert worse.tolist() == [1, 1, 0, 0]
 
 
-def test_holm_by_hand():
-    """The textbook's four tests."""
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([]) == []
+TAILS = {(6.313752, 1): 0.05, (2.919986, 2): 0.05, (2.353363, 3): 0.05, (2.015048, 5): 0.05, (4.143700, 10): 0.001,
+         (1.959964, 10**6): 0.025, (1.0, 1): 0.25, (-1.0, 1): 0.75, (0.0, 7): 0.5}  # fmt: skip
+"""Value and degrees of freedom -> the chance to be above, from the tables."""
+
+
+@pytest.mark.parametrize(("value", "freedom"), TAILS)
+def test_the_tail_of_students_t_is_that_of_the_tables(value, freedom):
+    """Even and odd degrees of freedom, and so many that it is the normal distribution."""
+    assert student_tail(value, freedom) == pytest.approx(TAILS[value, freedom], abs=2e-6)
+
+
+def test_leads_of_the_best_by_hand():
+    """Two paths, one degree of freedom: a lead of one error has the tail 1/4; the least counts for 3 x 2 pairs."""
+    best, near, far = mean(np.array([1.0, 1.0])), mean(np.array([1.0, -1.0])), mean(np.array([-20.0, -22.0]))
+    tail = 0.5 - np.arctan(22) / np.pi
+    assert no_better(best, [near, far]) == pytest.approx([2 * 0.25, 6 * tail])
+    assert no_better(best, [best, mean(np.zeros(2))]) == [1, 0]
+    assert no_better(best, []) == []
+    assert no_better(mean(np.ones(1)), [mean(np.zeros(1))]) == [1]
+
+
+FIGURES = {name: ESTIMATES[name] for name in ("mean", "5 %")} | {
+    "worst 5 %": lambda values: expected_shortfall(values, 0.05)
+}
+
+
+@pytest.mark.parametrize("paths", [4, 60])
+@pytest.mark.parametrize("cells", [2, 12])
+@pytest.mark.parametrize("estimate", FIGURES.values(), ids=FIGURES)
+def test_cells_that_are_equal_are_told_from_the_best_as_rarely_as_promised(estimate, cells, paths):
+    """In at most 5 % of experiments and four standard errors, although the best was chosen on the same paths."""
+    random, told = np.random.default_rng(12), []
+    for _ in range(400):
+        drawn = random.standard_normal((paths, 1)) + 0.5 * random.standard_normal((paths, cells))
+        found = sorted((estimate(values) for values in drawn.T), key=lambda each: -each.value)
+        told.append(min(no_better(found[0], found[1:])) < 0.05)
+    assert np.mean(told) < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_a_cell_that_is_far_behind_is_told_from_the_best():
+    """And makes no difference to what is said of those that are near."""
+    random = np.random.default_rng(13)
+    near = [mean(better + random.standard_normal(100)) for better in (0.6, 0.0, 0.0)]
+    far = mean(random.standard_normal(100) - 20)
+    assert max(no_better(near[0], near[1:])) < 0.05
+    assert no_better(near[0], [*near[1:], far])[:2] == no_better(near[0], near[1:])

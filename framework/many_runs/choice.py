@@ -16,15 +16,14 @@ from framework.errors import CarrybookError, PlayingError, ScenarioError
 from framework.many_runs.outcomes import RETURN, SHOWN, Outcomes
 from framework.many_runs.statistics import (
     BLOCKS,
-    NORMAL,
     Estimate,
     confidence_set,
     deflated_sharpe,
     expected_shortfall,
     finite,
-    holm,
     mean,
     moments,
+    no_better,
     overfitting,
     quantile,
     sharpe,
@@ -176,7 +175,7 @@ class Choice:
     """What speaks for which cell. Arrays have shape (cells,), with NaN for a cell that fails.
 
     `objective` and `chances` are found on paths, `told_apart` are p-values that the robust winner is no better than a
-    cell on them, adjusted after Holm; `in_set` are those of the model confidence set on the data.
+    cell on them, adjusted for its choice; `in_set` are those of the model confidence set on the data.
     """
 
     plan: Sweep
@@ -302,8 +301,9 @@ class Choice:
         cells.note = (
             "On the data: the return of the one history, percent. The objective and the chance of a liquidation are "
             "those of the paths, with one standard error of the simulation. P in set: the model confidence set (T_max) "
-            "on the data; above 0.1 a cell cannot be told from the best. P no better: a paired test on the paths, "
-            "adjusted after Holm; above 0.05 a cell cannot be told from the robust winner without more paths."
+            "on the data; above 0.1 a cell cannot be told from the best. P no better: a paired t-test on the paths, "
+            "adjusted for the choice of the winner on the same ones; above 0.05 a cell cannot be told from the robust "
+            "winner without more paths."
         )
         return [cells.told(), self._verdict()]
 
@@ -393,15 +393,8 @@ def _samples(returns: Floats) -> Ints:
 
 
 def _told_apart(estimates: Mapping[int, Estimate], robust: int | None) -> dict[int, float]:
-    """How likely so large a lead of the robust winner is by chance of the simulation, cell by cell, after Holm."""
+    """How likely so large a lead of the robust winner is by chance of the simulation, cell by cell."""
     if robust is None:
         return {}
     others = [at for at in estimates if at != robust]
-    values = []
-    for at in others:
-        lead = estimates[robust].less(estimates[at])
-        if lead.error > 0:
-            values.append(1 - NORMAL.cdf(lead.value / lead.error))
-        else:  # the same lead on every path, or too few paths for an error
-            values.append(0.0 if lead.error == 0 < lead.value else 1.0)
-    return dict(zip(others, holm(values), strict=True))
+    return dict(zip(others, no_better(estimates[robust], [estimates[at] for at in others]), strict=True))
