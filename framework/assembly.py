@@ -356,7 +356,7 @@ class Assembly:
         with mistakes_told((self.strategy, *self.venues), self.market):
             return Simulation(
                 market=self.market,
-                venues=tuple(map(_of_this_run, self.venues)),
+                venues=tuple(map(of_this_run, self.venues)),
                 strategy=deepcopy(self.strategy),
                 capital_usd=self.scenario.capital_usd,
                 entry=self.entry,
@@ -370,14 +370,14 @@ CHANGING = (list, dict, set, bytearray, np.ndarray)
 """What may change though it is a field of what is frozen."""
 
 
-def _of_this_run(venue: Venue) -> Venue:
+def of_this_run(venue: Venue) -> Venue:
     """A venue for one run: itself, or where it may change a copy, which has worked out nothing yet."""
     if is_ours(venue) and not isinstance(getattr(venue, "of", None), Venue):
         return venue  # those of this project keep nothing, but one that is at cost has another, whosoever that is
     kind: Any = type(venue)
     fields = {name: getattr(venue, name) for name in fields_dict(kind)}
     copied = {
-        name: _of_this_run(each) if isinstance(each, Venue) else deepcopy(each) if isinstance(each, CHANGING) else each
+        name: of_this_run(each) if isinstance(each, Venue) else deepcopy(each) if isinstance(each, CHANGING) else each
         for name, each in fields.items()
     }
     found: Venue = object.__new__(kind)

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, fields, frozen, has
 
-from framework.assembly import Assembly, assemble
+from framework.assembly import Assembly, assemble, of_this_run
 from framework.books import ROLES, STATE, Books, Entry, Standing
 from framework.errors import CarrybookError
 from framework.events import Acted, ConditionMet, Ended, Event, Liquidated, OrderFilled, Rejected, Side
 from framework.market import Market
-from framework.money import USDC, Account
+from framework.money import USDC, Account, Asset
 from framework.orders import Close, Deposit, Open, Order, Resize, Withdraw
 from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import PATHS, RowPath
@@ -92,12 +92,16 @@ class Setup:
         )
 
     def simulation(
-        self, market: Market | None = None, rows_at_once: int | None = None, strategy: Strategy | None = None
+        self,
+        market: Market | None = None,
+        rows_at_once: int | None = None,
+        strategy: Strategy | None = None,
+        venues: Sequence[Venue] | None = None,
     ) -> Simulation:
-        """A new simulation, with a strategy of its own."""
+        """A new simulation, with a strategy and venues of its own; `venues` that are given are used as they are."""
         return Simulation(
             market=market or self.market,
-            venues=self.venues,
+            venues=tuple(map(of_this_run, self.venues)) if venues is None else venues,
             strategy=strategy or deepcopy(self.strategy),
             capital_usd=self.capital_usd,
             entry=self.entry,
@@ -172,11 +176,58 @@ def cuts(setup: Setup) -> Iterator[str]:
     yield from (f"looked at after every row, {words}" for words in _unlike(whole, setup.watched(Looking)))
 
 
+def memory(setup: Setup) -> Iterator[str]:
+    """A venue keeps nothing of a run: another one with the same venues is the same."""
+    first = setup.simulation().run()
+    for words in _unlike(first, setup.simulation(venues=first.venues).run()):
+        yield f"run again with the venues of the first run, {words}; expected a venue that remembers nothing"
+
+
 def explained(setup: Setup) -> Iterator[str]:
     """The waterfall explains the whole result."""
     missing = waterfall(setup.run()).unexplained
     if missing:
         yield f"{missing} USD of the result are unexplained; expected accounts whose buckets say where each belongs"
+
+
+def kinds(setup: Setup) -> Iterator[str]:
+    """Transfers of one kind belong to one bucket, and an account on which something accrues has no other kind.
+
+    That is what an audit asks of every run: of transfers that touch income or expenses, settlements aside.
+    """
+    run = setup.run()
+    accounts = {(each.name, each.asset.code): each for each in run.ledger.accounts}
+    settlements = run.events.settlements
+    settled, venues = set(settlements.ids.tolist()), {each.event: each.venue for each in run.single}
+    accrues: dict[Account, set[str]] = {}
+    for stream in settlements.of:
+        for side in filter(_gains, (stream.debit, stream.credit)):
+            accrues.setdefault(side, set()).add(stream.kind)
+    first: dict[tuple[str, str], Account] = {}
+    told = set[object]()
+    for record in run.ledger:
+        sides = [accounts[name, record.asset] for name in (record.debit, record.credit)]
+        gaining = next(filter(_gains, sides), None)
+        if gaining is None or record.event in settled:
+            continue
+        for each in sides:
+            if record.kind not in accrues.get(each, {record.kind}) and (each, record.kind) not in told:
+                told.add((each, record.kind))
+                some = " or ".join(sorted(accrues[each]))
+                words = f"moves {each.name}; expected {some} alone, which accrues there"
+                yield f"a transfer of kind {record.kind!r} {words}"
+        venue = venues[record.event]
+        before = first.setdefault((venue, record.kind), gaining)
+        if before.bucket != gaining.bucket and (venue, record.kind) not in told:
+            told.add((venue, record.kind))
+            yield (
+                f"{venue or 'the wallet'} has transfers of kind {record.kind!r} in the buckets {before.bucket} "
+                f"({before.name}) and {gaining.bucket} ({gaining.name}); expected one bucket for each kind"
+            )
+
+
+def _gains(account: Account) -> bool:
+    return account.name.startswith(("Income:", "Expenses:"))
 
 
 def paths(setup: Setup) -> Iterator[str]:
@@ -356,7 +407,7 @@ def sides(setup: Setup) -> Iterator[str]:
         if held != added:
             yield f"{account.name} holds {held} and its transfers add up to {added}; expected no balance without them"
     yield from (f"{asset} sums to {total} over all accounts; expected 0" for asset, total in sums.items() if total)
-    owner = {each: standing.name for standing in run._standings for each in standing.accounts}  # noqa: SLF001
+    owner = {(each.name, each.asset): standing.name for standing in run._standings for each in standing.accounts}  # noqa: SLF001
     found: list[str] = []
 
     class Following(Watching):
@@ -367,7 +418,6 @@ def sides(setup: Setup) -> Iterator[str]:
 
     watched = setup.watched(Following)
     yield from found
-    owner |= {each: standing.name for standing in watched._standings for each in standing.accounts}  # noqa: SLF001
     for entry in watched._written.entries:  # noqa: SLF001
         if entry.cause is None and entry.event.venue:
             yield from _foreign([entry], {entry.event.venue}, owner, f"{entry.event.kind} of {entry.event.venue}")
@@ -391,7 +441,8 @@ def traces(setup: Setup) -> Iterator[str]:
 
 
 CHECKS: Mapping[str, Callable[[Setup], Iterator[str]]] = {
-    each.__name__: each for each in (cuts, explained, paths, state, future, orders, sizes, crash, sides, traces)
+    each.__name__: each
+    for each in (cuts, explained, memory, kinds, paths, state, future, orders, sizes, crash, sides, traces)
 }
 """All checks by name, in the order in which they are made."""
 
@@ -481,13 +532,13 @@ def _impossible(order: Order, venues: Sequence[str]) -> Iterator[Order]:
 
 
 def _foreign(
-    entries: Iterable[Entry], venues: Collection[str], owner: Mapping[Account, str], what: str
+    entries: Iterable[Entry], venues: Collection[str], owner: Mapping[tuple[str, Asset], str], what: str
 ) -> Iterator[str]:
     """The accounts that entries move and that are none of these venues'."""
     for entry in entries:
         for debit, credit, _, _ in entry.transfers:
             for each in (debit, credit):
-                if each not in WALLET and owner.get(each) not in venues:
+                if each not in WALLET and owner.get((each.name, each.asset)) not in venues:
                     yield f"{what} moves {each.name}; expected accounts of {' and '.join(sorted(venues))} or the wallet"
 
 
@@ -498,7 +549,7 @@ def _unlike(first: Run, second: Run) -> Iterator[str]:
     """In what two runs differ, if they do."""
     for mine, theirs in zip(first.events, second.events, strict=False):
         if mine != theirs:
-            yield f"{_said(mine)} is {_said(theirs)}"
+            yield f"{_said(mine)} is {_said(theirs)}{_apart(mine, theirs)}"
             return
     if len(first.events) != len(second.events):
         yield f"there are {len(second.events)} events instead of {len(first.events)}"
@@ -506,6 +557,14 @@ def _unlike(first: Run, second: Run) -> Iterator[str]:
         yield "the events are the same and the transfers are not"
     elif not np.array_equal(first.curve.equity_usd, second.curve.equity_usd):
         yield "the transfers are the same and the equity curve is not"
+
+
+def _apart(mine: Event, theirs: Event) -> str:
+    """In what two events differ that are said alike."""
+    if _said(mine) != _said(theirs):
+        return ""
+    names = (each.name for each in fields(type(mine)))
+    return next((f" with another {name}" for name in names if getattr(mine, name) != getattr(theirs, name)), "")
 
 
 def _said(event: Event) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from framework import (
     USDC,
@@ -23,10 +23,14 @@ from framework import (
     Swap,
     Unstake,
     Withdraw,
+    assemble,
 )
 from framework.accrual import Accrual, Computed
+from framework.audit import audit
 from framework.money import perpetual
 from framework.orders import check_open, positive
+from framework.performance import summarize
+from framework.run_folder.archive import Folder, save
 from framework.testing import CHECKS, Setup, conforms, findings
 from framework.venue import CASH, Venue, account, formula
 from tests.markets import (
@@ -148,6 +152,37 @@ class Remembers(Right):
     def fee(self, worth):
         self.trades.append(worth)
         return worth // 2_000 + len(self.trades)
+
+
+class Counts(Right):
+    """Does so without being frozen, in no field."""
+
+    __setattr__ = object.__setattr__
+    trades = 0
+
+    def fee(self, worth):
+        self.trades += 1
+        return worth // 2_000 + self.trades
+
+
+@frozen(kw_only=True)
+class FinesAsFees(Right):
+    """Takes a fine for closing under the kind of its fees."""
+
+    fines = account("Expenses:{venue}:Fine", USDC, bucket="liquidation_penalty")
+
+    def close(self, order, book):
+        book.transfer(self.fines, self.margin, 1_000, "fee")
+        super().close(order, book)
+
+
+@frozen(kw_only=True)
+class TakesFromFunding(Right):
+    """Takes its fee for closing out of what funding has earned."""
+
+    def close(self, order, book):
+        book.transfer(self.funding, self.margin, 1_000, "fee")
+        super().close(order, book)
 
 
 @frozen(kw_only=True)
@@ -325,7 +360,19 @@ WRONG = {
     TakesNone: ("sizes", "own rejects every Open of the strategy, so little was tried; expected one that it takes"),
     NeverDone: ("paths", "on the path adverse_first, liquidate of own is due again after 1000 times in row 2 (2025-"),
     FeeBySegment: ("cuts", "looked at after every row, event "),
-    Remembers: ("cuts", "run a second time, event 2, OrderFilled at own"),
+    Remembers: (
+        "memory",
+        "run again with the venues of the first run, event 2, OrderFilled at own of 4000.000000, is event 2, Ord",
+    ),
+    Counts: ("memory", "with another fee; expected a venue that remembers nothing"),
+    FinesAsFees: (
+        "kinds",
+        "own has transfers of kind 'fee' in the buckets fees (Expenses:Own:Fee) and liquidation_penalty (Expenses:O",
+    ),
+    TakesFromFunding: (
+        "kinds",
+        "a transfer of kind 'fee' moves Income:Own:Funding; expected funding alone, which accrues there",
+    ),
     Unexplained: ("explained", "of the result are unexplained; expected accounts whose buckets say"),
     LooksAround: ("state", "own.equity is "),
     ForgetsShorts: ("state", "own.notional is "),
@@ -363,6 +410,25 @@ def test_a_venue_that_breaks_a_rule_is_found(kind, check, words):
     found = [each for each in findings(setup(kind())) if each.check == check]
     assert any(words in str(each) for each in found), found
     assert all("\n" not in str(each) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "checks"), [(Remembers, {"memory"}), (Counts, {"memory"}), (CountsTries, {"memory", "traces"})]
+)
+def test_what_a_venue_remembers_is_found_where_it_matters(kind, checks):
+    """Each run has its own, as any run has: what one keeps says nothing of paths, cuts or the future."""
+    assert {each.check for each in findings(setup(kind()))} == checks
+
+
+@pytest.mark.parametrize("kind", [FinesAsFees, TakesFromFunding, Right])
+def test_kinds_are_those_that_an_audit_takes(kind, tmp_path):
+    """What the kit finds is what every run of the venue would be found with."""
+    assembly = assemble(Scenario.load(ROOT / "examples" / "static" / "scenario.toml"))
+    assembly = evolve(assembly, market=TABLE, venues=(kind(), OTHER), strategy=ORDERS)
+    run = assembly.simulation().run()
+    folder = Folder(save(assembly, run, summarize(assembly, run), tmp_path))
+    told = {each.check: each.count for each in audit(folder)}
+    assert bool(told["kinds"]) == (kind is not Right), told
 
 
 def test_every_check_has_a_venue_that_it_finds():
