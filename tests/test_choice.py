@@ -7,14 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from framework import Scenario, assemble, metrics
 from framework.command_line.cli import main
-from framework.many_runs.choice import Choice, Constraint, History, Objective, walk_forward
+from framework.many_runs.choice import Choice, Constraint, History, Objective, per_year, walk_forward
 from framework.many_runs.judgement import Compared, Judgement
 from framework.many_runs.outcomes import Outcomes
-from framework.many_runs.statistics import mean
+from framework.many_runs.statistics import NORMAL, deflated_sharpe, mean, moments
 from framework.many_runs.sweep import NUMBER, Sweep, sweep
+from framework.performance import swept
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -249,6 +251,38 @@ def test_a_walk_forward_by_hand():
     assert chosen == [0, 1, 1]
     assert forward == pytest.approx(np.log(1.2))
     assert hindsight == pytest.approx(np.log(1.3 * 1.2))
+
+
+def test_a_walk_forward_is_a_rate_per_year_with_compounding(tmp_path):
+    """Of one cell: its growth from the first fifth of the rows on. Whoever loses everything has lost 100 %."""
+    plan = Sweep.of(SCENARIO, ["strategy.leverage=4"], DRAWN, paths=1)
+    choice = Choice.of(plan, Outcomes.of(plan, sweep(plan, tmp_path, jobs=1)), Objective.of("mean"))
+    run = assemble(Scenario.load(SCENARIO, ["strategy.leverage=4"])).simulation().run()
+    equity, first = run.curve.equity_usd, round(len(run.market) / 5)
+    growth = metrics(run)["final_equity_usd"] / equity[first - 1]
+    days = len(run.market) - first
+    assert growth < 1
+    assert choice.forward_pct == choice.hindsight_pct == pytest.approx(100 * (growth ** (365 / days) - 1))
+    lost = evolve(choice, forward_pct=per_year(walk_forward(np.array([[0.0]] * 4 + [[-1.0]]))[0], 0.1))
+    assert lost.forward_pct == pytest.approx(-100)
+    assert any("too short a time" in row[1] for row in evolve(choice, forward_pct=np.nan).grids()[1].rows)
+
+
+def test_sharpe_ratios_are_above_the_rate_of_the_scenario(tmp_path):
+    """As those of a run: the deflated one among one cell is that of its own ratio, by day."""
+    cell = "strategy.leverage=2"
+    for rate in (0.0, 0.1):
+        settings = [f"benchmarks.rate={rate}"]
+        plan = Sweep.of(SCENARIO, [cell], [*DRAWN, *settings], paths=1)
+        choice = Choice.of(plan, Outcomes.of(plan, sweep(plan, tmp_path, jobs=1)), Objective.of("mean"))
+        run = assemble(Scenario.load(SCENARIO, [cell, *settings])).simulation().run()
+        ratio, returns = float(str(swept(run, rate)["sharpe"])) / 365**0.5, choice.history.returns[:, 0]
+        skewness, kurtosis = moments(returns)
+        expected = deflated_sharpe(
+            ratio, rows=len(returns), skewness=skewness, kurtosis=kurtosis, variance=0.0, trials=1
+        )
+        assert NORMAL.inv_cdf(choice.deflated) == pytest.approx(NORMAL.inv_cdf(expected), rel=0.01)
+        assert any("above 10 % a year" in row[2] for row in choice.grids()[1].rows) == bool(rate)
 
 
 def command(capsys, *arguments):

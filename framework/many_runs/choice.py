@@ -10,7 +10,8 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.random import PCG64, Generator, SeedSequence
 
-from framework.clock import NS_PER_DAY
+from framework.assembly import Assembly
+from framework.clock import NS_PER_YEAR
 from framework.data.drawn_paths import block_length, stationary_rows
 from framework.errors import CarrybookError, PlayingError, ScenarioError
 from framework.many_runs.outcomes import RETURN, SHOWN, Outcomes
@@ -30,6 +31,7 @@ from framework.many_runs.statistics import (
 )
 from framework.many_runs.sweep import Row, Sweep
 from framework.market import TICK_NS, Floats, Ints, Market
+from framework.performance import Undefined, growth_per_year
 from framework.support.grid import Grid
 from framework.support.text import counted
 
@@ -189,14 +191,19 @@ class Choice:
     """The cell with the highest return on the data."""
     robust: int | None
     """The allowed cell with the best objective on paths; None where no cell is allowed."""
+    rate: float
+    """The rate per year above which returns count for a Sharpe ratio: that of the scenario's benchmarks."""
     overfitting: float
     deflated: float
     in_set: Floats
     told_apart: Mapping[int, float]
     forward_pct: float
-    """The return of the walk forward by year, percent: in each part the cell that was best before it."""
+    """The walk forward per year with compounding, percent: in each part the cell that was best before it.
+
+    NaN over too short a time for it.
+    """
     hindsight_pct: float
-    """The return by year of the cell that was best over the same parts."""
+    """The same of the cell that was best over the same parts."""
     walked: Sequence[int]
     """The cells of the walk forward."""
 
@@ -215,12 +222,15 @@ class Choice:
         published = max(good, key=lambda at: history.total_pct[at])
         robust = max(allowed, key=lambda at: estimates[at].value, default=None)
         returns = history.returns[:, good]
-        ratios = sharpe(returns)
-        skewness, kurtosis = moments(history.returns[:, published])
+        assembly = _first_good(plan, history.errors)
+        years, rate = _years(assembly.market), assembly.scenario.benchmarks.rate if assembly.scenario.benchmarks else 0
+        above = returns - np.expm1(np.log1p(rate) * years)[:, None]
+        ratios = sharpe(above)
+        skewness, kurtosis = moments(above[:, good.index(published)])
         in_set = np.full(len(outcomes.cells), math.nan)
         in_set[good] = confidence_set(returns, _samples(returns))
         forward, hindsight, walked = walk_forward(returns)
-        per_year = 365 / _days(plan, history)
+        walked_years = float(years[round(len(returns) / FOLDS) :].sum())
         return cls(
             plan=plan,
             outcomes=outcomes,
@@ -231,10 +241,11 @@ class Choice:
             allowed=allowed,
             published=published,
             robust=robust,
-            overfitting=overfitting(returns, BLOCKS),
+            rate=rate,
+            overfitting=overfitting(above, BLOCKS),
             deflated=deflated_sharpe(
                 float(ratios[good.index(published)]),
-                rows=len(returns),
+                rows=len(above),
                 skewness=skewness,
                 kurtosis=kurtosis,
                 variance=float(ratios.var(ddof=1)) if len(good) > 1 else 0.0,
@@ -242,8 +253,8 @@ class Choice:
             ),
             in_set=in_set,
             told_apart=_told_apart(estimates, robust),
-            forward_pct=100 * forward * per_year,
-            hindsight_pct=100 * hindsight * per_year,
+            forward_pct=per_year(forward, walked_years),
+            hindsight_pct=per_year(hindsight, walked_years),
             walked=[good[at] for at in walked],
         )
 
@@ -323,6 +334,7 @@ class Choice:
 
     def _verdict(self) -> Grid:
         grid = Grid("Choice", ("what", "<cell", "~what it means"))
+        above = f", of returns above {self.rate * 100:g} % a year" if self.rate else ""
         known = sum(value > CONFIDENCE for value in self.in_set.tolist())
         published, robust = self.published, self.robust
         grid.add(
@@ -346,18 +358,23 @@ class Choice:
             grid.add(
                 "chance of luck",
                 f"{100 * self.overfitting:.0f} %",
-                "how often the best cell of one half of the data is not above the median in the other half "
-                f"(probability of backtest overfitting, {math.comb(BLOCKS, BLOCKS // 2):,} halves)",
+                "how often the cell with the best Sharpe ratio in one half of the data is not above the median in the "
+                f"other half (probability of backtest overfitting, {math.comb(BLOCKS, BLOCKS // 2):,} halves)",
             )
         grid.add(
             "deflated Sharpe ratio",
             f"{self.deflated:.2f}",
-            f"chance that the winner on the data is above the best of {len(self.estimates)} without skill",
+            f"chance that the winner on the data is above the best of {len(self.estimates)} without skill{above}",
         )
         grid.add("confidence set", f"{known} of {len(self.estimates)}", "cells that the data cannot tell from the best")
-        words = f"per year, in each of {FOLDS - 1} parts with the best before; in hindsight {self.hindsight_pct:+.1f} %"
-        grid.add("walk forward", f"{self.forward_pct:+.1f} %", words)
+        forward, hindsight = map(_rate_words, (self.forward_pct, self.hindsight_pct))
+        words = f"CAGR, in each of {FOLDS - 1} parts with the best before; in hindsight {hindsight}"
+        grid.add("walk forward", forward, words)
         return grid
+
+
+def _rate_words(rate_pct: float) -> str:
+    return "too short a time" if math.isnan(rate_pct) else f"{rate_pct:+.1f} %"
 
 
 def walk_forward(returns: Floats, folds: int = FOLDS) -> tuple[float, float, list[int]]:
@@ -374,14 +391,24 @@ def walk_forward(returns: Floats, folds: int = FOLDS) -> tuple[float, float, lis
     return forward, float(growth[edges[1] :].sum(axis=0).max()), chosen
 
 
-def _days(plan: Sweep, history: History) -> float:
-    """Elapsed days of the parts that are walked through, all but the first, also where rows are missing."""
+def _first_good(plan: Sweep, errors: Sequence[str]) -> Assembly:
+    """The first cell without an error, on the data."""
     here = plan.on_data()
-    market = next(
-        here.assembly(cell).market for cell, error in zip(here.combinations, history.errors, strict=True) if not error
-    )
-    first = round(len(history.returns) / FOLDS)
-    return float(market.at_ns[-1] + TICK_NS - market.open_ns[first]) / NS_PER_DAY
+    return next(here.assembly(cell) for cell, error in zip(here.combinations, errors, strict=True) if not error)
+
+
+def _years(market: Market) -> Floats:
+    """The time over which the return of each row came, in years: from close to close, also where rows are missing."""
+    ends: Ints = np.concatenate((market.open_ns[:1], market.at_ns + TICK_NS))
+    return np.diff(ends) / NS_PER_YEAR
+
+
+def per_year(growth: float, years: float) -> float:
+    """A log growth as a rate per year with compounding, percent; NaN over too short a time for one."""
+    try:
+        return 100 * growth_per_year(1.0, math.exp(min(growth, 700.0)), years)
+    except Undefined:
+        return math.nan
 
 
 def _samples(returns: Floats) -> Ints:
