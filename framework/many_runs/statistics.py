@@ -122,13 +122,13 @@ BLOCKS = 16
 
 def sharpe(returns: Floats) -> Floats:
     """Mean over standard deviation of the columns of returns, shape (rows, cells), by row; 0 where nothing varies."""
-    deviation = returns.std(axis=0)
-    ratio: Floats = np.divide(returns.mean(axis=0), deviation, out=np.zeros_like(deviation), where=deviation > TINY)
-    return ratio
+    return _sharpe_of(returns.mean(axis=0), returns.var(axis=0))
 
 
 TINY = 1e-15
 """A deviation of returns below which they do not vary."""
+ROUNDING = 1e-13
+"""The share of a mean square below which a variance is that of rounding."""
 
 
 def overfitting(returns: Floats, blocks: int = BLOCKS) -> float:
@@ -147,16 +147,21 @@ def overfitting(returns: Floats, blocks: int = BLOCKS) -> float:
     halves = np.array(list(combinations(range(blocks), blocks // 2)))
     chosen = np.zeros((len(halves), blocks))
     chosen[np.arange(len(halves))[:, None], halves] = 1.0
-    inside, outside = (_sharpe_of(half @ sums, half @ squares, size * blocks // 2) for half in (chosen, 1 - chosen))
+    count = size * blocks // 2
+    means, mean_squares = ([half @ each / count for half in (chosen, 1 - chosen)] for each in (sums, squares))
+    inside, outside = (_sharpe_of(each, square - each**2) for each, square in zip(means, mean_squares, strict=True))
     best = inside.argmax(axis=1)
     theirs = outside[np.arange(len(halves)), best][:, None]
     rank = (outside < theirs).sum(axis=1) + ((outside == theirs).sum(axis=1) + 1) / 2
     return float((rank <= (returns.shape[1] + 1) / 2).mean())
 
 
-def _sharpe_of(sums: Floats, squares: Floats, count: int) -> Floats:
-    deviation = np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0.0))
-    return np.divide(sums / count, deviation, out=np.zeros_like(sums), where=deviation > TINY)
+def _sharpe_of(means: Floats, variances: Floats) -> Floats:
+    """Means over deviations; 0 where a variance is no more than rounding."""
+    varies = variances > np.maximum(TINY**2, ROUNDING * means**2)
+    return np.divide(
+        means, np.sqrt(variances, where=varies, out=np.ones_like(means)), out=np.zeros_like(means), where=varies
+    )
 
 
 def best_of_luck(variance: float, trials: int) -> float:
