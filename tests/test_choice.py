@@ -138,6 +138,13 @@ def test_chances_that_are_certain_on_both_kinds_of_paths_differ_by_no_known_erro
     assert Compared(searched=none, fresh=some).percent() == ("0.0, < 52.7 %", "50.0 ± 28.9 %", "+50.0 ± 28.9")
 
 
+def test_figures_without_bounds_differ_by_nothing_that_is_known():
+    """Of a winner that loses everything on a searched and on a fresh path."""
+    lost = mean(np.array([-np.inf, 0.0]))
+    assert Compared(searched=lost, fresh=lost).words() == ("-inf", "-inf", "unknown")
+    assert Compared(searched=lost, fresh=lost).plain()["difference"] is None
+
+
 def test_a_constraint_holds_on_fresh_paths_or_does_not(judged):
     """By the share of the fresh paths alone, whatever it was on the searched ones."""
     choice = judged.choice

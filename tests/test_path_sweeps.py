@@ -210,7 +210,7 @@ def test_the_table_shows_distributions_and_errors(capsys, tmp_path):
     assert "mean return 5 % worst 5 % median 95 % drawdown 95 % P(liquidated) first after days error" in told
     bounds = len(re.findall(r"(100\.0, > 36\.8|\b0\.0, < 63\.2) %", told))
     assert bounds
-    assert told.count("±") == 3 * 7 - bounds  # and none of the worst 5 % of three paths
+    assert told.count("±") == 3 * 4 - bounds  # and none of 5 %, worst 5 % and 95 % of three paths
 
 
 def test_a_scenario_without_a_grid_is_one_cell(capsys, tmp_path):

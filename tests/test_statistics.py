@@ -66,6 +66,29 @@ def test_the_error_of_a_part_of_one_path_is_not_known():
     assert expected_shortfall(np.arange(20.0), 0.05).error > 0
 
 
+def test_the_error_of_a_quantile_beyond_which_there_is_no_path_is_not_known():
+    """The 5 % quantile of nineteen paths lies between the least two whatever is below; of twenty one is beyond it."""
+    for level in (0.05, 0.95):
+        assert np.isnan(quantile(np.arange(19.0), level).error)
+        assert quantile(np.arange(20.0), level).error > 0
+    assert quantile(np.arange(10.0), 0.9).error > 0
+
+
+def test_pairs_that_agree_by_chance_leave_the_error_of_a_median_open():
+    """Each pair has one value below and one above, however far apart: that is no certainty. Equal values are one."""
+    assert np.isnan(quantile(np.array([1.0, 4.0, 5.0, 2.0, 0.0, 7.0]), 0.5, pairs=True).error)
+    assert np.isnan(quantile(np.array([0.0, 1.0, 1.0, 1.0]), 0.5).error)
+    assert quantile(np.ones(6), 0.5).error == 0
+
+
+def test_a_growth_without_bound_below_is_told_without_a_warning():
+    """One path on which everything is lost: minus infinity, no error, and no difference to another such figure."""
+    lost, other = mean(np.array([1.0, -np.inf, 2.0])), mean(np.array([-np.inf, 0.0, 2.0]))
+    assert np.isnan(lost.error)
+    assert (lost.words(), lost.less(other).words()) == ("-inf", "unknown")
+    assert no_better(mean(np.ones(3)), [lost]) == [1]
+
+
 def test_a_chance_of_which_all_paths_say_the_same_has_a_bound():
     """Of ten paths without the event, its chance is below 25.9 %: at that, none has it in one of twenty cases."""
     none, pairs = mean(np.zeros(10)), mean(np.zeros(20), pairs=True)

@@ -44,6 +44,8 @@ class Compared:
         return self.searched.percent(), self.fresh.percent(), self._apart(100)
 
     def _apart(self, unit: float) -> str:
+        if math.isnan(self.difference):
+            return "unknown"
         error = "" if math.isnan(self.error) else f" ± {unit * self.error:.1f}"
         return f"{unit * self.difference:+.1f}{error}"
 

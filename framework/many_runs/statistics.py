@@ -6,7 +6,7 @@ from itertools import combinations
 from statistics import NormalDist
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from framework.market import Floats, Ints
 
@@ -41,23 +41,29 @@ class Estimate:
 
     @property
     def error(self) -> float:
-        """One standard error; NaN for fewer than two independent paths."""
+        """One standard error; NaN for fewer than two independent paths, and where the figure is not finite."""
         values = self.influence
+        if not np.isfinite(values).all():
+            return math.nan
         if self.pairs:
             values = values[: 2 * self.count].reshape(-1, 2).mean(axis=1)
         return float(values.std(ddof=1) / math.sqrt(self.count)) if self.count > 1 else math.nan
 
     def less(self, other: "Estimate") -> "Estimate":
-        """The difference of two figures on the same paths."""
+        """The difference of two figures on the same paths; NaN where neither is finite."""
+        with np.errstate(invalid="ignore"):
+            influence = self.influence - other.influence
         return Estimate(
             value=self.value - other.value,
-            influence=self.influence - other.influence,
+            influence=influence,
             pairs=self.pairs or other.pairs,
             share=min(self.share, other.share),
         )
 
     def words(self, places: int = 1) -> str:
         """The figure and its error, as a table shows them; the figure alone where the error is not known."""
+        if math.isnan(self.value):
+            return "unknown"
         error = "" if math.isnan(self.error) else f" ± {self.error:.{places}f}"
         return f"{self.value:+.{places}f}{error}"
 
@@ -82,15 +88,19 @@ def mean(values: Floats, *, pairs: bool = False) -> Estimate:
 def quantile(values: Floats, level: float, *, pairs: bool = False) -> Estimate:
     """The quantile at a level between 0 and 1, by linear interpolation.
 
-    Its influence takes the density from the values one binomial standard deviation below and above it.
+    Its influence takes the density from the values one binomial standard deviation below and above it. Its error is NaN
+    where less than one value lies beyond it, and where all paths (or pairs) say the same although values differ there.
     """
-    found, count = float(np.quantile(values, level)), len(values)
+    found, count, share = float(np.quantile(values, level)), len(values), min(level, 1 - level)
     width = math.sqrt(level * (1 - level) / count)
     below, above = np.quantile(values, [max(0.0, level - width), min(1.0, level + width)])
     reach = min(1.0, level + width) - max(0.0, level - width)
     slope = float(above - below) / reach
     influence: Floats = found + slope * (level - (values <= found).astype(np.float64))
-    return Estimate(value=found, influence=influence, pairs=pairs, share=min(level, 1 - level))
+    estimate = Estimate(value=found, influence=influence, pairs=pairs, share=share)
+    if round(share * count, 9) < 1 or (slope > 0 and estimate.error <= TINY * slope):
+        return evolve(estimate, influence=np.full(count, math.nan))
+    return estimate
 
 
 def expected_shortfall(values: Floats, level: float, *, pairs: bool = False) -> Estimate:
