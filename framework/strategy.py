@@ -138,7 +138,10 @@ class StillView:
     @property
     def equity_usd(self) -> float:
         """Wallet, transit and legs."""
-        return self.cash_usd + self.transit_usd + sum(leg.equity_usd for leg in self.legs.values())
+        held_usd = 0.0
+        for leg in self.legs.values():  # `sum` adds floats otherwise from Python 3.12 on
+            held_usd += leg.equity_usd
+        return self.cash_usd + self.transit_usd + held_usd
 
     def price_of(self, token: str) -> float:
         """A price that was given, else the coin's."""

@@ -503,7 +503,7 @@ def _fills(fills: list[OrderFilled], date: str, price: float | None, cause: Even
             size=abs(cut.size) / CONTRACT_SCALE,
             margin_usd=cause.requirement * USDC.units(cut.amount),
             notional_usd=USDC.units(cut.amount),
-            fees_usd=sum(fill.fee_usd for fill in fills),
+            fees_usd=USDC.units(sum(fill.fee for fill in fills)),
         )
     trades = [fill for fill in fills if fill.order in ("open", "close")] or fills
     opened = [fill for fill in trades if fill.order == "open"]
@@ -521,7 +521,7 @@ def _fills(fills: list[OrderFilled], date: str, price: float | None, cause: Even
         venue=", ".join(dict.fromkeys(fill.venue for fill in fills if fill in trades or fill.order == "swap")),
         notional_usd=_notional_usd((opened or trades)[-1]),
         penalty_usd=USDC.units(penalty) if penalty else None,
-        fees_usd=sum(fill.fee_usd for fill in fills),
+        fees_usd=USDC.units(sum(fill.fee for fill in fills)),
     )
 
 

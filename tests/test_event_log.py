@@ -160,6 +160,14 @@ def test_only_free_compounding_after_every_row_is_left_out_of_the_log(orders, op
     assert metrics(run)["capital_rebalances"] == rebalances
 
 
+@pytest.mark.parametrize("example", ["portfolio", "crash"])
+def test_fees_of_a_line_are_whole_atomic_units(example, saved):
+    """Added as integers: a sum of floats has other last digits, and others from Python 3.12 on."""
+    paid = [line.fees_usd for line in chronicle(saved(example)[0]) if line.fees_usd]
+    assert len(paid) > 1
+    assert paid == [round(usd, 6) for usd in paid]
+
+
 def test_a_rejected_order_is_a_line_of_the_log():
     """At the venue that could not do it; the event has what was asked for, and why not."""
     run = play(flat(3), [hyperliquid()], Script(start=[Withdraw("hyperliquid", 5.0)]))

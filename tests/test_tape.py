@@ -1959,8 +1959,19 @@ def test_floats_that_are_summed_are_refused_where_that_compensates(monkeypatch):
     monkeypatch.setattr("framework.tape.numbers.SUM_COMPENSATES", True)
     assert sum([whole, whole]).concrete == 4
     assert (0.0 + number).concrete == 2.5
-    with pytest.raises(NotRecordable, match="`sum` adds floats"):
-        sum([number, number])
+    for added in (
+        lambda: sum([number, number]), lambda: sum([whole, number], 0.0), lambda: sum([0.5, number, number]),
+        lambda: sum([number, number], number), lambda: sum(each for each in (0.5, whole)),
+    ):  # fmt: skip
+        with pytest.raises(NotRecordable, match="`sum` adds floats"):
+            added()
+
+    def one_by_one():
+        total = 0.0 + number
+        total += number
+        return total + number, sum([whole, 3], whole)
+
+    assert [each.concrete for each in one_by_one()] == [7.5, 7]
     assert (sum([1e16, 1.0, -1e16]) == 1.0) is (sys.version_info >= (3, 12))
 
 

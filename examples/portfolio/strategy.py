@@ -53,10 +53,12 @@ class Pairs(Strategy):
         """Sell what is too much of a coin, take margin out if cash is short, buy what lacks, and match the shorts."""
         each_usd = view.equity_usd * self.leverage / (1 + self.leverage) / len(self.coins)
         excess_usd = {coin: view.leg(self.long, coin).notional_usd - each_usd for coin in self.coins}
+        lacking_usd = 0.0
         for coin, usd in excess_usd.items():
             if usd > 0:
                 yield Swap(self.long, coin, "USDC", usd / view.price(coin))
-        lacking_usd = -sum(usd for usd in excess_usd.values() if usd < 0)
+            else:
+                lacking_usd -= usd
         if lacking_usd > view.cash_usd:
             yield Withdraw(self.short, lacking_usd - view.cash_usd)
         for coin, usd in excess_usd.items():

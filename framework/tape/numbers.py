@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from functools import reduce
+from opcode import opmap
 from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
@@ -25,6 +26,15 @@ MOST = 2**53
 
 SUM_COMPENSATES = sys.version_info >= (3, 12)
 """Whether `sum` makes up for what is lost in adding floats; of recorded numbers it cannot."""
+
+
+BINARY_OP = opmap["BINARY_OP"]
+
+
+def _is_summing() -> bool:
+    """Whether whoever adds is `sum`, which has no frame: one that names it waits there for no operator of its own."""
+    frame = sys._getframe(2)  # noqa: SLF001  (it is the interpreter's own way)
+    return "sum" in frame.f_code.co_names and frame.f_code.co_code[frame.f_lasti] != BINARY_OP
 
 
 class NotRecordable(Exception):  # noqa: N818  (it is no error of anybody's)
@@ -169,12 +179,19 @@ class Recorded(Unreadable):
         return None
 
     def __add__(self, other: object) -> Any:  # noqa: ANN401
+        if SUM_COMPENSATES and _is_summing():
+            self._refuse_sum(other)
         return self._with(Op.ADD, other)
 
     def __radd__(self, other: object) -> Any:  # noqa: ANN401
-        if SUM_COMPENSATES and type(other) is int and not other and isinstance(self.concrete, float):
-            self.recording.refuse("`sum` adds floats, which it does otherwise than `+`")
+        if SUM_COMPENSATES and ((type(other) is int and not other) or _is_summing()):
+            self._refuse_sum(other)
         return self._with(Op.ADD, other, turned=True)
+
+    def _refuse_sum(self, other: object) -> None:
+        """Refuse what `sum` adds to floats, or floats that it adds."""
+        if isinstance(self.concrete, float) or isinstance(getattr(other, "concrete", other), float):
+            self.recording.refuse("`sum` adds floats, which it does otherwise than `+`")
 
     def __sub__(self, other: object) -> Any:  # noqa: ANN401
         return self._with(Op.SUB, other)
