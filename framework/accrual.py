@@ -86,7 +86,7 @@ class Accrual:
     price: str | tuple[str, ...] = ""
     share: float = 1.0
     compute: "Callable[[Segment], Computed] | None" = None
-    """The escape for what no index can say: called for each run of rows in which nobody acts, in their order.
+    """For what no index can express: called for each run of rows in which nobody acts, in their order.
 
     It may be called row by row as well. One that does no more with what a segment has than arithmetic, comparisons,
     `round` and `running` is played; see `docs/scaling.md`.

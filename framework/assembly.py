@@ -367,11 +367,11 @@ class Assembly:
 
 
 CHANGING = (list, dict, set, bytearray, np.ndarray)
-"""What may change though it is a field of what is frozen."""
+"""Types of fields that may change even where the class is frozen."""
 
 
 def of_this_run(venue: Venue) -> Venue:
-    """A venue for one run: itself, or where it may change a copy, which has worked out nothing yet."""
+    """The venue for one run: the same object, or a fresh copy where it may change."""
     if is_ours(venue) and not isinstance(getattr(venue, "of", None), Venue):
         return venue  # those of this project keep nothing, but one that is at cost has another, whosoever that is
     kind: Any = type(venue)

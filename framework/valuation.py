@@ -46,7 +46,7 @@ LIMB_BITS = 21
 """Integers are multiplied in limbs of so many bits: a product has 42, and sums of `MOST_PRODUCTS` stay below 2^63."""
 MOST_PRODUCTS = 1 << 20
 FEW_PRODUCTS = 128
-"""Up to so many are multiplied one by one, which takes less time than cutting them."""
+"""Up to so many amounts are multiplied one by one, which is faster than in limbs."""
 
 
 @frozen(kw_only=True, eq=False)

@@ -153,7 +153,7 @@ class MarginCallDeleverage(Strategy):
         """In how many parts tokens are sold, so that none takes more than half of the margin that the short then has.
 
         All at once they may be worth more than that, and the venue lets nothing go that the short needs. Most calls
-        take one round; of more than `MOST_ROUNDS` it is not said how many.
+        take one round; more than `MOST_ROUNDS` are not counted.
         """
         most_usd = self.maintenance * left_usd / 2
         if not most_usd:

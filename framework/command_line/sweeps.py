@@ -25,7 +25,7 @@ from framework.support.text import say
 
 Command = Callable[..., None]
 MOST_JOBS = 1024
-"""Processes that a command starts at most."""
+"""The most processes that a command starts."""
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -200,7 +200,7 @@ class Jumps:
     """The stationary bootstrap, with episodes of the history put over it at random times.
 
     Episodes begin `per_year` times a year on average (a Poisson process), each time one of them with equal chance. One
-    that begins within another cuts it off: behind it the bootstrap goes on.
+    that begins within another cuts that off: after the later one the bootstrap goes on.
     """
 
     episodes: dict[str, Episode] = field()

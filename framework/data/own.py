@@ -313,7 +313,7 @@ def _numbered(column: "pd.Series[float]", path: Path) -> tuple[Ints, str]:
 
 
 def _place(column: "pd.Series[Any]", at: int, path: Path) -> str:
-    """A cell that is refused, with what stands in it."""
+    """The place of a cell that is refused, and its content."""
     cell = "no time" if column.isna().iloc[at] else shown(column.tolist()[at])
     return f"{path}, row {column.index[at]}, column {column.name}: {cell}"
 

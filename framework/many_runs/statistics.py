@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from framework.market import Floats, Ints
 
 CONFIDENCE = 0.95
-"""How sure the bound of a chance is of which every path says the same."""
+"""The confidence of the bound of a share on which all paths agree."""
 
 
 @frozen(kw_only=True)
@@ -70,7 +70,7 @@ class Estimate:
     def percent(self) -> str:
         """A share and its error in percent, as a table shows them.
 
-        Where all paths agree their spread says nothing: then it is how far off the share may be at 95 % confidence.
+        Where all paths agree there is no spread: the error is then how far off the share may be at 95 % confidence.
         """
         if self.value in (0.0, 1.0) and self.count > 1:
             off = 1 - (1 - CONFIDENCE) ** (1 / self.count)
@@ -106,7 +106,7 @@ def quantile(values: Floats, level: float, *, pairs: bool = False) -> Estimate:
 def expected_shortfall(values: Floats, level: float, *, pairs: bool = False) -> Estimate:
     """The mean of the worst share `level` of the values, of which the last counts in part.
 
-    Its error is NaN where that is a part of one value: what lies beyond the least value, nothing in them says.
+    Its error is NaN where that is a part of one value: the values do not say what lies beyond the least of them.
     """
     ordered, worst = np.sort(values), level * len(values)
     whole = int(worst)
@@ -235,7 +235,7 @@ def no_better(best: Estimate, others: Sequence[Estimate]) -> list[float]:
 
     One-sided paired t-tests. The best one was chosen by the same figures, so it could be any of the cells: the least
     p-value counts once for each ordered pair of them, the next for each pair of those that are left without the first,
-    and so on. Among cells that are all the same none is told from the best in 95 of 100 cases.
+    and so on. Where all cells are equally good, none differs significantly from the best in 95 of 100 cases.
     """
     values = []
     for other in others:

@@ -45,9 +45,9 @@ class Finished:
     """A chunk that is finished: what is kept of each cell, and how its runs came about."""
 
     lines: Sequence[bytes]
-    """What is kept of its cells on disk."""
+    """The lines of its cells that are written to disk."""
     rows: Cells
-    """What is kept of them at hand, as it comes back from there."""
+    """The rows that stay in memory, as they are when they are read from those lines."""
     played: int = 0
     """How many of its runs were played; the others were simulated."""
     why: str = ""

@@ -284,7 +284,8 @@ def explain(folder: Folder, what: str, chosen: Selection | None = None) -> Node:
     """The tree of a bucket of the waterfall, a figure of the summary, or an account and all below it.
 
     Income is explained as a gain and an expense as a cost, both above 0; money as what it grew by, and coins, contracts
-    and tokens as the profit that their price made. Raises `RunError` for what is none of these, and for days of no run.
+    and tokens as the profit that their price made. Raises `RunError` for what is none of these, and for days that
+    the run has not.
     """
     chosen = chosen or Selection()
     _check_days(folder, chosen)

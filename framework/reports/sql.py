@@ -238,7 +238,7 @@ def _next(folder: Folder, process: "subprocess.Popen[bytes]", limits: _Limits) -
 
 
 def _without_view(error: object) -> str:
-    """What to say of a view that there is not; empty for any other error."""
+    """The message for a view that does not exist; empty for any other error."""
     missing = re.search(r"Table with name (\S+) does not exist", str(error))
     return f"no view {missing[1]!r}; {suggestion(missing[1], NAMES)}" if missing else ""
 

@@ -70,9 +70,9 @@ USES_PART = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM")
 USES = (*USES_NAME, *USES_PART)
 """What lines of compiled code are called, by what they do with a name."""
 IDLE = ("CACHE", "COPY_FREE_VARS", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "RESUME")
-"""What does nothing that counts here."""
+"""Instructions that make no difference here."""
 HANDLES, MATCHES = "PUSH_EXC_INFO", ("CHECK_EXC_MATCH", "CHECK_EG_MATCH")
-"""What begins where an exception is handled, and what asks whether it is one of some."""
+"""The instruction with which the handling of an exception begins, and those that compare its class."""
 OUTSIDE = frozenset(
     ("_io", "glob", "http", "io", "nt", "ntpath", "numpy.random", "os", "pathlib", "posix", "posixpath", "random",
      "secrets", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "time", "urllib", "uuid")
@@ -87,12 +87,12 @@ CARRIES = (
 READS = "so a step may depend on more than it is given; expected what is read to be a setting"
 TELLS_TYPE = "which tells a recorded number from others; expected isinstance"
 TELLS_ERROR = "which a recorded number may raise and others do not; expected other exceptions, such as ValueError"
-"""What follows from what is found, and what would be right."""
+"""How messages end: why it matters what was found, and what would be right."""
 
 
 @lru_cache(maxsize=MOST_KINDS)
 def memory_of(kind: type) -> str:
-    """What a class may know or tell, and what would be right; empty where that is nothing, as in this project's."""
+    """What a class may remember, read or distinguish, and what would be right; empty for classes without any of it."""
     return next(_Search(kind.__module__).of_class(kind), "")
 
 
@@ -105,7 +105,7 @@ def memory_of_rule(rule: Any) -> str:  # noqa: ANN401  (a function, a method or 
 
 
 def kept_by(part: object) -> str:
-    """What an object of a user's own has come to keep besides its fields that may change; empty where it is nothing.
+    """What may change that a user's own object keeps outside its fields; empty where there is nothing.
 
     Such as a list that a cached property has made, or the method that sets up an object.
     """
@@ -121,12 +121,12 @@ def kept_by(part: object) -> str:
 
 @lru_cache(maxsize=MOST_KINDS)
 def _may_keep(kind: type) -> bool:
-    """Whether objects of a class may keep what nobody knows of, as none of this project's does."""
+    """Whether objects of a class may keep something outside their fields; those of this project never do."""
     return has(kind) and any(is_own(each.__module__, kind.__module__) for each in kind.__mro__)
 
 
 def _beside(part: object, fields: Collection[str]) -> Iterator[tuple[str, Any]]:
-    """What an object has besides its fields, but what its class or the framework has made of a declaration."""
+    """What an object has outside its fields, without what its class or the framework derives from declarations."""
     classes = {name: value for each in reversed(type(part).__mro__) for name, value in vars(each).items()}
     kept = getattr(part, "__dict__", {})
     for name in kept:
@@ -180,7 +180,7 @@ class _Search:
                         yield from self.of(value, f"{each.__name__}.{name}")
 
     def of(self, value: Any, name: str) -> Iterator[str]:  # noqa: ANN401, PLR0912  (any value, a case for each kind)
-        """What a value of this name has."""
+        """What a value with this name may remember, read or distinguish."""
         match value:
             case type():
                 yield from self.of_class(value)

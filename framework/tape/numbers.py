@@ -32,7 +32,7 @@ BINARY_OP = opmap["BINARY_OP"]
 
 
 def _is_summing() -> bool:
-    """Whether whoever adds is `sum`, which has no frame: one that names it waits there for no operator of its own."""
+    """Whether `sum` is adding: it has no frame, so its caller is at a call there and not at an operator `+`."""
     frame = sys._getframe(2)  # noqa: SLF001  (it is the interpreter's own way)
     return "sum" in frame.f_code.co_names and frame.f_code.co_code[frame.f_lasti] != BINARY_OP
 
@@ -133,7 +133,7 @@ class Unreadable:
 class Recorded(Unreadable):
     """A number of a recording: its present value, and the register in which it is found when the tape is played.
 
-    What it has besides the attributes of a number has names that nobody asks a number for, as many do for a `value`.
+    Its own attributes have names that nobody asks a number for, as some code does for `value`.
     """
 
     __slots__ = ("concrete", "recording", "register")
@@ -631,7 +631,7 @@ class Column(Sequence[float]):
         return row.recording.loaded(self.key, row.offset, value)
 
     def up_to(self, row: Row, count: int) -> Window:
-        """The last values up to a row, of which there are so many; each is of NumPy, as one of an array is."""
+        """The last `count` values up to a row; each is a NumPy scalar, as an element of an array is."""
         last = row.concrete + row.offset
         values = np.array(self._values[last + 1 - count : last + 1], dtype=np.float64)
         places = range(row.offset + 1 - count, row.offset + 1)

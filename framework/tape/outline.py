@@ -93,11 +93,11 @@ class Accrued:
 
     @property
     def parts(self) -> tuple[Any, Any, Any]:
-        """All three."""
+        """Amount, rate and size."""
         return self.amount, self.rate, self.size
 
     def filled(self, numbers: Sequence[float]) -> "Accrued":
-        """It without gaps."""
+        """The same with numbers in place of the outputs."""
         return Accrued(*(each.filled(numbers) if isinstance(each, Output) else each for each in self.parts))
 
 
@@ -126,7 +126,7 @@ class Outline:
         """The outline of what a step has added; raises `ValueError` for what has none, such as an earlier cause.
 
         `texts` is what the characters for numbers stand for; None where the step was not recorded. Each has to be in
-        what is added, or `unread`: somebody may have read it else, and gone on by what he read.
+        what is added, or `unread`: otherwise somebody may have read it and acted on it.
         """
         causes = [_place(each.cause, entries) for each in entries]
         if texts is None:

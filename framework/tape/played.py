@@ -40,7 +40,7 @@ class Playback:
         return self.steps_on(set(self.numbers.tolist()))
 
     def steps_on(self, wanted: Container[int]) -> "Iterator[Noted]":
-        """Each step that ended on one of these leaves, which are given by their numbers."""
+        """Each step that ended on one of these leaves, given by number."""
         start, values = 0, self.values.tolist()
         for row, number in zip(self.rows.tolist(), self.numbers.tolist(), strict=True):
             leaf = self.leaves[number]
@@ -137,7 +137,7 @@ class Played:
         return books
 
     def _worked_out(self, stream: ComputedStream) -> ComputedStream:
-        """What a venue has worked out itself, as the stream that it is in the books."""
+        """A stream that a venue has worked out itself, for the books."""
         return ComputedStream.made(stream.accrual, self.market, stream.owner, self._accrued)
 
     @cached_property

@@ -86,7 +86,7 @@ def play(
     settled: Ints,
     notes: Notes,
 ) -> tuple[int, int, int, int, int]:
-    """Do one step after another, each after some rows, from the step `at` and its `row` on, `settling` that or not.
+    """Do one step after another, each after some rows, from the step `at` and its `row` on, `settling` that row or not.
 
     `steps` of shape (steps, 4) has of each the line at which it begins, its first row and the one after its last, and
     whether it settles the first. Returns why it stops, at which step and row, and how many leaves and values are noted.
@@ -123,7 +123,7 @@ def play_rows(
 ) -> tuple[int, int, int, int]:
     """Do the step that begins at the line `root` after each of the rows `row` to `stop - 1`, `settling` the first one.
 
-    So many leaves and values are noted already; see `play` for the rest.
+    `noted` leaves and `valued` values are noted already; see `play` for the rest.
     """
     spans = score.spans
     buffer = np.empty(len(registers))

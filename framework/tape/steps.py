@@ -319,7 +319,7 @@ class RecordedPresent(Present):
 
     @contextmanager
     def _not_heard(self) -> Iterator[None]:
-        """Let a venue speak, which writes numbers as text, also in what it raises."""
+        """While a venue runs: the texts that it writes have numbers as text, in what it raises as well."""
         way = self.way
         before = way is not None and way.in_hook
         if way is not None:
@@ -469,7 +469,7 @@ class Steps(Simulation):
         return super()._obey(cause, partial(_heard, way, hook), *(worded(each, way) for each in told), met=met)
 
     def _accrue(self, computed: ComputedStream) -> None:
-        """Let what a venue works out itself accrue in the row, in which all else has."""
+        """Add what a venue works out itself to the row, after everything else has accrued."""
         books, way, row, hold = self._books, self._way, self._books.row, False
         others: Any = (books.balances[CASH] + books.balances[IN_TRANSIT]) / USDC.scale
         for each in self._standings:

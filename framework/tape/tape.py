@@ -355,7 +355,7 @@ class Playing:
         return self._so_far(balances)
 
     def _play(self) -> None:
-        """Let all steps be done, each after its rows."""
+        """Do all steps, each after its rows."""
         tape, market = self._tape, self._market
         code = tape.code
         at, row, settling = 0, 0, False

@@ -157,7 +157,7 @@ class Way:
         self.texts: dict[str, NumberInText] = {}
         """What the characters for numbers in texts stand for."""
         self.unread: set[str] = set()
-        """Those in texts that nobody can have read."""
+        """Those of them in texts that nobody can have read."""
         self.grown: tuple[Branch | None, bool, Branch] | None = None if self._known else (None, True, root)
         """The branch that has grown, at which answer of which other, if one has."""
         self.answered: list[tuple[Branch, bool]] = []
