@@ -230,6 +230,17 @@ def test_a_cell_that_fails_on_the_data_alone_is_told_and_not_chosen(late, tmp_pa
     assert choice.plain()["cells"][0]["error"].startswith("on the data: late_strategy.py, line 12, in on_start")
 
 
+def test_of_a_cell_that_fails_on_some_paths_it_is_told_on_how_many(late, tmp_path):
+    """Before the first error; nothing else is said of it."""
+    closes = first_closes(Sweep.of(late, (), DRAWN, paths=6))[1:]
+    most = sorted(closes)[3]
+    plan = Sweep.of(late, [f"strategy.most={most},1e9"], DRAWN, paths=6)
+    outcomes = Outcomes.of(plan, sweep(plan, tmp_path, jobs=1))
+    assert outcomes.errors[0].startswith("on 2 of 6 paths: late_strategy.py, line 12, in on_start")
+    assert outcomes.errors[1] == ""
+    assert set(outcomes.table().rows[0][1:-1]) == {""}
+
+
 def test_keys_of_paths_leave_the_data_as_they_are(tmp_path):
     """Cells that differ in how paths are drawn, or only there, have one return on the data: that of the history."""
     grids = ("market.path.block_rows=10,20", "strategy.leverage=2,3")

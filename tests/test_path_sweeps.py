@@ -13,6 +13,7 @@ from framework.command_line.cli import main
 from framework.errors import RunError
 from framework.many_runs import workers
 from framework.many_runs.outcomes import Outcomes
+from framework.many_runs.statistics import quantile
 from framework.many_runs.sweep import NUMBER, Sweep, _chunks, sweep
 from framework.many_runs.workers import Parcel
 from framework.performance import outcome
@@ -210,7 +211,45 @@ def test_the_table_shows_distributions_and_errors(capsys, tmp_path):
     assert "mean return 5 % worst 5 % median 95 % drawdown 95 % P(liquidated) first after days error" in told
     bounds = len(re.findall(r"(100\.0, > 36\.8|\b0\.0, < 63\.2) %", told))
     assert bounds
-    assert told.count("±") == 3 * 4 - bounds  # and none of 5 %, worst 5 % and 95 % of three paths
+    firsts = len(re.findall(r"% \d+ ± \d+ ", told))
+    assert len(re.findall(r"± \d", told)) == 3 * 4 - bounds + firsts  # none of 5 %, worst 5 % and 95 % of three paths
+    assert firsts == 2
+
+
+def test_cells_that_are_drawn_in_their_own_ways_are_told_so(capsys, tmp_path):
+    """The line on top is of the first of them; of one cell, or of cells on common paths, it is of all."""
+    options = ("--paths", 1, "--block-rows", 5, "--jobs", 1, "--out", tmp_path)
+    told = " ".join(command(capsys, SCENARIO, *options, "--grid", "market.path.seed=1,2")[1].split())
+    assert told.startswith("SYNTHETIC: 1 path of seed 1, ")
+    assert "; so the first cell, others as their keys say Paths" in told
+    assert "1 path of each of 2 cells, drawn as its keys say. Returns" in told
+    told = " ".join(command(capsys, SCENARIO, *options, "--grid", "capital_usd=5000,9000")[1].split())
+    assert "as their keys say" not in told
+    assert "1 path of each of 2 cells, the same for all. Returns" in told
+
+
+def test_errors_count_pairs_where_any_cell_has_mirrored_paths():
+    """Pairs of independent paths are independent as well."""
+    for values, mirrored in (("true,false", True), ("false", False)):
+        plan = Sweep.of(SCENARIO, [f"market.path.antithetic={values}"], ["market.path.method=gbm"], paths=4)
+        assert plan.mirrored is mirrored
+
+
+def test_the_median_of_the_first_liquidations_has_an_error():
+    """That of the paths with one; of a single path there is none. A drawdown has no sign."""
+    days = np.array([10.0, 40.0, np.nan, 30.0, 20.0, np.nan])
+    expected = quantile(days[np.isfinite(days)], 0.5)
+    one = np.where(days == 40, days, np.nan)
+    figures = {name: np.column_stack((np.arange(6.0), np.ones(6))) for name in
+               ("return_pct", "max_drawdown_pct", "liquidations")}  # fmt: skip
+    figures["first_liquidation_days"] = np.column_stack((days, one))
+    found = Outcomes(cells=[{"cell": 1}, {"cell": 2}], figures=figures, errors=["", ""], pairs=False).table()
+    first, second = (row[found.columns.index("first after days")] for row in found.rows)
+    value, error = map(float, first.split(" ± "))
+    assert value == 25
+    assert error == pytest.approx(expected.error, rel=0.2)  # by n, and not by n - 1; rounded
+    assert second == "40"
+    assert found.rows[0][found.columns.index("drawdown")].startswith("2.5 ± ")
 
 
 def test_a_scenario_without_a_grid_is_one_cell(capsys, tmp_path):

@@ -57,9 +57,10 @@ def test_paths_and_choices_say_it_too(capsys, tmp_path):
     """A choice also of the fresh paths, on which there may be too few cells to be played."""
     options = ("--paths", 1, "--block-rows", 20, "--jobs", 1, "--out", tmp_path)
     told = command(capsys, "paths", SCENARIO, *options)
-    assert "128 cells, 0 failed, 128 run now: 126 played, 2 simulated Paths" in told
+    assert "128 runs, 0 failed, 128 run now: 126 played, 2 simulated Paths" in told
     told = command(capsys, "choose", SCENARIO, *options)
-    assert re.search(r"128 cells, 0 failed, 0 run now; on fresh paths [12] cells?, 0 failed, [12] run now Paths", told)
+    assert re.search(r"128 runs, 0 failed, 0 run now; on fresh paths [12] runs?, 0 failed, [12] run now Paths", told)
+    assert "The first 40 of 128 cells. On the data" in told
     choice = json.loads(command(capsys, "choose", SCENARIO, *options, "--seed", 1, "--json"))
     fresh = choice["fresh"]
     assert (choice["ran"], choice["played"], choice["simulated"]) == (128, 128, 0)  # from the tape that was kept

@@ -81,10 +81,10 @@ class Objective:
         named = {
             "mean": "mean return",
             "growth": "mean log growth",
-            "quantile": "quantile",
-            "expected_shortfall": "mean of the worst",
+            "quantile": f"{100 * self.level:g} % quantile",
+            "expected_shortfall": f"mean of the worst {100 * self.level:g} %",
         }
-        return f"{named[self.name]} {100 * self.level:g} %" if self.level else named[self.name]
+        return named[self.name]
 
 
 @frozen(kw_only=True)
@@ -309,12 +309,14 @@ class Choice:
         cells = Grid("Cells", (*(f"<{key}" for key in keys), *columns))
         for at, cell in enumerate(self.outcomes.cells[:SHOWN]):
             cells.add(*(str(cell[key]) for key in keys), *self._line(at), self.outcomes.errors[at])
+        count = len(self.outcomes.cells)
+        left = f"The first {SHOWN} of {count:,} cells. " if count > SHOWN else ""
         cells.note = (
-            "On the data: the return of the one history, percent. The objective and the chance of a liquidation are "
-            "those of the paths, with one standard error of the simulation. P in set: the model confidence set (T_max) "
-            "on the data; above 0.1 a cell cannot be told from the best. P no better: a paired t-test on the paths, "
-            "adjusted for the choice of the winner on the same ones; above 0.05 a cell cannot be told from the robust "
-            "winner without more paths."
+            f"{left}On the data: the return of the one history, percent. The objective, in percent as well, and the "
+            "chance of a liquidation are those of the paths, with one standard error of the simulation. P in set: the "
+            "model confidence set (T_max) on the data; above 0.1 a cell cannot be told from the best. P no better: a "
+            "paired t-test on the paths, adjusted for the choice of the winner on the same ones; above 0.05 a cell "
+            "cannot be told from the robust winner without more paths."
         )
         return [cells.told(), self._verdict()]
 

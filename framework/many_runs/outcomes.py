@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from framework.errors import ScenarioError
 from framework.many_runs.statistics import Estimate, expected_shortfall, mean, quantile
@@ -29,8 +29,10 @@ class Outcomes:
     cells: Sequence[Row]
     figures: dict[str, Floats]
     errors: Sequence[str]
-    """The first error of each cell; an empty text where there is none."""
+    """The first error of each cell, and of how many paths, unless of all; an empty text where there is none."""
     pairs: bool
+    differing: bool = False
+    """Whether cells have paths of their own."""
 
     @classmethod
     def of(cls, plan: Sweep, swept: Swept) -> "Outcomes":
@@ -43,9 +45,9 @@ class Outcomes:
             values = [math.nan if (value := row.get(name)) is None else value for row in swept.rows]
             return np.array(values, dtype=np.float64).reshape(shape)
 
-        errors = [next((str(row["error"]) for row in swept.rows[at :: len(cells)] if row["error"]), "")
-                  for at in range(len(cells))]  # fmt: skip
-        return cls(cells=cells, figures={name: column(name) for name in names}, errors=errors, pairs=plan.mirrored)
+        errors = [_told(swept.rows[at :: len(cells)]) for at in range(len(cells))]
+        figures = {name: column(name) for name in names}
+        return cls(cells=cells, figures=figures, errors=errors, pairs=plan.mirrored, differing=plan.differing)
 
     @property
     def good(self) -> Flags:
@@ -70,25 +72,42 @@ class Outcomes:
         paths = len(self.figures[RETURN])
         left = f", the first {SHOWN} shown" if len(self.cells) > SHOWN else ""
         of = f"each of {len(self.cells)} cells" if len(self.cells) > 1 else "one cell"
+        same = ", drawn as its keys say" if self.differing else ", the same for all" if len(self.cells) > 1 else ""
         grid.note = (
-            f"{counted(paths, 'path')} of {of}{left}, the same for all. Returns and drawdowns are in "
-            "percent of the capital, with one standard error of the simulation; a chance of which all paths say the "
-            "same with its bound at 95 %. Worst 5 %: their mean. First: once half of the paths with a liquidation have "
-            "had it."
+            f"{counted(paths, 'path')} of {of}{same}{left}. Returns and drawdowns are in percent of the capital. ± is "
+            "one standard error of the simulation; a chance of which all paths say the same has its bound at 95 %. "
+            "Worst 5 %: their mean. First: when half of the paths with a liquidation have had it."
         )
         return grid.told()
 
     def _line(self, at: int) -> list[str]:
         returns, drawdowns, first = (self.figures[name][:, at] for name in (RETURN, DRAWDOWN, FIRST))
-        dated = first[np.isfinite(first)]
         return [
             mean(returns, pairs=self.pairs).words(),
             quantile(returns, 0.05, pairs=self.pairs).words(),
             expected_shortfall(returns, 0.05, pairs=self.pairs).words(),
             quantile(returns, 0.5, pairs=self.pairs).words(),
             quantile(returns, 0.95, pairs=self.pairs).words(),
-            mean(drawdowns, pairs=self.pairs).words(),
-            quantile(drawdowns, 0.95, pairs=self.pairs).words(),
+            mean(drawdowns, pairs=self.pairs).words(sign="-"),
+            quantile(drawdowns, 0.95, pairs=self.pairs).words(sign="-"),
             self.share("liquidation", at).percent(),
-            f"{np.median(dated):.0f}" if len(dated) else "",
+            self._median(first),
         ]
+
+    def _median(self, days: Floats) -> str:
+        """The median of the values that are not NaN, with its error; paths without one say nothing of it."""
+        dated = np.isfinite(days)
+        if not dated.any():
+            return ""
+        found, share = quantile(days[dated], 0.5), float(dated.mean())
+        influence = np.full(len(days), found.value)
+        influence[dated] += (found.influence - found.value) / share
+        return evolve(found, influence=influence, pairs=self.pairs, share=share / 2).words(0, sign="-")
+
+
+def _told(rows: Sequence[Row]) -> str:
+    """The first error of a cell's rows, one a path, and of how many where not of all; empty for none."""
+    errors = [str(row["error"]) for row in rows if row["error"]]
+    if not errors or len(errors) == len(rows):
+        return errors[0] if errors else ""
+    return f"on {len(errors):,} of {len(rows):,} paths: {errors[0]}"

@@ -60,12 +60,15 @@ class Estimate:
             share=min(self.share, other.share),
         )
 
-    def words(self, places: int = 1) -> str:
-        """The figure and its error, as a table shows them; the figure alone where the error is not known."""
+    def words(self, places: int = 1, sign: str = "+") -> str:
+        """The figure and its error, as a table shows them; the figure alone where the error is not known.
+
+        `sign` is `-` for figures of which only those below 0 have one.
+        """
         if math.isnan(self.value):
             return "unknown"
         error = "" if math.isnan(self.error) else f" ± {self.error:.{places}f}"
-        return f"{self.value:+.{places}f}{error}"
+        return f"{self.value:{sign}.{places}f}{error}"
 
     def percent(self) -> str:
         """A share and its error in percent, as a table shows them.

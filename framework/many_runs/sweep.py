@@ -113,8 +113,16 @@ class Sweep:
 
     @property
     def mirrored(self) -> bool:
-        """Whether every second path mirrors the one before."""
-        return bool(value_at(self.table, "market.path.antithetic"))
+        """Whether every second path mirrors the one before, in any cell: pairs of others are independent as well."""
+        key = f"{PATH}antithetic"
+        return any(bool(cell.get(key, value_at(self.table, key))) for cell in self.combinations)
+
+    @property
+    def differing(self) -> bool:
+        """Whether cells differ in their market or in how paths are drawn from it, so that not all have the same."""
+        return (
+            len({repr({key: cell[key] for key in cell if key.startswith("market.")}) for cell in self.combinations}) > 1
+        )
 
     @property
     def combinations(self) -> list[Row]:
@@ -134,7 +142,8 @@ class Sweep:
         for cell in self.combinations:
             with suppress(CarrybookError):
                 label = self.assembly({NUMBER: 1, **cell}).market.label.replace("; SYNTHETIC: ", "; ")
-                return label.replace(": path 1 of", f": {self.paths:,} paths of", 1)
+                label = label.replace(": path 1 of", f": {counted(self.paths, 'path')} of", 1)
+                return f"{label}; so the first cell, others as their keys say" if self.differing else label
         return ""
 
     def cells(self) -> list[Row]:
@@ -362,8 +371,9 @@ class Swept:
         return {"ran": self.ran, "played": self.played, "simulated": self.ran - self.played}
 
     def words(self) -> str:
-        """How many cells there are, failed and were run just now; and how, where so many can be played."""
-        told = f"{counted(len(self.rows), 'cell')}, {self.failed:,} failed, {self.ran:,} run now"
+        """How many cells, or runs of them on paths, there are, failed and were run now; and how, if so many can be."""
+        of_paths = any(NUMBER in row for row in self.rows[:1])
+        told = f"{counted(len(self.rows), 'run' if of_paths else 'cell')}, {self.failed:,} failed, {self.ran:,} run now"
         if not self.ran or not (self.played or can_play(len(self.rows))):
             return told
         why = f" ({self.why})" if self.why else ""
