@@ -83,6 +83,13 @@ def test_show_says_what_a_series_is_and_where_it_came_from(store, capsys):
     assert store.asked(FUNDING)[0].sha256[:16] in printed
     _, later, _ = carrybook(capsys, "data", "show", FUNDING, "--from", "2025-01-03", "--rows", "1")
     assert ["1", "2025-01-03T00:00:00.076000+00:00"] in [line.split()[:2] for line in later.splitlines()]
+    for days, asked in (
+        (["--from", "2030-01-01"], "from 2030-01-01"),
+        (["--from", "2024-01-01", "--to", "2024-01-02"], "from 2024-01-01 to 2024-01-02"),
+    ):
+        known = "expected days of the series, 2025-01-01 to 2025-01-03"
+        refused = (2, "", f"carrybook: {FUNDING}: no samples {asked}; {known}\n")
+        assert carrybook(capsys, "data", "show", FUNDING, *days) == refused
 
 
 def test_a_wrong_question_is_one_line(store, capsys):

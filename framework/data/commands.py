@@ -219,6 +219,7 @@ def show(series: str, since: date | None, until: date | None, rows: int) -> None
     """What a SERIES is, where it came from, and its first and last rows."""
     from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
     from framework.data.store import Store  # noqa: PLC0415
+    from framework.errors import StoreError  # noqa: PLC0415
     from framework.market import utc  # noqa: PLC0415
     from framework.support.grid import Grid, terminal  # noqa: PLC0415
 
@@ -228,6 +229,10 @@ def show(series: str, since: date | None, until: date | None, rows: int) -> None
     first_ns = midnight_ns(since) if since else int(samples.time_ns[0])
     last_ns = midnight_ns(until) + NS_PER_DAY if until else int(samples.time_ns[-1]) + 1
     chosen = samples.within(first_ns, last_ns)
+    if not len(chosen):
+        days = " ".join(f"{word} {day}" for word, day in (("from", since), ("to", until)) if day)
+        known = " to ".join(f"{utc(int(samples.time_ns[at])).date()}" for at in (0, -1))
+        raise StoreError(f"{series}: no samples {days}; expected days of the series, {known}")
     say(f"{series}: {kind.what}")
     say(f"{len(chosen):,} samples, digest {chosen.digest}")
     grid = Grid("Samples", ("row", "<time", *(f"{name}, {unit}" for name, unit in kind.units.items())))
