@@ -173,7 +173,7 @@ class Plan:
         """The plan of a venue, which is made once."""
         plan: Plan | None = venue.__dict__.get("_plan")
         if plan is None:
-            plan = venue.__dict__["_plan"] = cls(venue)
+            plan = venue.__dict__.setdefault("_plan", cls(venue))
         return plan
 
 

@@ -1,10 +1,10 @@
 """The market as one aligned table: rows are intervals of time, columns prices and rates, every cell has a source."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
@@ -78,6 +78,7 @@ WORDS: Mapping[Measure, str] = {
 """What a column has that measures something."""
 
 
+@cache
 def measure_of_column(name: str) -> Measure:
     """What a column of a market measures, by its name; `OTHER` where that does not say it."""
     return next((measure for measure, names in MEASURED.items() if names.fullmatch(name)), Measure.OTHER)
@@ -307,14 +308,18 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
     """
 
     def refuse(name: str, wrong: NDArray[np.bool_], expected: str) -> None:
-        for index in np.flatnonzero(wrong)[:1]:
-            raise MarketError(f"{place(name, int(index))}: {columns[name][index]}; expected {expected}")
+        if wrong.any():
+            index = int(wrong.argmax())
+            raise MarketError(f"{place(name, index)}: {columns[name][index]}; expected {expected}")
 
-    for name, column in columns.items():
-        refuse(name, ~np.isfinite(column), "a finite number")
-        refuse(name, np.abs(column) > MOST, f"at most {MOST:g}")
-    for name, price in columns.items():
-        if name in PRICES or name.endswith(("_open", "_close")) or PRICE_OF_COIN.fullmatch(name):
+    prices = [name for name in columns if _is_price(name)]
+    if not (np.abs(_end_to_end(columns, columns)) <= MOST).all():
+        for name, column in columns.items():
+            refuse(name, ~np.isfinite(column), "a finite number")
+            refuse(name, np.abs(column) > MOST, f"at most {MOST:g}")
+    if not (_end_to_end(columns, prices) >= LEAST_PRICE).all():
+        for name in prices:
+            price = columns[name]
             refuse(name, price <= 0, "a rate above 0" if "_rate_" in name else "a price above 0")
             refuse(name, price < LEAST_PRICE, f"a price of {LEAST_PRICE:g} or more, which the books can count exactly")
     for least in (name for name in columns if name == "low" or name.endswith(".low")):
@@ -326,6 +331,16 @@ def check_columns(columns: Mapping[str, Floats], place: Callable[[str, int], str
         for name in (f"{before}open", f"{before}close", before.removesuffix(".")):
             if name in columns:
                 refuse(name, (columns[name] < low) | (columns[name] > high), "a price within low and high")
+
+
+def _is_price(name: str) -> bool:
+    """Whether a column has prices, or rates of a pool."""
+    return name in PRICES or name.endswith(("_open", "_close")) or PRICE_OF_COIN.fullmatch(name) is not None
+
+
+def _end_to_end(columns: Mapping[str, Floats], names: Iterable[str]) -> Floats:
+    """Some columns one after the other, which is quicker to look through than each by itself."""
+    return np.concatenate([np.zeros(0), *(columns[name] for name in names)])
 
 
 def price_column(

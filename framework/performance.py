@@ -4,7 +4,7 @@ Each metric is an entry of `METRICS` with its formula, unit and sign; `docs/metr
 cannot be computed, such as a ratio without volatility, is `Undefined` with a reason: no result holds a NaN.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -647,7 +647,7 @@ def outcome(run: Run) -> dict[str, float | int | None]:
         market=run.market,
         capital=run.capital,
         equity_usd=run.curve.equity_usd,
-        balances=run.balances,
+        balances=run.balances.items(),
         liquidations=[(each.at_ns, each.bad_debt) for each in run.single if isinstance(each, Liquidated)],
         rebalances=run.tally.capital_rebalances,
     )
@@ -658,7 +658,7 @@ def outcome_of(
     market: Market,
     capital: int,
     equity_usd: Floats,
-    balances: Mapping[Account, int],
+    balances: Iterable[tuple[Account, int]],
     liquidations: Sequence[tuple[int, int]],
     rebalances: int,
 ) -> dict[str, float | int | None]:

@@ -66,6 +66,15 @@ class Prices:
         return market.cached(("exact", opens, closes), lambda: cls.exact(market[opens][:1], market[closes]))
 
     @classmethod
+    def at_end(cls, market: Market, asset: Asset) -> "Prices":
+        """The exact price of an asset at the last close alone."""
+
+        def last() -> Prices:
+            return cls.exact(np.zeros(0), market[market.price_column(asset)][-1:])
+
+        return market.cached(("last", asset), last)
+
+    @classmethod
     def exact(cls, opened: Floats, closes: Floats) -> "Prices":
         """The price of the opening and those of the closes, floats, as the decimals that they are written with."""
         prices = np.concatenate((opened, closes))
@@ -280,17 +289,13 @@ class Waterfall:
         return ((each.name, getattr(self, each.name)) for each in fields(type(self)))
 
 
-def worth_at_end(balances: Mapping[Account, int], market: Market) -> int:
-    """Assets less liabilities at the last close, in 10^-PLACES USD, from the balance of each account."""
-    held: dict[Asset, int] = {}
-    for account, atoms in balances.items():
-        if account.owned:
-            held[account.asset] = held.get(account.asset, 0) + atoms
-    total = usdc(held.pop(USDC, 0))
-    for asset, atoms in held.items():
-        if atoms:
-            closes = market[market.price_column(asset)]
-            total += Prices.exact(closes[:0], closes[-1:]).usd(asset, atoms, -1)
+def worth_at_end(balances: Iterable[tuple[Account, int]], market: Market) -> int:
+    """Assets less liabilities at the last close, in 10^-PLACES USD, from accounts with their balances."""
+    total = 0
+    for account, atoms in balances:
+        if atoms and account.owned:
+            asset = account.asset
+            total += usdc(atoms) if asset == USDC else Prices.at_end(market, asset).usd(asset, atoms, -1)
     return total
 
 

@@ -325,8 +325,9 @@ class Declared:
             made = None
         else:
             made = self._account(place, str(getattr(venue, self.of, "")))
-        venue.__dict__[self.name] = made
-        return made
+        return venue.__dict__.setdefault(
+            self.name, made
+        )  # another thread may have made it meanwhile, and only one counts
 
     def _account(self, name: str, coin: str) -> Account:
         asset = self.asset if isinstance(self.asset, Asset) else self.asset(coin)
@@ -385,10 +386,9 @@ class FromRules:
         if venue is None:
             return self
         try:
-            made = venue.__dict__[self.name] = self._made(venue)
+            return venue.__dict__.setdefault(self.name, self._made(venue))
         except AttributeError as error:  # of a path or of `make`; as it is it would mean that there is no such input
             raise ScenarioError(f"{type(venue).__name__}.{self.name}: {error}; expected rules of the venue") from error
-        return made
 
     def _made(self, venue: "Venue") -> Any:  # noqa: ANN401  (a rule, or several)
         given = {path: _at(venue, path) for path in self.rules}

@@ -77,7 +77,7 @@ def test_a_circular_block_as_long_as_the_data_is_the_data_turned():
     assert np.array_equal(rows_of(path), (rows_of(path)[0] + np.arange(300)) % 300)
     again = chained(source, Drawn(picked=np.arange(300)))
     for name in source.columns:
-        np.testing.assert_allclose(again[name], source[name], rtol=1e-13)
+        np.testing.assert_allclose(again.columns[name], source[name], rtol=1e-13)
 
 
 def test_blocks_of_one_row_are_drawn_independently():

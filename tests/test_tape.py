@@ -1649,10 +1649,34 @@ def test_threads_of_a_worker_play_one_after_the_other():
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(other.run, cells))
+            found = list(pool.map(lambda cell: other.rows([cell]), cells))
     finally:
         sys.setswitchinterval(before)
-    assert found == [plan.run(cell) for cell in cells]
+    assert found == [plan.rows([cell]) for cell in cells]
+
+
+@pytest.mark.parametrize("places", [1, 300, 4096])
+def test_cells_on_a_path_come_out_as_each_by_itself(monkeypatch, places):
+    """Played in one go where that can be, whatever room there is for notes: those of several tapes and paths, too.
+
+    A cell that cannot be assembled, and one that cannot be run, keep their errors; so does one whose path is bad.
+    """
+    monkeypatch.setattr(execution, "WORTH_CELLS", 1)
+    monkeypatch.setattr("framework.tape.tape.ROOM", places)
+    grids = "strategy.leverage=2,3,5,40", "strategy.trigger=5,never", "market.path.block_rows=3,20,1000"
+    plans = [Sweep.of(SCENARIO, grids, ("market.path.method=stationary",), paths=4) for _ in range(2)]
+    cells = plans[0].cells()
+    chunk = plans[0].finished(list(enumerate(cells)))
+    together, alone = [row for _, row in chunk.rows], [row for cell in cells for row in plans[1].rows([cell])]
+    assert together == alone
+    assert [row for row in together if not row["error"]] == [
+        {**cell, **outcome(plans[0].assembly(cell).simulation().run()), "error": ""}
+        for cell in cells
+        if cell["strategy.leverage"] != 40 and cell["market.path.block_rows"] != 1000
+    ]
+    assert len({row["error"] for row in together}) == 3
+    assert sum(bool(row["liquidations"]) for row in together if not row["error"]) > 4
+    assert chunk.played > 20
 
 
 def test_a_sweep_ends_where_a_run_is_played_wrongly(tmp_path, monkeypatch, set_size):

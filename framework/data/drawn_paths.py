@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from attrs import Attribute, evolve, field, frozen, validators
+from attrs import Attribute, field, frozen, validators
 from numpy.random import PCG64, Generator, SeedSequence
 
 from framework.clock import NS_PER_DAY, midnight_ns
@@ -38,13 +38,20 @@ class Drawn:
     scale: Mapping[str, Floats] = field(factory=dict)
 
 
+class Rows(NamedTuple):
+    """The rows of a path, and what is behind their cells."""
+
+    columns: dict[str, Floats]
+    sources: dict[str, Source]
+
+
 class Method(Protocol):
     """One way to draw paths from a history. Its fields are the keys of `[market.path]` in a scenario."""
 
     def stream(self, number: int) -> tuple[int, ...]:
         """The key of the random numbers of a path; paths with one key share them."""
 
-    def path(self, history: Market, rows: int, random: Generator, number: int) -> Market:
+    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:
         """A path of `rows` rows; raises `MarketError` for a history from which it cannot be drawn."""
 
     def words(self, history: Market) -> str:
@@ -73,7 +80,7 @@ class StationaryBootstrap:
     def stream(self, number: int) -> tuple[int, ...]:
         return (number,)
 
-    def path(self, history: Market, rows: int, random: Generator, number: int) -> Market:  # noqa: ARG002
+    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
         return chained(history, Drawn(picked=self.rows(history, rows, random)))
 
     def rows(self, history: Market, rows: int, random: Generator) -> Ints:
@@ -100,7 +107,7 @@ class CircularBootstrap:
     def stream(self, number: int) -> tuple[int, ...]:
         return (number,)
 
-    def path(self, history: Market, rows: int, random: Generator, number: int) -> Market:  # noqa: ARG002
+    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
         return chained(history, Drawn(picked=circular_rows(len(history), rows, self.length(history), random)))
 
     def length(self, history: Market) -> int:
@@ -138,7 +145,7 @@ class FilteredSimulation:
     def stream(self, number: int) -> tuple[int, ...]:
         return (number,)
 
-    def path(self, history: Market, rows: int, random: Generator, number: int) -> Market:  # noqa: ARG002
+    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
         length = _length(self.block_rows, self.block_days, history)
         picked = stationary_rows(len(history), rows, length, random)
         scale = {}
@@ -219,7 +226,7 @@ class Jumps:
     def stream(self, number: int) -> tuple[int, ...]:
         return (number,)
 
-    def path(self, history: Market, rows: int, random: Generator, number: int) -> Market:  # noqa: ARG002
+    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
         length = _length(self.block_rows, self.block_days, history)
         picked = stationary_rows(len(history), rows, length, random)
         windows = [each.rows(history, name) for name, each in self.episodes.items()]
@@ -258,7 +265,7 @@ class GeometricBrownian:
     def stream(self, number: int) -> tuple[int, ...]:
         return ((number + 1) // 2,) if self.antithetic else (number,)
 
-    def path(self, history: Market, rows: int, random: Generator, number: int) -> Market:
+    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:
         levels, sigma, years = _one_coin(history), self._sigma(history), float(history.years[0])
         sign = -1 if self.antithetic and number % 2 == 0 else 1
         noise, chances = random.standard_normal(rows), random.random((2, rows))[::sign]
@@ -280,7 +287,7 @@ class GeometricBrownian:
             name: _made("random walk instead of " if name in levels else "mean of ", source, rows)
             for name, source in history.sources.items()
         }
-        return _market(history, rows, columns, sources)
+        return Rows(columns, sources)
 
     def _sigma(self, history: Market) -> float:
         if self.volatility is not None:
@@ -323,9 +330,10 @@ class Path:
         if np.ptp(history.at_ns - history.open_ns):
             raise MarketError("market.path: the data's rows differ in length; expected rows of one length")
         random = Generator(PCG64(SeedSequence(self.which.seed, spawn_key=self.method.stream(self.which.number))))
+        count = self.which.rows or len(history)
         with np.errstate(over="ignore", invalid="ignore"):
-            market = self.method.path(history, self.which.rows or len(history), random, self.which.number)
-        return evolve(market, label="; ".join(filter(None, (self.words(history), history.label))))
+            drawn = self.method.path(history, count, random, self.which.number)
+        return _market(history, count, drawn, "; ".join(filter(None, (self.words(history), history.label))))
 
     def words(self, history: Market) -> str:
         """What a reader of any result on this path must know."""
@@ -481,8 +489,8 @@ def _tokens(history: Market) -> Sequence[str]:
     return [name for name in names if f"{name}_close" in history.columns]
 
 
-def chained(history: Market, drawn: Drawn) -> Market:
-    """The market of the rows that were drawn: prices from the returns of each row, everything else as it is there.
+def chained(history: Market, drawn: Drawn) -> Rows:
+    """The rows that were drawn as a path: prices from the returns of each row, everything else as it is there.
 
     A token with a pool's rate keeps the premium of its row over rate times coin, so that none wanders off.
     """
@@ -508,7 +516,7 @@ def chained(history: Market, drawn: Drawn) -> Market:
             columns[f"{token}_{at}"] = premium[picked] * columns[rate] * columns[coin]
     _hold_within(columns)
     sources = {name: _picked(source, picked, chained=name in levels) for name, source in history.sources.items()}
-    return _market(history, len(picked), columns, sources)
+    return Rows(columns, sources)
 
 
 def _hold_within(columns: dict[str, Floats]) -> None:
@@ -552,8 +560,8 @@ def _made(how: str, source: Source, rows: int) -> Source:
     return Source(how + source.file, source.digest, nothing, nothing)
 
 
-def _market(history: Market, rows: int, columns: Mapping[str, Floats], sources: Mapping[str, Source]) -> Market:
-    """A market of the path's columns on the times of the history, which go on beyond its end at its last step."""
+def _market(history: Market, rows: int, drawn: Rows, label: str) -> Market:
+    """A market of so many rows on the times of the history, which go on beyond its end at its last step."""
     open_ns = history.open_ns[:rows]
     if rows > len(history):
         span_ns = int(history.at_ns[0] + TICK_NS - history.open_ns[0])
@@ -561,9 +569,10 @@ def _market(history: Market, rows: int, columns: Mapping[str, Floats], sources: 
     return Market(
         open_ns=open_ns,
         at_ns=open_ns + (history.at_ns[0] - history.open_ns[0]),
-        columns=columns,
-        sources=sources,
+        columns=drawn.columns,
+        sources=drawn.sources,
         coverage=history.coverage,
         dropped_rows=history.dropped_rows,
+        label=label,
         coin=history.coin,
     )

@@ -3,14 +3,17 @@
 Both give the same figures to the last bit, so it is a matter of speed alone. Playing needs the extra `fast`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from threading import Lock, local
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from attrs import define
 
 from framework.assembly import Assembly
+from framework.errors import PlayingError
 from framework.market import Floats, Market
 from framework.money import USDC
 from framework.performance import Path, outcome
@@ -23,8 +26,21 @@ if TYPE_CHECKING:
     from framework.tape.tape import Settings, Tape
     from framework.tape.tapes import Tapes
 
+Result = TypeVar("Result")
+Outcome = Mapping[str, float | int | None]
+"""See `performance.outcome`."""
 WORTH_CELLS = 128
 """Fewer cells are simulated: loading the player, and recording, takes longer than they do."""
+
+
+def attempted(make: Callable[[], Result]) -> Result | Exception:
+    """What is made, or the error that ended it; raises `PlayingError`, which is about the runs before."""
+    try:
+        return make()
+    except PlayingError:
+        raise
+    except Exception as error:
+        return error
 
 
 def can_play(cells: int) -> bool:
@@ -46,8 +62,6 @@ class Execution:
         is_missed = self._tapes is None and cells >= WORTH_CELLS
         self._tally = _Tally("the extra `fast` is not installed" if is_missed else "")
         self._known: dict[Assembly, tuple[Tape | None, Settings | None]] = {}
-        self._path: Market | None = None
-        self._prepared: dict[Tape, Market] = {}
 
     def __reduce__(self) -> "tuple[type[Execution], tuple[int]]":
         return Execution, (self._cells,)
@@ -75,22 +89,23 @@ class Execution:
         return found
 
     @collected_afterwards()
-    def outcome(self, assembly: Assembly, path: Market) -> Mapping[str, float | int | None]:
-        """The outcome of a cell on a path, of an assembly that is on another; raises `CarrybookError`."""
+    def outcomes(self, cells: Sequence[tuple[Assembly, Market]]) -> list[Outcome | Exception]:
+        """The outcome of each cell, which is an assembly and the path to run it on, or the error that ended it.
 
-        def simulated() -> Run:
-            return assembly.on(path).simulation().run()
-
-        if self._tapes is None:
-            return outcome(simulated())
+        Cells of one tape on one path are played in one go. Raises `PlayingError`.
+        """
+        tapes = self._tapes
+        if tapes is None:
+            return [attempted(partial(_simulated_outcome, *cell)) for cell in cells]
         with self._lock:
-            tape, settings = self._known_of(self._tapes, assembly)
-            if tape is None or settings is None:
-                found: Played | Run = simulated()
-            else:
-                found = tape.run(settings, self._on(path, assembly, tape), simulated, books=False)
-            self._count(found, self._tapes, lambda: assembly.on(path))
-            return outcome(found) if isinstance(found, Run) else found.outcome()
+            planned = [_Planned(assembly, path, *self._known_of(tapes, assembly)) for assembly, path in cells]
+            _play_ahead(planned)
+            return [attempted(partial(self._outcome, each, tapes)) for each in planned]
+
+    def _outcome(self, planned: "_Planned", tapes: "Tapes") -> Outcome:
+        found = planned.run()
+        self._count(found, tapes, planned.on_path)
+        return outcome(found) if isinstance(found, Run) else found.outcome()
 
     def keep(self, growth: float = 0.0) -> None:
         """Keep on disk what was recorded of the project's own strategies and venues, for the next process.
@@ -122,15 +137,59 @@ class Execution:
             found = self._known[assembly] = tapes.find(assembly)
         return found
 
-    def _on(self, path: Market, assembly: Assembly, tape: "Tape") -> Market:
-        """A path as the venues of a tape need it, made once for all cells on it."""
-        if self._path is not path:
-            self._path = path
-            self._prepared.clear()
-        found = self._prepared.get(tape)
-        if found is None:
-            found = self._prepared[tape] = assembly.on(path).market
-        return found
+
+def _simulated_outcome(assembly: Assembly, path: Market) -> Outcome:
+    return outcome(assembly.on(path).simulation().run())
+
+
+@define(eq=False)
+class _Planned:
+    """A cell that is to be run on a path, with its tape and settings if it has them, and the run once it is played."""
+
+    assembly: Assembly
+    path: Market
+    tape: "Tape | None"
+    settings: "Settings | None"
+    market: Market | None = None
+    """The path as the venues need it."""
+    played: "Played | None" = None
+
+    def on_path(self) -> Assembly:
+        """The assembly on its path; raises `CarrybookError`."""
+        return self.assembly.on(self.path)
+
+    def run(self) -> "Played | Run":
+        """The run; raises `CarrybookError`."""
+
+        def simulated() -> Run:
+            return self.on_path().simulation().run()
+
+        if self.tape is None or self.settings is None:
+            return simulated()
+        market = self.market or self.on_path().market
+        return self.tape.run(self.settings, market, simulated, books=False, ahead=self.played)
+
+
+def _play_ahead(planned: Sequence[_Planned]) -> None:
+    """Play what can be played in one go; what is wrong with a cell is left for its own run to find."""
+    markets: dict[Hashable, Market] = {}
+    together: dict[Hashable, list[_Planned]] = {}
+    for each in planned:
+        if each.tape is not None:
+            key = id(each.path), *map(id, each.assembly.venues)
+            if key not in markets:
+                try:
+                    markets[key] = each.on_path().market
+                except Exception:  # noqa: S112  (its own run finds it once more)
+                    continue
+            each.market = markets[key]
+            together.setdefault((each.tape, id(each.market)), []).append(each)
+    for group in together.values():
+        tape, market = group[0].tape, group[0].market
+        settings = [each.settings for each in group if each.settings is not None]
+        if tape is not None and market is not None:
+            for each, played in zip(group, tape.play_all(settings, market), strict=True):
+                each.played = played
 
 
 class _Tally(local):

@@ -7,9 +7,11 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from io import BytesIO, StringIO
-from itertools import chain, product
+from itertools import chain, groupby, product
+from operator import itemgetter
 from pathlib import Path
 from time import perf_counter
 
@@ -22,7 +24,7 @@ from framework.assembly import Assembly, Made, assemble, load_history, path_of
 from framework.data import drawn_paths
 from framework.errors import CarrybookError, MarketError, PlayingError, RunError, ScenarioError
 from framework.many_runs import workers
-from framework.many_runs.execution import Execution, can_play
+from framework.many_runs.execution import Execution, attempted, can_play
 from framework.market import Floats, Market
 from framework.performance import Path as Worth
 from framework.performance import swept
@@ -156,7 +158,7 @@ class Sweep:
     def assembly(self, cell: Mapping[str, object]) -> Assembly:
         """The cell's scenario, ready to run; each history is loaded once, and so is a path for all cells on it."""
         scenario = self._scenario(cell)
-        return assemble(scenario, market=self._market(scenario.market))
+        return assemble(scenario, market=self._market(scenario.market), made=self._made)
 
     def check(self) -> str:
         """Refuse a value that no cell can have; returns the digest that names the sweep. Raises `CarrybookError`.
@@ -211,28 +213,30 @@ class Sweep:
                 good.update([*values, market])
                 yield cell, assembly
 
-    def run(self, cell: Row) -> Row:
-        """One row: the cell's keys, its figures and, without paths, the name of its run; or the error that ended it.
+    def rows(self, cells: Iterable[Row]) -> list[Row]:
+        """A row for each cell: its keys, its figures and, without paths, the name of its run; or what ended it.
 
-        Raises `PlayingError`.
+        Cells on paths of one number are run together. Raises `PlayingError`.
         """
-        try:
-            if self.paths:
-                return {**cell, **self._execution.outcome(*self._on_path(cell)), "error": ""}
-            scenario = self._scenario(cell)
-            assembly = assemble(scenario, market=self._market(scenario.market), made=self._made)
-            spec = assembly.scenario.benchmarks
-            run = self._execution.run(assembly)
-            told = swept(run, spec.rate if spec else 0.0)
-            curve = _curve(Worth.of(run, float(str(told["final_equity_usd"]))))
-            return {**cell, **told, "run": identity(assembly), CURVE: curve, "error": ""}
-        except PlayingError:  # it is about the rows before this one
-            raise
-        except CarrybookError as error:
-            words = str(error)
-        except Exception as error:
-            words = f"{type(error).__name__}: {error}"
-        return {**cell, "error": " ".join(words.split())}
+        if not self.paths:
+            return [_row(cell, attempted(partial(self._figures, cell))) for cell in cells]
+        found: list[Row] = []
+        for _, group in groupby(cells, key=itemgetter(NUMBER)):
+            together = [(cell, attempted(partial(self._on_path, cell))) for cell in group]
+            able = [each for _, each in together if not isinstance(each, Exception)]
+            outcomes = iter(self._execution.outcomes(able))
+            found += [_row(cell, each if isinstance(each, Exception) else next(outcomes)) for cell, each in together]
+        return found
+
+    def _figures(self, cell: Row) -> Row:
+        """The figures of a cell that is not on paths; raises `CarrybookError`."""
+        scenario = self._scenario(cell)
+        assembly = assemble(scenario, market=self._market(scenario.market), made=self._made)
+        spec = assembly.scenario.benchmarks
+        run = self._execution.run(assembly)
+        told = swept(run, spec.rate if spec else 0.0)
+        curve = _curve(Worth.of(run, float(str(told["final_equity_usd"]))))
+        return {**told, "run": identity(assembly), CURVE: curve}
 
     def worth(self, cell: Row) -> Floats:
         """What a cell's run was worth; see `Execution.worth`. Raises `CarrybookError`."""
@@ -240,7 +244,8 @@ class Sweep:
 
     def finished(self, cells: Sequence[tuple[int, Row]]) -> workers.Finished:
         """Numbered cells, run: the lines that are kept of them, and how their runs came about."""
-        rows = [(index, self.run(cell)) for index, cell in cells]
+        numbers, each = zip(*cells, strict=True)
+        rows = list(zip(numbers, self.rows(each), strict=True))
         self._execution.keep(GROWTH)
         played, why = self._execution.counted()
         return evolve(_finished(rows), played=played, why=why)
@@ -534,6 +539,14 @@ class _Store:
         ours = json.loads(_encode(cells[index]))
         if all(row.get(key) == value for key, value in ours.items()):
             self.rows[index] = _without_curve(row)
+
+
+def _row(cell: Row, found: Mapping[str, object] | Exception) -> Row:
+    """The row of a cell, by its figures or by what ended it."""
+    if not isinstance(found, Exception):
+        return {**cell, **found, "error": ""}
+    words = str(found) if isinstance(found, CarrybookError) else f"{type(found).__name__}: {found}"
+    return {**cell, "error": " ".join(words.split())}
 
 
 def _finished(rows: Sequence[tuple[int, Row]]) -> workers.Finished:

@@ -46,14 +46,16 @@ class Playback:
             leaf = self.leaves[number]
             stop = start + len(leaf.outputs)
             if number in wanted:
-                yield Noted(row, leaf, values[start:stop])
+                yield Noted(row, number, leaf, values[start:stop])
             start = stop
 
 
 class Noted(NamedTuple):
-    """What a step added to the books: its row and its leaf, with the leaf's numbers."""
+    """What a step added to the books: its row and its leaf, with the numbers of what it noted."""
 
     row: int
+    number: int
+    """The number of the leaf among those of the playback."""
     leaf: Leaf
     numbers: Sequence[float]
 
@@ -71,8 +73,8 @@ class Played:
     entry: str
     accounts: Sequence[Account]
     postings: Postings
-    happened: "dict[Leaf, Happened | None]"
-    """What happens on leaves, as far as it is known."""
+    happened: "list[Happened | None]"
+    """What happens on the leaves of the tape, by their numbers, as far as that was asked."""
     capital: int
     market: Market
     equity_usd: Floats
@@ -159,7 +161,7 @@ class Played:
     @property
     def final_usd(self) -> float:
         """The equity at the end."""
-        return float(decimal(worth_at_end(self._held, self.market)))
+        return float(decimal(worth_at_end(zip(self.accounts, self.balances, strict=True), self.market)))
 
     @property
     def _held(self) -> dict[Account, int]:
@@ -172,7 +174,7 @@ class Played:
             market=self.market,
             capital=self.capital,
             equity_usd=self.equity_usd,
-            balances=self._held,
+            balances=zip(self.accounts, self.balances, strict=True),
             liquidations=list(self._liquidations()) if any(each.bad_debts for each, _ in counted) else [],
             rebalances=sum(each.tally.capital_rebalances * times for each, times in counted),
         )
@@ -187,12 +189,14 @@ class Played:
         Where that depends on numbers it is whether fees are 0, so steps alike in their zeros are counted as one.
         """
         for playback in self.playbacks:
-            counted = Counter(playback.numbers.tolist())
-            always = self._always_of(playback)
-            for number, happened in always.items():
-                if happened is not None:
-                    yield happened, counted[number]
-            if unknown := {number for number, happened in always.items() if happened is None}:
+            always, unknown = self._always(playback), set()
+            for number, times in Counter(playback.numbers.tolist()).items():
+                happened = always[number]
+                if happened is None:
+                    unknown.add(number)
+                else:
+                    yield happened, times
+            if unknown:
                 alike = defaultdict[Hashable, list[Noted]](list)
                 for step in playback.steps_on(unknown):
                     alike[step.leaf, tuple(number == 0 for number in step.numbers)].append(step)
@@ -202,26 +206,20 @@ class Played:
         """The instant of each liquidation, and what it cost the venue."""
         at_ns = self.market.cached("closes", self.market.at_ns.tolist)
         for playback in self.playbacks:
-            always = self._always_of(playback)
-            may_have_some = {number for number, each in always.items() if each is None or each.bad_debts}
+            always = self._always(playback)
+            numbers = {number: always[number] for number in set(playback.numbers.tolist())}
+            may_have_some = {number for number, each in numbers.items() if each is None or each.bad_debts}
             for step in playback.steps_on(may_have_some):
-                happened = self._always(step.leaf) or step.happened()
-                for bad_debt in happened.bad_debts:
+                for bad_debt in (always[step.number] or step.happened()).bad_debts:
                     loss = int(step.numbers[bad_debt.number]) if isinstance(bad_debt, Output) else bad_debt
                     yield at_ns[step.row], loss
 
-    def _always_of(self, playback: Playback) -> "dict[int, Happened | None]":
-        """What happens in every run on the leaves of a playback, by their numbers; None where that depends."""
-        return {number: self._always(playback.leaves[number]) for number in dict.fromkeys(playback.numbers.tolist())}
-
-    def _always(self, leaf: Leaf) -> "Happened | None":
-        """What happens on a leaf in every run; None where it depends on its numbers."""
-        if leaf in self.happened:
-            return self.happened[leaf]
-        found = Happened.always(leaf)
-        if not leaf.passing:
-            self.happened[leaf] = found
-        return found
+    def _always(self, playback: Playback) -> "Sequence[Happened | None]":
+        """What happens in every run on each leaf of a playback; None where it depends on its numbers."""
+        if playback.leaves and playback.leaves[0].passing:
+            return list(map(Happened.always, playback.leaves))
+        self.happened.extend(map(Happened.always, playback.leaves[len(self.happened) :]))
+        return self.happened
 
     def added(self) -> Iterator[tuple[list[Entry], list[Epoch]]]:
         """Entries and beginnings of streams, step by step."""

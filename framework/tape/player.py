@@ -28,7 +28,7 @@ FLOORED, SIGN, FLOORED_PLACE = range(3)
 """The columns of `floors`."""
 ROOT, FIRST, STOP, SETTLES = range(4)
 """The columns of the steps that are played: see `play`."""
-FEWEST, BLOCK = 8, 64
+FEWEST, BLOCK = 16, 64
 """How many rows are done at once at the beginning of a quiet stretch, and at most."""
 
 
@@ -103,6 +103,44 @@ def play(
             return why, at, row, noted, valued
         at += 1
         row, settling = steps[at, FIRST], steps[at, SETTLES] != 0
+
+
+@compiled
+def play_all(
+    score: Score,
+    steps: Ints,
+    given: Floats,
+    begun: Floats,
+    registers: Floats,
+    columns: Floats,
+    at_ns: Ints,
+    curves: Floats,
+    held: Floats,
+    notes: Notes,
+    ends: Ints,
+) -> int:
+    """Play one run after another, each from its beginning; returns before which there was no more room for notes.
+
+    `given` of shape (runs, settings) and then `begun` are what the first registers hold at the beginning, and `held` of
+    the shape (runs, inputs) gets what they hold at the end. `curves` have the shape (runs, rows). `ends` of shape
+    (runs, 3) gets why each run stops, and how many leaves and values are noted at its end.
+    """
+    settings = given.shape[1]
+    inputs = settings + len(begun)
+    first = noted = valued = int(np.int64(0))
+    settled = np.zeros((0, len(score.streams)), dtype=np.int64)
+    for run in range(len(given)):
+        registers[:settings], registers[settings:inputs] = given[run], begun
+        room = Notes(notes.rows[noted:], notes.leaves[noted:], notes.values[valued:])
+        why, _, _, leaves, values = play(
+            score, steps, first, first, noted < 0, registers, columns, at_ns, curves[run], settled, room
+        )
+        if why == FULL:
+            return run
+        noted, valued = noted + leaves, valued + values
+        held[run] = registers[:inputs]
+        ends[run, 0], ends[run, 1], ends[run, 2] = why, noted, valued
+    return len(given)
 
 
 @compiled

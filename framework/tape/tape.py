@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from framework.assembly import Assembly
 from framework.books import Entry
 from framework.errors import PlayingError
-from framework.market import Floats, Market
+from framework.market import Floats, Ints, Market
 from framework.money import USDC, Account
 from framework.performance import outcome
 from framework.rulebook.row_path import RowPath
@@ -26,7 +26,7 @@ from framework.strategy import Condition, Strategy, checked_conditions
 from framework.tape.code import Code
 from framework.tape.numbers import MOST, NotRecordable, Number
 from framework.tape.played import Happened, Playback, Played
-from framework.tape.player import BROKEN, ENDED, FULL, UNKNOWN, Notes, Score, play
+from framework.tape.player import BROKEN, ENDED, FULL, UNKNOWN, Notes, Score, play, play_all
 from framework.tape.postings import Postings
 from framework.tape.steps import (
     OF_STREAM,
@@ -43,8 +43,11 @@ from framework.venue import Venue
 
 FEW_MARKETS = 4
 """The columns of so many markets are kept; most sweeps have one, or one after the other."""
-ROOM = 4096
-"""Leaves and values that can be noted before there has to be more room."""
+ROOM, MOST_ROOM = 4096, 2**18
+"""Leaves and values that can be noted before there has to be more room, and of runs that are played in one go at most.
+
+A run alone is not bound by it: its notes are taken down, and it goes on.
+"""
 MOST_LINES = 2**19
 """A tape does not get longer than this: a strategy that searches takes another way each time, and is simulated."""
 FEW, SHARE = 8, 50
@@ -62,14 +65,22 @@ CHECKED_AGAIN = 32
 """The run of a tape from which on every one that is a power of two is simulated as well, though it is trusted."""
 
 
+NOTHING = np.zeros((0, 0), dtype=np.int64)
+"""What has accrued in every row, where it was not asked for."""
+
 Chosen = tuple[Strategy, tuple[Condition, ...], Any]
 """A strategy, its conditions and the capital, which may be a recorded number."""
 
 
 def room(values: int) -> Notes:
-    """Room to note so many values."""
-    places = ROOM if values else 0
-    return Notes(np.zeros(places, dtype=np.int64), np.zeros(places, dtype=np.int64), np.zeros(values))
+    """Room to note so many values, of at most as many leaves."""
+    return Notes(np.zeros(values, dtype=np.int64), np.zeros(values, dtype=np.int64), np.zeros(values))
+
+
+def between(notes: Notes, start: tuple[int, int], stop: Sequence[int]) -> Notes:
+    """What was noted from so many leaves and values to so many."""
+    leaves, values = slice(start[0], stop[0]), slice(start[1], stop[1])
+    return Notes(notes.rows[leaves].copy(), notes.leaves[leaves].copy(), notes.values[values].copy())
 
 
 @frozen(eq=False)
@@ -107,6 +118,11 @@ class Settings:
     def numbers(self) -> list[Number]:
         """All of them, the capital first, as they stand in the first registers."""
         return [self.capital, *(value for _, numbers in self.parts for value in numbers.values())]
+
+    @cached_property
+    def values(self) -> Floats:
+        """The same as an array."""
+        return np.array(self.numbers, dtype=float)
 
     @property
     def chosen(self) -> Chosen:
@@ -165,8 +181,8 @@ class Tape:
     """Whether a run has been played and simulated, here or in another process, and came out the same."""
     kept: int = 0
     """How many of its lines are on disk."""
-    happened: dict[Leaf, Happened | None] = field(factory=dict)
-    """What happens on its leaves, of those of which that was asked."""
+    happened: list[Happened | None] = field(factory=list)
+    """What happens on its leaves, as far as that was asked."""
     postings: Postings = field(factory=Postings)
     """The transfers of its leaves."""
     notes: Notes = field(factory=lambda: room(0))
@@ -175,6 +191,9 @@ class Tape:
     """The columns that are read of each market, as long as there is that."""
     code: Code = field(init=False)
     """What is recorded, as it is played."""
+    _score: Score | None = field(init=False, default=None)
+    _plans: dict[int, Ints] = field(init=False, factory=dict)
+    _scratch: Floats = field(init=False, factory=lambda: np.zeros(0))
 
     @code.default
     def _nothing(self) -> Code:
@@ -212,12 +231,46 @@ class Tape:
         return Steps(market=market, venues=self.venues, strategy=strategy, entry=self.entry, path=self.path)
 
     def score(self) -> Score:
-        """What is recorded, as it is played."""
-        code = self.code
-        return Score(
-            code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
-            code.instants_ns, self.streams, self.accruing, self.floors,
-        )  # fmt: skip
+        """What is recorded, as it is played; it is gathered again once there is more."""
+        code, found = self.code, self._score
+        if found is None or len(found.lines) != len(code.lines):
+            found = self._score = Score(
+                code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
+                code.instants_ns, self.streams, self.accruing, self.floors,
+            )  # fmt: skip
+            self._plans.clear()
+        return found
+
+    def plan(self, rows: int) -> Ints:
+        """The steps of a run of so many rows, as the player takes them."""
+        found = self._plans.get(rows)
+        if found is None:
+            opening, roots = self.entry != "first_close", self.code.roots
+            after = {"start": (0, 1, 0), "row": (0 if opening else 1, rows, 1), "end": (rows - 1, rows, 0)}
+            lines = [(roots.get(step, NOWHERE), *after[step]) for step in STEPS]
+            found = self._plans[rows] = np.array(lines, dtype=np.int64)
+        return found
+
+    def begun(self) -> Floats:
+        """What the inputs that follow the settings hold at the beginning of a run."""
+        found = np.zeros(self.registers.inputs - self.first)
+        found[len(self.accounts) + 1 :: len(OF_STREAM)] = 1.0
+        return found
+
+    def scratch(self) -> Floats:
+        """The registers, the same ones for every run, for no step uses what it has not made; not so the inputs."""
+        if len(self._scratch) != len(self.code.initial):
+            self._scratch = self.code.initial.copy()
+        return self._scratch
+
+    def prepared(self, market: Market) -> Floats:
+        """The columns that its steps read of a market."""
+        found = self.columns.get(market)
+        if found is None and len(self.columns) >= FEW_MARKETS:
+            self.columns.clear()
+        if found is None or len(found) < len(self.registers.columns):
+            found = self.columns[market] = columns_for(tuple(self.registers.columns), market, self.venues)
+        return found
 
     def play(self, settings: Settings, market: Market, *, books: bool = True) -> Played:
         """Play a run to its end; raises `NotPlayable`. With `books`, what accrues is noted for them."""
@@ -225,10 +278,73 @@ class Tape:
             raise NotPlayable(self.given_up)
         return Playing(self, settings, market, books=books).played()
 
+    def play_all(self, runs: Sequence[Settings], market: Market) -> list[Played | None]:
+        """Play runs on one market in one go, without what accrues; None for one that does not take recorded ways alone.
+
+        Nor is one played before it is known that such runs are right.
+        """
+        found: list[Played | None] = []
+        if self.given_up or not self.is_trusted:
+            return [None for _ in runs]
+        given, begun, columns = np.array([each.values for each in runs]), self.begun(), self.prepared(market)
+        held = np.zeros((len(runs), self.registers.inputs))
+        curves, ends = np.zeros((len(runs), len(market))), np.zeros((len(runs), 3), dtype=np.int64)
+        while len(found) < len(runs):
+            start = len(found)
+            ended = start + play_all(
+                self.score(), self.plan(len(market)), given[start:], begun, self.scratch(), columns, market.at_ns,
+                curves[start:], held[start:], self.notes, ends[start:],
+            )  # fmt: skip
+            noted, valued = 0, 0
+            for place in range(start, ended):
+                why, *until = ends[place].tolist()
+                is_good = why == ENDED and bool(np.isfinite(curves[place]).all())
+                playback = Playback(self.code.leaves, *between(self.notes, (noted, valued), until))
+                balances = held[place, self.first : self.first + len(self.accounts)]
+                found.append(self.made(runs[place], market, curves[place], balances, [playback]) if is_good else None)
+                noted, valued = until
+            if ended < len(runs) and len(self.notes.values) < MOST_ROOM:
+                self.notes = room(max(ROOM, 4 * len(self.notes.values)))
+            elif ended == start:
+                found.append(None)
+        return found
+
+    def made(
+        self,
+        settings: Settings,
+        market: Market,
+        equity_usd: Floats,
+        balances: Floats,
+        playbacks: Sequence[Playback],
+        settled: Ints = NOTHING,
+    ) -> Played:
+        """A run that was played."""
+        return Played(
+            venues=self.venues,
+            entry=self.entry,
+            accounts=self.accounts,
+            postings=self.postings,
+            happened=self.happened,
+            capital=settings.capital,
+            market=market,
+            equity_usd=equity_usd,
+            settled=settled,
+            balances=list(map(int, balances.tolist())),
+            playbacks=playbacks,
+        )
+
     def run(
-        self, settings: Settings, market: Market, simulated: Callable[[], Run], *, books: bool = True
+        self,
+        settings: Settings,
+        market: Market,
+        simulated: Callable[[], Run],
+        *,
+        books: bool = True,
+        ahead: Played | None = None,
     ) -> Played | Run:
         """A run that is played where that can be and is known to be right; raises what the simulation raises.
+
+        One that was played `ahead` is not played again.
 
         Until it is trusted: the first one is simulated, for there may be no other. The second is simulated as well as
         played, and if these two differ no run is played: then the strategy, or a venue, depends on something that
@@ -238,7 +354,7 @@ class Tape:
         if self.given_up or (self.asked == 1 and not self.is_trusted):
             return simulated()
         try:
-            played = self.play(settings, market, books=books)
+            played = ahead or self.play(settings, market, books=books)
         except NotPlayable as why:
             self.broken_off += 1
             if self.broken_off > FEW and 2 * self.broken_off > self.asked and not self.given_up:
@@ -340,19 +456,15 @@ class Playing:
         self._curve = np.zeros(len(market))
         self._settled = np.zeros((len(market) if books else 0, len(tape.streams)), dtype=np.int64)
         self._playbacks: list[Playback] = []
-        self._registers = tape.code.initial.copy()
-        self._registers[: tape.first] = settings.numbers
-        self._registers[tape.first + len(tape.accounts) + 1 : tape.registers.inputs : len(OF_STREAM)] = 1.0
+        self._registers = tape.scratch()
+        self._registers[: tape.registers.inputs] = np.concatenate((settings.values, tape.begun()))
 
     def played(self) -> Played:
         """Play it."""
         self._play()
         if not np.isfinite(self._curve).all():
             raise NotPlayable("the equity is not a number")
-        tape = self._tape
-        held = self._registers[tape.first : tape.first + len(tape.accounts)]
-        balances = [int(each) for each in held.tolist()]
-        return self._so_far(balances)
+        return self._so_far()
 
     def _play(self) -> None:
         """Do all steps, each after its rows."""
@@ -362,8 +474,8 @@ class Playing:
         while True:
             assert len(self._registers) == len(code.initial)
             why, at, row, noted, valued = play(
-                tape.score(), self._plan(code), at, row, settling, self._registers, self._columns(), market.at_ns,
-                self._curve, self._settled, tape.notes,
+                tape.score(), tape.plan(len(market)), at, row, settling, self._registers, tape.prepared(market),
+                market.at_ns, self._curve, self._settled, tape.notes,
             )  # fmt: skip
             self._note(code, noted, valued)
             if why == ENDED:
@@ -380,27 +492,10 @@ class Playing:
             self._do_plainly(STEPS[at], row)
             row, settling = row + 1, True
 
-    def _plan(self, code: Code) -> NDArray[np.int64]:
-        """The steps with their rows, as the player takes them."""
-        rows, opening = len(self._market), self._tape.entry != "first_close"
-        after = {"start": (0, 1, 0), "row": (0 if opening else 1, rows, 1), "end": (rows - 1, rows, 0)}
-        return np.array([(code.roots.get(step, NOWHERE), *after[step]) for step in STEPS], dtype=np.int64)
-
-    def _columns(self) -> Floats:
-        tape, market = self._tape, self._market
-        found = tape.columns.get(market)
-        if found is None and len(tape.columns) >= FEW_MARKETS:
-            tape.columns.clear()
-        if found is None or len(found) < len(tape.registers.columns):
-            found = tape.columns[market] = columns_for(tuple(tape.registers.columns), market, tape.venues)
-        return found
-
     def _note(self, code: Code, noted: int, valued: int) -> None:
         """Keep what was noted."""
         if noted:
-            notes = self._tape.notes
-            rows, leaves, values = notes.rows[:noted].copy(), notes.leaves[:noted].copy(), notes.values[:valued].copy()
-            self._playbacks.append(Playback(code.leaves, rows, leaves, values))
+            self._playbacks.append(Playback(code.leaves, *between(self._tape.notes, (0, 0), (noted, valued))))
 
     def _recorded(self, step: str, row: int) -> bool:
         """Record the way that a step takes here; returns whether that was possible."""
@@ -435,23 +530,12 @@ class Playing:
 
     def _past(self) -> Iterator[Entry]:
         """The entries up to here, the latest first."""
-        return reversed([entry for entries, _ in self._so_far(()).added() for entry in entries])
+        return reversed([entry for entries, _ in self._so_far().added() for entry in entries])
 
-    def _so_far(self, balances: Sequence[int]) -> Played:
+    def _so_far(self) -> Played:
         tape = self._tape
-        return Played(
-            venues=tape.venues,
-            entry=tape.entry,
-            accounts=tape.accounts,
-            postings=tape.postings,
-            happened=tape.happened,
-            capital=self._settings.capital,
-            market=self._market,
-            equity_usd=self._curve,
-            settled=self._settled,
-            balances=balances,
-            playbacks=self._playbacks,
-        )
+        balances = self._registers[tape.first : tape.first + len(tape.accounts)]
+        return tape.made(self._settings, self._market, self._curve, balances, self._playbacks, self._settled)
 
     def _kernel(self) -> Steps:
         if self._steps is None:
