@@ -99,6 +99,22 @@ def test_a_chance_of_which_all_paths_say_the_same_has_a_bound():
     assert mean(np.array([0.0, 1.0])).percent() == "50.0 ± 50.0 %"
 
 
+def test_a_bound_is_rounded_away_from_what_is_certain():
+    """A chance is not below 0.0 %, nor above 100.0 %, of however many paths."""
+    assert mean(np.zeros(6000)).percent() == "0.0, < 0.05 %"
+    assert mean(np.ones(6000)).percent() == "100.0, > 99.95 %"
+    assert mean(np.ones(1000)).percent() == "100.0, > 99.7 %"
+
+
+def test_an_error_is_shown_with_as_many_decimals_as_it_needs():
+    """± 0.0 is that of equal paths alone."""
+    assert mean(np.array([2.0, 2.06])).words() == "+2.03 ± 0.03"
+    assert mean(np.array([2.0, 3.0])).words(0, sign="-") == "2.5 ± 0.5"
+    assert mean(np.array([200.0, 260.0])).words(0, sign="-") == "230 ± 30"
+    assert mean(np.ones(3)).words() == "+1.0 ± 0.0"
+    assert mean(np.eye(2000)[0]).percent() == "0.05 ± 0.05 %"
+
+
 def test_the_deflated_sharpe_ratio_is_the_published_one():
     """The example of Bailey and Lopez de Prado (2014): 2.5 a year over five years, skewness -3, kurtosis 10."""
     known = {"rows": 1250, "skewness": -3.0, "kurtosis": 10.0, "variance": 0.5 / 250}

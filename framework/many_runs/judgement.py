@@ -7,7 +7,7 @@ from attrs import frozen
 
 from framework.many_runs.choice import Choice, Constraint
 from framework.many_runs.outcomes import RETURN, Outcomes
-from framework.many_runs.statistics import Estimate, finite, mean
+from framework.many_runs.statistics import Estimate, finite, mean, with_error
 from framework.many_runs.sweep import Sweep, Swept
 from framework.support.grid import Grid
 from framework.support.text import counted
@@ -44,10 +44,7 @@ class Compared:
         return self.searched.percent(), self.fresh.percent(), self._apart(100)
 
     def _apart(self, unit: float) -> str:
-        if math.isnan(self.difference):
-            return "unknown"
-        error = "" if math.isnan(self.error) else f" ± {unit * self.error:.1f}"
-        return f"{unit * self.difference:+.1f}{error}"
+        return with_error(unit * self.difference, unit * self.error)
 
     def plain(self) -> dict[str, float | None]:
         """The figures as values for JSON; None for an error that needs more paths."""

@@ -65,10 +65,7 @@ class Estimate:
 
         `sign` is `-` for figures of which only those below 0 have one.
         """
-        if math.isnan(self.value):
-            return "unknown"
-        error = "" if math.isnan(self.error) else f" ± {self.error:.{places}f}"
-        return f"{self.value:{sign}.{places}f}{error}"
+        return with_error(self.value, self.error, places, sign)
 
     def percent(self) -> str:
         """A share and its error in percent, as a table shows them.
@@ -76,11 +73,30 @@ class Estimate:
         Where all paths agree there is no spread: the error is then how far off the share may be at 95 % confidence.
         """
         if self.value in (0.0, 1.0) and self.count > 1:
-            off = 1 - (1 - CONFIDENCE) ** (1 / self.count)
-            bound = f"< {100 * off:.1f}" if self.value == 0.0 else f"> {100 * (1 - off):.1f}"
+            off = 100 * (1 - (1 - CONFIDENCE) ** (1 / self.count))
+            places = max(1, _places(off))
+            off = math.ceil(off * 10**places) / 10**places
+            bound = f"< {off:.{places}f}" if self.value == 0.0 else f"> {100 - off:.{places}f}"
             return f"{100 * self.value:.1f}, {bound} %"
-        error = "" if math.isnan(self.error) else f" ± {100 * self.error:.1f}"
-        return f"{100 * self.value:.1f}{error} %"
+        return f"{with_error(100 * self.value, 100 * self.error, sign='-')} %"
+
+
+def with_error(value: float, error: float, places: int = 1, sign: str = "+") -> str:
+    """A figure and its error with as many decimals as the error needs to show; without it where it is not known."""
+    if math.isnan(value):
+        return "unknown"
+    if error > LEAST:
+        places = max(places, _places(error))
+    return f"{value:{sign}.{places}f}" + ("" if math.isnan(error) else f" ± {error:.{places}f}")
+
+
+LEAST = 1e-6
+"""An error below which it is that of rounding."""
+
+
+def _places(value: float) -> int:
+    """How many decimals show the first digit of a value above 0."""
+    return -math.floor(math.log10(value))
 
 
 def mean(values: Floats, *, pairs: bool = False) -> Estimate:
