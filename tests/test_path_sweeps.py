@@ -206,9 +206,11 @@ def test_the_table_shows_distributions_and_errors(capsys, tmp_path):
     code, printed, _ = command(capsys, *arguments, "--block-days", 12, "--jobs", 1, "--out", tmp_path)
     assert code == 1
     told = " ".join(printed.split())
-    assert told.startswith("SYNTHETIC: 3 paths of seed 0, stationary bootstrap, blocks of 12 rows on average; SOL ")
+    assert told.startswith(
+        "SYNTHETIC: 3 paths of 410 days, seed 0, stationary bootstrap, blocks of 12 rows on average; SOL "
+    )
     assert "strategy.trigger: 5; expected at least the leverage of 6, or never" in told
-    assert "mean return 5 % worst 5 % median 95 % drawdown 95 % P(liquidated) first after days error" in told
+    assert "mean return 5 % worst 5 % median 95 % mean drawdown 95 % P(liquidated) first after days error" in told
     bounds = len(re.findall(r"(100\.0, > 36\.8|\b0\.0, < 63\.2) %", told))
     assert bounds
     firsts = len(re.findall(r"% \d+ ± \d+ ", told))
@@ -218,9 +220,9 @@ def test_the_table_shows_distributions_and_errors(capsys, tmp_path):
 
 def test_cells_that_are_drawn_in_their_own_ways_are_told_so(capsys, tmp_path):
     """The line on top is of the first of them; of one cell, or of cells on common paths, it is of all."""
-    options = ("--paths", 1, "--block-rows", 5, "--jobs", 1, "--out", tmp_path)
+    options = ("--paths", 1, "--block-rows", 5, "--jobs", 1, "--out", tmp_path, "--set", "market.path.rows=60")
     told = " ".join(command(capsys, SCENARIO, *options, "--grid", "market.path.seed=1,2")[1].split())
-    assert told.startswith("SYNTHETIC: 1 path of seed 1, ")
+    assert told.startswith("SYNTHETIC: 1 path of 60 days, seed 1, ")
     assert "; so the first cell, others as their keys say Paths" in told
     assert "1 path of each of 2 cells, drawn as its keys say. Returns" in told
     told = " ".join(command(capsys, SCENARIO, *options, "--grid", "capital_usd=5000,9000")[1].split())
@@ -249,7 +251,7 @@ def test_the_median_of_the_first_liquidations_has_an_error():
     assert value == 25
     assert error == pytest.approx(expected.error, rel=0.2)  # by n, and not by n - 1; rounded
     assert second == "40"
-    assert found.rows[0][found.columns.index("drawdown")].startswith("2.5 ± ")
+    assert found.rows[0][found.columns.index("mean drawdown")].startswith("2.5 ± ")
 
 
 def test_a_scenario_without_a_grid_is_one_cell(capsys, tmp_path):

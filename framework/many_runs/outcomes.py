@@ -64,7 +64,7 @@ class Outcomes:
     def table(self) -> Grid:
         """A line for each cell: the distribution of its return and of its drawdown, and its liquidations."""
         keys = list(self.cells[0])
-        columns = ("mean return", "5 %", "worst 5 %", "median", "95 %", "drawdown", "95 %", "P(liquidated)")
+        columns = ("mean return", "5 %", "worst 5 %", "median", "95 %", "mean drawdown", "95 %", "P(liquidated)")
         grid = Grid("Paths", (*(f"<{key}" for key in keys), *columns, "first after days", "<error"))
         for at, cell in enumerate(self.cells[:SHOWN]):
             said = [str(cell[key]) for key in keys]

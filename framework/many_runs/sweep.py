@@ -21,11 +21,12 @@ import pyarrow.parquet as pq
 from attrs import evolve, field, frozen
 
 from framework.assembly import Assembly, Made, assemble, load_history, path_of
+from framework.clock import NS_PER_DAY
 from framework.data import drawn_paths
 from framework.errors import CarrybookError, MarketError, PlayingError, RunError, ScenarioError
 from framework.many_runs import workers
 from framework.many_runs.execution import Execution, attempted, can_play
-from framework.market import Floats, Market
+from framework.market import TICK_NS, Floats, Market
 from framework.performance import Path as Worth
 from framework.performance import swept
 from framework.run_folder.archive import identity
@@ -140,11 +141,13 @@ class Sweep:
         return len(self.combinations) * (self.paths or 1)
 
     def words(self) -> str:
-        """What a reader of results on paths must know: how they are drawn in the first cell, and from what."""
+        """What a reader of results on paths must know: their length, how the first cell's are drawn, and from what."""
         for cell in self.combinations:
             with suppress(CarrybookError):
-                label = self.assembly({NUMBER: 1, **cell}).market.label.replace("; SYNTHETIC: ", "; ")
-                label = label.replace(": path 1 of", f": {counted(self.paths, 'path')} of", 1)
+                market = self.assembly({NUMBER: 1, **cell}).market
+                days = float(market.at_ns[-1] + TICK_NS - market.open_ns[0]) / NS_PER_DAY
+                told = f": {counted(self.paths, 'path')} of {days:.4g} days, seed "
+                label = market.label.replace("; SYNTHETIC: ", "; ").replace(": path 1 of seed ", told, 1)
                 return f"{label}; so the first cell, others as their keys say" if self.differing else label
         return ""
 
