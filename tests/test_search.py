@@ -179,6 +179,18 @@ def test_choose_searches_a_space(capsys, tmp_path):
     assert choice["cells"] != sorted(choice["cells"], key=lambda cell: cell["strategy.leverage"])
 
 
+def test_the_rounds_of_a_choice_share_their_processes(capsys, tmp_path):
+    """What comes of it is the same as in one process: each round brings a plan of its own to them."""
+    found = []
+    for jobs in (1, 2):
+        options = ["--space", SPACE[0], "--trials", 21, "--jobs", jobs, "--out", tmp_path / str(jobs), "--json"]
+        code, printed, _ = command(capsys, *options)
+        assert code == 0
+        found.append(json.loads(printed.replace(str(tmp_path / str(jobs)), "")))
+    assert found[0] == found[1]
+    assert len(found[0]["cells"]) > 10
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

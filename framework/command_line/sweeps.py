@@ -126,10 +126,13 @@ def _swept(plan: Sweep, out: Path, jobs: int | None, cluster: str | None) -> Swe
 
 
 @contextmanager
-def _runner(cells: int, out: Path, jobs: int | None, cluster: str | None) -> Iterator[Callable[[Sweep], Swept]]:
+def _runner(
+    cells: int, out: Path, jobs: int | None, cluster: str | None, *, several: bool = False
+) -> Iterator[Callable[[Sweep], Swept]]:
     """What runs sweeps here or on a cluster one after another, with one bar for the cells of all of them.
 
-    Above the bar stands why the first cell that could not be played was simulated.
+    Of `several` each runs in the same processes, which have loaded everything with the first. Above the bar stands why
+    the first cell that could not be played was simulated.
     """
     with ExitStack() as stack:
         executor, width = None, min(jobs or os.cpu_count() or 1, max(cells, 1))
@@ -137,6 +140,8 @@ def _runner(cells: int, out: Path, jobs: int | None, cluster: str | None) -> Ite
             need_extra("--cluster", "cluster", "distributed")
             executor, there = stack.enter_context(workers.cluster(cluster))
             width = jobs or there
+        elif several and width > 1:
+            executor = stack.enter_context(workers.processes(width))
         progress = stack.enter_context(Progress(console=progress_terminal(), disable=not sys.stderr.isatty()))
         bar, before, told = progress.add_task("cells", total=cells), 0, ""
 
@@ -279,7 +284,8 @@ def choose(
     else:
         check_days(plan)
     tried = trials or TRIALS
-    with _runner((tried * paths if space else plan.size) + 2 * judged, out, jobs, cluster) as run:
+    cells = (tried * paths if space else plan.size) + 2 * judged
+    with _runner(cells, out, jobs, cluster, several=True) as run:
         plan, swept = search(plan, space, aim, limits, tried, out, run) if space else (plan, run(plan))
         choice = Choice.of(plan, Outcomes.of(plan, swept), aim, limits)
         judgement = Judgement.of(choice, judged, run)

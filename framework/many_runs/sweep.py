@@ -155,8 +155,8 @@ class Sweep:
         """What is run: every combination, on every path one after another."""
         if not self.paths:
             return self.combinations
-        numbers = range(self.first, self.first + self.paths)
-        return [{NUMBER: number, **each} for number in numbers for each in self.combinations]
+        numbers, each = range(self.first, self.first + self.paths), self.combinations
+        return [{NUMBER: number, **cell} for number in numbers for cell in each]
 
     def assembly(self, cell: Mapping[str, object]) -> Assembly:
         """The cell's scenario, ready to run; each history is loaded once, and so is a path for all cells on it."""

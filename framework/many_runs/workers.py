@@ -176,12 +176,13 @@ def run(executor: Executor, width: int, key: str, chunks: Iterator[Cells], parce
             future.cancel()
 
 
-def _begin(key: str, plan: Plan) -> None:
-    """Let this process have a plan, and end with the process that has started it, however that ends.
+def _begin(key: str, plan: Plan | None) -> None:
+    """Let this process have a plan, if there is one, and end with the one that has started it, however that ends.
 
     What it has been forked with stays: a garbage collector that looked at it would copy most of its memory.
     """
-    keep(key, plan)
+    if plan is not None:
+        keep(key, plan)
     gc.freeze()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -194,8 +195,8 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def processes(jobs: int, key: str, plan: Plan) -> Iterator[Executor]:
-    """Processes of this machine that have the plan from the beginning.
+def processes(jobs: int, key: str = "", plan: Plan | None = None) -> Iterator[Executor]:
+    """Processes of this machine that have a plan from the beginning; without one they ask for each that they run.
 
     They end where an error does, even if it came while they were being started: a pool waits for those for ever.
     """
