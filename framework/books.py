@@ -180,6 +180,13 @@ class Plan:
 class Standing:
     """How a venue stands in a run: its formulas on the books' balances and the market's prices."""
 
+    # Python finds each attribute of an object that has more than thirty of them more slowly without slots
+    __slots__ = ("_accounts", "_accruing", "_cached", "_columns", "_columns_at", "_formulas", "_inputs", "_leg",
+                 "_leg_of_stamp", "_leg_of_version", "_lists_at", "_main", "_place", "_priced", "_programs", "_rules",
+                 "_zeroed", "accounts", "acts", "books", "closed_rows", "coins", "computed", "judged_at", "market",
+                 "moving", "name", "orders", "owned", "positions", "rows", "same_ways", "state", "streams", "trail",
+                 "venue", "version", "ways")  # fmt: skip
+
     def __init__(self, venue: Venue, market: Market, books: "Books") -> None:
         plan = Plan.of(venue)
         self.venue, self.name, self.market, self.books = venue, venue.name, market, books
@@ -730,6 +737,11 @@ class Books:
 
     `rows` of the market have passed; the prices are those `at` which row `row` opens or closes.
     """
+
+    __slots__ = ("_closes_ns", "_computed", "_failure", "_figures", "_held", "_low", "_named", "_owner", "_prices",
+                 "_routes", "_streams_on", "_turnovers", "_venue", "_writing", "assets", "at", "at_ns", "balances",
+                 "coins", "incidents", "journal", "market", "order", "point", "present", "row", "rows", "rules_read",
+                 "stamp", "standings", "streams", "terms")  # fmt: skip
 
     def __init__(self, market: Market, venues: Sequence[Venue], incidents: Incidents | None = None) -> None:
         self.market = market
