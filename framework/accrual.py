@@ -34,6 +34,8 @@ Basis = Literal["payment", "compounding", "effective", "simple", "total", "steps
 BASES: tuple[str, ...] = get_args(Basis)
 GROWING = ("compounding", "effective")
 """Bases on which a balance earns on what it has earned."""
+ON_BALANCE = (*GROWING, "simple")
+"""Bases whose rate is a share of the balance."""
 LEVELS = ("steps", "rises")
 """Bases whose rate is a level, with a column for the open of a row and one for its close."""
 MEASURED: Mapping[Basis, Measure] = {
@@ -225,7 +227,7 @@ def _summed(values: Floats) -> Floats:
 
 def factor_of(accrual: Accrual, base: int) -> float:
     """What an accrual pays per unit of its index, in atomic units, on a balance of `base` atomic units."""
-    if accrual.basis in (*GROWING, "simple"):
+    if accrual.basis in ON_BALANCE:
         return abs(base) * accrual.share
     on, paid = accrual.on if isinstance(accrual.on, Asset) else accrual.on.asset, accrual.debit.asset
     if on == paid:

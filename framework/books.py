@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from framework.accrual import Accrual, Computed, Stream, column_of, columns_read, index_of
 from framework.errors import LedgerError, MarketError, OrderRefused, Rejection, ScenarioError
 from framework.events import Event
-from framework.formulas import Formula, Key, behind, formula, formulas_of, leaves, program
+from framework.formulas import Formula, Key, behind, formula, formulas_of, leaves, program, reader
 from framework.market import (
     PRICES,
     WORDS,
@@ -64,6 +64,7 @@ DEFAULTS: Mapping[str, Formula] = {
 STATE = ("size", "equity", "notional", "total_collateral", "tokens", "delta")
 NAN = float("nan")
 INFINITE = float("inf")
+LEAST = -LIMIT
 
 Held = TypeVar("Held")
 """What is asked about a venue at which something is held."""
@@ -146,6 +147,7 @@ class Plan:
         self.inputs = (*(key for key, _ in accounts), *columns, *(key for key, _ in rules))
         self.held = [(each, float(each.asset.scale)) for _, each in accounts]
         self.rules = [value for _, value in rules]
+        self.read = reader(self.held, len(columns), self.rules)
         self.prices = slice(len(accounts), len(accounts) + len(columns))
         judging = behind(self.formulas, LIQUIDATION.when)
         of_coins = [place for place, (_, index, coin) in enumerate(self.columns) if index is not None and coin]
@@ -182,17 +184,17 @@ class Standing:
 
     # Python finds each attribute of an object that has more than thirty of them more slowly without slots
     __slots__ = ("_accounts", "_accruing", "_cached", "_columns", "_columns_at", "_formulas", "_inputs", "_leg",
-                 "_leg_of_stamp", "_leg_of_version", "_lists_at", "_main", "_place", "_priced", "_programs", "_rules",
-                 "_zeroed", "accounts", "acts", "books", "closed_rows", "coins", "computed", "judged_at", "market",
-                 "moving", "name", "orders", "owned", "positions", "rows", "same_ways", "state", "streams", "trail",
-                 "venue", "version", "ways")  # fmt: skip
+                 "_leg_of_stamp", "_leg_of_version", "_lists_at", "_main", "_place", "_priced", "_programs", "_read",
+                 "_rules", "_zeroed", "accounts", "acts", "books", "closed_rows", "coins", "computed", "judged_at",
+                 "market", "moving", "name", "orders", "owned", "positions", "rows", "same_ways", "state", "streams",
+                 "trail", "venue", "version", "ways")  # fmt: skip
 
     def __init__(self, venue: Venue, market: Market, books: "Books") -> None:
         plan = Plan.of(venue)
         self.venue, self.name, self.market, self.books = venue, venue.name, market, books
         self.accounts, self.owned, self.positions = plan.accounts, plan.owned, plan.positions
         self._accounts, self._columns, self._rules = plan.held, plan.columns, plan.rules
-        self._inputs, self._zeroed = plan.inputs, plan.prices
+        self._inputs, self._zeroed, self._read = plan.inputs, plan.prices, plan.read
         self.coins, self.orders, self.acts = plan.coins, plan.orders, plan.acts
         self.ways, self.same_ways = plan.ways, plan.same_ways
         self._priced = plan.priced
@@ -326,12 +328,11 @@ class Standing:
 
     def arguments(self, row: int, at: str = "close", signs: tuple[bool, ...] = ()) -> list[Any]:
         """The inputs at a row's prices, with the balances as they are."""
-        balances, point = self.books.balances, self.books.point
-        if at == "within" and point is not None:
-            prices = self.prices(point, self.books.signs(self.coins))
-        else:
-            prices = [column[row] for column in self.lists(at, signs)]
-        return [*[balances[each] / scale for each, scale in self._accounts], *prices, *self._rules]
+        books = self.books
+        if at == "within" and books.point is not None:
+            prices = [[each] for each in self.prices(books.point, books.signs(self.coins))]
+            return self._read(books.balances, prices, 0)
+        return self._read(books.balances, self.lists(at, signs), row)
 
     def held(self, start: int, stop: int) -> list[Any]:
         """The accounts of the inputs over rows `start` to `stop - 1`; what does not change is one number."""
@@ -738,10 +739,10 @@ class Books:
     `rows` of the market have passed; the prices are those `at` which row `row` opens or closes.
     """
 
-    __slots__ = ("_closes_ns", "_computed", "_failure", "_figures", "_held", "_low", "_named", "_owner", "_prices",
-                 "_routes", "_streams_on", "_turnovers", "_venue", "_writing", "assets", "at", "at_ns", "balances",
-                 "coins", "incidents", "journal", "market", "order", "point", "present", "row", "rows", "rules_read",
-                 "stamp", "standings", "streams", "terms")  # fmt: skip
+    __slots__ = ("_closes_ns", "_computed", "_failure", "_figures", "_held", "_low", "_moving", "_named", "_owner",
+                 "_prices", "_routes", "_streams_on", "_turnovers", "_venue", "_writing", "assets", "at", "at_ns",
+                 "balances", "coins", "incidents", "journal", "market", "order", "point", "present", "row", "rows",
+                 "rules_read", "stamp", "standings", "streams", "terms")  # fmt: skip
 
     def __init__(self, market: Market, venues: Sequence[Venue], incidents: Incidents | None = None) -> None:
         self.market = market
@@ -763,6 +764,8 @@ class Books:
         self.terms: tuple[float | None, int] = (None, 1)
         """The price at which orders are executed, if it is one of their own, and how many times fees are charged."""
         self._writing: list[Transfer] = []
+        self._moving: list[Standing] = []
+        """The venues on whose accounts something is being written."""
         self.rules_read: dict[str, None] = {}
         """The dated rules that were read since a venue began to write, by name."""
         self._named = {id(rule): name for venue in venues for name, rule in Plan.of(venue).dated}
@@ -1010,16 +1013,13 @@ class Books:
         if owners is None:
             owners = self._checked_route(debit, credit)
         for owner in owners:
-            if owner.rows != self.rows:
-                owner.refresh()
-            if owner.trail is not None:
-                owner.follow(self.rows - (self.at_ns == self._closes_ns[self.rows - 1]))
-            owner.moving = True
+            if not owner.moving:
+                self._begin_moving(owner)
         if amount.__class__ is not int:
             raise LedgerError(f"{kind} of {amount!r} {debit.asset.code}; expected an int of atomic units")
         balances = self.balances
         received, given = balances[debit] + amount, balances[credit] - amount
-        if received >= LIMIT or given <= -LIMIT or amount >= LIMIT:
+        if received >= LIMIT or given <= LEAST or amount >= LIMIT:
             raise LedgerError(f"{kind}: {too_large(debit.asset, max(amount, received, -given))}")
         balances[debit], balances[credit] = received, given
         self._writing.append((debit, credit, amount, kind))
@@ -1079,9 +1079,8 @@ class Books:
         for debit, credit, amount, _ in self._writing:
             balances[debit] -= amount
             balances[credit] += amount
-            for owner in self._routes[debit, credit]:
-                owner.moving = False
         self._writing = []
+        self._end_moving()
 
     def check_floors(self) -> None:
         """Take back what was written, and raise `Rejection`, where it would take an account below its floor."""
@@ -1104,9 +1103,8 @@ class Books:
         entry = Entry(event, cause, self.at_ns, self.rows, transfers, self.order)
         if transfers:
             self._rebase(transfers)
-            for debit, credit, _, _ in self._writing:
-                for owner in self._routes[debit, credit]:
-                    owner.moving = True
+            if not self._writing:
+                self._end_moving()
         self.journal.append(entry)
         return entry
 
@@ -1118,20 +1116,33 @@ class Books:
         self.at_ns = self._closes_ns[rows - 1]
         self.stamp += 1
 
+    def _begin_moving(self, standing: Standing) -> None:
+        """Bring a venue up to the present before anything is written on its accounts."""
+        if standing.rows != self.rows:
+            standing.refresh()
+        if standing.trail is not None:
+            standing.follow(self.rows - (self.at_ns == self._closes_ns[self.rows - 1]))
+        standing.moving = True
+        self._moving.append(standing)
+
+    def _end_moving(self) -> None:
+        for standing in self._moving:
+            standing.moving = False
+        self._moving.clear()
+
     def _rebase(self, transfers: Sequence[Transfer]) -> None:
         """Let what accrues begin anew on the balances that have changed."""
-        balances, rows, owners, streams_on = self.balances, self.rows, self._owner, self._streams_on
+        balances, rows, streams_on = self.balances, self.rows, self._streams_on
+        for standing in (*self._moving, *self._computed):  # what is worked out from all others changes with anything
+            standing.version += 1
         touched: dict[Account, None] = {}
         for debit, credit, _, _ in transfers:
-            touched[debit] = touched[credit] = None
-        for standing in self._computed:
-            standing.version += 1  # what is worked out from the value of all others changes with anything
+            if debit in streams_on:
+                touched[debit] = None
+            if credit in streams_on:
+                touched[credit] = None
         for each in touched:
-            owner = owners.get(each)
-            if owner is not None:
-                owner.version += 1
-                owner.moving = False
-            for stream in streams_on.get(each, ()):
+            for stream in streams_on[each]:
                 if stream.accrual.on is each:
                     stream.rebase(balances[each], rows)
                 else:

@@ -194,6 +194,25 @@ def _compiled(
     return compile(text, f"<{place}>", "exec")
 
 
+def reader(held: Sequence[tuple[object, float]], columns: int, rules: Sequence[object]) -> Callable[..., list[Any]]:
+    """What reads all inputs of formulas at one row as a list: accounts by their scales, columns, and then rules.
+
+    It takes the balances, the columns and the row. Written out it takes a third of the time of a loop.
+    """
+    space: dict[str, object] = {f"rule_{place}": rule for place, rule in enumerate(rules)}
+    space |= {f"account_{place}": account for place, (account, _) in enumerate(held)}
+    parts = [f"balances[account_{place}] / {scale!r}" for place, (_, scale) in enumerate(held)]
+    parts += [f"columns[{place}][row]" for place in range(columns)]
+    parts += [f"rule_{place}" for place in range(len(rules))]
+    found: Callable[..., list[Any]] = eval(_reading(", ".join(parts)), space)  # noqa: S307  (names of ours alone)
+    return found
+
+
+@cache
+def _reading(parts: str) -> CodeType:
+    return compile(f"lambda balances, columns, row: [{parts}]", "<inputs>", "eval")
+
+
 def _variable(key: Key) -> str:
     name, coin = key
     return name if coin is None else f"{name}__{coin}"

@@ -174,6 +174,44 @@ def test_what_is_looked_ahead_is_what_will_be_to_the_atom(in_transit):
     assert seen[-1] == -owed / 10**6
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_leg_follows_what_is_being_written_and_is_kept_once_that_is_entered_or_taken_back(end):
+    """A venue that did not end to move would work out its leg whenever it is asked for, a thousand times a run."""
+    books, venue = Books(flat(3), [hyperliquid()]), "hyperliquid"
+    standing = books.standings[venue]
+    books.transfer(CASH, CAPITAL, 10 * USDC.scale, "capital")
+    books.commit(Started(at_ns=books.at_ns, amount=10), None)
+    before = standing.leg()
+    assert standing.leg() is before
+    books.begin(standing.venue, None)
+    for usd in (1, 3):
+        books.transfer(standing.venue.margin, CASH, 2 * USDC.scale, "deposit")
+        assert standing.leg().equity_usd == usd + 1
+    assert books.leg(venue) is not standing.leg()
+    if end == "commit":
+        books.commit(Started(at_ns=books.at_ns, amount=10), None)
+    else:
+        books.rollback()
+    left = standing.leg()
+    assert left.equity_usd == (4 if end == "commit" else 0)
+    books.transfer(IN_TRANSIT, CASH, USDC.scale, "transfer")
+    books.commit(Started(at_ns=books.at_ns, amount=10), None)
+    assert standing.leg() is left
+
+
+def test_a_leg_follows_the_transfers_that_are_left_to_a_second_event():
+    """A move leaves one venue with its first event and reaches the other with its second."""
+    books = Books(flat(3), [hyperliquid()])
+    standing = books.standings["hyperliquid"]
+    books.transfer(CASH, CAPITAL, 10 * USDC.scale, "capital")
+    books.transfer(standing.venue.margin, CASH, 4 * USDC.scale, "deposit")
+    books.commit(Started(at_ns=books.at_ns, amount=10), None, 1)
+    assert books.leg("hyperliquid") is not standing.leg()
+    books.rollback()
+    assert standing.leg() is books.leg("hyperliquid")
+    assert standing.leg().equity_usd == 0
+
+
 @frozen(kw_only=True)
 class Insurer(Venue):
     """A premium on all jitoSOL wherever it lies; it holds none of it."""
