@@ -345,7 +345,7 @@ class Written:
             ]
             forward, back = np.array(sides, dtype=np.int64).T
             between = order.numbered(order.transfers_before)
-            at_ns[between] = order.of_each(self.market.at_ns[:, np.newaxis])
+            at_ns[between] = order.of_rows(self.market.at_ns)
             ids[between] = order.settled_ids
             amounts[between] = np.abs(order.amounts)
             codes_of[between] = order.of_each(np.where(order.settled > 0, forward, back))
@@ -506,15 +506,19 @@ class Order:
     def __len__(self) -> int:
         return int(self._before[-1])
 
+    def of_rows(self, values: Ints) -> Ints:
+        """What each settlement has of values by row."""
+        return values.repeat(np.diff(self._before))
+
     def of_each(self, values: Ints) -> Ints:
-        """What each settlement has of values by row and stream, either of which may be missing."""
+        """What each settlement has of values by row and stream, of which the row may be missing."""
         flat = np.broadcast_to(values, self.settled.shape).reshape(-1)
         return flat if self._present is None else flat[self._present]
 
     @property
     def rows(self) -> Ints:
         """The row of each settlement."""
-        return self.of_each(np.arange(len(self.settled))[:, np.newaxis])
+        return self.of_rows(np.arange(len(self.settled)))
 
     @property
     def columns(self) -> Ints:
@@ -560,7 +564,7 @@ def write_out(books: Books) -> Written:
     Raises `LedgerError` for a balance that accrued below a floor.
     """
     count = len(books.market)
-    settled: Ints = np.empty((count, len(books.streams)), dtype=np.int64)
+    settled: Ints = np.empty((count, len(books.streams)), dtype=np.int64, order="F")  # one stream after the other
     sizes = []
     for column, stream in enumerate(books.streams):
         settled[:, column], size = stream.amounts(count)
