@@ -166,7 +166,7 @@ def test_any_path_is_a_market(method, seed, rows, length):
 
 
 def test_filtered_returns_are_residuals_at_the_volatility_of_the_path():
-    """Return over volatility is that of the row behind; with no memory of volatility nothing is rescaled."""
+    """Of a mean square of 1, each is that of the row behind; with no memory of volatility nothing is rescaled."""
     source = history()
     path = draw(source, "filtered", block_rows=3, alpha=0.1, beta=0.85)
     rows, variance = rows_of(path), (log_returns(source) ** 2).mean()
@@ -179,12 +179,25 @@ def test_filtered_returns_are_residuals_at_the_volatility_of_the_path():
 
     of_data = volatility(log_returns(source), variance)
     of_path = volatility(log_returns(path), of_data[-1] ** 2)
-    np.testing.assert_allclose(
-        log_returns(path) / of_path[:-1], log_returns(source)[rows] / of_data[:-1][rows], rtol=1e-9
-    )
+    residuals = log_returns(source) / of_data[:-1]
+    residuals /= np.sqrt((residuals**2).mean())
+    np.testing.assert_allclose(log_returns(path) / of_path[:-1], residuals[rows], rtol=1e-9)
     plain, filtered = (draw(source, method, block_rows=3, **more) for method, more in
                        (("stationary", {}), ("filtered", {"alpha": 0.0, "beta": 0.0})))  # fmt: skip
     np.testing.assert_allclose(filtered["close"], plain["close"], rtol=1e-11)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.08, 0.9), (0.02, 0.98)])
+def test_filtered_paths_vary_as_much_as_the_data(alpha, beta):
+    """From the variance of the last row it goes back to that of the data, by alpha + beta a row, or stays."""
+    source, rows = assemble(Scenario.load(SCENARIO)).market, 100
+    returns = log_returns(source)
+    variance = now = (returns**2).mean()
+    for each in returns:
+        now = (1 - alpha - beta) * variance + alpha * each**2 + beta * now
+    expected = variance + (now - variance) * ((alpha + beta) ** np.arange(rows)).mean()
+    drawn = [draw(source, "filtered", number, rows=rows, alpha=alpha, beta=beta) for number in range(1, 601)]
+    assert within(np.array([(log_returns(each) ** 2).mean() for each in drawn]), expected)
 
 
 def test_episodes_come_whole_and_as_often_as_asked():

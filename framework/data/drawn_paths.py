@@ -125,7 +125,8 @@ class FilteredSimulation:
     The volatility s of log returns r, whose mean is taken as 0, follows GARCH(1,1) in the history and on the path,
     s2' = (1 - alpha - beta) mean(r2) + alpha r2 + beta s2; the path starts at that of the last row. A row's return is
     divided by its volatility then and multiplied by that of the path (Barone-Adesi, Giannopoulos and Vosper 1999). The
-    parameters are given, not fitted: alpha = 0.06 and beta = 0.94 are the moving average of RiskMetrics.
+    parameters are given, not fitted: alpha = 0.06 and beta = 0.94 are the moving average of RiskMetrics. So the
+    returns that were divided are brought to a mean square of 1, without which the volatility of paths would drift.
     """
 
     alpha: float = field(default=0.08, validator=(validators.ge(0), validators.lt(1)))
@@ -152,7 +153,9 @@ class FilteredSimulation:
         for close, returns in _log_returns(history).items():
             variance = float((returns**2).mean())
             then, after = self._volatility(returns, variance)
-            scale[close] = self._scales(picked, returns, then, after, variance)
+            residuals = np.divide(returns, then, out=np.ones_like(returns), where=then > 0)
+            unit = math.sqrt(float((residuals**2).mean()))
+            scale[close] = self._scales(picked, returns, then * unit, after, variance)
         return chained(history, Drawn(picked=picked, scale=scale))
 
     def _volatility(self, returns: Floats, variance: float) -> tuple[Floats, float]:
