@@ -119,6 +119,39 @@ def test_a_run_that_breaks_off_says_why(what, why):
     assert before.counted() == (0, "")
 
 
+@frozen(kw_only=True)
+class Choosy(Strategy):
+    """A strategy that cannot say what it waits for where its size is 3."""
+
+    size: float
+
+    def conditions(self):
+        assert self.size != 3, "three is too many"
+        return ()
+
+    def on_start(self, view):
+        yield Open("hyperliquid", Side.SHORT, self.size, view.cash_usd)
+
+    def on_event(self, event, view):
+        return ()
+
+
+@pytest.mark.parametrize("values", [1, 410 * 3, 2**20])
+def test_a_cell_that_cannot_be_run_leaves_the_others_alone(monkeypatch, values):
+    """However many are played in one go: each has the outcome, or the error, that it has by itself."""
+    monkeypatch.setattr(execution, "VALUES", values)
+    assembly = assemble(Scenario.load(SCENARIO))
+    cells = [(evolve(assembly, strategy=Choosy(size=float(size))), assembly.market) for size in range(1, 9)]
+    runs = Execution(execution.WORTH_CELLS)
+    for _ in range(2):
+        found = runs.outcomes(cells)
+        alone = [each for cell in cells for each in Execution(1).outcomes([cell])]
+        assert [str(each) for each in found] == [str(each) for each in alone]
+        assert [isinstance(each, Exception) for each in found] == [size == 3 for size in range(1, 9)]
+        assert "three is too many" in str(found[2])
+    assert runs.counted() == (12, "")
+
+
 def test_runs_are_counted_once():
     """A second count has none of the first; each thread counts the runs that it made."""
     runs, assembly = Execution(execution.WORTH_CELLS), assemble(Scenario.load(SCENARIO))

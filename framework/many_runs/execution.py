@@ -43,6 +43,10 @@ def attempted(make: Callable[[], Result]) -> Result | Exception:
         return error
 
 
+VALUES = 2**20
+"""Of so many values at most, rows of all of them together, runs are played in one go: that is 8 MB of equity."""
+
+
 def can_play(cells: int) -> bool:
     """Whether runs of a sweep of so many cells are played at all."""
     return cells >= WORTH_CELLS and find_spec("numba") is not None
@@ -97,10 +101,21 @@ class Execution:
         tapes = self._tapes
         if tapes is None:
             return [attempted(partial(_simulated_outcome, *cell)) for cell in cells]
+        found: list[Outcome | Exception] = []
+        at_once = max(1, VALUES // max((len(path) for _, path in cells), default=1))
+        markets: dict[Hashable, Market] = {}
         with self._lock:
-            planned = [_Planned(assembly, path, *self._known_of(tapes, assembly)) for assembly, path in cells]
-            _play_ahead(planned)
-            return [attempted(partial(self._outcome, each, tapes)) for each in planned]
+            for start in range(0, len(cells), at_once):
+                planned = [self._planned(tapes, *cell) for cell in cells[start : start + at_once]]
+                _play_ahead(planned, markets)
+                found += [attempted(partial(self._outcome, each, tapes)) for each in planned]
+        return found
+
+    def _planned(self, tapes: "Tapes", assembly: Assembly, path: Market) -> "_Planned":
+        try:
+            return _Planned(assembly, path, *self._known_of(tapes, assembly))
+        except Exception:  # what is wrong with it its own run finds once more
+            return _Planned(assembly, path, None, None)
 
     def _outcome(self, planned: "_Planned", tapes: "Tapes") -> Outcome:
         found = planned.run()
@@ -170,9 +185,11 @@ class _Planned:
         return self.tape.run(self.settings, market, simulated, books=False, ahead=self.played)
 
 
-def _play_ahead(planned: Sequence[_Planned]) -> None:
-    """Play what can be played in one go; what is wrong with a cell is left for its own run to find."""
-    markets: dict[Hashable, Market] = {}
+def _play_ahead(planned: Sequence[_Planned], markets: dict[Hashable, Market]) -> None:
+    """Play what can be played in one go; what is wrong with a cell is left for its own run to find.
+
+    `markets` are paths as venues need them, by both, to which those that are missing are added.
+    """
     together: dict[Hashable, list[_Planned]] = {}
     for each in planned:
         if each.tape is not None:
