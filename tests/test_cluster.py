@@ -41,13 +41,14 @@ def dask(directory, *codes):
     place = ["--scheduler-file", str(file)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": directory}
     program = [sys.executable, "-m", "dask"]
+    own = {"HOME": str(directory), "CARRYBOOK_CACHE_DIR": str(directory / "cache")}
     options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     scheduler = subprocess.Popen([*program, "scheduler", *place, *options], **quiet)
     options = ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
     others = [
         subprocess.Popen(
             [*program, "worker", *place, *options],
-            env=os.environ | {"PYTHONPATH": str(code), "HOME": str(directory)},
+            env=os.environ | {"PYTHONPATH": str(code), **own},
             **quiet,
         )
         for code in codes

@@ -1,6 +1,7 @@
 """Sweeps: every cell once, in the order of the grid, whatever happens on the way."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -24,6 +25,7 @@ from framework.command_line.cli import main
 from framework.errors import CarrybookError
 from framework.many_runs.sweep import Sweep, _finished, _Store, sweep
 from framework.performance import figures
+from framework.support.text import Sheet
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -239,6 +241,27 @@ def test_a_row_that_is_kept_at_hand_is_the_one_that_comes_back_from_disk(tmp_pat
     back = _Store(tmp_path / "cells.jsonl", [{} for _ in rows])
     assert repr(store.rows) == repr(back.rows)
     assert [row["key"] for row in store.rows.values()][len(plain) :] == [0.1, "2025-01-01", [1, 2], [1], {"a": 2}]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_the_lines_of_workers_are_those_of_one_sheet(tmp_path, size):
+    """However they are cut into chunks, some of which lack columns, come late, or were there before."""
+    texts = ["", "plain", "two\nlines", "=1+1", 'a "quote", and more', "-1.5", "\u2028", None]
+    rows = [{"text": text, "figure": place / 3} for place, text in enumerate(texts)]
+    rows += [{"text": "failed", "error": "why"}, {"error": "", "figure": -0.0}, {"text": True, "figure": 10**20}]
+    numbered, cells = list(enumerate(rows)), [{} for _ in rows]
+    chunks = [numbered[start : start + size] for start in range(0, len(rows), size)]
+    store = _Store(tmp_path / "cells.jsonl", cells)
+    for chunk in chunks[:2]:
+        store.add(_finished(chunk))
+    store = _Store(tmp_path / "cells.jsonl", cells)
+    for chunk in reversed(chunks[2:]):
+        store.add(_finished(chunk))
+    whole, names = io.StringIO(), ["text", "figure", "error"]
+    sheet = Sheet(whole)
+    sheet.writerow(names)
+    sheet.writerows([row.get(name) for name in names] for row in rows)
+    assert store.sheet([store.rows[index] for index in range(len(rows))], names) == whole.getvalue()
 
 
 def test_there_are_no_more_processes_than_cells(tmp_path):

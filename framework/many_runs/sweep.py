@@ -425,7 +425,7 @@ def sweep(
                 on_progress(len(store.rows), why)
         rows = [store.rows[index] for index in range(len(cells))]
         _check_right(folder)  # which another process may have found out meanwhile
-        _write(folder, rows)
+        _write(folder, rows, store)
         if not plan.paths:
             _write_curves(folder, store.curves())
     except concurrent.futures.BrokenExecutor:
@@ -501,6 +501,7 @@ class _Store:
     def __init__(self, path: Path, cells: Sequence[Row]) -> None:
         self._path = path
         self.rows: dict[int, Row] = {}
+        self._csv: dict[int, tuple[Sequence[str], str]] = {}
         for line in path.read_bytes().splitlines() if path.exists() else []:
             self._read(line, cells)
 
@@ -518,6 +519,17 @@ class _Store:
             file.flush()
             os.fsync(file.fileno())
         self.rows.update(finished.rows)
+        for (index, _), line in zip(finished.rows, finished.csv, strict=False):
+            self._csv[index] = finished.names, line
+
+    def sheet(self, rows: Sequence[Row], names: Sequence[str]) -> str:
+        """Rows as a CSV file, of the lines that their workers have written where those have the same columns."""
+        text, (header,) = StringIO(), _csv([dict(zip(names, names, strict=True))], names)
+        text.write(header)
+        for index, row in enumerate(rows):
+            columns, line = self._csv.get(index, ((), ""))
+            text.write(line if columns == names else "".join(_csv([row], names)))
+        return text.getvalue()
 
     def curves(self) -> Iterator[tuple[int, Row]]:
         """The curves of finished cells one by one, by the numbers of the cells; they are on disk alone."""
@@ -555,13 +567,31 @@ def _row(cell: Row, found: Mapping[str, object] | Exception) -> Row:
 def _finished(rows: Sequence[tuple[int, Row]]) -> workers.Finished:
     """What is kept of numbered rows: their lines, and the rows as they come back from these, without their curves."""
     plain = [(index, _without_curve(row)) for index, row in rows]
+    kept = [
+        (index, row if KEPT_AS_IT_IS.issuperset(map(type, row.values())) else json.loads(_encode(row)))
+        for index, row in plain
+    ]
+    names = _names([row for _, row in kept])
     return workers.Finished(
         lines=[_line(index, row) for index, row in rows],
-        rows=[
-            (index, row if KEPT_AS_IT_IS.issuperset(map(type, row.values())) else json.loads(_encode(row)))
-            for index, row in plain
-        ],
+        rows=kept,
+        names=names,
+        csv=_csv([row for _, row in kept], names),
     )
+
+
+def _names(rows: Iterable[Row]) -> list[str]:
+    """The columns of rows, in their order, with the error at the end."""
+    return sorted(dict.fromkeys(chain.from_iterable(rows)), key="error".__eq__)
+
+
+def _csv(rows: Sequence[Row], names: Sequence[str]) -> Sequence[str]:
+    """Rows as lines of a CSV file; none of several where a value has several lines."""
+    text = StringIO()
+    Sheet(text).writecolumns([[row.get(name) for row in rows] for name in names])
+    lines = text.getvalue().split("\n")[:-1]
+    whole = [text.getvalue()] if len(rows) == 1 else []
+    return [f"{line}\n" for line in lines] if len(lines) == len(rows) else whole
 
 
 def _line(index: int, row: Row) -> bytes:
@@ -603,15 +633,10 @@ def _path(cell: tuple[int, Row]) -> object:
     return row.get(NUMBER, -index)
 
 
-def _write(folder: Path, rows: list[Row]) -> None:
-    names = sorted(dict.fromkeys(chain.from_iterable(rows)), key="error".__eq__)
-    columns = {name: _tidy([row.get(name) for row in rows]) for name in names}
-    text, table = StringIO(), BytesIO()
-    writer = Sheet(text)
-    writer.writerow(names)
-    writer.writecolumns(list(columns.values()))
-    pq.write_table(pa.table(columns), table)
-    replace_file(folder / "results.csv", text.getvalue().encode())
+def _write(folder: Path, rows: Sequence[Row], store: _Store) -> None:
+    names, table = _names(rows), BytesIO()
+    pq.write_table(pa.table({name: _tidy([row.get(name) for row in rows]) for name in names}), table)
+    replace_file(folder / "results.csv", store.sheet(rows, names).encode())
     replace_file(folder / "results.parquet", table.getvalue())
 
 

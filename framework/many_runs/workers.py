@@ -48,6 +48,10 @@ class Finished:
     """The lines of its cells that are written to disk."""
     rows: Cells
     """The rows that stay in memory, as they are when they are read from those lines."""
+    names: Sequence[str] = ()
+    """The columns of `csv`."""
+    csv: Sequence[str] = ()
+    """The rows as lines of a CSV file; none where a value has several lines."""
     played: int = 0
     """How many of its runs were played; the others were simulated."""
     why: str = ""
