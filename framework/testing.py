@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -296,10 +297,12 @@ def _differences(
 
 
 def future(setup: Setup) -> Iterator[str]:
-    """The market cut short gives the same books up to there."""
+    """The market cut short gives the same books up to there, also cut directly after rows with orders."""
     run, count = setup.run(), len(setup.market)
     events, ledger = list(run.events), _transfers(run.ledger)
-    for rows in sorted({max(1, count // 3), max(1, 2 * count // 3), max(1, count - 1)} - {count}):
+    ordered = sorted({run.row(each.at_ns) + 1 for each in run.single if isinstance(each, OrderFilled)})
+    some = {ordered[place] for place in (0, len(ordered) // 2, -1)} if ordered else set()
+    for rows in sorted({max(1, count // 3), max(1, 2 * count // 3), max(1, count - 1), *some} - {count}):
         cut = setup.simulation(_cut(setup.market, rows)).run()
         early = list(cut.events)
         ended = next(place for place, each in enumerate(early) if isinstance(each, Ended))
@@ -308,10 +311,15 @@ def future(setup: Setup) -> Iterator[str]:
             if mine != theirs:
                 yield f"without the rows after {run.market.rows(rows - 1, rows)}, {_said(theirs)} is {_said(mine)}"
                 return
-        known = [each for each in ledger if each[0] < last]
-        if known != [each for each in _transfers(cut.ledger) if each[0] < last]:
-            yield f"without the rows after {run.market.rows(rows - 1, rows)}, the ledger before them is another"
-            return
+        first = early[ended].event
+        known = [each for each in ledger if each[1] < first]
+        anew = [each for each in _transfers(cut.ledger) if each[1] < first]
+        for there, here in zip_longest(known, anew):
+            told = there or here
+            if there != here and told:
+                words = f"event {told[1]} has another transfer of kind {told[2]!r} from {told[4]} to {told[3]}"
+                yield f"without the rows after {run.market.rows(rows - 1, rows)}, {words}"
+                return
 
 
 def orders(setup: Setup) -> Iterator[str]:

@@ -220,6 +220,16 @@ class KnowsTomorrow(Right):
 
 
 @frozen(kw_only=True)
+class SetsAsideByTomorrow(Right):
+    """Sets aside of a deposit what the close of the next row says, which no figure of the fill shows."""
+
+    def receive(self, book, source, amount, kind):
+        close = book.market["close"]
+        super().receive(book, source, amount, kind)
+        book.transfer(self.quote, self.margin, int(close[min(book.row + 1, len(close) - 1)]), "aside")
+
+
+@frozen(kw_only=True)
 class BuysCheaply(Right):
     """Trades at the low or the high of the row, whichever is better."""
 
@@ -376,7 +386,11 @@ WRONG = {
     Unexplained: ("explained", "of the result are unexplained; expected accounts whose buckets say"),
     LooksAround: ("state", "own.equity is "),
     ForgetsShorts: ("state", "own.notional is "),
-    KnowsTomorrow: ("future", "without the rows after row 3 (2025-01-03), "),
+    KnowsTomorrow: ("future", "without the rows after row 1 (2025-01-01), "),
+    SetsAsideByTomorrow: (
+        "future",
+        "without the rows after row 5 (2025-01-05), event 11 has another transfer of kind 'aside' from Assets:Own:Margin",
+    ),
     BuysCheaply: ("orders", "own: a short of 40 coins with 4000 USD in row 1 (2025-01-01) raises the equity by 40"),
     NeverLiquidates: ("crash", "own has an equity of -"),
     TakesFromOthers: (
