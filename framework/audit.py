@@ -414,16 +414,19 @@ def bijection(folder: Folder) -> Findings:
 def kinds(folder: Folder) -> Findings:
     """Settlements move what their streams declare, and no other kind of transfer does; each kind keeps to one bucket.
 
-    A transfer of a venue that touches income or expenses is of a kind that goes through accounts of one bucket, and of
-    a stream's kind where it touches the account of a stream.
+    A transfer of a venue that touches income or expenses is of a kind that goes through accounts of one bucket, which
+    is the stream's for the kind of a stream, and of a stream's kind where it touches the account of a stream.
     """
     gains = _gaining(folder)
     kept: dict[int, set[int]] = defaultdict(set)
+    usual: dict[tuple[str, int], str] = {}
     codes = {kind: code for code, kind in enumerate(folder.kinds)}
     for stream in folder.streams:
         for side in (stream.debit, stream.credit):
             if gains[side]:
-                kept[side].add(codes.get(stream.kind, UNKNOWN))
+                code = codes.get(stream.kind, UNKNOWN)
+                kept[side].add(code)
+                usual.setdefault((stream.venue, code), str(folder.accounts[side].bucket))
     used: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     places: dict[tuple[str, int, str], list[int]] = defaultdict(list)
     for events, records, first in matched(folder, ("event", "kind", "venue")):
@@ -453,10 +456,11 @@ def kinds(folder: Folder) -> Findings:
             used[name, kind][bucket] += len(mine)
             places[name, kind, bucket] += (first + mine[:KEPT]).tolist()
     for (venue, kind), buckets in used.items():
-        for bucket, _ in buckets.most_common()[1:]:
+        right = usual.get((venue, kind)) or buckets.most_common(1)[0][0]
+        for bucket in sorted(buckets.keys() - {right}):
             for seq in places[venue, kind, bucket]:
                 words = f"is of kind {folder.kinds[kind]}, which {venue or 'the wallet'} otherwise books under"
-                yield Finding(entry(seq), f"{words} {buckets.most_common(1)[0][0]}, and not {bucket}")
+                yield Finding(entry(seq), f"{words} {right}, and not {bucket}")
 
 
 def _gaining(folder: Folder) -> Flags:

@@ -194,17 +194,19 @@ def explained(setup: Setup) -> Iterator[str]:
 def kinds(setup: Setup) -> Iterator[str]:
     """Transfers of one kind belong to one bucket, and an account on which something accrues has no other kind.
 
-    That is what an audit asks of every run: of transfers that touch income or expenses, settlements aside.
+    That is what an audit asks of every run: of transfers that touch income or expenses. The settlements of a stream say
+    in which bucket its kind belongs.
     """
     run = setup.run()
     accounts = {(each.name, each.asset.code): each for each in run.ledger.accounts}
     settlements = run.events.settlements
     settled, venues = set(settlements.ids.tolist()), {each.event: each.venue for each in run.single}
     accrues: dict[Account, set[str]] = {}
+    first: dict[tuple[str, str], Account] = {}
     for stream in settlements.of:
         for side in filter(_gains, (stream.debit, stream.credit)):
             accrues.setdefault(side, set()).add(stream.kind)
-    first: dict[tuple[str, str], Account] = {}
+            first.setdefault((stream.venue, stream.kind), side)
     told = set[object]()
     for record in run.ledger:
         sides = [accounts[name, record.asset] for name in (record.debit, record.credit)]

@@ -177,6 +177,17 @@ class FinesAsFees(Right):
 
 
 @frozen(kw_only=True)
+class FinesAsFunding(Right):
+    """Takes a fine for closing under the kind of its settlements."""
+
+    fines = account("Expenses:{venue}:Fine", USDC, bucket="liquidation_penalty")
+
+    def close(self, order, book):
+        book.transfer(self.fines, self.margin, 1_000, "funding")
+        super().close(order, book)
+
+
+@frozen(kw_only=True)
 class TakesFromFunding(Right):
     """Takes its fee for closing out of what funding has earned."""
 
@@ -379,6 +390,10 @@ WRONG = {
         "kinds",
         "own has transfers of kind 'fee' in the buckets fees (Expenses:Own:Fee) and liquidation_penalty (Expenses:O",
     ),
+    FinesAsFunding: (
+        "kinds",
+        "own has transfers of kind 'funding' in the buckets funding (Income:Own:Funding) and liquidation_penalty (Expe",
+    ),
     TakesFromFunding: (
         "kinds",
         "a transfer of kind 'fee' moves Income:Own:Funding; expected funding alone, which accrues there",
@@ -389,7 +404,7 @@ WRONG = {
     KnowsTomorrow: ("future", "without the rows after row 1 (2025-01-01), "),
     SetsAsideByTomorrow: (
         "future",
-        "without the rows after row 5 (2025-01-05), event 11 has another transfer of kind 'aside' from Assets:Own:Margin",
+        "without the rows after row 5 (2025-01-05), event 11 has another transfer of kind 'aside' from Assets:Own",
     ),
     BuysCheaply: ("orders", "own: a short of 40 coins with 4000 USD in row 1 (2025-01-01) raises the equity by 40"),
     NeverLiquidates: ("crash", "own has an equity of -"),
@@ -434,7 +449,7 @@ def test_what_a_venue_remembers_is_found_where_it_matters(kind, checks):
     assert {each.check for each in findings(setup(kind()))} == checks
 
 
-@pytest.mark.parametrize("kind", [FinesAsFees, TakesFromFunding, Right])
+@pytest.mark.parametrize("kind", [FinesAsFees, FinesAsFunding, TakesFromFunding, Right])
 def test_kinds_are_those_that_an_audit_takes(kind, tmp_path):
     """What the kit finds is what every run of the venue would be found with."""
     assembly = assemble(Scenario.load(ROOT / "examples" / "static" / "scenario.toml"))
