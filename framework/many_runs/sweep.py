@@ -384,8 +384,10 @@ class Swept:
         told = f"{counted(len(self.rows), 'run' if of_paths else 'cell')}, {self.failed:,} failed, {self.ran:,} run now"
         if not self.ran or not (self.played or can_play(len(self.rows))):
             return told
-        why = f" ({self.why})" if self.why else ""
-        return f"{told}: {self.played:,} played, {self.ran - self.played:,} simulated{why}"
+        simulated, why = self.ran - self.played, self.why
+        if not why and self.played and simulated and not self.failed:
+            why = "the first of each kind, as a check"
+        return f"{told}: {self.played:,} played, {simulated:,} simulated{f' ({why})' if why else ''}"
 
 
 def sweep(
