@@ -137,10 +137,10 @@ class Choosy(Strategy):
         return ()
 
 
-@pytest.mark.parametrize("values", [1, 410 * 3, 2**20])
-def test_a_cell_that_cannot_be_run_leaves_the_others_alone(monkeypatch, values):
+@pytest.mark.parametrize("rows", [1, 410 * 3, 2**20])
+def test_a_cell_that_cannot_be_run_leaves_the_others_alone(monkeypatch, rows):
     """However many are played in one go: each has the outcome, or the error, that it has by itself."""
-    monkeypatch.setattr(execution, "VALUES", values)
+    monkeypatch.setattr(execution, "ROWS_AT_ONCE", rows)
     assembly = assemble(Scenario.load(SCENARIO))
     cells = [(evolve(assembly, strategy=Choosy(size=float(size))), assembly.market) for size in range(1, 9)]
     runs = Execution(execution.WORTH_CELLS)

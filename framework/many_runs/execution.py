@@ -31,6 +31,8 @@ Outcome = Mapping[str, float | int | None]
 """See `performance.outcome`."""
 WORTH_CELLS = 128
 """Fewer cells are simulated: loading the player, and recording, takes longer than they do."""
+ROWS_AT_ONCE = 2**20
+"""Runs that are played in one go have so many rows together, at most: that is 8 MB of equity."""
 
 
 def attempted(make: Callable[[], Result]) -> Result | Exception:
@@ -41,10 +43,6 @@ def attempted(make: Callable[[], Result]) -> Result | Exception:
         raise
     except Exception as error:
         return error
-
-
-VALUES = 2**20
-"""Of so many values at most, rows of all of them together, runs are played in one go: that is 8 MB of equity."""
 
 
 def can_play(cells: int) -> bool:
@@ -102,7 +100,7 @@ class Execution:
         if tapes is None:
             return [attempted(partial(_simulated_outcome, *cell)) for cell in cells]
         found: list[Outcome | Exception] = []
-        at_once = max(1, VALUES // max((len(path) for _, path in cells), default=1))
+        at_once = max(1, ROWS_AT_ONCE // max((len(path) for _, path in cells), default=1))
         markets: dict[Hashable, Market] = {}
         with self._lock:
             for start in range(0, len(cells), at_once):
