@@ -120,6 +120,16 @@ def test_a_liquidation_is_told_with_its_cause():
     assert 3 < float(leverage.removesuffix("x")) < 6
 
 
+def test_a_liquidated_leg_below_zero_says_who_pays_for_it():
+    """Where nothing forgives what is lost it stays owed; where the study's floor does, it is bad debt."""
+    at_four = ("funding_gate", "strategy.leverage=4.0", "strategy.rows=30")
+    owing, run = told(*at_four)
+    assert any(event.equity < 0 and not event.bad_debt for event in run.single if isinstance(event, Liquidated))
+    forgiven, run = told(*at_four, "rulebook.forgive_negative_equity=true")
+    assert any(event.bad_debt for event in run.single if isinstance(event, Liquidated))
+    assert ["is owed to the venue" in each["Liquidations"].note for each in (owing, forgiven)] == [True, False]
+
+
 def test_the_plug_of_the_study_is_told_where_the_study_is_reproduced_alone():
     """Under its rulebook and its look-ahead at entry; without either the word is not there."""
     plug = "The study's MTM drag (its plug)"

@@ -200,7 +200,9 @@ def _liquidations(run: Run) -> Grid:
         "Liquidations", "date", "<venue", "<leg", "leverage before", "liquidation price", "reached", "settled at",
         "equity", "penalty", "bad debt", "event",
     )  # fmt: skip
+    owing = False
     for each in liquidations(run):
+        owing |= each.equity_usd < 0 and not each.bad_debt_usd
         grid.add(
             each.date,
             each.venue,
@@ -212,6 +214,8 @@ def _liquidations(run: Run) -> Grid:
         )
     if grid.rows:
         grid.note = "leverage and liquidation price at the close of the row before; equity before the penalty"
+        if owing:
+            grid.note += "; equity below 0 without bad debt is owed to the venue, which the next opening there pays"
     return grid
 
 
