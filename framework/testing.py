@@ -330,17 +330,27 @@ def orders(setup: Setup) -> Iterator[str]:
 
     class Weighing(Watching):
         def around(self, order: Order, view: View) -> Iterator[Order]:
-            before = view.equity_usd
+            before, place = view.equity_usd, len(self.books.journal)
             yield order
             gained = view.equity_usd - before
             if gained > ROUNDING_USD + CLOSE_ENOUGH * (abs(before) + float(view.price)):
                 found.append(
-                    f"{self.venues(order)[0]}: {order} in {self.row} raises the equity by {gained:.6f} USD; "
-                    "expected no order to create value at the prices of its moment"
+                    f"{self.venues(order)[0]}: {order} in {self.row} raises the equity by {gained:.6f} USD; expected "
+                    + _instead_of_a_gain(self.books.journal[place:])
                 )
 
     setup.watched(Weighing)
     yield from found
+
+
+def _instead_of_a_gain(entries: Iterable[Entry]) -> str:
+    """What an author should look for where an order raises the equity: where nothing was earned, the formula."""
+    moved = [(debit.name, credit.name) for entry in entries for debit, credit, _, _ in entry.transfers]
+    own = ("Assets:", "Liabilities:")
+    if moved and all(credit.startswith(own) for _, credit in moved):
+        names = sorted({name for pair in moved for name in pair if name.startswith(own)})
+        return f"a formula equity that counts {' and '.join(names)} alike, for no other account gives anything"
+    return "no order to create value at the prices of its moment"
 
 
 def sizes(setup: Setup) -> Iterator[str]:

@@ -251,6 +251,19 @@ class BuysCheaply(Right):
 
 
 @frozen(kw_only=True)
+class ForgetsReserve(Right):
+    """Keeps what is deposited on an account that its equity does not count, and pays out of it."""
+
+    reserve = account("Assets:{venue}:Reserve", USDC)
+
+    def receive(self, book, source, amount, kind):
+        book.transfer(self.reserve, source, amount, kind)
+
+    def pay(self, book, target, amount, kind):
+        book.transfer(target, self.reserve, amount, kind)
+
+
+@frozen(kw_only=True)
 class NeverLiquidates(Right):
     """Lets an account owe."""
 
@@ -407,6 +420,10 @@ WRONG = {
         "without the rows after row 5 (2025-01-05), event 11 has another transfer of kind 'aside' from Assets:Own",
     ),
     BuysCheaply: ("orders", "own: a short of 40 coins with 4000 USD in row 1 (2025-01-01) raises the equity by 40"),
+    ForgetsReserve: (
+        "orders",
+        "raises the equity by 50.000000 USD; expected a formula equity that counts Assets:Own:Reserve and Assets:Wall",
+    ),
     NeverLiquidates: ("crash", "own has an equity of -"),
     TakesFromOthers: (
         "sides",
