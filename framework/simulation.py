@@ -791,6 +791,8 @@ class Execution:
 
     def _write(self, order: Order) -> tuple[Standing, str, dict[str, Any]]:
         """Let a venue write what fills an order; returns it, the coin that is traded, and what it says of the fill."""
+        if not hasattr(order, "venue"):
+            raise OrderRefused(f"{order} has no field venue; expected one that names the venue which fills it")
         books, standing, name = self._books, self.standing(order.venue), method_of(type(order))
         figures = books.begin(standing.venue, order)
         if name not in standing.orders:

@@ -66,6 +66,12 @@ MISTAKES = {
         "MODULE.py, line 16, in on_event, row 2 (2025-01-02): ZeroDivisionError: division by zero",
     ),
     "no order": (own("yield 5"), "the strategy yielded 5 in row 1; expected an order"),
+    "an order of its own without a venue": (
+        own("yield Lock()").replace(
+            "\n\n\n", "\nfrom framework import Order\n\n\n@frozen\nclass Lock(Order):\n    pass\n\n\n", 1
+        ),
+        "Lock() has no field venue; expected one that names the venue which fills it (MODULE.py, line 16, in on_start)",
+    ),
     "orders in an order's place": (
         own("yield [Close('asgard'), Close('hyperliquid')]"),
         "the strategy yielded several at once in row 1; expected one order after the other, as `yield from` gives them",
