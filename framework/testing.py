@@ -541,11 +541,13 @@ class Looking(Watching):
 
 
 def _impossible(order: Order, venues: Sequence[str]) -> Iterator[Order]:
-    """Orders that no venue can fill: what the strategy asked for in numbers that are none, and sums beyond all."""
+    """Orders that no venue can fill: with numbers that are none or below zero in place of one, and sums beyond all."""
     kind: Any = type(order)
-    for each in fields(kind) if has(kind) else ():
-        if isinstance(getattr(order, each.name), float) and each.init:
-            yield kind(**{one.alias: math.nan if one is each else getattr(order, one.name) for one in fields(kind)})
+    given = [(each, getattr(order, each.name)) for each in (fields(kind) if has(kind) else ()) if each.init]
+    for each, value in given:
+        if isinstance(value, float):
+            for other in (math.nan, -value) if value > 0 else (math.nan,):
+                yield kind(**{one.alias: other if one is each else what for one, what in given})
     for venue in venues:
         yield Deposit(venue, 1e12)
         yield Withdraw(venue, 1e12)

@@ -369,6 +369,14 @@ class AddsUp(Right):
 
 
 @frozen(kw_only=True)
+class TakesSigns(Right):
+    """Takes the sign of a new size for its side."""
+
+    def resize(self, order, book):
+        self.trade(self.position.asset.nearest(order.size) * (1 if book[self.position] > 0 else -1), book)
+
+
+@frozen(kw_only=True)
 class KeepsSome(Right):
     """Closes half of what is held."""
 
@@ -432,6 +440,7 @@ WRONG = {
     Prints: ("sides", "Assets:Own:Margin holds "),
     SpendsFirst: ("traces", "own refuses or rejects a short of nan coins with 4000 USD and leaves a trace of it"),
     CountsTries: ("traces", "orders that were refused or rejected change what later ones do"),
+    TakesSigns: ("traces", "own fills a resize to -30 coins; expected it to be refused or rejected"),
     TakesAnything: ("traces", "own fills a resize to nan coins; expected it to be refused or rejected"),
 }
 ORDERS = Script(
