@@ -2,7 +2,9 @@
 
 import io
 import json
+import sys
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
@@ -194,7 +196,26 @@ def test_compare_names_each_changed_key_and_no_other(here, capsys):
     }
     two = json.loads(carrybook(capsys, "compare", "base", "realistic", "--json")[1])
     assert list(two["settings"]) == ["rulebook.look_ahead_at_entry"]
-    assert found["inputs"] == {}
+    assert (found["inputs"], found["code"]) == ({}, {})
+
+
+def test_compare_names_the_code_that_has_changed(tmp_path, capsys, monkeypatch):
+    """A strategy of one's own between two runs of the same settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    carrybook(capsys, "new", "strategy", "edited_between")
+    digests = []
+    for name in ("before", "after"):
+        source = Path("edited_between.py").read_text()
+        Path("edited_between.py").write_text(source.replace("passed a limit", f"passed a limit, {name}"))
+        digests.append(sha256(Path("edited_between.py").read_bytes()).hexdigest())
+        assert carrybook(capsys, "run", "edited_between.toml", "--name", name)[0] == 0
+        monkeypatch.delitem(sys.modules, "edited_between")
+    code, told, _ = carrybook(capsys, "compare", "before", "after")
+    assert (code, "code edited_between" in told, all(each[:8] in told for each in digests)) == (0, True, True)
+    assert json.loads(carrybook(capsys, "compare", "before", "after", "--json")[1])["code"] == {
+        "edited_between": digests
+    }
 
 
 def test_metrics_and_waterfalls_stand_side_by_side(here):

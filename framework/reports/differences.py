@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,16 @@ ABSENT = "-"
 
 @frozen(kw_only=True, eq=False)
 class Compared:
-    """One of the runs, read from its folder: `settings` by dotted key, `metrics` by name."""
+    """One of the runs, read from its folder: `settings` by dotted key, `metrics` by name.
+
+    `inputs` are digests of source files, `code` those of the project and of a user's own modules.
+    """
 
     label: str
     digest: str
     settings: Mapping[str, object]
     inputs: Mapping[str, str]
+    code: Mapping[str, str]
     metrics: Mapping[str, float | None]
     waterfall: Waterfall
 
@@ -52,6 +57,7 @@ class Compared:
             digest=folder.name,
             settings=flat(folder.scenario.table()),
             inputs=folder.manifest.inputs,
+            code={"carrybook": folder.manifest.project, **folder.manifest.code},
             metrics={each: _number(folder, each) for each in names if each in folder.summary},
             waterfall=waterfall_of(folder.book.worth(folder.records()), folder.capital),
         )
@@ -101,9 +107,11 @@ class Difference:
 
     def inputs(self) -> dict[str, list[str | None]]:
         """Input file -> its digest in each run, for those that are not the same in all."""
-        files = dict.fromkeys(file for run in self.runs for file in run.inputs)
-        values = {file: [run.inputs.get(file) for run in self.runs] for file in files}
-        return {file: each for file, each in values.items() if len(set(each)) > 1}
+        return _unlike([run.inputs for run in self.runs])
+
+    def code(self) -> dict[str, list[str | None]]:
+        """Module of a user's own, or `carrybook` for the project -> its digest in each run, where they differ."""
+        return _unlike([run.code for run in self.runs])
 
     def plain(self) -> dict[str, object]:
         """All of it as JSON has it; differences are from the first run."""
@@ -114,6 +122,7 @@ class Difference:
                 for key, each in self.settings().items()
             },
             "inputs": self.inputs(),
+            "code": self.code(),
             "metrics": {
                 name: {"values": values, "differences": [_less(value, values[0]) for value in values[1:]]}
                 for name, values in self._metrics()
@@ -136,8 +145,9 @@ class Difference:
         settings = Grid("Settings that differ", ("key", *(f"<{label}" for label in labels)))
         for key, values in self.settings().items():
             settings.add(key, *(ABSENT if value is None else shown(value) for value in values))
-        for file, digests in self.inputs().items():
-            settings.add(f"input {file}", *(digest[:8] if digest else ABSENT for digest in digests))
+        for what, differing in (("input", self.inputs()), ("code", self.code())):
+            for name, digests in differing.items():
+                settings.add(f"{what} {name}", *(digest[:8] if digest else ABSENT for digest in digests))
         settings.note = "" if settings.rows else "the settings are the same"
         yield settings
         metrics = Grid("Metrics", ("metric", *labels, *less))
@@ -188,6 +198,12 @@ def flat(table: Mapping[str, object], above: str = "") -> dict[str, object]:
     for key, value in table.items():
         found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
     return found
+
+
+def _unlike(digests: Sequence[Mapping[str, str]]) -> dict[str, list[str | None]]:
+    """Name -> its digest in each run, for those that are not the same in all; None: not there."""
+    values = {name: [each.get(name) for each in digests] for name in dict.fromkeys(chain.from_iterable(digests))}
+    return {name: each for name, each in values.items() if len(set(each)) > 1}
 
 
 def _same(one: object, other: object) -> bool:
