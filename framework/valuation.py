@@ -36,6 +36,7 @@ from framework.events import (
 from framework.ledger import Records
 from framework.market import At, Floats, Ints, Market
 from framework.money import USDC, Account, Asset, perpetual
+from framework.orders import Order, method_of
 from framework.run import Run, routine_causes
 
 PLACES = 36
@@ -412,6 +413,8 @@ def chronicle(run: Run) -> Iterator[LogLine]:
                 yield _other(first, date, price, own_fees.get(first.event))
 
 
+ORDERS = {"penalty", *(method_of(each) for each in Order.__subclasses__() if each.__module__ == Order.__module__)}
+"""The orders that come with the project, as fills name them; a line of the log names those of a user's own besides."""
 INCIDENTS = Deleveraged | IncidentBegan | IncidentEnded | VenueFailed | VenueHalted | VenueResumed
 ACTS = Acted | Liquidated | OrderFilled | Rejected | TransferFailed | TransferSent | INCIDENTS
 """The events that are lines of the log; events of a user's own are as well."""
@@ -514,6 +517,7 @@ def _fills(fills: list[OrderFilled], date: str, price: float | None, cause: Even
     opened = [fill for fill in trades if fill.order == "open"]
     kind = "reopen" if len(opened) < len(trades) and opened else trades[0].order
     kind = next((fill.order for fill in fills if fill.order in ("mint", "redeem")), kind)
+    kind = ", ".join(dict.fromkeys((kind, *(fill.order for fill in fills if fill.order not in ORDERS))))
     reason = next(
         (f": {fill.reason}" for fill in fills if fill.reason), " at the end" if isinstance(cause, Ended) else ""
     )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import (
+    USDC,
     Bridge,
     Close,
     ConditionMet,
@@ -25,11 +26,13 @@ from framework import (
     Resize,
     Strategy,
     TransferSent,
+    Venue,
     View,
     Withdraw,
 )
 from framework.performance import metrics
 from framework.valuation import chronicle, fees_usd, running_fees_usd
+from framework.venue import account, formula
 from strategies.pair import close_pair, open_pair
 from tests.markets import AfterRow, Script, asgard, drift, flat, happened, hyperliquid, market, play
 from tests.runs import run_and_save
@@ -173,6 +176,39 @@ def test_a_rejected_order_is_a_line_of_the_log():
     run = play(flat(3), [hyperliquid()], Script(start=[Withdraw("hyperliquid", 5.0)]))
     (line,) = chronicle(run)
     assert (line.kind, line.venue) == ("rejected: a withdrawal of 5 USD", "hyperliquid")
+
+
+@frozen
+class SkimOff(Order):
+    """An order of a user's own."""
+
+    venue: str
+
+
+@frozen(kw_only=True)
+class Skimming(Venue):
+    """Takes a dollar when it is asked to."""
+
+    name: str = "skimming"
+    fee = account("Expenses:{venue}:Fee", USDC)
+    margin = account("Assets:{venue}:Margin", USDC)
+
+    @formula
+    def equity(margin):
+        return margin
+
+    def receive(self, book, source, amount, kind):
+        book.transfer(self.margin, source, amount, kind)
+
+    def skim_off(self, order, book):
+        book.transfer(self.fee, self.margin, 1_000_000, "skim")
+
+
+def test_an_order_of_a_users_own_is_named_beside_what_came_before_it():
+    """Twice in one line of the log: the fee of both is there, and so must be the word."""
+    script = Script(start=[Deposit("skimming", 5.0), SkimOff("skimming"), SkimOff("skimming")])
+    (line,) = chronicle(play(flat(3), [Skimming()], script))
+    assert (line.kind, line.fees_usd) == ("deposit, skim_off", 2.0)
 
 
 @pytest.mark.parametrize("example", ["uss", "euss"])
