@@ -887,7 +887,7 @@ class History:
         mine = self.group_of[low:high] == place
         return f"{entry(int(low + mine.argmax()) + 1)}, {words}" if mine.any() else words
 
-    def anew(self, accrual: Accrual) -> Flags:
+    def restarts(self, accrual: Accrual) -> Flags:
         """The rows before which an entry that settles nothing changed what an accrual is on: it restarts there.
 
         What is on an asset restarts where such an entry moves it between our assets and elsewhere.
@@ -902,14 +902,14 @@ class History:
         return touched[:-1]
 
     def base(self, accrual: Accrual) -> Ints:
-        """The balance that an accrual is on, as it was left when its path last began anew."""
+        """The balance that an accrual is on, as it was left when its path last restarted."""
         on = accrual.on
         codes = [self.code(on)] if isinstance(on, Account) else [
             code for code, each in enumerate(self.folder.accounts) if each.asset == on and _is_asset(each)
         ]  # fmt: skip
         before = sum((self.before(code) for code in codes), np.zeros(len(self.market), dtype=np.int64))
-        anew = self.anew(accrual)
-        starts = np.maximum.accumulate(np.where(anew, np.arange(len(anew)), -1))
+        restarts = self.restarts(accrual)
+        starts = np.maximum.accumulate(np.where(restarts, np.arange(len(restarts)), -1))
         return np.where(starts >= 0, before[np.maximum(starts, 0)], 0)
 
     def exact(self, accrual: Accrual) -> "Exact":
@@ -1015,7 +1015,7 @@ def _fixed(value: float) -> int:
 
 @frozen(eq=False)
 class Exact:
-    """An accrual over all rows, lists of length rows: `path` after each row since it began anew, in 2^-FIXED units.
+    """An accrual over all rows, lists of length rows: `path` after each row since it restarted, in 2^-FIXED units.
 
     `before` is the path before each row; of one that compounds, both lie above the rounded `base` that it began with.
     """
@@ -1023,26 +1023,26 @@ class Exact:
     base: Ints
     before: list[int]
     path: list[int]
-    anew: Flags
+    restarts: Flags
 
     @classmethod
     def of(cls, accrual: Accrual, history: History) -> "Exact":
         """Add up an accrual from the market's rows and the ledger's balances."""
-        market, base, anew = history.market, history.base(accrual), history.anew(accrual)
+        market, base, restarts = history.market, history.base(accrual), history.restarts(accrual)
         on = accrual.on if isinstance(accrual.on, Asset) else accrual.on.asset
         share = Fraction(accrual.share)
         grows, simple = accrual.basis in GROWING, accrual.basis in (*GROWING, "simple")
         unit = share if simple or on == accrual.debit.asset else share * Fraction(accrual.debit.asset.scale, on.scale)
         before, path = [], []
         index, factor, settled = (ONE if grows else 0), Fraction(0), 0
-        for step, atoms, begins in zip(_steps(accrual, market), base.tolist(), anew.tolist(), strict=True):
+        for step, atoms, begins in zip(_steps(accrual, market), base.tolist(), restarts.tolist(), strict=True):
             if begins:
                 index, factor = (ONE if grows else 0), (abs(atoms) if simple else atoms) * unit
                 settled = round(factor) << FIXED if grows else 0
             before.append(factor.numerator * index // factor.denominator - settled)
             index += index * step >> FIXED if grows else step
             path.append(factor.numerator * index // factor.denominator - settled)
-        return cls(base, before, path, anew)
+        return cls(base, before, path, restarts)
 
 
 def _steps(accrual: Accrual, market: Market) -> list[int]:
@@ -1093,7 +1093,7 @@ def accruals(assembly: Assembly, history: History) -> Findings:  # noqa: ARG001 
 
 
 def _off(posted: Ints, parts: Sequence[Exact]) -> tuple[Floats, Floats]:
-    """How far the sum of what was posted is from the exact paths since one of them last began anew, and how far it may.
+    """How far the sum of what was posted is from the exact paths since one of them last restarted, and how far it may.
 
     Beside the rounding, a little for the floats in which the kernel adds up.
     """
@@ -1101,9 +1101,9 @@ def _off(posted: Ints, parts: Sequence[Exact]) -> tuple[Floats, Floats]:
     moved, known = 0, [0] * len(parts)
     rounding = ROUNDING if len(parts) == 1 else 1.0 * len(parts)
     digits = _digits(len(posted))
-    anew = [each.anew.tolist() for each in parts]
+    restarts = [each.restarts.tolist() for each in parts]
     for row, amount in enumerate(posted.tolist()):
-        if any(each[row] for each in anew):
+        if any(each[row] for each in restarts):
             moved, known = 0, [each.before[row] for each in parts]
         moved += amount
         exact = sum(each.path[row] - start for each, start in zip(parts, known, strict=True))

@@ -1131,7 +1131,7 @@ class Books:
         self._moving.clear()
 
     def _rebase(self, transfers: Sequence[Transfer]) -> None:
-        """Let what accrues begin anew on the balances that have changed."""
+        """Let what accrues start again on the balances that have changed."""
         balances, rows, streams_on = self.balances, self.rows, self._streams_on
         for standing in (*self._moving, *self._computed):  # what is worked out from all others changes with anything
             standing.version += 1

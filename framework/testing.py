@@ -315,8 +315,8 @@ def future(setup: Setup) -> Iterator[str]:
                 return
         first = early[ended].event
         known = [each for each in ledger if each[1] < first]
-        anew = [each for each in _transfers(cut.ledger) if each[1] < first]
-        for there, here in zip_longest(known, anew):
+        shortened = [each for each in _transfers(cut.ledger) if each[1] < first]
+        for there, here in zip_longest(known, shortened):
             told = there or here
             if there != here and told:
                 words = f"event {told[1]} has another transfer of kind {told[2]!r} from {told[4]} to {told[3]}"

@@ -67,7 +67,7 @@ def copied(saved, tmp_path):
 
 
 def edit(folder, table, change):
-    """Write a table of a folder anew, with what `change` makes of its columns."""
+    """Write a table of a folder again, with what `change` makes of its columns."""
     path = folder / f"{table}.parquet"
     old = pq.read_table(path)
     columns = {name: old[name].to_pylist() for name in old.column_names}
