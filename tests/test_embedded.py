@@ -1,6 +1,5 @@
 """The embedded data sets are what their scripts make of the published figures."""
 
-import csv
 from datetime import date
 from itertools import pairwise
 from statistics import fmean
@@ -8,17 +7,22 @@ from statistics import fmean
 import numpy as np
 import pytest
 
+from data_sets import draw_pairs, draw_stress, reconstruct_sol, reconstruct_uss
+from data_sets.files import printed
 from examples.study.analysis import rate_statistics
 from examples.study.report import distances
 from examples.study.study import Study
 from framework.data.alignment import align
-from framework.data.embedded import EMBEDDED, HERE, draw_stress, reconstruct_sol, reconstruct_uss
+from framework.data.embedded import EMBEDDED, HERE
 from framework.errors import MarketError
 from framework.valuation import chronicle
 from tests.runs import ROOT
 
 
-@pytest.mark.parametrize(("script", "file"), [(reconstruct_sol, "sol_daily.csv"), (reconstruct_uss, "uss_daily.csv")])
+@pytest.mark.parametrize(
+    ("script", "file"),
+    [(reconstruct_sol, "sol_daily.csv"), (reconstruct_uss, "uss_daily.csv"), (draw_pairs, "pairs_hourly.csv")],
+)
 def test_a_script_rebuilds_its_committed_file(script, file, tmp_path):
     """Rebuilding gives the file to the byte."""
     script.write(tmp_path / "again.csv")
@@ -34,13 +38,12 @@ def test_times_of_stress_are_drawn_as_committed(file, tmp_path):
 
 def test_the_rows_run_through_every_printed_figure():
     """All 55 printed closes, highs and lows are in the data, on 410 days."""
-    market = align([EMBEDDED["sol_daily"].series()], start=date(2024, 12, 31), end=date(2026, 2, 13))
+    market = sol_rows()
     days = {market.date(index): index for index in range(len(market))}
     assert len(days) == 410
-    with (HERE / "published_prices.csv").open(newline="") as file:
-        printed = list(csv.DictReader(file))
-    assert len(printed) == 55
-    for row in printed:
+    rows = printed("published_prices.csv")
+    assert len(rows) == 55
+    for row in rows:
         for column in ("close", "high", "low"):
             if row[f"{column}_usd"]:
                 assert market[column][days[row["date"]]] == float(row[f"{column}_usd"])
@@ -49,12 +52,6 @@ def test_the_rows_run_through_every_printed_figure():
 def sol_rows():
     """The embedded rows of the study's days."""
     return align([EMBEDDED["sol_daily"].series()], start=date(2024, 12, 31), end=date(2026, 2, 13))
-
-
-def printed(name):
-    """The rows of a file of printed figures."""
-    with (HERE / name).open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_rows_are_those_of_a_market():
@@ -120,13 +117,12 @@ def test_on_its_own_data_the_study_is_no_distance_away(study_data):
 
 def test_the_rates_average_to_the_printed_months():
     """Each month's mean rates are the printed ones."""
-    market = align([EMBEDDED["sol_daily"].series()], start=date(2024, 12, 31), end=date(2026, 2, 13))
-    with (HERE / "published_monthly_rates.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            rows = [index for index in range(len(market)) if market.date(index).startswith(row["month"])]
-            assert abs(market["sol_lending_apy"][rows].mean() * 100 - float(row["sol_lending_apy_pct"])) < 1e-9
-            yearly = market["hyperliquid_funding_rate"][rows].mean() * 365 * 100
-            assert abs(yearly - float(row["hyperliquid_funding_apr_pct"])) < 1e-5
+    market = sol_rows()
+    for row in printed("published_monthly_rates.csv"):
+        rows = [index for index in range(len(market)) if market.date(index).startswith(row["month"])]
+        assert abs(market["sol_lending_apy"][rows].mean() * 100 - float(row["sol_lending_apy_pct"])) < 1e-9
+        yearly = market["hyperliquid_funding_rate"][rows].mean() * 365 * 100
+        assert abs(yearly - float(row["hyperliquid_funding_apr_pct"])) < 1e-5
 
 
 def uss_rows():
@@ -138,9 +134,8 @@ def test_the_synthetic_dollars_rows_run_through_the_published_prices():
     """Every published price after the first day is the close of its day."""
     market = uss_rows()
     days = {market.date(index): index for index in range(len(market))}
-    with (HERE / "published_uss.csv").open(newline="") as file:
-        for row in list(csv.DictReader(file))[1:-1]:
-            assert market["close"][days[row["date"]]] == pytest.approx(float(row["price_usd"]), abs=1e-6)
+    for row in printed("published_uss.csv")[1:-1]:
+        assert market["close"][days[row["date"]]] == pytest.approx(float(row["price_usd"]), abs=1e-6)
 
 
 def test_reports_on_straight_lines_say_so_at_their_top():
@@ -177,8 +172,7 @@ def test_the_flat_funding_gives_each_published_sum():
     """Rate times close, summed from one published day to the next, is what Drift's chain had paid a short."""
     market = uss_rows()
     days = {market.date(index): index for index in range(len(market))}
-    with (HERE / "published_uss.csv").open(newline="") as file:
-        known = [(days[row["date"]], float(row["cum_funding_short_usd"])) for row in list(csv.DictReader(file))[:-1]]
+    known = [(days[row["date"]], float(row["cum_funding_short_usd"])) for row in printed("published_uss.csv")[:-1]]
     paid = market["funding_rate"] * market["close"]
     for (first, before), (last, after) in pairwise(known):
         assert paid[first:last].sum() == pytest.approx(after - before, rel=1e-4)

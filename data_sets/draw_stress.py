@@ -1,11 +1,10 @@
-"""Draw `crash_5m.csv` and `failure_1h.csv`, two times of stress: `python -m framework.data.embedded.draw_stress`.
+"""Draw `crash_5m.csv` and `failure_1h.csv`, two times of stress: `python -m data_sets.draw_stress`.
 
 Nothing in them is history. The crash falls as far and as fast as SOL did on 2025-10-10, by the reports of that day:
 in half an hour from about 220 to about 177 USD at the lenders' oracle, while an exchange's own trades went lower. The
 failure is a quiet fortnight by the hour around 2026-04-01, in which only the venue is what goes wrong.
 """
 
-import csv
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-HERE = Path(__file__).parent
+from data_sets import files
+
 SEED = 20251010
 MINUTES = 5
 CRASH_START, CRASH_ROWS = datetime(2025, 10, 10, tzinfo=UTC), 2 * 24 * 12
@@ -84,12 +84,9 @@ NAMES = (
 def write(path: Path) -> None:
     """Write the table that a file's name says."""
     lines = crash() if path.name.startswith("crash") else failure()
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(NAMES)
-        writer.writerows(lines)
+    files.write(path, NAMES, lines)
 
 
 if __name__ == "__main__":
     for name in ("crash_5m.csv", "failure_1h.csv"):
-        write(HERE / name)
+        write(files.EMBEDDED / name)

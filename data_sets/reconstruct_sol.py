@@ -1,4 +1,4 @@
-"""Rebuild `sol_daily.csv` from the study's printed figures: `python -m framework.data.embedded.reconstruct_sol`.
+"""Rebuild `sol_daily.csv` from the study's printed figures: `python -m data_sets.reconstruct_sol`.
 
 The rows are *synthetic*: one random path that meets every printed figure, drawn from a fixed seed.
 
@@ -11,7 +11,6 @@ correlation, highest and lowest day; the mean of each month is the printed one, 
 funding pays what the log's equities gained.
 """
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -21,9 +20,9 @@ from random import Random
 from statistics import NormalDist
 from typing import NamedTuple
 
-from framework.data.embedded.printed import DAY, Stretch, closes, days_of, extremes, limits, rates, stretches, table
+from data_sets import files
+from data_sets.printed import DAY, Stretch, closes, days_of, extremes, limits, rates, stretches
 
-HERE = Path(__file__).parent
 SEED = 59
 """Chosen from several hundred: its path keeps to two windows of prices that were read off the study's own data, and the
 study's $10,000 cells come out near the published ones."""
@@ -189,11 +188,11 @@ def funding(
 
 def fundings(normal: Normal, drawn: Mapping[date, Prices]) -> dict[str, dict[date, float]]:
     """Venue -> day -> the funding rate of the day."""
-    months = {row["month"]: row for row in table("published_monthly_rates.csv")}
+    months = {row["month"]: row for row in files.printed("published_monthly_rates.csv")}
     close = {day: each.close for day, each in drawn.items()}
     common = {day: normal.draw() for day in drawn}
     found, correlation = {}, 1.0
-    for printed in table("published_funding.csv"):
+    for printed in files.printed("published_funding.csv"):
         venue = printed["venue"]
         log = [each for each in stretches(max(drawn)) if (each.venue, each.leverage) == (venue, READ_LEVERAGE)]
         sums = [_paid(each, each.gain, close) for each in log if each.gain is not None]
@@ -222,11 +221,8 @@ def rows() -> list[list[str]]:
 
 def write(path: Path) -> None:
     """Write the table."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["time", *PRICES, *RATES])
-        writer.writerows(rows())
+    files.write(path, ["time", *PRICES, *RATES], rows())
 
 
 if __name__ == "__main__":
-    write(HERE / "sol_daily.csv")
+    write(files.EMBEDDED / "sol_daily.csv")

@@ -1,18 +1,17 @@
 """What the study prints of SOL and of its runs, and the limits of prices on the days between."""
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
 from itertools import groupby, pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 from attrs import frozen
 
-HERE = Path(__file__).parent
+from data_sets.files import printed
+
 DAY = timedelta(days=1)
 MAINTENANCE = {"hyperliquid": 0.05, "drift": 0.03}
 """The study's maintenance margins, fractions of the notional."""
@@ -22,12 +21,6 @@ ROUNDING, INCOME_PER_YEAR = 0.002, 0.1
 """By how much limits are narrower for what is rounded and for what a leg earns since a line, fractions of the price."""
 
 
-def table(name: str) -> list[dict[str, str]]:
-    """The rows of a file of printed figures."""
-    with (HERE / name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def days_of(first: date, last: date) -> list[date]:
     """All days from the first to the last, both included."""
     return [first + timedelta(number) for number in range((last - first).days + 1)]
@@ -35,15 +28,15 @@ def days_of(first: date, last: date) -> list[date]:
 
 def closes() -> dict[date, float]:
     """Day -> its printed close, USD."""
-    return {date.fromisoformat(row["date"]): float(row["close_usd"]) for row in table("published_prices.csv")}
+    return {date.fromisoformat(row["date"]): float(row["close_usd"]) for row in printed("published_prices.csv")}
 
 
 def extremes() -> tuple[dict[date, float], dict[date, float]]:
     """Day -> its high and day -> its low, where one is printed or follows from a printed distance to a liquidation."""
-    rows = table("published_prices.csv")
+    rows = printed("published_prices.csv")
     highs = {date.fromisoformat(row["date"]): float(row["high_usd"]) for row in rows if row["high_usd"]}
     lows = {date.fromisoformat(row["date"]): float(row["low_usd"]) for row in rows if row["low_usd"]}
-    for row in table("published_rotations.csv"):
+    for row in printed("published_rotations.csv"):
         day, distance = date.fromisoformat(row["closed"]), float(row["distance_pct"] or 0) / 100
         if row["reason"] == "long near liquidation":
             lows[day] = round(float(row["long_liquidation_usd"]) / (1 - distance), 2)
@@ -82,12 +75,12 @@ def rates(day: date) -> tuple[float, float]:
 
 @cache
 def _months() -> Mapping[str, Mapping[str, str]]:
-    return {row["month"]: row for row in table("published_monthly_rates.csv")}
+    return {row["month"]: row for row in printed("published_monthly_rates.csv")}
 
 
 def stretches(end: date) -> Iterator[Stretch]:
     """The stretches of the three printed logs, each log in its order."""
-    for _, rows in groupby(table("published_rebalances.csv"), key=lambda row: (row["venue"], row["leverage"])):
+    for _, rows in groupby(printed("published_rebalances.csv"), key=lambda row: (row["venue"], row["leverage"])):
         coins = earned = 0.0
         for row, then in pairwise([*rows, None]):
             if row is None or row["event"].endswith("liquidated"):
@@ -153,7 +146,7 @@ def _held(end: date) -> Iterator[tuple[date, Limits]]:
 
 def _rotated() -> Iterator[tuple[date, Limits]]:
     """The limits that follow from the log of the managed model: no price within the buffer of a liquidation."""
-    for row in table("published_rotations.csv"):
+    for row in printed("published_rotations.csv"):
         low = float(row["long_liquidation_usd"]) / (1 - BUFFER)
         high = float(row["short_liquidation_usd"]) / (1 + BUFFER)
         for day in days_of(date.fromisoformat(row["opened"]) + DAY, date.fromisoformat(row["closed"]) - DAY):

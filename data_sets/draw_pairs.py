@@ -1,17 +1,17 @@
-"""Draw `pairs_hourly.csv`, two coins by the hour: `python -m framework.data.embedded.draw_pairs`.
+"""Draw `pairs_hourly.csv`, two coins by the hour: `python -m data_sets.draw_pairs`.
 
 Nothing in it is history. Both prices follow a geometric Brownian path of a usual yearly volatility, 90 % for SOL and
 45 % for BTC, with a correlation of 0.8, from a round price; an hour's high and low are those of a path of minutes.
 Funding rates of an hour wander about 0.00125 %, the rate that Hyperliquid pays where mark and index agree.
 """
 
-import csv
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).parent
+from data_sets import files
+
 SEED = 20240101
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOURS, MINUTES = 46 * 24, 60
@@ -52,11 +52,8 @@ def write(path: Path) -> None:
     """Write the table."""
     names = [f"{coin}.{price}" for coin, _, _ in COINS for price in ("open", "high", "low", "close")]
     names += [f"hyperliquid.{coin}.funding" for coin, _, _ in COINS]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["time", *names])
-        writer.writerows(rows())
+    files.write(path, ["time", *names], rows())
 
 
 if __name__ == "__main__":
-    write(HERE / "pairs_hourly.csv")
+    write(files.EMBEDDED / "pairs_hourly.csv")

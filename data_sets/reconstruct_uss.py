@@ -1,4 +1,4 @@
-"""Rebuild `uss_daily.csv` from published figures: `python -m framework.data.embedded.reconstruct_uss`.
+"""Rebuild `uss_daily.csv` from published figures: `python -m data_sets.reconstruct_uss`.
 
 Closes run through the published prices, in between in weekly steps along a straight line of their logarithms. The first
 day opens at the USS page's price and every other at the close before; high and low are the larger and smaller of both.
@@ -6,13 +6,14 @@ Epochs lie evenly between those whose time is known, and the pool's rate grows b
 jitoSOL is priced at its pool's rate. Funding is the one constant rate that gives each published sum.
 """
 
-import csv
 import math
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from data_sets import files
+from data_sets.files import printed
+
 FIRST_OPEN_USD = 99_500 / 2_946.79
 """The USS page: $99,500 buy 2,946.79 jitoSOL."""
 FIRST_TOKEN_CLOSE_USD = 108_298.43 / 2_946.79
@@ -25,17 +26,12 @@ HEADER = [
 ]  # fmt: skip
 
 
-def _table(name: str) -> list[dict[str, str]]:
-    with (HERE / name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def _between(before: float, after: float, share: float) -> float:
     return math.exp(math.log(before) + (math.log(after) - math.log(before)) * share)
 
 
 def _closes() -> dict[date, float]:
-    known = {date.fromisoformat(row["date"]): float(row["price_usd"]) for row in _table("published_uss.csv")}
+    known = {date.fromisoformat(row["date"]): float(row["price_usd"]) for row in printed("published_uss.csv")}
     closes: dict[date, float] = {}
     for (first, price), (last, price_then) in pairwise(known.items()):
         span = (last - first).days
@@ -48,7 +44,7 @@ def _steps() -> dict[datetime, float]:
     """The time at which each epoch begins -> the pool's rate from then on."""
     known = [
         (float(row["epoch"]), datetime.fromisoformat(row["time"]), float(row["sol_per_jitosol"]))
-        for row in _table("published_pool_rates.csv")
+        for row in printed("published_pool_rates.csv")
     ]
     steps = {known[0][1]: known[0][2]}
     for (epoch, at, rate), (epoch_then, at_then, rate_then) in pairwise(known):
@@ -60,7 +56,7 @@ def _steps() -> dict[datetime, float]:
 
 def _funding(closes: dict[date, float]) -> dict[date, float]:
     known = [
-        (date.fromisoformat(row["date"]), float(row["cum_funding_short_usd"])) for row in _table("published_uss.csv")
+        (date.fromisoformat(row["date"]), float(row["cum_funding_short_usd"])) for row in printed("published_uss.csv")
     ]
     rates: dict[date, float] = {}
     for (first, paid), (last, paid_then) in pairwise(known):
@@ -99,11 +95,8 @@ def rows() -> list[list[str]]:
 
 def write(path: Path) -> None:
     """Write the table."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(rows())
+    files.write(path, HEADER, rows())
 
 
 if __name__ == "__main__":
-    write(HERE / "uss_daily.csv")
+    write(files.EMBEDDED / "uss_daily.csv")
