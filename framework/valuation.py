@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from itertools import groupby
-from operator import mul
+from operator import add, mul
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,10 @@ PLACES = 36
 """Decimals of the integers in which USD are counted: enough for any price times any amount."""
 FEW_DIGITS = 10**15
 """Below this an integer over a power of ten is one float, and that float is no other such fraction."""
-LIMB_BITS = 21
-"""Integers are multiplied in limbs of so many bits: a product has 42, and sums of `MOST_PRODUCTS` stay below 2^63."""
-MOST_PRODUCTS = 1 << 20
-FEW_PRODUCTS = 128
-"""Up to so many amounts are multiplied one by one, which is faster than in limbs."""
+WORD_BITS = 62
+"""Sums of so many bits, estimated with floats, surely fit into a word of 64 with its sign."""
+LEAST_BITS = 8
+"""Prices are multiplied so many bits at a time or more; where only fewer fit, as integers of any size."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -85,23 +84,22 @@ class Prices:
                 return cls(values=scaled.astype(np.int64), decimals=decimals)
         written = [Decimal(repr(price)) for price in prices.tolist()]
         decimals = max(-min(0, int(each.as_tuple().exponent)) for each in written)
-        return cls(values=np.array([int(each.scaleb(decimals)) for each in written], dtype=object), decimals=decimals)
+        values = np.array([int(each.scaleb(decimals)) for each in written], dtype=object)
+        return cls(values=values.astype(np.int64) if values.max() >> WORD_BITS == 0 else values, decimals=decimals)
 
-    @cached_property
-    def _limbs(self) -> Ints:
-        return limbs(self.values)
+    def products(self, amounts: Ints, rows: Ints) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Amounts times the values of their rows, exactly: a sum of arrays of integers, each shifted by its bits.
 
-    def total(self, amounts: Ints, rows: Ints) -> int:
-        """The sum of amounts times the values of their rows, exactly."""
-        if len(amounts) <= FEW_PRODUCTS:
-            return sum(map(mul, amounts.tolist(), self.values[rows].tolist()))
-        total = 0
-        for start in range(0, len(amounts), MOST_PRODUCTS):
-            part = slice(start, start + MOST_PRODUCTS)
-            sums = limbs(amounts[part]) @ self._limbs.take(rows[part], axis=1).T
-            for (left, right), each in np.ndenumerate(sums):
-                total += int(each) << LIMB_BITS * (left + right)
-        return total
+        The sum of any elements of such an array fits into its type.
+        """
+        values, shift = self.values[rows], 0
+        bits = WORD_BITS - int(np.abs(amounts.astype(np.float64)).sum()).bit_length()
+        if values.dtype == object or bits < LEAST_BITS:
+            yield 0, amounts.astype(object) * values
+            return
+        while values.any():
+            yield shift, amounts * (values & (1 << bits) - 1)
+            values, shift = values >> bits, shift + bits
 
     def usd(self, asset: Asset, atoms: int, row: int) -> int:
         """Atomic units at the price of a row, counted from 1, as an integer of 10^-PLACES USD; row 0 is the opening."""
@@ -119,23 +117,16 @@ def usdc(atoms: int) -> int:
 
 def decimal(amount: int) -> Decimal:
     """An integer of 10^-PLACES USD as a decimal, without the zeros at its end."""
+    if not amount:
+        return Decimal(0)
     digits = str(amount)
     zeros = min(PLACES, len(digits) - len(digits.rstrip("0")))
-    return Decimal(f"{digits[: len(digits) - zeros]}e-{PLACES - zeros}") if amount else Decimal(0)
+    return Decimal(f"{digits[: len(digits) - zeros]}e-{PLACES - zeros}")
 
 
 def priced(accounts: Sequence[Account]) -> Sequence[Asset]:
     """The assets of accounts that are not dollars, each once."""
     return [asset for asset in dict.fromkeys(account.asset for account in accounts) if asset != USDC]
-
-
-def limbs(values: NDArray[Any]) -> Ints:
-    """Integers in limbs of `LIMB_BITS`, the least first and the last with the sign: shape (limbs, values)."""
-    cut = []
-    while max(int(values.max(initial=0)), -int(values.min(initial=0))) >> LIMB_BITS:
-        cut.append(values & (1 << LIMB_BITS) - 1)
-        values = values >> LIMB_BITS
-    return np.stack([*cut, values]).astype(np.int64)
 
 
 @frozen(kw_only=True, eq=False)
@@ -181,7 +172,7 @@ class Worth:
 
     def equity(self) -> int:
         """Assets less liabilities at the last close, in 10^-PLACES USD."""
-        return sum(left for account, left in self.left.items() if account.name.startswith(("Assets:", "Liabilities:")))
+        return sum(left for account, left in self.left.items() if account.owned)
 
 
 @frozen(kw_only=True, eq=False)
@@ -197,16 +188,18 @@ class PricedBook:
 
     @classmethod
     def of(cls, accounts: Sequence[Account], market: Market, opened_at: At) -> "PricedBook":
-        """The accounts with the prices of a market."""
-        prices = {asset: Prices.of(market, asset, opened_at) for asset in priced(accounts)}
-        return cls(accounts=accounts, at_ns=market.at_ns, prices=prices)
+        """The accounts with the prices of a market, made once for all runs on it that have these accounts."""
 
-    def flows(self, batch: Records, first_seq: int, *, dollars: bool = True) -> Iterator[Flow]:
-        """What a batch moved on each account that it touches, in the order of the chart; accounts in USDC if wanted."""
+        def made() -> PricedBook:
+            prices = {asset: Prices.of(market, asset, opened_at) for asset in priced(accounts)}
+            return cls(accounts=accounts, at_ns=market.at_ns, prices=prices)
+
+        return market.cached(("priced", opened_at, *accounts), made)
+
+    def flows(self, batch: Records, first_seq: int) -> Iterator[Flow]:
+        """What a batch moved on each account that it touches, in the order of the chart."""
         debit, credit, amount = (np.ascontiguousarray(batch[name]) for name in ("debit", "credit", "amount"))
         for code, account in enumerate(self.accounts):
-            if account.asset == USDC and not dollars:
-                continue
             received = debit == code
             (entries,) = (received | (credit == code)).nonzero()
             if len(entries):
@@ -218,43 +211,55 @@ class PricedBook:
         asset = flow.account.asset
         if asset == USDC:
             return [usdc(amount) for amount in flow.amounts.tolist()]
-        scale, values = self.prices[asset].scale(asset), self.prices[asset].values[self._rows(flow)].tolist()
+        scale, values = self.prices[asset].scale(asset), self.prices[asset].values[self._rows(flow.at_ns)].tolist()
         return [amount * value * scale for amount, value in zip(flow.amounts.tolist(), values, strict=True)]
 
     def worth(self, batches: Iterable[Records]) -> Worth:
         """The worth of every account after all batches."""
-        through, balances = dict.fromkeys(self.accounts, 0), dict.fromkeys(self.accounts, 0)
+        balances, valued = [0] * len(self.accounts), [0] * len(self.accounts)
         for batch in batches:
-            for account, moved in zip(self.accounts, self._moved(batch), strict=True):
-                balances[account] += moved
-                if account.asset == USDC:
-                    through[account] += usdc(moved)
-            for flow in self.flows(batch, 1, dollars=False):
-                through[flow.account] += self._total(flow)
-        left = {account: self.left(account, atoms) for account, atoms in balances.items()}
-        return Worth(through=through, left=left, balances=balances)
+            debit, credit, amount = (np.ascontiguousarray(batch[name]) for name in ("debit", "credit", "amount"))
+            balances = list(map(add, balances, self._net(debit, credit, amount)))
+            for prices, has in self._tables:
+                (mine,) = has[debit].nonzero()
+                to, by, rows = debit.take(mine), credit.take(mine), self._rows(batch["at_ns"].take(mine))
+                for shift, products in prices.products(amount.take(mine), rows):
+                    sums = self._net(to, by, products)
+                    valued = [total + (each << shift) for total, each in zip(valued, sums, strict=True)]
+        left = dict(zip(self.accounts, map(mul, balances, self._at_end), strict=True))
+        through = left | {self.accounts[code]: valued[code] * scale for code, scale in self._scales.items()}
+        return Worth(through=through, left=left, balances=dict(zip(self.accounts, balances, strict=True)))
 
-    def _moved(self, batch: Records) -> list[int]:
-        """What a batch moved on each account in all: debits less credits, atomic units, in the order of the chart."""
-        sums, amount = np.zeros(len(self.accounts), dtype=np.int64), np.ascontiguousarray(batch["amount"])
-        np.add.at(sums, batch["debit"], amount)
-        np.subtract.at(sums, batch["credit"], amount)
-        moved: list[int] = sums.tolist()
-        return moved
+    def _net(self, debit: Ints, credit: Ints, amounts: NDArray[Any]) -> list[int]:
+        """What amounts come to on each account: debits less credits, in the order of the chart."""
+        sums = np.zeros(len(self.accounts), dtype=amounts.dtype)
+        np.add.at(sums, debit, amounts)
+        np.subtract.at(sums, credit, amounts)
+        net: list[int] = sums.tolist()
+        return net
 
-    def left(self, account: Account, atoms: int) -> int:
-        """A balance at the last close, in 10^-PLACES USD."""
-        asset = account.asset
-        return usdc(atoms) if asset == USDC else self.prices[asset].usd(asset, atoms, -1)
+    @cached_property
+    def _tables(self) -> Sequence[tuple[Prices, NDArray[np.bool_]]]:
+        """All prices, each once, and which accounts have them: a contract has those of its coin."""
+        of_account = [self.prices.get(account.asset) for account in self.accounts]
+        each = dict.fromkeys(prices for prices in of_account if prices is not None)
+        return [(prices, np.array([own is prices for own in of_account])) for prices in each]
 
-    def _total(self, flow: Flow) -> int:
-        """A flow at the prices of its moments, in 10^-PLACES USD."""
-        asset = flow.account.asset
-        return self.prices[asset].total(flow.amounts, self._rows(flow)) * self.prices[asset].scale(asset)
+    @cached_property
+    def _scales(self) -> Mapping[int, int]:
+        """Accounts with prices, by their codes -> what an atomic unit times a price value counts, in 10^-PLACES USD."""
+        assets = ((code, account.asset) for code, account in enumerate(self.accounts))
+        return {code: self.prices[asset].scale(asset) for code, asset in assets if asset != USDC}
 
-    def _rows(self, flow: Flow) -> NDArray[np.intp]:
-        """The price row of each entry."""
-        return self.at_ns.searchsorted(flow.at_ns, side="right")
+    @cached_property
+    def _at_end(self) -> Sequence[int]:
+        """What an atomic unit on each account is worth at the last close, in 10^-PLACES USD."""
+        assets = (account.asset for account in self.accounts)
+        return [usdc(1) if asset == USDC else self.prices[asset].usd(asset, 1, -1) for asset in assets]
+
+    def _rows(self, at_ns: Ints) -> NDArray[np.intp]:
+        """The price row of each instant."""
+        return self.at_ns.searchsorted(at_ns, side="right")
 
 
 @frozen(kw_only=True)
@@ -335,7 +340,7 @@ def fees_of(worth: Worth) -> dict[str, Decimal]:
     """Expenses that count as fees by the account's name, exact USD, in the order of the chart."""
     fees: dict[str, int] = {}
     for account, through in worth.through.items():
-        if account.name.startswith("Expenses:") and account.bucket == "fees":
+        if account.bucket == "fees" and account.name.startswith("Expenses:"):
             fees[account.name] = fees.get(account.name, 0) + through
     return {name: decimal(amount) for name, amount in fees.items()}
 

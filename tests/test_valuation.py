@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from framework import Close, Open, Scenario, Side, assemble, metrics, waterfall
 from framework.performance import max_drawdown_pct
-from framework.valuation import FEW_PRODUCTS, LIMB_BITS, Prices, equity, fees_usd, limbs
+from framework.valuation import Prices, equity, fees_usd
 from tests.conftest import ROOT
 from tests.markets import Script, asgard, flat, hyperliquid, market, play
 from tests.test_settlement import markets, outcome, setups
@@ -72,37 +72,50 @@ def test_an_example_equals_a_recomputation_from_its_records(name):
     check(assemble(Scenario.load(ROOT / "examples" / name / "scenario.toml")).simulation().run())
 
 
-AMOUNTS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**63), 2**63 - 1, -(2**21), 2**21, 2**42 - 1])
-"""Whatever a signed word of a record can hold, with the ends of limbs among them."""
-
-
-@given(
-    st.lists(st.tuples(AMOUNTS, st.integers(0, 2)), max_size=30),
-    st.lists(st.integers(1, 10**25), min_size=3),
-    st.sampled_from([1, FEW_PRODUCTS]),
+AMOUNTS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**63), 2**63 - 1]) | st.integers(-(10**11), 10**11)
+"""Whatever a signed word of a record can hold, its ends and usual amounts among them."""
+VALUES = st.sampled_from([10**6, 2**62 - 1, 10**25]).flatmap(
+    lambda most: st.lists(st.integers(1, most), min_size=3).map(
+        lambda values: np.array(values, dtype=np.int64 if most < 2**62 else object)
+    )
 )
-def test_amounts_times_prices_are_summed_exactly(entries, values, times):
-    """Few of them one by one, many limb by limb, beyond 64 bits on either side."""
-    entries = entries * times
-    amounts = np.array([amount for amount, _ in entries], dtype=np.int64)
-    rows = np.array([row for _, row in entries], dtype=np.intp)
-    prices = Prices(values=np.array(values, dtype=object), decimals=0)
-    assert prices.total(amounts, rows) == sum(map(mul, amounts.tolist(), (values[row] for row in rows)))
+"""Prices of a few digits, of a word, and beyond it."""
 
 
-@given(st.lists(AMOUNTS))
-def test_limbs_make_up_their_integer(values):
-    """Each but the last is below 2^21 and not below zero."""
-    cut = limbs(np.array(values, dtype=np.int64))
-    assert [sum(int(limb) << LIMB_BITS * place for place, limb in enumerate(each)) for each in cut.T] == values
-    assert not len(cut[:-1]) or (cut[:-1].min(initial=0) >= 0 and np.abs(cut).max(initial=0) < 2**LIMB_BITS)
+def summed(prices, amounts, rows):
+    """The sum of all products; those of each part fit into its type."""
+    parts = list(prices.products(np.array(amounts, dtype=np.int64), np.array(rows, dtype=np.intp)))
+    for _, part in parts:
+        assert part.sum() == sum(part.tolist())
+        assert part.shape == (len(amounts),)
+    return sum(int(part.sum()) << shift for shift, part in parts)
 
 
-def test_more_products_than_fit_into_a_word_are_summed_in_parts():
-    """A million and more of the largest limbs."""
-    amounts = np.full((1 << 20) + 3, 2**63 - 1)
-    prices = Prices(values=np.array([2**63 - 1]), decimals=0)
-    assert prices.total(amounts, np.zeros(len(amounts), dtype=np.intp)) == len(amounts) * (2**63 - 1) ** 2
+@given(st.lists(st.tuples(AMOUNTS, st.integers(0, 2)), max_size=30), VALUES)
+def test_amounts_times_prices_are_summed_exactly(entries, values):
+    """In words where that can be, and beyond 64 bits on either side."""
+    amounts, rows = [amount for amount, _ in entries], [row for _, row in entries]
+    prices = Prices(values=values, decimals=0)
+    assert summed(prices, amounts, rows) == sum(map(mul, amounts, (int(values[row]) for row in rows)))
+
+
+@pytest.mark.parametrize("most", [2**20, 2**63 - 1])
+def test_more_products_than_fit_into_a_word_are_summed_in_parts(most):
+    """A million and more of large amounts at the largest price of a word."""
+    prices, count = Prices(values=np.array([2**62 - 1]), decimals=0), (1 << 17) + 3
+    assert summed(prices, [most] * count, [0] * count) == count * most * (2**62 - 1)
+
+
+def test_prices_of_many_digits_are_the_decimals_that_were_read():
+    """They are words as long as they fit, and integers of any size beyond."""
+    few, many = [0.1, 150.25], [1e-10, 1.2345678901234567]
+    assert Prices.exact(np.array([]), np.array(few)).values.tolist() == [10, 15025]
+    word = Prices.exact(np.array(many[1:]), np.array([1.5]))
+    assert (word.decimals, word.values.dtype, word.values.tolist()) == (16, np.int64, [12345678901234567, 15 * 10**15])
+    beyond = Prices.exact(np.array([1e-10]), np.array([12345.678901234567]))
+    assert [Fraction(value, 10**beyond.decimals) for value in beyond.values.tolist()] == [
+        Fraction(1, 10**10), Fraction("12345.678901234567"),
+    ]  # fmt: skip
 
 
 def test_price_pnl_is_holdings_times_price_changes():
