@@ -1266,11 +1266,14 @@ class Present:
         return self._books.market.years[self._last(checked_rows("years", rows))]
 
     def sizes(self, venue: str, rows: int) -> Floats:
-        books = self._books
         coins = dict.fromkeys(each.asset.coin for each in self._execution.standing(venue).positions)
         if len(coins) > 1:
             raise ScenarioError(f"sizes: {venue} has positions in {', '.join(coins)}; expected a venue of one coin")
-        first = max(0, books.row - checked_rows("sizes", rows))
+        return self._sizes(venue, checked_rows("sizes", rows))
+
+    def _sizes(self, venue: str, rows: int) -> Floats:
+        books = self._books
+        first = max(0, books.row - rows)
         known = books.standings[venue].sizes(first, books.row)
         if venue in self.opened and rows > books.row:
             known = np.concatenate(([self.opened[venue]], known))

@@ -32,18 +32,18 @@ class MinimumApy:
         held, back = self._held(view)
         if np.count_nonzero(held) != self.rows:
             return False
-        return float(self._yields(view, back)[held].sum() / view.years(back)[held].sum()) * 100 < self.apy_pct
+        apy = self._yields(view, back)[held].sum() / view.years(back)[held].sum()
+        return bool(apy * 100 < self.apy_pct)
 
     def _held(self, view: View) -> tuple[NDArray[np.bool_], int]:
         """Which of the latest rows are the last ones held, and of how many; looks back no further than it must."""
-        back = 4 * self.rows
+        back = self.rows
         while True:
             held = view.sizes(self.venue, back) != 0
-            rows = np.flatnonzero(held)
-            if len(rows) >= self.rows or len(held) < back:
-                held[rows[: -self.rows]] = False
+            missing = self.rows - int(np.count_nonzero(held))
+            if not missing or len(held) < back:
                 return held, len(held)
-            back *= 4
+            back += missing
 
     def _yields(self, view: View, rows: int) -> Floats:
         """What the pair would have earned on its capital in each of the last rows, by row."""

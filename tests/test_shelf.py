@@ -20,9 +20,10 @@ from framework.many_runs.execution import Execution
 from framework.many_runs.sweep import Sweep, sweep
 from framework.support import source_code
 from framework.tape import shelf as on_disk
-from framework.tape.numbers import Op
+from framework.tape.numbers import LONGEST, Op
 from framework.tape.played import Played
 from framework.tape.shelf import Shelf
+from framework.tape.steps import NotPlayable
 from framework.tape.tapes import Tapes
 from strategies.capital_rebalance import CapitalRebalance
 from tests.conftest import ROOT
@@ -86,6 +87,35 @@ def test_what_is_kept_plays_as_the_simulation_does(tmp_path):
     assert played >= 30
     assert sum(tape.is_trusted for tape in tapes.tapes) == trusted
     assert sum(tape.recorded for tape in tapes.tapes) == 0
+
+
+def test_what_looks_back_is_kept(tmp_path):
+    """A least yield over the last rows, which reads values of rows before the present one."""
+    settings = {"strategy.min_apy_pct": 5.0}
+    run = assemble(Study().scenario("full_rotation", settings))
+    kept(tmp_path, run)
+    tapes = Tapes(Shelf(tmp_path))
+    assert tapes.of(run).is_trusted
+    assert same(tapes.played(run), run.simulation().run())
+    assert not tapes.of(run).recorded
+
+
+def test_a_row_before_the_first_is_never_read(tmp_path):
+    """A forged file that looks back from the first row on: the kernel does what would lead out of the columns."""
+    kept(tmp_path, assembly())
+
+    def change(_, tables):
+        made, lines = tables["made"], tables["lines"]
+        back = np.flatnonzero((made[:, 0] == Op.LOAD) & (made[:, 2] == 0))
+        made[back, 2] = 1 - LONGEST
+        loads = lines[:, 0] == Op.LOAD
+        lines[loads & (lines[:, 3] == 0), 3] = 1 - LONGEST
+
+    altered(tmp_path, change)
+    tapes = Tapes(Shelf(tmp_path))
+    assert tapes.of(assembly()).is_trusted
+    with pytest.raises(NotPlayable, match="sums of more than 53 bits"):
+        tapes.played(assembly())
 
 
 def test_a_tape_that_is_read_records_what_is_new_and_keeps_that_too(tmp_path):
@@ -215,7 +245,7 @@ FORGED = {
     "operation of a register": lambda _, tables: tables["made"].__setitem__((-1, 0), Op.LT),
     "column": lambda _, tables: _load(tables, 1, FAR),
     "row": lambda _, tables: _load(tables, 2, 2),
-    "row before": lambda _, tables: _load(tables, 2, -1),
+    "row long before": lambda _, tables: _load(tables, 2, -LONGEST),
     "operation": lambda _, tables: tables["lines"].__setitem__((0, 0), len(Op)),
     "operation below all": lambda _, tables: tables["lines"].__setitem__((0, 0), -1),
     "computed": lambda _, tables: tables["lines"].__setitem__((of_op(tables, Op.ADD, Op.SUB, Op.MUL), 1), FAR),

@@ -29,10 +29,11 @@ from attrs import define, evolve, fields_dict, frozen
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from examples.study.study import Study
 from framework import Scenario, assemble
 from framework.accrual import Accrual, Computed, running
-from framework.errors import OrderRefused, PlayingError, RunError
-from framework.events import ConditionMet, Event, FeeAccrued, OrderFilled, Rejected, Side
+from framework.errors import OrderRefused, PlayingError, RunError, ScenarioError
+from framework.events import ConditionMet, Ended, Event, FeeAccrued, OrderFilled, Rejected, Side
 from framework.formulas import choose, formula, greater, lesser, ratio, square_root
 from framework.many_runs import execution
 from framework.many_runs.sweep import Sweep, sweep
@@ -43,10 +44,10 @@ from framework.performance import figures, outcome
 from framework.run import Tally
 from framework.strategy import EveryRow, Price, Strategy
 from framework.tape.code import Code
-from framework.tape.numbers import MOST, Column, NotRecordable, Op, Recorded, Row, Time, Window, Words
+from framework.tape.numbers import LONGEST, MOST, Column, NotRecordable, Op, Recorded, Row, Time, Window, Words
 from framework.tape.played import Played
 from framework.tape.player import BROKEN, KERNEL, QUIET, UNKNOWN, Notes, Score, play
-from framework.tape.steps import LONGEST, NotPlayable
+from framework.tape.steps import NotPlayable
 from framework.tape.tape import CHECKED_AGAIN, Settings
 from framework.tape.tapes import Tapes, refusal
 from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way
@@ -322,13 +323,32 @@ class Averaging(Strategy):
             "extremes": lambda rates, years: (rates * 1000).max() * -rates.min() - rates.max() + years.min(),
             "highest": lambda rates, years: max(rates),
             "one by one": lambda rates, years: sum(1 if rate > 0 else -1 for rate in rates),
+            "how many": lambda rates, years: np.count_nonzero(rates > 1e-5) - (rates <= rates[-1]).sum() + 1,
+            "chosen": lambda rates, years: rates[(rates >= 0) & (rates != rates[0])].sum() + years[rates < 1e-5].sum(),
+            "any": lambda rates, years: 0.0 if (rates - rates[0]).any() and rates.all() else -1.0,
+            "some": lambda rates, years: rates[np.flatnonzero(rates == rates[-1])].mean() - rates[np.array([0])][0],
         }
         rates, years = view.history("hyperliquid_funding_rate", self.rows), view.years(self.rows)
         if isinstance(event, ConditionMet) and ways[self.how](rates, years) < self.least:
             yield Resize("hyperliquid", 0.5)
 
 
-@pytest.mark.parametrize("how", ["mean", "mean of NumPy", "by time", "change", "latest", "extremes", "one by one"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "mean",
+        "mean of NumPy",
+        "by time",
+        "change",
+        "latest",
+        "extremes",
+        "one by one",
+        "how many",
+        "chosen",
+        "any",
+        "some",
+    ],
+)
 @pytest.mark.parametrize("rows", [1, 2, 7, 9, 25])
 def test_what_looks_back_over_some_rows_is_played(how, rows):
     """As the sum and the mean of an array, and as its values one by one; on other markets too."""
@@ -341,6 +361,91 @@ def test_what_looks_back_over_some_rows_is_played(how, rows):
         assert same(tapes.played(assembly), assembly.simulation().run())
     (tape,) = tapes.tapes
     assert set(tape.refused) <= {"the strategy looks at rows before the run"}
+
+
+@frozen(kw_only=True)
+class Recalling(Strategy):
+    """A strategy that looks at the positions with which the last rows began, and at how many it is told of."""
+
+    rows: int
+    venue: str
+    least: float = 0.0
+    how: str = "mean"
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        usd = view.cash_usd / 2 + len(view.sizes(self.venue, self.rows))
+        yield Open("asgard", Side.LONG, usd * 2 / view.price, usd)
+        yield Open("hyperliquid", Side.SHORT, usd / view.price, usd - 10)
+
+    def on_event(self, event, view):
+        sizes = view.sizes(self.venue, self.rows)
+        ways = {
+            "mean": lambda: abs(sizes).sum() / self.rows > 20.0 + self.least,
+            "change": lambda: sizes[-1] - sizes[0] > self.least,
+            "held": lambda: np.count_nonzero(sizes != 0) == min(self.rows, 5),
+            "number": lambda: len(sizes) > 3,
+            "by rate": lambda: (sizes * view.history("close", self.rows)[-len(sizes) :]).sum() < self.least,
+        }
+        match event:
+            case Ended() if len(sizes) < self.rows or sizes[-1] < 0:
+                yield Close(self.venue)
+            case ConditionMet() if view.leg(self.venue).size == 0:
+                if not sizes[-2:].any():
+                    side = Side.LONG if self.venue == "asgard" else Side.SHORT
+                    yield Open(self.venue, side, 10.0, 5000.0)
+            case ConditionMet() if len(sizes) and ways[self.how]():
+                yield Close(self.venue)
+
+
+@pytest.mark.parametrize("entry", ["first_close", "first_open", "look_ahead"])
+@pytest.mark.parametrize("venue", ["asgard", "hyperliquid"])
+@pytest.mark.parametrize("how", ["mean", "change", "held", "number", "by rate"])
+def test_what_looks_at_past_positions_is_played(how, venue, entry):
+    """Those that grow with interest and those that do not, from the first row on; in each the same as if simulated."""
+    tapes = Tapes()
+    for number, least, rows in ((1, 0.0, 1), (2, 0.1, 7), (3, -0.1, 7), (3, 0.1, 25)):
+        keys = "market.path.method=stationary", f"market.path.number={number}", "market.path.block_rows=20"
+        strategy = Recalling(rows=rows, least=least, how=how, venue=venue)
+        assembly = evolve(assemble(Scenario.load(SCENARIO, [*keys, f"entry={entry}"])), strategy=strategy)
+        assert same(tapes.played(assembly), assembly.simulation().run())
+    assert set(tapes.tapes[0].refused) <= {"the strategy looks at rows before the run"}
+
+
+def test_positions_of_a_venue_of_several_coins_are_no_sum():
+    """Played or not, a strategy that asks for them ends in the same error."""
+    assembly = assemble(Scenario.load(ROOT / "examples" / "portfolio" / "scenario.toml"))
+    assembly = evolve(assembly, strategy=Recalling(rows=1, venue="hyperliquid"))
+    with pytest.raises(ScenarioError, match="sizes: hyperliquid has positions in SOL, BTC"):
+        assembly.simulation().run()
+    with pytest.raises(ScenarioError, match="sizes: hyperliquid has positions in SOL, BTC"):
+        Tapes().run(assembly)
+
+
+def rotations(number):
+    """The full rotation with a least yield over some rows, at the market or at cost, on a path."""
+    dice = Random(number)  # noqa: S311  (which cases, and no secret)
+    settings = {
+        "strategy.min_apy_pct": dice.choice([0.1, 5.0, 10.0, 40.0]),
+        "strategy.min_apy_rows": dice.choice([1, 3, 7, 12]),
+        "strategy.leverage": dice.choice([2, 3, 5, 8]),
+        "strategy.compounding": dice.choice([True, False]),
+        "market.path": {"method": "stationary", "block_rows": 20, "number": number + 1},
+    }
+    base = {"rulebook": {"class": "study"}} if dice.random() < 0.5 else {}
+    return assemble(Study().scenario("full_rotation", base | settings))
+
+
+@pytest.mark.parametrize("first", [0, *(pytest.param(each, marks=pytest.mark.slow) for each in range(6, 60, 6))])
+def test_a_least_yield_is_played_as_it_is_simulated(first):
+    """What it has earned in the last rows that it held, which go back behind those in which it held nothing."""
+    tapes = Tapes()
+    for number in range(first, first + 6):
+        assembly = rotations(number)
+        assert same(tapes.played(assembly), assembly.simulation().run()), number
+    assert not any(tape.refused for tape in tapes.tapes)
 
 
 def test_runs_that_look_back_over_other_numbers_of_rows_have_one_tape():
@@ -494,7 +599,7 @@ class Looking(Strategy):
         looks = {
             "outcome": lambda: view.outcome is not None,
             "history": lambda: view.history("close", LONGEST + 1).mean() > 0,
-            "sizes": lambda: view.sizes("hyperliquid", 2)[-1],
+            "sizes": lambda: view.sizes("hyperliquid", LONGEST + 1).mean() > 0,
             "key": lambda: {view.price: 1},
             "calendar": lambda: datetime.fromtimestamp(view.at_ns / 1e9, UTC).month == 1,
         }
@@ -545,7 +650,7 @@ def test_refusals_say_why():
     [
         ("outcome", "what became of an earlier order"),
         ("history", "looks at more than 128 rows"),
-        ("sizes", r"^the strategy looks at its past positions \(test_tape\.py, line \d+\)"),
+        ("sizes", r"^the strategy looks at more than 128 rows \(test_tape\.py, line \d+\)"),
         ("calendar", r"^an instant is reckoned with \(test_tape\.py, line \d+\)"),
         ("key", r"used as a key \(test_tape\.py, line \d+\)"),
     ],
@@ -584,12 +689,8 @@ WANTS = MappingProxyType(
         "attribute of an instant": (lambda view: hasattr(view.at_ns, "bit_count"), "asked for its bit_count"),
         "converted": (lambda view: caught(lambda: int(view.price), 0) > 150, "a number is converted"),
         "outcome": (lambda view: caught(lambda: view.outcome, None) is None, "what became of an earlier order"),
-        "sizes": (
-            lambda view: caught(lambda: view.sizes("hyperliquid", 1), None) is None,
-            "past positions",
-        ),
         "a squared array": (lambda view: (view.history("close", 1) ** 2)[0] > 300, "unsupported operand"),
-        "a larger array": (lambda view: (view.history("close", 3) > 150).any(), "compared as a whole"),
+        "a truth of an array": (lambda view: bool(view.history("close", 1)), "a history is asked whether it is true"),
         "a function of one": (lambda view: np.median(view.history("close", 3)) > 150, "a history is made an array"),
         "a method of one": (lambda view: view.history("close", 3).std() > 150, "a history is asked for its std"),
         "a maximum by axis": (lambda view: view.history("close", 3).max(axis=0) > 450, "reduced in another way"),
@@ -1757,7 +1858,7 @@ def recorded_by_row(function):
                 held[register] = value
             score = Score(
                 code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
-                code.instants_ns, none, none[:, 0], none[:, :3],
+                code.instants_ns, none, none[:, 0], none[:, :3], none,
             )  # fmt: skip
             notes = Notes(np.zeros(9, dtype=np.int64), np.zeros(9, dtype=np.int64), np.zeros(9))
             step = after_rows(code.roots.get("f", NOWHERE), len(rows))
@@ -1859,7 +1960,7 @@ def test_a_step_that_changes_a_balance_is_done_row_by_row():
     code.add("row", way)
     score = Score(
         code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
-        code.instants_ns, none, none[:, 0], none[:, :3],
+        code.instants_ns, none, none[:, 0], none[:, :3], none,
     )  # fmt: skip
     curve, notes = np.zeros(50), Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
     held, at_ns = code.initial.copy(), np.arange(50)
@@ -1917,7 +2018,9 @@ def test_an_integer_that_is_too_large_is_the_kernels(function, most):
 @example(steps=[0.0] * 50, factors=[-1e6, 0.0], compounding=False, held=0, owed=0, floor=1)
 @example(steps=[0.0, -1e-3, 1e-3], factors=[2.5e9, 2.5e9], compounding=False, held=ROOM_LEFT, owed=0, floor=0)
 def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compounding, held, owed, floor):
-    """Equity, balances, what is settled, and the row at which a balance falls through its floor or is too large.
+    """Equity, balances, what is settled, with which positions a row begins, and the row at which a balance is too low.
+
+    Too low is what falls through its floor, and what is too large counts likewise.
 
     Either balance may be that, or what has accrued alone; what comes to nothing is zero, and never below it.
     """
@@ -1936,7 +2039,8 @@ def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compo
     way.end(Leaf(curve=equity.register))
     code.add("row", way)
     index = np.cumprod(1 + np.array([0.0, *steps]))
-    columns, at_ns = np.array([index, 1 / index]), np.arange(len(steps))
+    at_ns = np.arange(len(steps))
+    sizes = np.array([[2, debit, 1000, 0], [2, 3, 7, NOWHERE], [3, credit, 10**9, 1]])
     floors = np.array([[debit, floor, 0], [3, 1, NOWHERE]])
     found = []
     for quiet in (True, False):
@@ -1944,18 +2048,20 @@ def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compo
             code.spans[:, QUIET] = NOWHERE
         values = code.initial.copy()
         values[[0, 1, 4, 5, debit, credit]] = factors[0], 1.0, factors[1], 1.0, held * (floor or 1), -owed
+        columns = np.array([index, 1 / index, np.full(len(index), np.nan), np.full(len(index), np.nan)])
         curve, settled = np.full(len(steps), np.nan), np.zeros((len(steps), 2), dtype=np.int64)
         score = Score(
             code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
-            code.instants_ns, streams, np.array(accruing), floors,
+            code.instants_ns, streams, np.array(accruing), floors, sizes,
         )  # fmt: skip
         notes = Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
         step = after_rows(code.roots["row"], len(steps))
         ended = play(score, step, 0, 0, True, values, columns, at_ns, curve, settled, notes)
-        found.append((ended, curve, settled, values[accruing]))
+        assert columns[2:, 0].tolist() == [held * (floor or 1) / 1000, -owed / 1e9]
+        found.append((ended, curve, settled, columns[2:, : ended[2]], values[accruing]))
     (in_blocks, *blocks), (by_row, *rows) = found
     if by_row[0] == BROKEN and in_blocks != by_row:  # one stream alone is too much in a row, and not both together
-        rows, blocks = ([curve[: by_row[2]], settled[: by_row[2]]] for curve, settled, _ in (rows, blocks))
+        rows, blocks = ([curve[: by_row[2]], settled[: by_row[2]]] for curve, settled, *_ in (rows, blocks))
         assert in_blocks[2] > by_row[2]
     else:
         assert in_blocks == by_row

@@ -18,10 +18,13 @@ from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 from attrs import define, frozen
+from numpy.typing import NDArray
 
 Number = int | float
 MOST = 2**53
 """Integers up to here are floats without a loss; beyond it nothing is recorded and nothing is played."""
+LONGEST = 128
+"""A history of more rows is not recorded: each of them is a line, and each shorter one of the first rows a way."""
 
 
 SUM_COMPENSATES = sys.version_info >= (3, 12)
@@ -487,7 +490,8 @@ class Watch:
 class Window(Sequence[Any]):
     """The last values of a column, the latest last, as an array of them would be: of recorded numbers.
 
-    They can be added, subtracted, multiplied and divided as a whole, summed, averaged, and looked up one by one.
+    They can be added, subtracted, multiplied and divided as a whole, summed, averaged, and looked up one by one. A
+    comparison answers with an array of plain bools, for each value is asked; such an array chooses values of a window.
     """
 
     __slots__ = ("_values", "recording")
@@ -504,6 +508,9 @@ class Window(Sequence[Any]):
         return len(self._values)
 
     def __getitem__(self, place: Any) -> Any:  # noqa: ANN401  (a number, or some of them)
+        if isinstance(place, np.ndarray):
+            chosen = np.arange(len(self))[place].tolist()
+            return Window([self._values[each] for each in chosen], self.recording)
         found = self._values[place]
         return Window(found, self.recording) if isinstance(place, slice) else found
 
@@ -511,7 +518,7 @@ class Window(Sequence[Any]):
         """Their sum, added in the order in which NumPy adds."""
         if (axis, dtype, out) != (None, None, None):
             self.recording.refuse("a history is summed in another way than as a whole")
-        return 0.0 + pairwise_sum(self._values)
+        return 0.0 + pairwise_sum(self._values) if self._values else 0.0
 
     def max(self, axis: None = None, out: None = None) -> Any:  # noqa: ANN401  (a number)
         """The largest."""
@@ -532,6 +539,14 @@ class Window(Sequence[Any]):
     def mean(self, axis: None = None, dtype: None = None, out: None = None) -> Any:  # noqa: ANN401  (a number)
         """Their mean."""
         return self.sum(axis, dtype, out) / len(self)
+
+    def any(self) -> np.bool_:
+        """Whether one of them is not zero."""
+        return np.bool_(any(each != 0 for each in self))
+
+    def all(self) -> np.bool_:
+        """Whether none of them is zero."""
+        return np.bool_(all(each != 0 for each in self))
 
     def _with(self, work: Callable[[Any, Any], Any], other: object) -> "Window":
         if not isinstance(other, Window):
@@ -570,9 +585,27 @@ class Window(Sequence[Any]):
     def __rtruediv__(self, other: object) -> "Window":
         return self._with(lambda each, number: number / each, other)
 
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = refused(
-        "a history is compared as a whole; expected its sum, mean, largest or least, or one of its values"
-    )
+    def _compared(self, work: Callable[[Any, Any], Any], other: object) -> NDArray[np.bool_]:
+        return np.array([bool(each) for each in self._with(work, other)], dtype=np.bool_)
+
+    def __lt__(self, other: object) -> Any:  # noqa: ANN401
+        return self._compared(operator.lt, other)
+
+    def __le__(self, other: object) -> Any:  # noqa: ANN401
+        return self._compared(operator.le, other)
+
+    def __gt__(self, other: object) -> Any:  # noqa: ANN401
+        return self._compared(operator.gt, other)
+
+    def __ge__(self, other: object) -> Any:  # noqa: ANN401
+        return self._compared(operator.ge, other)
+
+    def __eq__(self, other: object) -> Any:  # noqa: ANN401
+        return self._compared(operator.eq, other)
+
+    def __ne__(self, other: object) -> Any:  # noqa: ANN401
+        return self._compared(operator.ne, other)
+
     __bool__ = refused("a history is asked whether it is true")
     __hash__ = refused("a history is used as a key")
 

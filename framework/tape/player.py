@@ -26,6 +26,8 @@ INDEX, COMPOUNDING, FACTOR, START, SETTLED, DEBIT, CREDIT, SETTLED_PLACE, DEBIT_
 """The columns of `streams`: see `Score`."""
 FLOORED, SIGN, FLOORED_PLACE = range(3)
 """The columns of `floors`."""
+SIZE, HELD, SCALE, HELD_PLACE = range(4)
+"""The columns of `sizes`."""
 ROOT, FIRST, STOP, SETTLES = range(4)
 """The columns of the steps that are played: see `play`."""
 FEWEST, BLOCK = 16, 64
@@ -39,6 +41,8 @@ class Score(NamedTuple):
     the column of its index, whether it compounds, and the registers of its factor, of the index at its start, of what
     is settled, of its debit and of its credit; then which of `accruing` the last three are. `floors` of shape
     (floors, 3) are registers that may not fall below zero, with their sign, and which of `accruing` they are, or -1.
+    `sizes` of shape (positions, 4) has the column in which is noted with what position a row begins, the register of a
+    balance that is part of it, its atomic units in a coin, and which of `accruing` it is, or -1.
     """
 
     lines: Ints
@@ -52,6 +56,7 @@ class Score(NamedTuple):
     streams: Ints
     accruing: Ints
     floors: Ints
+    sizes: Ints
 
 
 class Notes(NamedTuple):
@@ -167,8 +172,10 @@ def play_rows(
     buffer = np.empty(len(registers))
     table = np.empty((score.quiet[:, 5].max() if len(score.quiet) else 0, BLOCK))
     while row < stop:
-        if settling and not settle(score.streams, score.floors, registers, columns, row, settled):
-            return BROKEN, row, noted, valued
+        if settling:
+            begin(score.sizes, registers, columns, row)
+            if not settle(score.streams, score.floors, registers, columns, row, settled):
+                return BROKEN, row, noted, valued
         at, why = walk(score.lines, root, registers, columns, at_ns, score.instants_ns, row)
         if why != ENDED:
             return why, row, noted, valued
@@ -219,6 +226,7 @@ def pass_quietly(
     count = size = FEWEST
     while count == size and row < stop:
         count = settle_block(score, registers, columns, row, min(size, stop - row), table)
+        begin_block(score.sizes, registers, columns, row, count, table)
         count = walk_block(score, first, last, columns, at_ns, row, count, table)
         if count == 0:
             break
@@ -279,6 +287,8 @@ def walk_block(  # noqa: PLR0912  (a branch for each operation)
         op, to, left, right, answer = score.quiet_lines[at]
         made = table[to]
         if op == LOAD:
+            if row + right < 0:
+                return 0
             for each in rows:
                 made[each] = columns[left, row + each + right]
         elif op == SINCE:
@@ -346,6 +356,32 @@ def walk_block(  # noqa: PLR0912  (a branch for each operation)
 
 
 @compiled
+def begin(sizes: Ints, registers: Floats, columns: Floats, row: int) -> None:
+    """Note with which positions a row begins."""
+    for each in range(len(sizes)):
+        columns[sizes[each, SIZE], row] = 0.0
+    for each in range(len(sizes)):
+        columns[sizes[each, SIZE], row] += registers[sizes[each, HELD]] / sizes[each, SCALE]
+
+
+@compiled
+def begin_block(sizes: Ints, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> None:
+    """Note with which positions the rows after each of `count` quiet ones begin, and the first of these."""
+    begin(sizes, registers, columns, row)
+    for each in range(len(sizes)):
+        columns[sizes[each, SIZE], row + 1 : row + 1 + count] = 0.0
+    for each in range(len(sizes)):
+        size, place, scale = columns[sizes[each, SIZE]], sizes[each, HELD_PLACE], sizes[each, SCALE]
+        if place >= 0:
+            for ahead in range(count):
+                size[row + 1 + ahead] += table[place, ahead] / scale
+        else:
+            held = registers[sizes[each, HELD]] / scale
+            for ahead in range(count):
+                size[row + 1 + ahead] += held
+
+
+@compiled
 def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row: int, settled: Ints) -> bool:
     """Let a row pass: what accrues is brought up to it, as `Stream.after` says; returns whether the books allow it."""
     for each in range(len(streams)):
@@ -398,6 +434,8 @@ def walk(  # noqa: PLR0912  (a branch for each operation)
                 registers[to] = whole
             at += 1
         elif op == LOAD:
+            if row + right < 0:
+                return at, KERNEL
             registers[to] = columns[left, row + right]
             at += 1
         elif op in (NEG, ABS, SQRT):

@@ -30,7 +30,7 @@ from framework.support.files import MIB, clear_drafts, read_bounded, replace_fil
 from framework.support.mistakes import OUR_PACKAGES
 from framework.support.source_code import project_digest
 from framework.tape.code import Code
-from framework.tape.numbers import Op
+from framework.tape.numbers import LONGEST, Op
 from framework.tape.outline import PLAIN
 from framework.tape.player import QUIET
 from framework.tape.tree import NOWHERE, STEPS, Leaf, Registers
@@ -213,10 +213,11 @@ def _put(content: bytes, tape: "Tape") -> None:
 
 
 def _check_registers(made: Ints, inputs: int, columns: int) -> None:
-    """Let each register be made of those before it, or of a column at this row or the next."""
+    """Let each register be made of those before it, or of a column at a row up to the next."""
     op, left, right = made.T
     loads, computed = op == Op.LOAD, (op != Op.LOAD) & (op != CONSTANT)
-    _require(_within(op, CONSTANT, Op.LOAD + 1), _within(left[loads], 0, columns), _within(right[loads], 0, 2))
+    _require(_within(op, CONSTANT, Op.LOAD + 1), _within(left[loads], 0, columns))
+    _require(_within(right[loads], 1 - LONGEST, 2))
     _require(_within(made[computed, 1:], 0, inputs + np.flatnonzero(computed)[:, None]))
 
 

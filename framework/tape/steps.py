@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from sysconfig import get_path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -30,6 +31,7 @@ from framework.strategy import Condition, Strategy, checked_rows
 from framework.strategy import Price as PlainPrice
 from framework.tape.memory import kept_by
 from framework.tape.numbers import (
+    LONGEST,
     Column,
     NotRecordable,
     Number,
@@ -49,8 +51,6 @@ from framework.venue import CASH, IN_TRANSIT, Act, Segment, Venue
 
 LIBRARIES = {Path(__file__).parent.parent, *(Path(get_path(name)) for name in ("stdlib", "purelib"))}
 """Where code lies that is neither a strategy's nor a venue's."""
-LONGEST = 128
-"""A history of more rows is not recorded: each of them is a line, and each shorter one of the first rows a way."""
 OF_STREAM = ("factor", "start", "settled", "base")
 """What is carried over of each stream."""
 
@@ -141,12 +141,6 @@ class RecordedStanding(Standing):
             ]
             self._lists_at[at, signs] = found
         return found  # type: ignore[no-any-return]
-
-    def sizes(self, first: int, last: int) -> Floats:  # noqa: ARG002
-        """Past positions are not carried over."""
-        books = self.books
-        assert isinstance(books, RecordedBooks)
-        books.miss("the strategy looks at its past positions")
 
 
 class Earlier(Unreadable):
@@ -250,6 +244,10 @@ class RecordedPresent(Present):
     """The view of a step: an outcome of an earlier one is not carried over."""
 
     way: Way | None = None
+    began_with: "Mapping[str, Floats]" = MappingProxyType({})
+    """By venue the position in coins with which each row began."""
+    first: int | None = None
+    """The first row that began with a position of the run; None while there is none."""
     _outcomes: "Sequence[Event | None]" = ()
 
     @property
@@ -288,6 +286,20 @@ class RecordedPresent(Present):
             return super().years(rows)
         return self._market.lengths.up_to(*self._closed("years", rows, self.way))
 
+    def sizes(self, venue: str, rows: int) -> Any:  # noqa: ANN401  (an array, or what there is of it)
+        """The position with which each of the last rows began."""
+        return super().sizes(venue, rows if self.way is None else self.way.known(rows))
+
+    def _sizes(self, venue: str, rows: int) -> Any:  # noqa: ANN401  (an array, or what there is of it)
+        if self.first is None:
+            return np.zeros(0)
+        sizes, row, way = self.began_with[venue], self._books.row, self.way
+        if way is None:
+            return sizes[max(self.first, row + 1 - rows) : row + 1].copy()
+        assert isinstance(row, Row)
+        count = self._there_are(rows, row, way, self.first)
+        return Column(("size", venue), sizes.tolist()).up_to(row, count) if count else np.zeros(0)
+
     @property
     def _market(self) -> RecordedMarket:
         market = self._books.market
@@ -299,13 +311,16 @@ class RecordedPresent(Present):
         row = self._books.row
         if self._books.at != "close" or not isinstance(row, Row):
             way.refuse("the strategy looks at rows before the run")
-        count = checked_rows(method, way.known(rows))
-        if count > LONGEST:
+        return row, self._there_are(checked_rows(method, way.known(rows)), row, way, 0)
+
+    def _there_are(self, rows: int, row: Row, way: Way, first: int) -> int:
+        """How many of the last rows up to the present one there are, from row `first` on."""
+        if rows > LONGEST:
             way.refuse(f"the strategy looks at more than {LONGEST} rows")
-        number = self._market.numbers[row]
-        while count > 1 and number < count - 1:
+        number, count = self._market.numbers[row], rows
+        while count - 1 + first > 0 and number < count - 1 + first:
             count -= 1
-        return row, count
+        return count
 
     def quote(self, order: Order) -> OrderFilled:
         with self._not_heard():
@@ -359,11 +374,10 @@ class Steps(Simulation):
             each.values = Column(("index", len(self.streams)), each.values, self._watch, further=1)  # type: ignore[assignment]
             self.streams.append(each)
         self.accounts = tuple(self._books.balances)
-        self._standings = tuple(self._books.standings.values())
-        self._acts = [(each, act) for each in self._standings for act in each.acts if each.due(act)]
+        self.standings = tuple(self._books.standings.values())
+        self._acts = [(each, act) for each in self.standings for act in each.acts if each.due(act)]
         self._looks = RowStretch(self._books)
         self._opening = entry != "first_close"
-        self._past: Callable[[], Iterator[Any]] = lambda: iter(())
         self._way: Way | None = None
         self._opening_at: At = "open" if entry == "first_open" else "close"
 
@@ -385,12 +399,11 @@ class Steps(Simulation):
         step: str,
         row: int,
         given: "Given",
-        past: Callable[[], Iterator[Entry]],
+        past: "Past",
     ) -> "Done":
         """Do a step on plain numbers; raises `NotPlayable`, also for what a run would end in."""
-        self._past = past
         try:
-            found = self._do(step, row, given, None)
+            found = self._do(step, row, given, past, None)
         except Exception as why:
             raise NotPlayable(_words(why)) from why
         if self._books.missed:  # type: ignore[attr-defined]
@@ -399,17 +412,16 @@ class Steps(Simulation):
             raise NotPlayable("something is on its way for a while")
         return found
 
-    def record(self, step: str, row: int, given: "Given", way: Way) -> "Done":
+    def record(self, step: str, row: int, given: "Given", past: "Past", way: Way) -> "Done":
         """Do a step on recorded numbers; raises `NotRecordable`."""
 
-        def past() -> Iterator[Earlier]:
+        def entries() -> Iterator[Any]:
             if step == "end":
                 way.refuse("a venue looks at orders of the last row")
             yield Earlier(way)
 
-        self._past = past
         try:
-            found = self._do(step, row, given, way)
+            found = self._do(step, row, given, Past(entries, past.began_with), way)
         except Exception as why:
             words, way.failed = way.failed + _place(why) if way.failed else _words(why), ""
             way.note(words)
@@ -419,11 +431,11 @@ class Steps(Simulation):
             way.refuse(missed or "something is on its way for a while")
         return found
 
-    def _do(self, step: str, row: int, given: "Given", way: Way | None) -> "Done":
+    def _do(self, step: str, row: int, given: "Given", past: "Past", way: Way | None) -> "Done":
         books = self._books
         self._strategy, self._conditions, self._capital = given.strategy, given.conditions, given.capital
         opening = step == "start" and self._opening
-        self._set(step, row, given, way, opening=opening)
+        self._set(step, row, given, past, way, opening=opening)
         self._way = self._watch.recording = way
         self._accrued = None
         try:
@@ -472,7 +484,7 @@ class Steps(Simulation):
         """Add what a venue works out itself to the row, after everything else has accrued."""
         books, way, row, hold = self._books, self._way, self._books.row, False
         others: Any = (books.balances[CASH] + books.balances[IN_TRANSIT]) / USDC.scale
-        for each in self._standings:
+        for each in self.standings:
             if each.name != computed.owner and each.holds:
                 others, hold = others + each.state(*each.arguments(row))[1], True
         kind, others_usd = (Segment, np.array([others])) if way is None else (RecordedSegment, others)
@@ -490,24 +502,26 @@ class Steps(Simulation):
         entries = self._acted(acts) if acts else []
         self._decide(acts, entries, holding)
 
-    def _set(self, step: str, row: int, given: "Given", way: Way | None, *, opening: bool) -> None:
+    def _set(self, step: str, row: int, given: "Given", past: "Past", way: Way | None, *, opening: bool) -> None:
         """Let everything stand as it does once a row has been settled, and nothing has been done after it."""
         books, view = self._books, self._view
         assert isinstance(books, RecordedBooks)
         assert isinstance(view, RecordedPresent)
         books.begin_at(row, "close" if not opening else self._opening_at, way, opening=opening)
-        books.past = self._past
+        books.past = past.entries
         for account, amount in zip(self.accounts, given.balances, strict=True):
             books.balances[account] = amount
         for stream, values in zip(self.streams, given.streams, strict=True):
             for name, value in zip(OF_STREAM, values, strict=True):
                 setattr(stream, name, value)
             stream.epochs = []
-        for standing in self._standings:
+        for standing in self.standings:
             standing.rows, standing.moving, standing.trail = books.rows, False, None
             standing.version += 1
         self._execution.forget()
         view.way = way
+        view.began_with = past.began_with
+        view.first = None if step == "start" else int(not self._opening)
         if step != "start":
             view.forget()
         else:
@@ -517,7 +531,7 @@ class Steps(Simulation):
         """What everything is worth at the row's close, as the curve has it."""
         books = self._books
         total = books.balances[CASH] / USDC.scale + books.balances[IN_TRANSIT] / USDC.scale
-        for each in self._standings:
+        for each in self.standings:
             total = total + each.state(*each.arguments(books.row))[1]
         return total
 
@@ -531,6 +545,15 @@ class Given:
     capital: Any
     balances: Sequence[Any]
     streams: Sequence[tuple[Any, ...]]
+
+
+@frozen(eq=False)
+class Past:
+    """What a step may know of those before it: their `entries`, the latest first, and the positions of earlier rows."""
+
+    entries: Callable[[], Iterator[Entry]]
+    began_with: Mapping[str, Floats]
+    """By venue the position in coins with which each row up to the present one began, shape (rows + 1,)."""
 
 
 @frozen(eq=False)
@@ -652,6 +675,8 @@ def columns_for(keys: Sequence[object], market: Market, venues: Sequence[Venue])
                 values = np.arange(len(market), dtype=float)
             case ("index", stream):
                 values = index_of(streams[stream], market).path
+            case ("size", _):
+                values = found[place]  # what the player puts there
             case (_, name, at, signs, input_):
                 if name not in standings:
                     venue = next(each for each in venues if each.name == name)
@@ -659,6 +684,19 @@ def columns_for(keys: Sequence[object], market: Market, venues: Sequence[Venue])
                 values = standings[name].columns(at, signs)[input_]
         found[place, : len(values)] = values
     return found
+
+
+def sized_registers(steps: Steps, first: int) -> dict[str, list[tuple[int, int]]]:
+    """By venue of one coin at most the registers of its positions, and their atomic units in a coin.
+
+    `first` is the register of the first account's balance.
+    """
+    accounts = {each: first + place for place, each in enumerate(steps.accounts)}
+    return {
+        each.name: [(accounts[held], held.asset.scale) for held in each.positions]
+        for each in steps.standings
+        if len({held.asset.coin for held in each.positions}) < 2
+    }
 
 
 def settled_registers(steps: Steps, first: int) -> np.ndarray[Any, Any]:

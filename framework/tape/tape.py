@@ -5,7 +5,7 @@ recorded numbers, and what cannot be recorded it does on plain ones, each time. 
 transfers, events and equity as one that is simulated, to the last bit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,10 +32,12 @@ from framework.tape.steps import (
     OF_STREAM,
     Given,
     NotPlayable,
+    Past,
     Steps,
     columns_for,
     numbers_of,
     settled_registers,
+    sized_registers,
     with_numbers,
 )
 from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way, is_small
@@ -161,6 +163,10 @@ class Tape:
     """Registers that may not fall below zero, with their sign, and which of `accruing` they are."""
     accruing: NDArray[np.int64]
     """The registers that change as rows pass: of balances, and of what is settled."""
+    sizes: NDArray[np.int64]
+    """What positions are held, for the player to note with which each row begins: see `Score`."""
+    sized: Mapping[str, int]
+    """By venue the column in which that is noted."""
     trees: dict[str, Branch] = field(factory=dict)
     """The trees of its steps, once something is recorded here."""
     recorded: int = 0
@@ -210,6 +216,9 @@ class Tape:
         registers = Registers(first + len(steps.accounts) + len(OF_STREAM) * len(steps.streams))
         for place in range(len(steps.streams)):
             registers.column(("index", place))
+        positions = sized_registers(steps, first)
+        sized = {venue: registers.column(("size", venue)) for venue in positions}
+        sizes = [(sized[venue], *each) for venue, held in positions.items() for each in held]
         streams = settled_registers(steps, first)
         accruing, places = np.unique(streams[:, 4:], return_inverse=True)
         floored = {first + place: each.sign for place, each in enumerate(steps.accounts) if each.floor}
@@ -224,6 +233,8 @@ class Tape:
             streams=np.hstack((streams, places.reshape(-1, 3))),
             floors=np.array(floors, dtype=np.int64).reshape(-1, 3),
             accruing=accruing,
+            sizes=np.array([(*each, _place(each[1], accruing)) for each in sizes], dtype=np.int64).reshape(-1, 4),
+            sized=sized,
         )
 
     def steps(self, market: Market, strategy: Strategy) -> Steps:
@@ -237,6 +248,7 @@ class Tape:
             found = self._score = Score(
                 code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
                 code.instants_ns, self.streams, self.accruing, self.floors,
+                self.sizes,
             )  # fmt: skip
             self._plans.clear()
         return found
@@ -269,8 +281,15 @@ class Tape:
         if found is None and len(self.columns) >= FEW_MARKETS:
             self.columns.clear()
         if found is None or len(found) < len(self.registers.columns):
-            found = self.columns[market] = columns_for(tuple(self.registers.columns), market, self.venues)
+            known = 0 if found is None else len(found)
+            more = columns_for(tuple(self.registers.columns)[known:], market, self.venues)
+            found = self.columns[market] = more if found is None else np.concatenate((found, more))
         return found
+
+    def began_with(self, market: Market) -> dict[str, Floats]:
+        """By venue the position in coins with which each row began, of the run that is played at present."""
+        columns = self.prepared(market)
+        return {venue: columns[place] for venue, place in self.sized.items()}
 
     def play(self, settings: Settings, market: Market, *, books: bool = True) -> Played:
         """Play a run to its end; raises `NotPlayable`. With `books`, what accrues is noted for them."""
@@ -403,7 +422,7 @@ class Tape:
         steps: Steps,
         settings: Settings,
         held: Floats,
-        past: Callable[[], Iterator[Entry]],
+        past: Past,
     ) -> bool:
         """Let the kernel do a step on recorded numbers; returns whether that was possible.
 
@@ -414,7 +433,7 @@ class Tape:
         way = Way(self.registers, self.trees[step])
         given = self.given(held, way.given, settings.recorded(way))
         try:
-            done = steps.record(step, row, given, way)
+            done = steps.record(step, row, given, past, way)
             leaf = done.leaf(way, given)
             if way.is_new:
                 again = steps.do(step, row, self.plainly_given(held, settings), past)
@@ -528,7 +547,12 @@ class Playing:
         """What is given to a step: the first registers."""
         return self._registers[: self._tape.registers.inputs]
 
-    def _past(self) -> Iterator[Entry]:
+    @property
+    def _past(self) -> Past:
+        """What has been up to here."""
+        return Past(self._entries, self._tape.began_with(self._market))
+
+    def _entries(self) -> Iterator[Entry]:
         """The entries up to here, the latest first."""
         return reversed([entry for entries, _ in self._so_far().added() for entry in entries])
 
