@@ -412,24 +412,35 @@ class Standing:
             self.refresh()
         return self._made(self.arguments(books.row, books.at), None)
 
-    def by_row(self, units: Callable[[Account], Floats]) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    def by_row(self, units: Callable[[Account], Floats]) -> dict[str, Floats]:
         """The formulas of `STATE` at the close of every row, from the balance of each account by row in whole units.
 
-        With them the delta by coin. In the state itself sizes of several coins are added up as so many of the market's
-        coin as are worth the same; tokens beside them are such coins.
+        Sizes of several coins are added up as so many of the market's coin as are worth the same; tokens beside them
+        are such coins.
         """
         inputs = [*[units(each) for each, _ in self._accounts], *self.columns("close"), *self._rules]
-        rows = (len(self.market),)
+        found = zip(STATE, self.stand(inputs, self._closes), strict=True)
+        return {name: _filling((len(self.market),), value) for name, value in found}
 
-        def price(coin: str) -> Floats:
-            return self.market[self.market.price_column(coin)]
-
-        found = dict(zip(STATE, self.stand(inputs, price), strict=True))
-        deltas = dict.fromkeys(self.coins[:1], found["delta"])
+    def deltas_by_row(self, units: Callable[[Account], Floats]) -> tuple[Floats, dict[str, Floats]]:
+        """The delta alone of that state, and the delta by coin; of one coin, from the balances alone behind it."""
+        inputs: list[Any]
         if len(self.coins) > 1:
-            _, _, deltas = self._by_coin(inputs, price)
-        state, by_coin = ({name: _filling(rows, value) for name, value in each.items()} for each in (found, deltas))
-        return state, by_coin
+            inputs = [*[units(each) for each, _ in self._accounts], *self.columns("close"), *self._rules]
+            *_, delta = self.stand(inputs, self._closes)
+            _, _, deltas = self._by_coin(inputs, self._closes)
+        else:
+            names = self.cached("behind delta", lambda: behind(self._formulas, "delta"))
+            accounts = zip(self._inputs, self._accounts, strict=False)  # which are the first of the inputs
+            held = [units(each) if name in names else 0.0 for (name, _), (each, _) in accounts]
+            inputs = [*held, *self.columns("close"), *self._rules]
+            (delta,) = self.one("delta")(*inputs)
+            deltas = dict.fromkeys(self.coins, delta)
+        rows = (len(self.market),)
+        return _filling(rows, delta), {coin: _filling(rows, each) for coin, each in deltas.items()}
+
+    def _closes(self, coin: str) -> Floats:
+        return self.market[self.market.price_column(coin)]
 
     def liquidation_by_row(self, units: Callable[[Account], Floats]) -> dict[str, tuple[Floats, Floats]]:
         """By coin the liquidation price at the close of every row, USD, and its distance as a fraction of the mark.
@@ -438,12 +449,8 @@ class Standing:
         """
         inputs = [*[units(each) for each, _ in self._accounts], *self.columns("close"), *self._rules]
         market, found = self.market, {}
-
-        def price(coin: str) -> Floats:
-            return market[market.price_column(coin)]
-
         for coin in self.coins:
-            size = self.stand(inputs, price, coin if len(self.coins) > 1 else None)[0]
+            size = self.stand(inputs, self._closes, coin if len(self.coins) > 1 else None)[0]
             mark = market[market.price_column(coin, "close", "mark")]
             trigger = np.broadcast_to(self.trigger_prices(inputs, coin), (len(market),))
             held = (size != 0) & np.isfinite(trigger)

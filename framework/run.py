@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -37,49 +38,82 @@ if TYPE_CHECKING:
     from framework.reports.frames import Frames
 
 
-@frozen(eq=False, kw_only=True)
+@frozen(eq=False, kw_only=True, slots=False)
 class Curve:
     """What wallet, transit and each venue were worth at the close of every row, after all that was done in it.
 
-    Arrays of shape (rows,), USD and coins.
+    Arrays of shape (rows,), USD and coins. What comes of the venues' formulas is worked out when it is first asked for.
     """
 
-    cash_usd: Floats
-    transit_usd: Floats
-    equity_usd_by_venue: dict[str, Floats]
-    notional_usd_by_venue: dict[str, Floats]
-    size_by_venue: dict[str, Floats]
-    delta_by_venue: dict[str, Floats]
-    """Coins as which position and tokens together move; of a venue with several coins in those of the market's coin."""
-    delta_by_coin: dict[str, Floats]
-    """Net delta of each coin, over all venues."""
-
-    @classmethod
-    def of(cls, market: Market, written: Written, standings: Sequence[Standing]) -> "Curve":
-        """The curve of books that are written out: the formulas of each venue on its balances of every row."""
-        units = _units(written)
-        states, deltas = {}, dict[str, Floats]()
-        for standing in standings:
-            states[standing.name], by_coin = standing.by_row(units)
-            for coin, delta in by_coin.items():
-                deltas[coin] = deltas[coin] + delta if coin in deltas else delta
-        for name, state in states.items():
-            for row in np.flatnonzero(~np.isfinite(state["equity"]))[:1].tolist():
-                raise ScenarioError(f"the equity at {name} is not a number in {market.rows(row, row + 1)}")
-        return cls(
-            cash_usd=units(CASH),
-            transit_usd=units(IN_TRANSIT),
-            equity_usd_by_venue={name: state["equity"] for name, state in states.items()},
-            notional_usd_by_venue={name: state["notional"] for name, state in states.items()},
-            size_by_venue={name: state["size"] for name, state in states.items()},
-            delta_by_venue={name: state["delta"] for name, state in states.items()},
-            delta_by_coin=deltas,
-        )
+    _market: Market
+    _written: Written
+    _standings: Sequence[Standing]
+    _equity_usd: Floats | None
+    """The equity where it is known already."""
 
     @cached_property
     def equity_usd(self) -> Floats:
         """All of it, shape (rows,)."""
+        if self._equity_usd is not None:
+            return self._equity_usd
         return sum(self.equity_usd_by_venue.values(), self.cash_usd + self.transit_usd)
+
+    @property
+    def cash_usd(self) -> Floats:
+        """The wallet's dollars."""
+        return _units(self._written)(CASH)
+
+    @property
+    def transit_usd(self) -> Floats:
+        """Dollars on their way."""
+        return _units(self._written)(IN_TRANSIT)
+
+    @property
+    def equity_usd_by_venue(self) -> dict[str, Floats]:
+        """Assets less liabilities of each venue."""
+        return {name: state["equity"] for name, state in self._states.items()}
+
+    @property
+    def notional_usd_by_venue(self) -> dict[str, Floats]:
+        """What the positions of each venue are worth, of either side."""
+        return {name: state["notional"] for name, state in self._states.items()}
+
+    @property
+    def size_by_venue(self) -> dict[str, Floats]:
+        """The position of each venue in coins, below 0 where it is short."""
+        return {name: state["size"] for name, state in self._states.items()}
+
+    @property
+    def delta_by_venue(self) -> dict[str, Floats]:
+        """Coins as which position and tokens together move; of a venue with several in those of the market's coin."""
+        return {name: delta for name, (delta, _) in self._deltas.items()}
+
+    @cached_property
+    def delta_by_coin(self) -> dict[str, Floats]:
+        """Net delta of each coin, over all venues."""
+        deltas = dict[str, Floats]()
+        for _, by_coin in self._deltas.values():
+            for coin, delta in by_coin.items():
+                deltas[coin] = deltas[coin] + delta if coin in deltas else delta
+        return deltas
+
+    @cached_property
+    def _states(self) -> dict[str, dict[str, Floats]]:
+        """The formulas of each venue on its balances of every row."""
+        with _mistakes_told(self._market, self._standings):
+            units = _units(self._written)
+            states = {each.name: each.by_row(units) for each in self._standings}
+            for name, state in states.items():
+                for row in np.flatnonzero(~np.isfinite(state["equity"]))[:1].tolist():
+                    raise ScenarioError(f"the equity at {name} is not a number in {self._market.rows(row, row + 1)}")
+            return states
+
+    @cached_property
+    def _deltas(self) -> dict[str, tuple[Floats, dict[str, Floats]]]:
+        """The delta of each venue, of all its coins and of each."""
+        with _mistakes_told(self._market, self._standings):
+            units = _units(self._written)
+            return {each.name: each.deltas_by_row(units) for each in self._standings}
 
     @cached_property
     def leverage_by_venue(self) -> dict[str, Floats]:
@@ -94,14 +128,14 @@ class Curve:
     @property
     def net_size(self) -> Floats:
         """Net delta in coins: positions and tokens, long less short, shape (rows,)."""
-        return sum(self.delta_by_venue.values(), np.zeros_like(self.cash_usd))
+        return sum(self.delta_by_venue.values(), np.zeros(len(self._market)))
 
     @property
     def gross_size(self) -> Floats:
         """Long plus short in coins, tokens as the coins that they move like, shape (rows,)."""
-        gross = np.zeros_like(self.cash_usd)
+        gross, deltas = np.zeros(len(self._market)), self.delta_by_venue
         for venue, size in self.size_by_venue.items():
-            gross += np.abs(size) + np.abs(self.delta_by_venue[venue] - size)
+            gross += np.abs(size) + np.abs(deltas[venue] - size)
         return gross
 
 
@@ -113,6 +147,11 @@ def _units(written: Written) -> Callable[[Account], Floats]:
         return path
 
     return units
+
+
+def _mistakes_told(market: Market, standings: Sequence[Standing]) -> AbstractContextManager[None]:
+    """What tells the mistakes of the venues' formulas, on all rows."""
+    return mistakes_told([each.venue for each in standings], market, lambda: len(market) - 1)
 
 
 Numbered = tuple[int, int | None, Event]
@@ -191,6 +230,8 @@ class Run:
     _written: Written = field(repr=False)
     _standings: Sequence[Standing] = field(repr=False)
     _counting: Callable[[], Tally] | None = field(default=None, repr=False)
+    _equity_usd: Floats | None = field(default=None, repr=False)
+    """The equity at the close of every row where it is known already."""
 
     @property
     def ledger(self) -> Ledger:
@@ -229,7 +270,7 @@ class Run:
         balances = self.balances
         held, net = dict[str, float](), 0.0
         for standing in self._standings:
-            state, _ = standing.by_row(lambda account: np.full(rows, account.asset.units(balances.get(account, 0))))
+            state = standing.by_row(lambda account: np.full(rows, account.asset.units(balances.get(account, 0))))
             held[f"{standing.name}_size"] = float(state["size"][-1])
             net += float(state["delta"][-1])
         return held | {"net_size": net}
@@ -250,12 +291,11 @@ class Run:
     @cached_property
     def curve(self) -> Curve:
         """What everything was worth after every row."""
-        with mistakes_told([each.venue for each in self._standings], self.market, lambda: len(self.market) - 1):
-            return Curve.of(self.market, self._written, self._standings)
+        return Curve(market=self.market, written=self._written, standings=self._standings, equity_usd=self._equity_usd)
 
     @cached_property
     def _liquidation(self) -> dict[tuple[str, str], tuple[Floats, Floats]]:
-        with mistakes_told([each.venue for each in self._standings], self.market, lambda: len(self.market) - 1):
+        with _mistakes_told(self.market, self._standings):
             units = _units(self._written)
             return {
                 (each.name, coin): found

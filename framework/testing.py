@@ -146,7 +146,8 @@ def findings(subject: Subject, *, data: Path | None = None, skip: Collection[str
         raise ValueError(f"unknown check {unknown[0]!r}; expected one of {', '.join(CHECKS)}")
     setup = Setup.of(subject, data)
     try:
-        _ = setup.run().curve
+        curve = setup.run().curve
+        _ = curve.equity_usd, curve.net_size
     except CarrybookError as error:
         return [Finding(check="run", words=str(error))]
     found = []

@@ -396,3 +396,14 @@ def test_only_what_compounds_free_of_charge_after_every_row_is_no_rebalance(cond
         (7, 5, TransferSent(counterparty="long", amount=10, fee=0, price=1.0)),
     ]
     assert Tally.of(told).capital_rebalances == counted + 1
+
+
+@pytest.mark.parametrize("name", ["capital_rebalance", "portfolio", "uss", "euss"])
+def test_deltas_from_what_is_behind_them_alone_are_those_of_the_whole_state(name):
+    """Of venues with one coin, with several, with tokens and with staked coins; nobody's is always 0."""
+    run = assemble(Scenario.load(ROOT / "examples" / name / "scenario.toml")).simulation().run()
+    for standing in run._standings:  # noqa: SLF001
+        held = run._written.path  # noqa: SLF001
+        state = standing.by_row(lambda account: held(account) / account.asset.scale)  # noqa: B023
+        assert np.array_equal(state["delta"], run.curve.delta_by_venue[standing.name])
+    assert any(delta.any() for delta in run.curve.delta_by_venue.values())

@@ -72,7 +72,9 @@ def same(played, run):
     assert list(books.events) == list(run.events)
     assert [str(order) for _, order in books.events.orders()] == [str(order) for _, order in run.events.orders()]
     assert np.array_equal(played.equity_usd, run.curve.equity_usd)
-    assert np.array_equal(books.curve.equity_usd, run.curve.equity_usd)
+    assert np.array_equal(books.curve.cash_usd + books.curve.transit_usd, run.curve.cash_usd + run.curve.transit_usd)
+    for venue, equity_usd in run.curve.equity_usd_by_venue.items():
+        assert np.array_equal(books.curve.equity_usd_by_venue[venue], equity_usd)
     assert books.balances == run.balances or list(books.balances.values()) == list(run.balances.values())
     assert played.outcome() == outcome(run)
     return True

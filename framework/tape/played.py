@@ -111,6 +111,7 @@ class Played:
             written=written,
             standings=tuple(opened.standings.values()),
             counting=self._tally,
+            equity_usd=self.equity_usd,
         )
 
     def _posted(self) -> Posted | None:
