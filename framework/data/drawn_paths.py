@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from attrs import Attribute, field, frozen, validators
@@ -67,59 +67,70 @@ def _positive_length(_: object, attribute: "Attribute[Length]", value: Length) -
 
 
 @frozen(kw_only=True)
-class StationaryBootstrap:
-    """Blocks of geometric length and random start, from the last row on to the first (Politis and Romano 1994).
+class Blocks:
+    """What is drawn in blocks of rows of the history, whose last row goes on with the first."""
 
-    `block_rows` is their mean length; `auto` takes the longest that the rule of Politis and White gives for any column.
-    """
-
-    block_rows: Length = field(default="auto", validator=_positive_length)
-    block_days: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
-    """Mean length of blocks in days, in the place of `block_rows`."""
-
-    def stream(self, number: int) -> tuple[int, ...]:
-        return (number,)
-
-    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
-        return chained(history, Drawn(picked=self.rows(history, rows, random)))
-
-    def rows(self, history: Market, rows: int, random: Generator) -> Ints:
-        """The rows of the history that a path is made of."""
-        return stationary_rows(len(history), rows, self.length(history), random)
-
-    def length(self, history: Market) -> float:
-        """The mean length of a block in rows; raises `MarketError` for one beyond the history."""
-        return _length(self.block_rows, self.block_days, history)
-
-    def words(self, history: Market) -> str:
-        return f"stationary bootstrap, blocks of {self.length(history):.4g} rows on average"
-
-
-@frozen(kw_only=True)
-class CircularBootstrap:
-    """Blocks of one length and random start, from the last row on to the first (Politis and Romano 1992)."""
+    circular: ClassVar[bool] = False
+    """Whether all blocks have one length; else it is their mean."""
 
     block_rows: Length = field(default="auto", validator=_positive_length)
-    """Length of blocks in rows, or `auto`."""
+    """Length of blocks in rows, or `auto`: the longest that the rule of Politis and White gives for any column."""
     block_days: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
     """Length of blocks in days, in the place of `block_rows`."""
 
     def stream(self, number: int) -> tuple[int, ...]:
         return (number,)
 
-    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
-        return chained(history, Drawn(picked=circular_rows(len(history), rows, self.length(history), random)))
+    def length(self, history: Market) -> float:
+        """The length of a block in rows, at least 1; raises `MarketError` for one beyond the history."""
+        if self.block_days is not None:
+            row_ns = float(history.at_ns[0] + TICK_NS - history.open_ns[0])
+            key, length = f"block_days: {self.block_days:g}", self.block_days * NS_PER_DAY / row_ns
+        elif self.block_rows == "auto":
+            return automatic_length(history, circular=self.circular)
+        else:
+            key, length = f"block_rows: {self.block_rows:g}", float(self.block_rows)
+        if not 1 <= length <= len(history):
+            raise MarketError(
+                f"market.path.{key}; expected blocks of 1 to {len(history)} rows, as many as the data have"
+            )
+        return length
 
-    def length(self, history: Market) -> int:
-        """The length of a block in whole rows; raises `MarketError` for one beyond the history."""
-        return max(1, round(_length(self.block_rows, self.block_days, history, circular=True)))
-
-    def words(self, history: Market) -> str:
-        return f"circular block bootstrap, blocks of {self.length(history)} rows"
+    def picked(self, history: Market, rows: int, random: Generator) -> Ints:
+        """So many rows of the history, in blocks of geometric length and random start."""
+        return stationary_rows(len(history), rows, self.length(history), random)
 
 
 @frozen(kw_only=True)
-class FilteredSimulation:
+class StationaryBootstrap(Blocks):
+    """Blocks of geometric length and random start, from the last row on to the first (Politis and Romano 1994)."""
+
+    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
+        return chained(history, Drawn(picked=self.picked(history, rows, random)))
+
+    def words(self, history: Market) -> str:
+        return f"stationary bootstrap, blocks of {self.length(history):.4g} rows on average"
+
+
+@frozen(kw_only=True)
+class CircularBootstrap(Blocks):
+    """Blocks of one length and random start, from the last row on to the first (Politis and Romano 1992)."""
+
+    circular: ClassVar[bool] = True
+
+    def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
+        return chained(history, Drawn(picked=circular_rows(len(history), rows, self._whole(history), random)))
+
+    def _whole(self, history: Market) -> int:
+        """The length of a block in whole rows."""
+        return max(1, round(self.length(history)))
+
+    def words(self, history: Market) -> str:
+        return f"circular block bootstrap, blocks of {self._whole(history)} rows"
+
+
+@frozen(kw_only=True)
+class FilteredSimulation(Blocks):
     """Rows drawn as by the stationary bootstrap, with returns rescaled to the volatility of the path.
 
     The volatility s of log returns r, whose mean is taken as 0, follows GARCH(1,1) in the history and on the path,
@@ -134,21 +145,14 @@ class FilteredSimulation:
     beta: float = field(default=0.9, validator=(validators.ge(0), validators.lt(1)))
     """Weight of the variance before it."""
     block_rows: Length = field(default=1.0, validator=_positive_length)
-    """Length of blocks in rows, or `auto`."""
-    block_days: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
-    """Length of blocks in days, in the place of `block_rows`."""
 
     @beta.validator
     def _no_explosion(self, _: "Attribute[object]", beta: float) -> None:
         if self.alpha + beta > 1 + 1e-12:
             raise ValueError(f"'beta' must be at most 1 - alpha, {1 - self.alpha:g}: {beta:g}")
 
-    def stream(self, number: int) -> tuple[int, ...]:
-        return (number,)
-
     def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
-        length = _length(self.block_rows, self.block_days, history)
-        picked = stationary_rows(len(history), rows, length, random)
+        picked = self.picked(history, rows, random)
         scale = {}
         for close, returns in _log_returns(history).items():
             variance = float((returns**2).mean())
@@ -177,7 +181,7 @@ class FilteredSimulation:
         return np.array(scales)
 
     def words(self, history: Market) -> str:
-        length = _length(self.block_rows, self.block_days, history)
+        length = self.length(history)
         return f"filtered historical simulation, alpha {self.alpha:g}, beta {self.beta:g}, blocks of {length:.4g} rows"
 
 
@@ -206,7 +210,7 @@ class Episode:
 
 
 @frozen(kw_only=True)
-class Jumps:
+class Jumps(Blocks):
     """The stationary bootstrap, with episodes of the history put over it at random times.
 
     Episodes begin `per_year` times a year on average (a Poisson process), each time one of them with equal chance. One
@@ -216,22 +220,14 @@ class Jumps:
     episodes: dict[str, Episode] = field()
     """Name: `start` and `end`, days of the history that are put in."""
     per_year: float = field(validator=validators.gt(0))
-    block_rows: Length = field(default="auto", validator=_positive_length)
-    """Length of blocks in rows, or `auto`."""
-    block_days: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
-    """Length of blocks in days, in the place of `block_rows`."""
 
     @episodes.validator
     def _at_least_one(self, _: "Attribute[object]", episodes: Mapping[str, Episode]) -> None:
         if not episodes:
             raise ValueError("'episodes' must be tables with start and end, at least one: {}")
 
-    def stream(self, number: int) -> tuple[int, ...]:
-        return (number,)
-
     def path(self, history: Market, rows: int, random: Generator, number: int) -> Rows:  # noqa: ARG002
-        length = _length(self.block_rows, self.block_days, history)
-        picked = stationary_rows(len(history), rows, length, random)
+        picked = self.picked(history, rows, random)
         windows = [each.rows(history, name) for name, each in self.episodes.items()]
         years = float(history.years[0]) * rows
         if self.per_year * years > rows:
@@ -245,7 +241,7 @@ class Jumps:
         return chained(history, Drawn(picked=picked))
 
     def words(self, history: Market) -> str:
-        length = _length(self.block_rows, self.block_days, history)
+        length = self.length(history)
         named = ", ".join(f"{name} ({each.start} to {each.end})" for name, each in self.episodes.items())
         return f"stationary bootstrap, blocks of {length:.4g} rows on average, {self.per_year:g} times a year {named}"
 
@@ -402,22 +398,6 @@ def automatic_length(history: Market, *, circular: bool = False) -> float:
         return max([1.0, *(block_length(each, circular=circular) for each in columns)])
 
     return history.cached(("block length", circular), longest)
-
-
-def _length(block_rows: Length, block_days: float | None, history: Market, *, circular: bool = False) -> float:
-    """The length of blocks in rows, at least 1."""
-    if block_days is not None:
-        key, length = (
-            f"block_days: {block_days:g}",
-            block_days * NS_PER_DAY / float(history.at_ns[0] + TICK_NS - history.open_ns[0]),
-        )
-    elif block_rows == "auto":
-        return automatic_length(history, circular=circular)
-    else:
-        key, length = f"block_rows: {block_rows:g}", float(block_rows)
-    if not 1 <= length <= len(history):
-        raise MarketError(f"market.path.{key}; expected blocks of 1 to {len(history)} rows, as many as the data have")
-    return length
 
 
 def _levels(history: Market) -> dict[str, str]:
