@@ -8,11 +8,11 @@ import click
 
 from framework.command_line.parameters import RUN
 from framework.errors import RunError
-from framework.reports.differences import Difference, flat
+from framework.reports.differences import Difference
 from framework.run_folder.archive import RUNS, Folder, only_run, remove, runs_below
 from framework.run_folder.names import assign, check_name, forget, names_in
 from framework.support.grid import Grid, terminal
-from framework.support.text import say
+from framework.support.text import flat, say
 
 LISTED = ("return_pct", "cagr_pct", "sharpe", "max_drawdown_pct", "liquidations")
 """Figures of the list of runs."""

@@ -17,7 +17,7 @@ from framework.performance import METRICS
 from framework.run_folder.archive import Folder
 from framework.run_folder.names import names_in
 from framework.support.grid import Grid
-from framework.support.text import counted, shown
+from framework.support.text import counted, flat, shown
 from framework.valuation import Waterfall, waterfall_of
 
 FIGURES = (
@@ -190,14 +190,6 @@ class Difference:
     def _waterfalls(self) -> Iterator[tuple[str, list[Decimal]]]:
         for name, _ in self.runs[0].waterfall.steps():
             yield name, [getattr(run.waterfall, name) for run in self.runs]
-
-
-def flat(table: Mapping[str, object], above: str = "") -> dict[str, object]:
-    """Nested tables as one level of dotted keys; an empty table is none."""
-    found: dict[str, object] = {}
-    for key, value in table.items():
-        found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
-    return found
 
 
 def _unlike(digests: Sequence[Mapping[str, str]]) -> dict[str, list[str | None]]:

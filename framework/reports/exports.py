@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from shutil import rmtree
@@ -255,7 +255,7 @@ def beancount(books: SavedBooks) -> Iterator[str]:
         day, time = date_and_time(at_ns)
         yield f'{day} price {codes[asset]}  {price_usd} USDC\n  row: {row}\n  time: "{time}"\n'
     day, moved = start, dict[Holding, None]()
-    for entry in _again(first, entries):
+    for entry in chain((first,) if first else (), entries):
         today, time = date_and_time(entry.at_ns)
         if today != day:
             yield from balances(day, moved)
@@ -373,12 +373,6 @@ def _by_account(holdings: Iterable[Holding]) -> dict[str, list[Holding]]:
     for holding in holdings:
         accounts.setdefault(holding.account, []).append(holding)
     return accounts
-
-
-def _again(first: Entry | None, rest: Iterator[Entry]) -> Iterator[Entry]:
-    if first:
-        yield first
-        yield from rest
 
 
 @lru_cache(maxsize=4096)

@@ -14,11 +14,11 @@ from attrs import asdict, field, fields, frozen
 from framework.errors import RunError
 from framework.ledger import Ledger
 from framework.performance import metrics
-from framework.reports.differences import flat
 from framework.reports.explain import Line, Selection, explain, register
 from framework.run import Run
-from framework.run_folder.archive import Folder, equity_table, run_table, runs_below
+from framework.run_folder.archive import Folder, equity_table, ledger_table, run_table, runs_below
 from framework.run_folder.names import names_in
+from framework.support.text import flat
 
 if TYPE_CHECKING:
     from bokeh.models import LayoutDOM
@@ -128,22 +128,9 @@ def _timed(table: pa.Table) -> pd.DataFrame:
 
 def ledger_frame(ledger: Ledger) -> pd.DataFrame:
     """One row per transfer: `seq, at, at_ns, event, kind, debit, credit, asset, amount`; amounts in atomic units."""
-    records = ledger.records()
-    accounts = [account.name for account in ledger.accounts]
-    assets = [asset.code for asset in ledger.assets]
-    return pd.DataFrame(
-        {
-            "seq": range(1, len(records) + 1),
-            "at": pd.to_datetime(records["at_ns"], utc=True),
-            "at_ns": records["at_ns"],
-            "event": records["event"],
-            "kind": [ledger.kinds[code] for code in records["kind"]],
-            "debit": [accounts[code] for code in records["debit"]],
-            "credit": [accounts[code] for code in records["credit"]],
-            "asset": [assets[code] for code in records["asset"]],
-            "amount": records["amount"],
-        }
-    )
+    frame: pd.DataFrame = ledger_table(ledger).to_pandas()
+    frame.insert(1, "at", pd.to_datetime(frame.at_ns, utc=True))
+    return frame
 
 
 def balance_frame(ledger: Ledger) -> pd.DataFrame:

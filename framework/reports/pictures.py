@@ -41,6 +41,10 @@ GAIN, COST, TOTAL, LINE = "#0072b2", "#d55e00", "#666666", "#c00000"
 OVERVIEW_ROWS = 1_500
 """About as many rows as a wide screen has points; longer curves are thinned to that, and filled in on zooming."""
 HEIGHT = 260
+BY_TIME: Mapping[str, Any] = {
+    "x_axis_type": "datetime", "tools": "xpan,box_zoom,xwheel_zoom,reset,save", "active_scroll": None,
+}  # fmt: skip
+"""What figures have that go by time: they can be moved along it, and a wheel scrolls the page until it is asked to."""
 LEGEND_COLUMNS = 3
 MARKERS = ("triangle", "x", "diamond", "square", "inverted_triangle", "plus")
 
@@ -125,20 +129,8 @@ class Timeline:
         _legend(plot)
 
     def _figure(self, name: str, title: str, unit: str, form: str) -> Picture:
-        tools = "xpan,box_zoom,xwheel_zoom,reset,save"
-        plot = figure(
-            name=name,
-            title=title,
-            height=HEIGHT,
-            sizing_mode="stretch_width",
-            x_axis_type="datetime",
-            x_range=self.range,
-            tools=tools,
-            active_scroll=None,
-            y_axis_label=unit,
-        )
+        plot = _figure(name, title, HEIGHT, **BY_TIME, x_range=self.range, y_axis_label=unit)
         plot.yaxis.formatter = NumeralTickFormatter(format=form)
-        _plain(plot)
         self.figures.append(plot)
         return plot
 
@@ -191,21 +183,13 @@ def bars(name: str, title: str, unit: str, amounts: Mapping[str, float]) -> Pict
 def _across(name: str, title: str, unit: str, data: Mapping[str, Any]) -> Picture:
     """Bars from left to right, so that their names can be read on a narrow screen; each amount stands beside them."""
     names = data["bucket"]
-    plot = figure(
-        name=name,
-        title=title,
-        height=70 + 26 * len(names),
-        sizing_mode="stretch_width",
-        y_range=FactorRange(factors=names[::-1]),
-        tools="save",
-        x_axis_label=unit,
-    )
+    height = 70 + 26 * len(names)
+    plot = _figure(name, title, height, y_range=FactorRange(factors=names[::-1]), x_axis_label=unit)
     plot.hbar("bucket", 0.7, "end", "start", source=ColumnDataSource(dict(data)), color="colour")
     plot.add_tools(HoverTool(tooltips=[("@bucket", "@usd{+0,0.00}")]))
     plot.vspan(x=[0], line_color=TOTAL, line_width=1)
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     plot.ygrid.visible = False
-    _plain(plot)
     return plot
 
 
@@ -213,7 +197,9 @@ def categories(
     name: str, title: str, unit: str, factors: Sequence[str], parts: Mapping[str, Sequence[float]]
 ) -> Picture:
     """Stacked bars over categories such as months: gains above zero, costs below it, one colour for each part."""
-    plot = _by_category(name, title, factors, unit)
+    plot = _figure(name, title, HEIGHT + 60, x_range=FactorRange(factors=list(factors)), y_axis_label=unit)
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
+    plot.xaxis.major_label_orientation = 0.8
     above, below = np.zeros(len(factors)), np.zeros(len(factors))
     for colour, (part, values) in zip(_colours(len(parts)), parts.items(), strict=True):
         amounts = np.array(values, dtype=float)
@@ -231,17 +217,8 @@ def heatmap(name: str, title: str, keys: tuple[str, str], cells: Sequence[tuple[
     """A value over two keys; a cell's colour goes from the least to the greatest value."""
     across, down, values = zip(*cells, strict=True)
     columns, rows = list(dict.fromkeys(across)), list(dict.fromkeys(down))
-    plot = figure(
-        name=name,
-        title=title,
-        height=60 + 44 * len(rows),
-        sizing_mode="stretch_width",
-        x_range=FactorRange(factors=columns),
-        y_range=FactorRange(factors=rows[::-1]),
-        x_axis_label=keys[0],
-        y_axis_label=keys[1],
-        tools="save",
-    )
+    ranges: dict[str, Any] = {"x_range": FactorRange(factors=columns), "y_range": FactorRange(factors=rows[::-1])}
+    plot = _figure(name, title, 60 + 44 * len(rows), **ranges, x_axis_label=keys[0], y_axis_label=keys[1])
     data: dict[str, Any] = {
         "across": across,
         "down": down,
@@ -254,7 +231,6 @@ def heatmap(name: str, title: str, keys: tuple[str, str], cells: Sequence[tuple[
     middle = (min(values) + max(values)) / 2
     source.data["ink"] = ["black" if value > middle else "white" for value in values]
     plot.text("across", "down", "words", source=source, text_align="center", text_baseline="middle", text_color="ink")
-    _plain(plot)
     return plot
 
 
@@ -262,15 +238,8 @@ def parallel(name: str, title: str, axes: Mapping[str, Sequence[float]], ticks: 
     """A line for each run through one vertical axis for each key and figure, coloured by the last axis."""
     names = list(axes)
     scaled = {}
-    plot = figure(
-        name=name,
-        title=title,
-        height=320,
-        sizing_mode="stretch_width",
-        x_range=FactorRange(factors=names),
-        tools="save",
-        y_range=Range1d(start=-0.08, end=1.08),
-    )
+    ranges: dict[str, Any] = {"x_range": FactorRange(factors=names), "y_range": Range1d(start=-0.08, end=1.08)}
+    plot = _figure(name, title, 320, **ranges)
     for axis, values in axes.items():
         low, high = min(values), max(values)
         scaled[axis] = [(value - low) / (high - low) if high > low else 0.5 for value in values]
@@ -296,22 +265,12 @@ def parallel(name: str, title: str, axes: Mapping[str, Sequence[float]], ticks: 
         color=linear_cmap("last", "Cividis256", min(last), max(last)),
     )
     plot.yaxis.visible = False
-    _plain(plot)
     return plot
 
 
 def chosen(name: str, title: str, unit: str, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Picture:
     """Curves over times of their own, in ms; the page puts others in their place."""
-    plot = figure(
-        name=name,
-        title=title,
-        height=HEIGHT + 60,
-        sizing_mode="stretch_width",
-        x_axis_type="datetime",
-        tools="xpan,box_zoom,xwheel_zoom,reset,save",
-        active_scroll=None,
-        y_axis_label=unit,
-    )
+    plot = _figure(name, title, HEIGHT + 60, **BY_TIME, y_axis_label=unit)
     data: dict[str, Any] = {
         "xs": [list(at_ms) for at_ms, _ in curves.values()],
         "ys": [list(values) for _, values in curves.values()],
@@ -321,27 +280,12 @@ def chosen(name: str, title: str, unit: str, curves: Mapping[str, tuple[Sequence
     drawn = plot.multi_line("xs", "ys", source=ColumnDataSource(data), line_color="colour", line_width=1.8)
     plot.add_tools(HoverTool(renderers=[drawn], tooltips=[("", "@words"), ("", "$y{0,0.00}")]))
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
-    _plain(plot)
     return plot
 
 
-def _by_category(name: str, title: str, factors: Sequence[str], unit: str) -> Picture:
-    plot = figure(
-        name=name,
-        title=title,
-        height=HEIGHT + 60,
-        sizing_mode="stretch_width",
-        x_range=FactorRange(factors=list(factors)),
-        tools="save",
-        y_axis_label=unit,
-    )
-    plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
-    plot.xaxis.major_label_orientation = 0.8
-    _plain(plot)
-    return plot
-
-
-def _plain(plot: Picture) -> None:
+def _figure(name: str, title: str, height: int, *, tools: str = "save", **further: Any) -> Picture:  # noqa: ANN401
+    """An empty figure as wide as its page, without what Bokeh adds to draw attention."""
+    plot: Picture = figure(name=name, title=title, height=height, sizing_mode="stretch_width", tools=tools, **further)
     plot.toolbar.logo = None
     plot.toolbar.autohide = True
     plot.grid.grid_line_alpha = 0.35
@@ -350,6 +294,7 @@ def _plain(plot: Picture) -> None:
     plot.axis.minor_tick_line_color = None
     if hasattr(plot.xaxis[0].ticker, "desired_num_ticks"):
         plot.xaxis[0].ticker.desired_num_ticks = 5
+    return plot
 
 
 def _legend(plot: Picture) -> None:

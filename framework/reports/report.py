@@ -1,6 +1,6 @@
 """The report of a run for people: printed tables, the only place where numbers are rounded."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -20,6 +20,7 @@ from framework.reports.comparisons import Cell, Comparison
 from framework.run import Run
 from framework.support.grid import Grid
 from framework.support.mistakes import is_ours
+from framework.support.text import flat
 from framework.valuation import chronicle, fees_usd, liquidations, running_fees_usd, waterfall
 
 WATERFALL_WORDS = {
@@ -126,21 +127,13 @@ def _rules(assembly: Assembly, run: Run) -> Grid:
     records, accounts = run.ledger.records(), run.ledger.accounts
     codes = np.union1d(records["debit"], records["credit"])
     touched = {accounts[code] for code in codes.tolist()}
-    rules = {venue.name: _flat(venue.rules()) for venue in assembly.venues if not touched.isdisjoint(venue.accounts())}
+    rules = {venue.name: flat(venue.rules()) for venue in assembly.venues if not touched.isdisjoint(venue.accounts())}
     grid = _grid("Venue rules", "rule", *rules)
     for rule in dict.fromkeys(rule for each in rules.values() for rule in each if rule != "name"):
         cells = ["" if each.get(rule) is None else str(each[rule]) for each in rules.values()]
         if any(cell not in ("", "()") for cell in cells):
             grid.add(rule, *cells)
     return grid
-
-
-def _flat(rules: Mapping[str, object], above: str = "") -> dict[str, object]:
-    """Nested rules as one level of dotted names."""
-    flat: dict[str, object] = {}
-    for name, value in rules.items():
-        flat |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
-    return flat
 
 
 def _result(assembly: Assembly, run: Run, summary: Summary) -> Grid:

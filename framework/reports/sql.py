@@ -28,13 +28,12 @@ from framework.errors import RunError, SqlError
 from framework.money import Asset
 from framework.reports import query
 from framework.run_folder.archive import Folder
+from framework.run_folder.tables import NAMES as TABLES
 from framework.support.grid import Grid
 from framework.support.suggestions import suggestion
 from framework.support.text import Sheet
 from framework.valuation import priced
 
-TABLES = ("ledger", "events", "market", "equity", "balances")
-"""Parquet files of a run's folder."""
 WIDTH = 38
 """Digits of a DECIMAL."""
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "FLOAT", "DOUBLE")

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from framework.assembly import Assembly
 from framework.errors import CarrybookError, RunError, ScenarioError
 from framework.events import Event
-from framework.ledger import RECORD, EventLog, Records, Settlements
+from framework.ledger import RECORD, EventLog, Ledger, Records, Settlements
 from framework.market import At, Flags, Floats, Ints, Market, Source, price_column
 from framework.money import USDC, Account, Asset
 from framework.performance import Summary
@@ -95,7 +95,7 @@ def run_table(run: Run, name: str) -> pa.Table:
     """A table of a run in memory as its folder would hold it: `ledger`, `events`, `equity` or `market`."""
     match name:
         case "ledger":
-            return pa.concat_tables(_ledger_tables(run))
+            return ledger_table(run.ledger)
         case "events":
             return pa.concat_tables(_event_tables(run.events, run.market))
         case "equity":
@@ -128,7 +128,7 @@ def _keep(draft: Path, target: Path) -> None:
 def _write(folder: Path, assembly: Assembly, run: Run, summary: Summary, name: str) -> None:
     (folder / "scenario.toml").write_text(assembly.scenario.toml(), encoding="utf-8")
     _parquet(folder / "market.parquet", [_market_table(run.market)])
-    _parquet(folder / "ledger.parquet", _ledger_tables(run))
+    _parquet(folder / "ledger.parquet", _ledger_tables(run.ledger))
     _parquet(folder / "events.parquet", _event_tables(run.events, run.market))
     _parquet(folder / "equity.parquet", [equity_table(run)])
     _parquet(folder / "balances.parquet", [_balance_table(run)])
@@ -264,11 +264,16 @@ def _inputs(market: Market) -> dict[str, str]:
     return {file: digest for source in market.sources.values() for file, digest in source.digests().items()}
 
 
-def _ledger_tables(run: Run) -> Iterator[pa.Table]:
-    records = run.ledger.records()
-    accounts = pa.array([account.name for account in run.ledger.accounts])
-    assets = pa.array([asset.code for asset in run.ledger.assets])
-    kinds = pa.array(list(run.ledger.kinds), type=pa.string())
+def ledger_table(ledger: Ledger) -> pa.Table:
+    """The transfers as a folder holds them."""
+    return pa.concat_tables(_ledger_tables(ledger))
+
+
+def _ledger_tables(ledger: Ledger) -> Iterator[pa.Table]:
+    records = ledger.records()
+    accounts = pa.array([account.name for account in ledger.accounts])
+    assets = pa.array([asset.code for asset in ledger.assets])
+    kinds = pa.array(list(ledger.kinds), type=pa.string())
     for start in range(0, max(1, len(records)), ROWS_WRITTEN):
         part = records[start : start + ROWS_WRITTEN]
         yield pa.table(

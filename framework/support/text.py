@@ -7,7 +7,7 @@ tables and trees, through `framework.support.grid.terminal`; the linter knows no
 import csv
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO
 
 import click
@@ -47,6 +47,14 @@ def shown(value: object) -> str:
 def counted(count: int, what: str) -> str:
     """A number of things: `1 finding`, `2,000 findings`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def flat(table: Mapping[str, object], above: str = "") -> dict[str, object]:
+    """Nested tables as one level of dotted keys; an empty table is none."""
+    found: dict[str, object] = {}
+    for key, value in table.items():
+        found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+    return found
 
 
 def one_line(words: str) -> str:
