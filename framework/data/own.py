@@ -19,7 +19,7 @@ from framework.data.gaps import usual_step
 from framework.data.inspection import findings
 from framework.data.provenance import Asked
 from framework.data.raw import YEARS
-from framework.data.rows import RANGE_NS, Finding, Rows
+from framework.data.rows import LETTERS, RANGE_NS, UNITS_NS, Finding, Rows
 from framework.data.samples import Kind, Samples
 from framework.data.series import Floats, Ints, Joining
 from framework.data.store import PART
@@ -31,7 +31,6 @@ What = Literal["prices", "funding", "rates"]
 UNITS: Mapping[str, float] = {"fraction": 1.0, "percent": 0.01, "bps": 0.0001}
 """Unit of a rate -> what a value is multiplied with to be a fraction."""
 TIMES = ("time", "timestamp", "date", "datetime", "at", "open_time", "t")
-LETTERS = {"open": "o", "high": "h", "low": "l", "close": "c"}
 WORDS = {"funding": ("funding_rate", "fundingrate", "funding", "rate"), "rates": ("apy", "apr", "rate", "lending_apy")}
 """What a column of a kind may be called, in small letters."""
 CALLED = {
@@ -42,8 +41,6 @@ CALLED = {
 """What a column of a file that has everything may be called besides our name for it."""
 OFFSET = r"[T ].*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 """The end of a time as text that has an offset from UTC."""
-TICKS = ((1e17, 1), (1e14, 1_000), (1e11, 1_000_000), (1e8, 1_000_000_000))
-"""The least number that is a time since 1970 in a unit, and the unit in nanoseconds."""
 SUFFIXES = (".csv", ".parquet", ".feather")
 
 
@@ -103,7 +100,7 @@ def understand(
     if (np.diff(order) != 1).any():
         notes = (*notes, "rows were not in time order and have been sorted")
     kind = _kind(what, coin, step_ns)
-    samples = Samples(time_ns[order], {ours: each[order] for ours, each in values.items()})
+    samples = Samples(time_ns, values).chosen(order)
     measure = {"prices": Measure.PRICE, "funding": Measure.FUNDING, "rates": Measure.YEARLY}[what]
     rows = Rows(
         path.name,
@@ -298,7 +295,7 @@ def _numbered(column: "pd.Series[float]", path: Path) -> tuple[Ints, str]:
     """Times as numbers since 1970 in nanoseconds, and the unit in which they were given, which their size shows."""
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     middle = float(np.nanmedian(values)) if np.isfinite(values).any() else math.nan
-    unit_ns = next((unit for bound, unit in TICKS if middle >= bound), None)
+    unit_ns = next((unit for bound, unit in UNITS_NS if middle >= bound), None)
     if unit_ns is None:
         raise MarketError(f"{path}, column {column.name}: {middle:g}; expected times since 1970 in s, ms, us or ns")
     unit = {1: "nanoseconds", 1_000: "microseconds", 1_000_000: "milliseconds", 1_000_000_000: "seconds"}[unit_ns]

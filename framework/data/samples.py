@@ -10,6 +10,7 @@ from attrs import asdict, frozen
 
 from framework.data.series import Floats, Ints, Joining
 from framework.errors import StoreError
+from framework.market import Flags
 from framework.support.files import replace_file
 
 if TYPE_CHECKING:
@@ -56,7 +57,18 @@ class Samples:
 
     def rows(self, start: int, stop: int) -> "Samples":
         """Samples `start` up to and without `stop`, counted from 0."""
-        return Samples(self.time_ns[start:stop], {name: values[start:stop] for name, values in self.columns.items()})
+        return self.chosen(slice(start, stop))
+
+    def chosen(self, which: slice | Ints | Flags) -> "Samples":
+        """Some of the samples, as they are chosen from an array."""
+        return Samples(self.time_ns[which], {name: values[which] for name, values in self.columns.items()})
+
+    def joined(self, *others: "Samples") -> "Samples":
+        """These samples and those of the same columns, in time order."""
+        all_of_them = (self, *others)
+        time_ns = np.concatenate([each.time_ns for each in all_of_them])
+        columns = {name: np.concatenate([each.columns[name] for each in all_of_them]) for name in self.columns}
+        return Samples(time_ns, columns).chosen(np.argsort(time_ns, kind="stable"))
 
     @property
     def digest(self) -> str:

@@ -113,13 +113,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             add_lines(path.with_suffix(".jsonl"), asked)
             if len(added):
-                time_ns = np.concatenate((before.time_ns, added.time_ns))
-                order = np.argsort(time_ns, kind="stable")
-                columns = {
-                    name: np.concatenate((before.columns.get(name, values[:0]), values))[order]
-                    for name, values in added.columns.items()
-                }
-                write_samples(path, kind, Samples(time_ns[order], columns))
+                write_samples(path, kind, added.joined(before))
         except OSError as error:
             raise StoreError(f"{path}: not writable ({error.strerror}); expected a directory for data") from None
         return len(added)
@@ -131,7 +125,7 @@ class Store:
     def _beside(self, kind: Kind, new: Samples) -> tuple[Samples, Samples]:
         """What is there of a series, and which of the samples are not."""
         if not self.has(kind.series):
-            return Samples(new.time_ns[:0], {}), new
+            return new.rows(0, 0), new
         known, before = self._read(kind.series)
         if known.units != kind.units:
             raise StoreError(f"{kind.series}: has columns {known.units}; expected {kind.units}, or another store")
@@ -163,7 +157,7 @@ class Store:
             raise StoreError(f"{series}: no reason; expected why the samples are withdrawn")
         rows = np.ones(len(samples), dtype=bool)
         rows[slice(*samples.time_ns.searchsorted((start_ns, end_ns)))] = False
-        rest = Samples(samples.time_ns[rows], {name: values[rows] for name, values in samples.columns.items()})
+        rest = samples.chosen(rows)
         first_, last_ = (utc(int(out.time_ns[index])).isoformat() for index in (0, -1))
         path = self.path(series)
         aside = Store(self.root / "withdrawn").path(f"{series}:{out.digest[:16]}")
@@ -273,7 +267,7 @@ class Store:
                     f"{float(before.columns[name][at[index]])!r}; expected the same, as nothing is overwritten, "
                     "or carrybook data withdraw before it"
                 )
-        return Samples(new.time_ns[~there], {name: values[~there] for name, values in new.columns.items()})
+        return new.chosen(~there)
 
 
 def _steady(values: Floats, noise: float) -> Floats:

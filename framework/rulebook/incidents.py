@@ -44,6 +44,8 @@ FURTHER: Mapping[Kind, tuple[str, ...]] = {"failure": ("paid",), "gas": ("venue"
 """The keys that a kind may have."""
 AT_ONCE = ("failure", "deleveraging")
 """Kinds that have no duration."""
+CLOSING: tuple[Kind, ...] = ("halt", "failure")
+"""Kinds that keep a venue closed while they last."""
 ABOUT = ("venue", "token", "share", "loss_share", "times", "paid")
 SHARE = validators.optional(validators.and_(validators.gt(0.0), validators.le(1.0)))
 
@@ -109,11 +111,6 @@ class Occurrence:
         return self.start_ns <= at_ns and (self.end_ns is None or at_ns < self.end_ns)
 
     @property
-    def closes(self) -> bool:
-        """Whether the venue is closed while it goes on."""
-        return self.incident.kind in ("halt", "failure")
-
-    @property
     def words(self) -> str:
         """Why the venue is closed."""
         until = "" if self.end_ns is None else f" until {day(self.end_ns)}"
@@ -155,42 +152,36 @@ class Incidents:
 
     def closed(self, venue: str, at_ns: int) -> Occurrence | None:
         """Why a venue takes no orders and no money at an instant; None where it is open. A failure overrides a halt."""
-        found = [each for each in self.occurrences if each.closes and each.incident.venue == venue and each.at(at_ns)]
+        found = [each for each in self._of(venue, *CLOSING) if each.at(at_ns)]
         return next((each for each in found if each.incident.kind == "failure"), found[0] if found else None)
 
     def failed_ns(self, venue: str) -> int | None:
         """When a venue fails for good; None where it does not."""
-        found = (each for each in self.occurrences if each.incident.kind == "failure" and each.incident.venue == venue)
-        return next((each.start_ns for each in found), None)
-
-    def cut_off(self, venue: str, at_ns: int) -> bool:
-        """Whether nothing gets through to a venue, or from it, at an instant."""
-        return any(
-            each.incident.kind == "transfer_failure" and each.incident.venue == venue and each.at(at_ns)
-            for each in self.occurrences
-        )
-
-    def gas(self, venue: str, at_ns: int) -> float:
-        """What gas costs at a venue at an instant, as a multiple of what it usually does."""
-        times = 1.0
-        for each in self.occurrences:
-            if each.incident.kind == "gas" and each.incident.venue in (None, venue) and each.at(at_ns):
-                times *= each.incident.times or 1.0
-        return times
-
-    def closed_rows(self, venue: str, market: Market) -> Flags | None:
-        """The rows at whose close a venue is closed; None where it never is."""
-        found = [each for each in self.occurrences if each.closes and each.incident.venue == venue]
-        if not found:
-            return None
-        rows = np.zeros(len(market), dtype=bool)
-        for each in found:
-            rows |= _rows(each, market.at_ns)
-        return rows
+        return next((each.start_ns for each in self._of(venue, "failure")), None)
 
     def failing(self, venue: str) -> bool:
         """Whether a venue fails at some time."""
-        return any(each.incident.kind == "failure" and each.incident.venue == venue for each in self.occurrences)
+        return self.failed_ns(venue) is not None
+
+    def cut_off(self, venue: str, at_ns: int) -> bool:
+        """Whether nothing gets through to a venue, or from it, at an instant."""
+        return any(each.at(at_ns) for each in self._of(venue, "transfer_failure"))
+
+    def gas(self, venue: str, at_ns: int) -> float:
+        """What gas costs at a venue at an instant, as a multiple of what it usually does."""
+        found = (each for each in self._of(venue, "gas") if each.at(at_ns))
+        return math.prod((each.incident.times or 1.0 for each in found), start=1.0)
+
+    def closed_rows(self, venue: str, market: Market) -> Flags | None:
+        """The rows at whose close a venue is closed; None where it never is."""
+        found = [_rows(each, market.at_ns) for each in self._of(venue, *CLOSING)]
+        return np.logical_or.reduce(found) if found else None
+
+    def _of(self, venue: str, *kinds: Kind) -> Iterator[Occurrence]:
+        """What of these kinds happens to a venue, or to all."""
+        return (
+            each for each in self.occurrences if each.incident.kind in kinds and each.incident.venue in (None, venue)
+        )
 
 
 def _rows(occurrence: Occurrence, at_ns: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Flags:

@@ -202,18 +202,7 @@ def _among(kind: Kind, store: Store, samples: Samples) -> Samples:
         if there.has(kind.series):
             known = there.read(kind.series)[1]
             at = known.time_ns.searchsorted(samples.time_ns[[0, -1]] + np.array([0, 1]))
-            near = [(rows.start, rows.stop) for rows in (slice(max(at[0] - 1, 0), at[0]), slice(at[1], at[1] + 1))]
-            before, after = (
-                Samples(known.time_ns[i:j], {name: values[i:j] for name, values in known.columns.items()})
-                for i, j in near
-            )
-            samples = Samples(
-                np.concatenate((before.time_ns, samples.time_ns, after.time_ns)),
-                {
-                    name: np.concatenate((before.columns[name], values, after.columns[name]))
-                    for name, values in samples.columns.items()
-                },
-            )
+            samples = samples.joined(known.rows(max(at[0] - 1, 0), at[0]), known.rows(at[1], at[1] + 1))
     return samples
 
 

@@ -45,17 +45,16 @@ class Page:
 
 def distinct(samples: Samples, series: str, request: str) -> Samples:
     """The samples in time order, each once; raises `ReplyRefused` where two of one time differ."""
-    order = np.argsort(samples.time_ns, kind="stable")
-    times = samples.time_ns[order]
-    columns = {name: values[order] for name, values in samples.columns.items()}
+    samples = samples.joined()
+    times = samples.time_ns
     same = np.concatenate((np.diff(times) == 0, [False])) if len(times) else np.zeros(0, dtype=bool)
-    for name, values in columns.items():
+    for name, values in samples.columns.items():
         for index in np.flatnonzero(same[:-1] & (np.diff(values) != 0))[:1]:
             raise ReplyRefused(
                 f"{request}: {series} has {utc(int(times[index])).isoformat()} twice, with {name} "
                 f"{float(values[index])!r} and {float(values[index + 1])!r}; expected one value for one time"
             )
-    return Samples(times[~same], {name: values[~same] for name, values in columns.items()})
+    return samples.chosen(~same)
 
 
 def rows_of(reply: Reply, content: object, *keys: str) -> list[dict[str, Any]]:
