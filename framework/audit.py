@@ -69,7 +69,7 @@ from framework.events import (
 )
 from framework.formulas import behind, leaves, program
 from framework.ledger import BLOCK, RECORD, Records, links
-from framework.market import TICK_NS, Flags, Floats, Ints, Market, Role, Source, utc
+from framework.market import TICK_NS, Flags, Floats, Ints, Market, Source, utc
 from framework.money import USDC, Account, Asset
 from framework.orders import Order
 from framework.performance import COSTS, FIGURES, summarize
@@ -214,8 +214,7 @@ def transfers(folder: Folder) -> Findings:
         seq += len(numbers)
     if seq - 1 != folder.manifest.counts.transfers:
         yield Finding("ledger.parquet", f"{seq - 1} transfers; expected {folder.manifest.counts.transfers}")
-    first = 1
-    for batch in folder.records():
+    for first, batch in folder.numbered():
         for wrong, words in (
             (batch["amount"] <= 0, "moves no positive amount"),
             ((batch["debit"] == UNKNOWN) | (batch["credit"] == UNKNOWN), "names an account that the chart lacks"),
@@ -224,7 +223,6 @@ def transfers(folder: Folder) -> Findings:
         ):
             for index in np.flatnonzero(wrong).tolist():
                 yield Finding(entry(first + index), words)
-        first += len(batch)
 
 
 def trial_balance(folder: Folder) -> Findings:
@@ -275,8 +273,7 @@ def _known(folder: Folder) -> Iterator[Records]:
 def floors(folder: Folder) -> Findings:
     """No account that has a floor ever turns against its usual side."""
     held = {code: 0 for code, account in enumerate(folder.accounts) if account.floor}
-    first = 1
-    for batch in folder.records():
+    for first, batch in folder.numbered():
         for code, balance in list(held.items()):
             account = folder.accounts[code]
             mine = np.flatnonzero((batch["debit"] == code) | (batch["credit"] == code))
@@ -291,15 +288,14 @@ def floors(folder: Folder) -> Findings:
                         f"takes {account.name} to {path[index]} atomic units of {account.asset.code}; it has a floor"
                     )
                     yield Finding(entry(first + int(mine[index])), words)
-        first += len(batch)
 
 
 def time_order(folder: Folder) -> Findings:
     """Time runs forward in the ledger, within the days of the scenario."""
     market = folder.scenario.market
     low, high = midnight_ns(market.start), midnight_ns(market.end + timedelta(days=1))
-    last, first = low, 1
-    for batch in folder.records():
+    last = low
+    for first, batch in folder.numbered():
         at_ns = batch["at_ns"]
         before = np.concatenate(([last], at_ns[:-1]))
         for index in np.flatnonzero(at_ns < before).tolist():
@@ -311,7 +307,6 @@ def time_order(folder: Folder) -> Findings:
             )
         if len(at_ns):
             last = int(at_ns[-1])
-        first += len(batch)
 
 
 def _second(at_ns: int) -> str:
@@ -391,8 +386,7 @@ def bijection(folder: Folder) -> Findings:
             yield from (Finding(entry(first + index), "has no event") for index in range(min(len(records), 20)))
             continue
         ids, at_ns = events["event"].to_numpy(), events["at_ns"].to_numpy()
-        slot = np.searchsorted(ids, records["event"])
-        known = (slot < len(ids)) & (ids[np.minimum(slot, len(ids) - 1)] == records["event"])
+        slot, known = _slots(ids, records)
         for index in np.flatnonzero(~known).tolist():
             yield Finding(entry(first + index), f"is of event {records['event'][index]}, which is not in the log here")
         slot, records_known = slot[known], records[known]
@@ -432,7 +426,7 @@ def kinds(folder: Folder) -> Findings:
     for events, records, first in matched(folder, ("event", "kind", "venue")):
         if events is None:
             continue
-        slot, known = _slots(events, records)
+        slot, known = _slots(events["event"].to_numpy(), records)
         settled = among(events["kind"], settled_by(folder))[slot] & known
         strange = settled & (_stream_of(folder, events, slot, records) < 0)
         for account, allowed in kept.items():
@@ -481,11 +475,19 @@ def _not_of_its_kind(folder: Folder, records: Records, index: int, first: int) -
     return Finding(entry(first + index), f"is of kind {kind}, which {accounts} cannot be")
 
 
-def _slots(events: pa.RecordBatch, records: Records) -> tuple[Ints, Flags]:
-    """The place of each transfer's event among these events, and whether it is there."""
-    ids = events["event"].to_numpy()
+def _slots(ids: Ints, records: Records) -> tuple[Ints, Flags]:
+    """The place of each transfer's event among these ids of events, and whether it is there."""
+    if not len(ids):
+        return np.zeros(len(records), dtype=np.int64), np.zeros(len(records), dtype=bool)
     slot = np.minimum(np.searchsorted(ids, records["event"]), len(ids) - 1)
     return slot, ids[slot] == records["event"]
+
+
+def _between(records: Records, debit: int, credit: int, kind: int) -> Flags:
+    """The transfers of a kind between two accounts, whichever way."""
+    there = (records["debit"] == debit) & (records["credit"] == credit)
+    back = (records["debit"] == credit) & (records["credit"] == debit)
+    return (there | back) & (records["kind"] == kind)  # type: ignore[no-any-return]
 
 
 def _stream_of(folder: Folder, events: pa.RecordBatch, slot: Ints, records: Records) -> Ints:
@@ -494,9 +496,7 @@ def _stream_of(folder: Folder, events: pa.RecordBatch, slot: Ints, records: Reco
     codes = {kind: code for code, kind in enumerate(folder.kinds)}
     for place, each in enumerate(folder.streams):
         of_event = among(events["kind"], (each.event,)) & among(events["venue"], (each.venue,))
-        there = (records["debit"] == each.debit) & (records["credit"] == each.credit)
-        back = (records["debit"] == each.credit) & (records["credit"] == each.debit)
-        mine = of_event[slot] & (there | back) & (records["kind"] == codes.get(each.kind, UNKNOWN))
+        mine = of_event[slot] & _between(records, each.debit, each.credit, codes.get(each.kind, UNKNOWN))
         found[mine & (found < 0)] = place
     return found
 
@@ -511,7 +511,7 @@ def settlements(folder: Folder) -> Findings:
     for events, records, first in matched(folder, names):
         if events is None:
             continue
-        slot, known = _slots(events, records)
+        slot, known = _slots(events["event"].to_numpy(), records)
         of = np.where(known, _stream_of(folder, events, slot, records), -1)
         rate, price, size, said = (
             events[name].to_numpy(zero_copy_only=False) for name in ("rate", "price", "size", "amount")
@@ -706,14 +706,13 @@ def _worths(folder: Folder, owner: str, worth: Worth) -> Iterator[float]:
         if account.asset == USDC:
             money += USDC.units(worth.balances[account])
             continue
-        names = dict.fromkeys(folder.market.price_column(account.asset, "close", role, owner) for role in ALL_ROLES)
+        names = dict.fromkeys(folder.market.price_column(account.asset, "close", role, owner) for role in ROLES)
         units = account.asset.units(worth.balances[account])
         choices.append([units * folder.market[name][-1].item() for name in names])
     for chosen in islice(product(*choices), MOST_CHOICES):
         yield money + sum(chosen)
 
 
-ALL_ROLES: tuple[Role, ...] = ("price", "mark", "oracle")
 MOST_CHOICES = 1000
 """Ways of valuing a venue's accounts that are tried."""
 
@@ -723,9 +722,7 @@ MOST_CHOICES = 1000
 
 def worth_of(folder: Folder) -> Worth:
     """What the accounts of a folder are worth, without the transfers of accounts that its chart lacks."""
-    return folder.book.worth(
-        batch[(batch["debit"] != UNKNOWN) & (batch["credit"] != UNKNOWN)] for batch in folder.records()
-    )
+    return folder.book.worth(_known(folder))
 
 
 def waterfall(folder: Folder) -> Findings:
@@ -825,23 +822,18 @@ class History:
     def settling(self) -> Flags:
         """Which transfers are of an event that settles a row."""
         names = np.array(sorted({group.event for group in self.groups}), dtype=object)
-        ids = self.log["event"][np.isin(self.log["kind"], names)]
-        slot = np.minimum(np.searchsorted(ids, self.records["event"]), max(len(ids) - 1, 0))
-        return ids[slot] == self.records["event"] if len(ids) else np.zeros(len(self.records), dtype=bool)
+        return _slots(self.log["event"][np.isin(self.log["kind"], names)], self.records)[1]
 
     @cached_property
     def group_of(self) -> Ints:
         """The place of the group that each transfer settles, -1 for those that settle nothing declared."""
         found = np.full(len(self.records), -1, dtype=np.int64)
-        ids = self.log["event"]
-        slot = np.minimum(np.searchsorted(ids, self.records["event"]), len(ids) - 1)
+        slot, _ = _slots(self.log["event"], self.records)
         kinds = {kind: code for code, kind in enumerate(self.folder.kinds)}
         for place, each in enumerate(self.groups):
             of_event = (self.log["kind"] == each.event) & (self.log["venue"] == each.venue.name)
-            there = (self.records["debit"] == each.debit) & (self.records["credit"] == each.credit)
-            back = (self.records["debit"] == each.credit) & (self.records["credit"] == each.debit)
-            kind = self.records["kind"] == kinds.get(each.kind, UNKNOWN)
-            found[self.settling & of_event[slot] & (there | back) & kind] = place
+            mine = _between(self.records, each.debit, each.credit, kinds.get(each.kind, UNKNOWN))
+            found[self.settling & of_event[slot] & mine] = place
         return found
 
     def code(self, account: Account) -> int:
@@ -862,23 +854,23 @@ class History:
 
     def _path(self, code: int, name: str, slots: Ints, chosen: Flags | None = None) -> Ints:
         if (code, name) not in self._paths:
-            gains = np.zeros(len(self.market) + 1, dtype=np.int64)
-            for side, sign in (("debit", 1), ("credit", -1)):
-                mine = self.records[side] == code
-                if chosen is not None:
-                    mine &= chosen
-                np.add.at(gains, np.minimum(slots[mine], len(self.market)), sign * self.records["amount"][mine])
-            self._paths[code, name] = gains.cumsum()[:-1]
+            signs = (self.records["debit"] == code).astype(np.int64) - (self.records["credit"] == code)
+            if chosen is not None:
+                signs *= chosen
+            self._paths[code, name] = self._by_row(slots, signs).cumsum()
         return self._paths[code, name]
+
+    def _by_row(self, rows: Ints, signs: Ints) -> Ints:
+        """The amounts of transfers by row, each so many times; those of none of the rows are left out."""
+        (mine,) = signs.nonzero()
+        gains = np.zeros(len(self.market) + 1, dtype=np.int64)
+        np.add.at(gains, np.minimum(rows[mine], len(self.market)), signs[mine] * self.records["amount"][mine])
+        return gains[:-1]
 
     def posted(self, place: int) -> Ints:
         """What the settlements of a group moved in each row, from its credit account to its debit account."""
-        mine = self.group_of == place
-        forward = self.records["debit"][mine] == self.groups[place].debit
-        gains = np.zeros(len(self.market) + 1, dtype=np.int64)
-        rows = np.minimum(self.rows[mine], len(self.market))
-        np.add.at(gains, rows, np.where(forward, 1, -1) * self.records["amount"][mine])
-        return gains[:-1]
+        forward = self.records["debit"] == self.groups[place].debit
+        return self._by_row(self.rows, np.where(forward, 1, -1) * (self.group_of == place))
 
     def settlement(self, place: int, row: int) -> str:
         """Where a group settled a row: its entry where there is one, and the row."""
@@ -893,24 +885,26 @@ class History:
         What is on an asset restarts where such an entry moves it between our assets and elsewhere.
         """
         touched = np.zeros(len(self.market) + 1, dtype=bool)
-        on = accrual.on
-        codes = [self.code(on)] if isinstance(on, Account) else [
-            code for code, each in enumerate(self.folder.accounts) if each.asset == on and not _is_asset(each)
-        ]  # fmt: skip
+        codes = self._codes_on(accrual, ours=False)
         mine = (np.isin(self.records["debit"], codes) | np.isin(self.records["credit"], codes)) & ~self.settling
         touched[self._from[mine]] = True
         return touched[:-1]
 
     def base(self, accrual: Accrual) -> Ints:
         """The balance that an accrual is on, as it was left when its path last restarted."""
-        on = accrual.on
-        codes = [self.code(on)] if isinstance(on, Account) else [
-            code for code, each in enumerate(self.folder.accounts) if each.asset == on and _is_asset(each)
-        ]  # fmt: skip
+        codes = self._codes_on(accrual, ours=True)
         before = sum((self.before(code) for code in codes), np.zeros(len(self.market), dtype=np.int64))
         restarts = self.restarts(accrual)
         starts = np.maximum.accumulate(np.where(restarts, np.arange(len(restarts)), -1))
         return np.where(starts >= 0, before[np.maximum(starts, 0)], 0)
+
+    def _codes_on(self, accrual: Accrual, *, ours: bool) -> list[int]:
+        """The account that an accrual is on; of one on an asset, the assets of ours that hold it or all others."""
+        on = accrual.on
+        if isinstance(on, Account):
+            return [self.code(on)]
+        accounts = enumerate(self.folder.accounts)
+        return [code for code, each in accounts if each.asset == on and each.name.startswith("Assets:") == ours]
 
     def exact(self, accrual: Accrual) -> "Exact":
         """What an accrual comes to, in exact integers."""
@@ -946,10 +940,6 @@ class History:
     def ended(self) -> int:
         """The id of the event that ended the run, 0 where there is none."""
         return next((int(event["event"]) for event in self.folder.events((Ended.__name__,), ("event",))), 0)
-
-
-def _is_asset(account: Account) -> bool:
-    return account.name.startswith("Assets:")
 
 
 @frozen(eq=False)
@@ -1395,27 +1385,28 @@ class Reading:
         )
         if not 0 < share < 1:
             return None
-        values: list[Any] = [Fraction(int(balance(code)[row]), scale) for _, code, scale in self._accounts]
-        values += [ways[role][0] + share * (ways[role][1] - ways[role][0]) for _, role, _ in self._prices]
-        at_ns = int(market.at_ns[row])
-        values += [_fraction(rule.values[bisect_right(rule.since_ns, at_ns) - 1]) for _, rule in self._dated]
-        values += [_fraction(value) for _, value in self._rules]
-        try:
-            return bool(self._program((name,))(*values)[0])
-        except (TypeError, AttributeError):
-            return None
+        prices = [ways[role][0] + share * (ways[role][1] - ways[role][0]) for _, role, _ in self._prices]
+        found = self._exactly((name,), balance, row, prices)
+        return bool(found[0]) if found else None
 
     def fractions(
         self, names: tuple[str, ...], balance: Balance, row: int, *, at: Corner = "close"
     ) -> list[Any] | None:
         """Formulas in one row, in exact fractions; None for formulas that have none, such as a square root."""
-        market, low = self.market, self._low(balance)
-        values: list[Any] = [Fraction(int(balance(code)[row]), scale) for _, code, scale in self._accounts]
+        market, low, prices = self.market, self._low(balance), []
         for (_, place), role, coin in self._prices:
             columns = [Fraction(market[each][row].item()) for each in self._columns(role, coin, at)]
             below = bool(low[place or 0][row]) if low else None
-            values.append(self._price(columns, below, lambda which, first, second: first if which else second))
-        at_ns = int(market.at_ns[row])
+            prices.append(self._price(columns, below, lambda which, first, second: first if which else second))
+        return self._exactly(names, balance, row, prices)
+
+    def _exactly(
+        self, names: tuple[str, ...], balance: Balance, row: int, prices: Sequence[Fraction]
+    ) -> list[Any] | None:
+        """Formulas on the balances and rules of a row, at any prices; None for formulas without exact fractions."""
+        values: list[Any] = [Fraction(int(balance(code)[row]), scale) for _, code, scale in self._accounts]
+        values += prices
+        at_ns = int(self.market.at_ns[row])
         values += [_fraction(rule.values[bisect_right(rule.since_ns, at_ns) - 1]) for _, rule in self._dated]
         values += [_fraction(value) for _, value in self._rules]
         try:

@@ -70,8 +70,7 @@ def register(folder: Folder, chosen: Selection) -> Iterator[Line]:
     _check_days(folder, chosen)
     kind = folder.kinds.index(chosen.kind) if chosen.kind is not None else None
     balances: defaultdict[str, int] = defaultdict(int)
-    seq = 1
-    for batch in folder.records():
+    for seq, batch in folder.numbered():
         touched = np.isin(batch["debit"], accounts) | np.isin(batch["credit"], accounts)
         told = touched & chosen.within(batch["at_ns"])
         if kind is not None:
@@ -96,7 +95,6 @@ def register(folder: Folder, chosen: Selection) -> Iterator[Line]:
                     change=asset.decimal(change) if chosen.account else None,
                     balance=asset.decimal(balances[asset.code]) if chosen.account else None,
                 )
-        seq += len(batch)
 
 
 def _accounts(folder: Folder, name: str | None) -> list[int]:
@@ -201,8 +199,7 @@ class _Explainer:
     def read(self) -> None:
         """Read the ledger once."""
         opening, closing = dict.fromkeys(self.folder.accounts, 0), dict.fromkeys(self.folder.accounts, 0)
-        seq = 1
-        for batch in self.folder.records():
+        for seq, batch in self.folder.numbered():
             for flow in self.book.flows(batch, seq):
                 inside = self.chosen.within(flow.at_ns)
                 values = self.book.usd(flow)
@@ -223,7 +220,6 @@ class _Explainer:
                             name_of(self.folder, int(others[index])),
                         )
                     )
-            seq += len(batch)
         first, last = self._rows()
         for account in self.folder.accounts:
             if revalued(account):

@@ -137,13 +137,12 @@ class SavedBooks:
                 yield Priced(at_ns, row, asset, fixed(int(prices.values[row + 1]), prices.decimals))
 
     def _transfers(self) -> Iterator[tuple[int, int, Moved]]:
-        kinds, holdings, seq = self.folder.kinds, self.holdings, 1
-        for batch in self.folder.records():
-            self._check(batch, seq)
+        kinds, holdings = self.folder.kinds, self.holdings
+        for first, batch in self.folder.numbered():
+            self._check(batch, first)
             columns = (batch[name].tolist() for name in ("event", "at_ns", "kind", "debit", "credit", "amount"))
-            for event, at_ns, kind, debit, credit, amount in zip(*columns, strict=True):
+            for seq, (event, at_ns, kind, debit, credit, amount) in enumerate(zip(*columns, strict=True), first):
                 yield event, at_ns, Moved(seq, kinds[kind], holdings[debit], holdings[credit], amount)
-                seq += 1
 
     def _check(self, batch: Records, first: int) -> None:
         """Refuse a transfer that no journal could hold."""

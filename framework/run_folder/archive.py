@@ -617,6 +617,13 @@ class Folder:
             for index in np.flatnonzero(among(batch["kind"], kinds)).tolist():
                 yield {name: batch[name][index].as_py() for name in columns}
 
+    def numbered(self) -> Iterator[tuple[int, Records]]:
+        """The transfers in batches, each with the number of its first."""
+        first = 1
+        for batch in self.records():
+            yield first, batch
+            first += len(batch)
+
     def records(self) -> Iterator[Records]:
         """The transfers in batches, as the ledger had them; a name that the chart lacks has the code `UNKNOWN`."""
         names = list(dict.fromkeys(account.name for account in self.accounts))
