@@ -23,6 +23,7 @@ LOADED = (
     "framework.command_line.sweeps",
     "framework.command_line.templates",
     "framework.data.commands",
+    "framework.data.fetches",
     "framework.reports.page",
     "framework.surface",
     "examples.study.report",

@@ -572,11 +572,3 @@ def test_check_names_the_hole_of_marginfis_rates(study_data, capsys):
     assert "2025-07-30 15:00:00 to 2025-09-03 06:00:00, 831 h: 830 missing of one every 1 h" in printed
     assert "  warning: order: asgard_marginfi_sol_hourly.json: newest first; expected time order" in printed
     assert "units" not in printed  # Asgard writes percent, as its reader knows
-
-
-def test_the_intervals_of_the_command_are_those_of_the_readers():
-    """The command names them without loading the readers."""
-    from framework.clock import INTERVALS_NS
-    from framework.data.commands import INTERVALS
-
-    assert tuple(INTERVALS_NS) == INTERVALS

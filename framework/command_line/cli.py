@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account.",
     ),
     "export": ("framework.command_line.examination:export", "Write the books of a finished RUN for another program."),
-    "fetch": ("framework.data.commands:fetch", "Fetch market data into the store."),
+    "fetch": ("framework.data.fetches:fetch", "Fetch market data into the store."),
     "ledger": ("framework.command_line.examination:ledger", "List the transfers of a RUN."),
     "new": ("framework.command_line.templates:new", "Write a new scenario, strategy or venue."),
     "paths": (

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from framework.assembly import assemble
+from framework.command_line.options import DATA, SCENARIO, SETTINGS
 from framework.performance import summarize
 from framework.reports.comparisons import cells, check, compare
 from framework.reports.report import report
@@ -19,13 +20,9 @@ from framework.support.text import say
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Directory of the scenario's source files; without it the embedded data set is used.",
-)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Put a value over a key of the scenario.")
+@SCENARIO
+@DATA
+@SETTINGS
 @click.option(
     "--out", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Parent of the run folder."
 )

@@ -17,7 +17,7 @@ from rich.tree import Tree
 
 from framework.audit import Result
 from framework.audit import audit as audit_folder
-from framework.command_line.dates import DATE, check_days
+from framework.command_line.options import DAYS, check_days
 from framework.command_line.parameters import RUN, RUNS_OR_ONE
 from framework.errors import RunError
 from framework.reports.explain import Node, Selection, origins, register, rules_behind, sources
@@ -109,8 +109,7 @@ def _as_json(results: Sequence[Result]) -> list[dict[str, object]]:
 @click.command()
 @click.argument("run", type=RUN)
 @click.argument("what")
-@click.option("--from", "since", type=DATE, help="First day.")
-@click.option("--to", "until", type=DATE, help="Last day.")
+@DAYS
 @click.option(
     "--entries", type=click.IntRange(min=0), default=3, show_default=True, help="Entries shown of each month."
 )
@@ -139,8 +138,7 @@ def explain(run: Path, what: str, since: date | None, until: date | None, entrie
 @click.option("--account", help="An account, or what several begin with, such as Assets:Wallet.")
 @click.option("--kind", help="A kind of transfer, such as funding.")
 @click.option("--event", type=int, help="The id of an event.")
-@click.option("--from", "since", type=DATE, help="First day.")
-@click.option("--to", "until", type=DATE, help="Last day.")
+@DAYS
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def ledger(

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
+from framework.command_line.options import DATA, SCENARIO, SETTINGS, together
 from framework.data.drawn_paths import METHODS
 from framework.many_runs import workers
 from framework.many_runs.choice import Choice, Constraint, Objective, check_days
@@ -23,38 +24,20 @@ from framework.support.extras import need_extra
 from framework.support.grid import progress_terminal, terminal
 from framework.support.text import say
 
-Command = Callable[..., None]
 MOST_JOBS = 1024
 """The most processes that a command starts."""
 
 
-def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several options as one decorator."""
-
-    def decorated(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorated
-
-
-SCENARIO = _together(
-    click.argument("scenario", type=click.Path(path_type=Path)),
+CELLS = together(
+    SCENARIO,
     click.option(
         "--grid", "grids", multiple=True, metavar="KEY=V1,V2,...", help="A key of the scenario and its values."
     ),
-    click.option(
-        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Put a value over a key of the scenario."
-    ),
-    click.option(
-        "--data",
-        type=click.Path(path_type=Path),
-        help="Directory of the scenario's source files; without it the embedded data set is used.",
-    ),
+    SETTINGS,
+    DATA,
 )
 """The scenario, and what is put over it."""
-PLACE = _together(
+PLACE = together(
     click.option(
         "--jobs",
         type=click.IntRange(min=1, max=MOST_JOBS),
@@ -72,7 +55,7 @@ PLACE = _together(
     ),
 )
 """Where it runs, and where its results are kept."""
-DRAWN = _together(
+DRAWN = together(
     click.option("--paths", type=click.IntRange(1, 10**7), required=True, help="How many paths each cell is run on."),
     click.option("--method", type=click.Choice(list(METHODS)), help="How paths are drawn; stationary if not given."),
     click.option("--seed", type=click.IntRange(0), help="The seed of all paths; 0 if not given."),
@@ -163,7 +146,7 @@ def _runner(
 
 
 @click.command()
-@SCENARIO
+@CELLS
 @PLACE
 @click.option("--json", "as_json", is_flag=True, help="Print where the results are as one JSON object.")
 def sweep(
@@ -192,7 +175,7 @@ def sweep(
 
 
 @click.command()
-@SCENARIO
+@CELLS
 @DRAWN
 @PLACE
 @click.option("--json", "as_json", is_flag=True, help="Print where the results are as one JSON object.")
@@ -227,7 +210,7 @@ def paths(
 
 
 @click.command()
-@SCENARIO
+@CELLS
 @DRAWN
 @PLACE
 @click.option(

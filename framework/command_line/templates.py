@@ -21,7 +21,7 @@ import click
 from attrs import evolve, frozen
 
 import framework
-from framework.command_line.dates import DATE
+from framework.command_line.options import DATE
 from framework.data.origins import commands
 from framework.errors import TemplateError
 from framework.support.suggestions import closest

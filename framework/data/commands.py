@@ -1,121 +1,25 @@
-"""The commands for market data: fetch it into the store, and list, show and check what is there."""
+"""The command `data`: list, show and check what is in the store of market data, and import and withdraw."""
 
 import json
-import os
 import sys
-import time
-from collections.abc import Callable, Sequence
 from datetime import date
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from framework.command_line.dates import DATE, check_days
-from framework.support.drafts import clear, clear_of
+from framework.clock import INTERVALS_NS, NS_PER_DAY, midnight_ns
+from framework.command_line.options import DATE, check_days
+from framework.data.fetches import clear_series
+from framework.data.inspection import findings
+from framework.data.plausibility import Level
+from framework.data.rows import Rows, of_file, of_store
+from framework.data.store import Store
+from framework.errors import MarketError, StoreError
+from framework.market import utc
 from framework.support.extras import need_extra
+from framework.support.grid import Grid, terminal
 from framework.support.text import counted, say
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from framework.data.fetching.feed import Feed, Fetched
-    from framework.data.rows import Rows
-    from framework.data.store import Store
-
-INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
-HOLES_TOLD = 3
-
-
-@click.group()
-def fetch() -> None:
-    """Fetch market data into the store. Started again, it asks only for what is missing."""
-    need_extra("fetching", "fetch", "filelock", "httpx2", "tenacity")
-
-
-def _window(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that all sources share."""
-    for option in reversed(
-        (
-            click.option("--from", "since", type=DATE, required=True, help="First day, in UTC."),
-            click.option("--to", "until", type=DATE, help="Last day, in UTC; without it, until now."),
-            click.option("--base-url", help="Another host; or set CARRYBOOK_BASE_URL_<SOURCE>."),
-            click.option("--again", is_flag=True, help="Ask for everything again, and compare."),
-            click.option("--as-given", is_flag=True, help="Take values whose units or signs look wrong."),
-            click.option(
-                "--wait-scale",
-                type=click.FloatRange(min=0.0),
-                default=1.0,
-                help="Scale of waits; less than 1 for a host of one's own.",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-@fetch.command()
-@click.option("--coin", default="SOL", show_default=True)
-@click.option("--interval", type=click.Choice(INTERVALS), default="1h", show_default=True, help="Length of a candle.")
-@_window
-def hyperliquid(coin: str, interval: str, **window: Any) -> None:  # noqa: ANN401  (what _window adds)
-    """Candles and hourly funding of a COIN's perpetual."""
-    from framework.data.fetching.hyperliquid import Candles, Funding  # noqa: PLC0415
-
-    _fetch("hyperliquid", (Candles(coin=coin, interval=interval), Funding(coin=coin)), **window)
-
-
-@fetch.command()
-@click.option("--market", default="SOL-PERP", show_default=True)
-@_window
-def drift(market: str, **window: Any) -> None:  # noqa: ANN401
-    """Hourly funding of a perpetual MARKET, up to 2026-04-01, when the venue was drained."""
-    from framework.data.fetching.drift import Funding  # noqa: PLC0415
-
-    _fetch("drift", (Funding(market=market),), **window)
-
-
-@fetch.command()
-@click.option("--pool", "pools", multiple=True, default=("kamino-sol", "kamino-usdc"), show_default=True)
-@_window
-def defillama(pools: tuple[str, ...], **window: Any) -> None:  # noqa: ANN401
-    """Lending and borrowing rates of POOLs, one sample a day."""
-    from framework.data.fetching.defillama import Lending  # noqa: PLC0415
-
-    _fetch("defillama", [Lending(pool=pool) for pool in pools], **window)
-
-
-@fetch.command()
-@click.option("--reserve", "reserves", multiple=True, default=("SOL", "USDC"), show_default=True)
-@click.option("--market", help="Address of a lending market; without it, the main one.")
-@_window
-def kamino(reserves: tuple[str, ...], market: str | None, **window: Any) -> None:  # noqa: ANN401
-    """Hourly lending and borrowing rates of RESERVEs, by token or address."""
-    from framework.data.fetching.kamino import MARKET, Reserve  # noqa: PLC0415
-
-    _fetch("kamino", [Reserve(reserve=reserve, market=market or MARKET) for reserve in reserves], **window)
-
-
-@fetch.command()
-@_window
-def jito(**window: Any) -> None:  # noqa: ANN401
-    """The stake pool's rate, SOL per jitoSOL."""
-    from framework.data.fetching.jito import PoolRate  # noqa: PLC0415
-
-    _fetch("jito", (PoolRate(),), **window)
-
-
-@fetch.command()
-@click.option("--symbol", default="SOLUSDT", show_default=True)
-@click.option("--interval", type=click.Choice(INTERVALS), default="1h", show_default=True, help="Length of a candle.")
-@_window
-def binance(symbol: str, interval: str, **window: Any) -> None:  # noqa: ANN401
-    """Candles and every payment of funding of a perpetual."""
-    from framework.data.fetching.binance import Candles, Funding  # noqa: PLC0415
-
-    _fetch("binance", (Candles(symbol=symbol, interval=interval), Funding(symbol=symbol)), **window)
 
 
 @click.group()
@@ -127,11 +31,6 @@ def data() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per series.")
 def list_(as_json: bool) -> None:
     """All series of the store. The exit code is 2 if there are files that are none."""
-    from framework.data.store import Store  # noqa: PLC0415
-    from framework.errors import StoreError  # noqa: PLC0415
-    from framework.market import utc  # noqa: PLC0415
-    from framework.support.grid import Grid, terminal  # noqa: PLC0415
-
     store = Store.default()
     grid = Grid(f"Series in {store.root}", ("<series", "samples", "<first", "<last", "<columns"))
     strange: list[str] = []
@@ -160,7 +59,9 @@ def list_(as_json: bool) -> None:
 @click.option("--unit", metavar="fraction|percent|bps", help="Unit of funding or of a rate; prices are in usd.")
 @click.option("--time", "time_column", help="Column of the times, where its name does not say so.")
 @click.option("--column", help="Column of the rate, where its name does not say so.")
-@click.option("--interval", type=click.Choice(INTERVALS), help="How often samples come, where the file has gaps.")
+@click.option(
+    "--interval", type=click.Choice(list(INTERVALS_NS)), help="How often samples come, where the file has gaps."
+)
 @click.option("--yes", is_flag=True, help="Store it without asking.")
 def import_(
     file: Path,
@@ -177,12 +78,7 @@ def import_(
     Prices are in USD with open, high, low and close; funding is that of each sample, above 0 where longs pay; rates are
     per year.
     """
-    from framework.data.own import scenario_lines, understand  # noqa: PLC0415
-    from framework.data.plausibility import Level  # noqa: PLC0415
-    from framework.data.store import Store  # noqa: PLC0415
-    from framework.errors import MarketError  # noqa: PLC0415
-    from framework.market import utc  # noqa: PLC0415
-    from framework.support.grid import Grid, terminal  # noqa: PLC0415
+    from framework.data.own import scenario_lines, understand  # noqa: PLC0415  (pandas, for this one alone)
 
     found = understand(file, what, coin, unit=unit, time=time_column, column=column, interval=interval)
     samples, kind, console = found.samples, found.kind, terminal()
@@ -203,7 +99,7 @@ def import_(
     if not yes:
         click.confirm(f"Store it as {kind.series}?", abort=True, err=True)
     store = Store.default()
-    _clear(store, kind.series)
+    clear_series(store, kind.series)
     with store.lock(kind.series):
         added = store.append(kind, samples, found.asked())
     say(f"{kind.series}: {added:,} new samples")
@@ -217,12 +113,6 @@ def import_(
 @click.option("--rows", type=click.IntRange(min=1), default=3, show_default=True, help="Rows of head and tail.")
 def show(series: str, since: date | None, until: date | None, rows: int) -> None:
     """What a SERIES is, where it came from, and its first and last rows."""
-    from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
-    from framework.data.store import Store  # noqa: PLC0415
-    from framework.errors import StoreError  # noqa: PLC0415
-    from framework.market import utc  # noqa: PLC0415
-    from framework.support.grid import Grid, terminal  # noqa: PLC0415
-
     check_days(since, until)
     store = Store.default()
     kind, samples = store.read(series)
@@ -263,9 +153,6 @@ def show(series: str, since: date | None, until: date | None, rows: int) -> None
 @click.option("--reason", required=True, help="Why; it stays in the provenance of the series.")
 def withdraw(series: str, since: date, until: date, reason: str) -> None:
     """Take days out of a SERIES, so that they can be fetched again. The samples are kept in a file of their own."""
-    from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
-    from framework.data.store import Store  # noqa: PLC0415
-
     check_days(since, until)
     need_extra("withdrawing", "fetch", "filelock")
     store = Store.default()
@@ -283,9 +170,6 @@ def check(what: str, as_json: bool, limit: int) -> None:
 
     An error is wrong, or is refused by a run; a warning may be right. The exit code is 1 if anything is found.
     """
-    from framework.data.inspection import findings  # noqa: PLC0415
-    from framework.data.plausibility import Level  # noqa: PLC0415
-
     samples = _samples(what)
     found: dict[tuple[Level, str], list[str]] = {}
     for each in findings(samples):
@@ -310,8 +194,6 @@ def check(what: str, as_json: bool, limit: int) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per hole.")
 def gaps(what: str, as_json: bool) -> None:
     """The holes of a series of the store or a file, the longest first."""
-    from framework.market import utc  # noqa: PLC0415
-
     samples = _samples(what)
     holes = sorted(samples.holes(), key=lambda hole: (hole.after_ns - hole.before_ns, hole.after_ns))
     if not as_json:
@@ -325,81 +207,6 @@ def gaps(what: str, as_json: bool) -> None:
             say(f"  {hole}")
 
 
-def _samples(what: str) -> "Rows":
+def _samples(what: str) -> Rows:
     """A series of the store, or a file, by what it looks like."""
-    from framework.data.rows import of_file, of_store  # noqa: PLC0415
-    from framework.data.store import Store  # noqa: PLC0415
-
     return of_file(Path(what)) if what.endswith((".csv", ".json")) else of_store(Store.default(), what)
-
-
-def _fetch(
-    source: str,
-    feeds: "Sequence[Feed]",
-    *,
-    since: date,
-    until: date | None,
-    base_url: str | None,
-    again: bool,
-    as_given: bool,
-    wait_scale: float,
-    as_json: bool,
-) -> None:
-    from rich.progress import Progress  # noqa: PLC0415
-
-    from framework.clock import NS_PER_DAY, midnight_ns  # noqa: PLC0415
-    from framework.data.fetching.client import Client  # noqa: PLC0415
-    from framework.data.fetching.feed import Fetch  # noqa: PLC0415
-    from framework.data.store import Store  # noqa: PLC0415
-    from framework.support.grid import progress_terminal  # noqa: PLC0415
-
-    host = base_url or os.environ.get(f"CARRYBOOK_BASE_URL_{source.upper()}")
-    if wait_scale < 1 and not host:
-        words = f"--wait-scale {wait_scale:g}: {source}'s own limits hold; expected 1 or more, or --base-url"
-        raise click.ClickException(words)
-    store, now_ns = Store.default(), time.time_ns()
-    first_ns = midnight_ns(since)
-    end_ns = midnight_ns(until) + NS_PER_DAY if until else now_ns
-    with Progress(console=progress_terminal(), disable=not sys.stderr.isatty()) as progress:
-        for feed in feeds:
-            _clear(store, feed.kind.series)
-            bar = progress.add_task(feed.kind.series, total=1.0)
-            with Client(host=(host or feed.host).rstrip("/"), pace=feed.pace, wait_scale=wait_scale) as client:
-                done = Fetch(
-                    start_ns=first_ns,
-                    end_ns=end_ns,
-                    now_ns=now_ns,
-                    again=again,
-                    as_given=as_given,
-                    progress=partial(_advance, progress, bar),
-                ).run(feed, store, client)
-            _tell(done, as_json)
-
-
-def _clear(store: "Store", series: str) -> None:
-    """Remove what killed commands have left unfinished of a series, and beside it what is older than a day."""
-    with store.lock(series):
-        for place in (store, store.quarantine):
-            clear_of(place.path(series))
-            clear(place.path(series).parent)
-
-
-def _advance(progress: "Progress", bar: "TaskID", share: float) -> None:
-    progress.update(bar, completed=share)
-
-
-def _tell(done: "Fetched", as_json: bool) -> None:
-    if as_json:
-        counts = {"series": done.series, "added": done.added, "requests": done.requests}
-        say(json.dumps(counts | {"holes": [str(hole) for hole in done.holes], "note": done.note}))
-        return
-    say(f"{done.series}: {done.added:,} new samples, {done.requests:,} requests")
-    for hole in done.holes[:HOLES_TOLD]:
-        say(f"  missing: {hole}")
-    if done.note:
-        say(f"  {done.note}")
-    if len(done.holes) > HOLES_TOLD:
-        say(f"  {len(done.holes) - HOLES_TOLD} more holes; carrybook data gaps {done.series} names them")
-
-
-COMMANDS = (data, fetch)
