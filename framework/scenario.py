@@ -624,8 +624,9 @@ def _is_plain_list(value: list[object], plain: Any) -> bool:
     return typing.get_origin(plain) is tuple and bool(value) and not dated
 
 
-def _is_plain_or_dated(kind: Any) -> bool:
-    return typing.get_origin(kind) in (Union, types.UnionType) and Dated in typing.get_args(kind)
+def _either(kind: Any) -> tuple[Any, ...]:
+    """The types of which a field may have one; none where it has a single type."""
+    return typing.get_args(kind) if typing.get_origin(kind) in (Union, types.UnionType) else ()
 
 
 def _text_or_texts(value: object, _: Any) -> object:
@@ -634,16 +635,6 @@ def _text_or_texts(value: object, _: Any) -> object:
     if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
         raise ValueError(f"{shown(value)}; expected text or a list of it")
     return tuple(value)
-
-
-def _is_text_or_texts(kind: Any) -> bool:
-    return typing.get_origin(kind) in (Union, types.UnionType) and set(typing.get_args(kind)) == {str, tuple[str, ...]}
-
-
-def _is_text_or_tables(kind: Any) -> bool:
-    parts = typing.get_args(kind)
-    union = typing.get_origin(kind) in (Union, types.UnionType)
-    return union and str in parts and any(typing.get_origin(part) is dict for part in parts)
 
 
 def _listed(converter: cattrs.Converter, kind: Any) -> Callable[[object, Any], object]:
@@ -687,19 +678,13 @@ def _each(converter: cattrs.Converter, kind: Any, parts: Iterable[tuple[Any, obj
     return made
 
 
-def _is_a(*origins: type) -> Callable[[Any], bool]:
+def _is_a(*origins: object) -> Callable[[Any], bool]:
     return lambda kind: typing.get_origin(kind) in origins
 
 
-def _is_choice(kind: Any) -> bool:
-    origin: object = typing.get_origin(kind)
-    return origin is Literal
-
-
-def _is_number_or_choice(kind: Any) -> bool:
-    parts = typing.get_args(kind)
-    union = typing.get_origin(kind) in (Union, types.UnionType)
-    return union and float in parts and any(typing.get_origin(part) is Literal for part in parts)
+def _is_either(part: object, origin: object) -> Callable[[Any], bool]:
+    """Whether a field may be of a type, or else of one with this origin."""
+    return lambda kind: part in _either(kind) and any(typing.get_origin(each) is origin for each in _either(kind))
 
 
 def _from_table(converter: cattrs.Converter, kind: Any) -> Callable[[object, Any], object]:
@@ -726,11 +711,11 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(date, _date)
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook_func(lambda kind: kind == dict[str, object], _table)
-    converter.register_structure_hook_func(_is_choice, _choice)
-    converter.register_structure_hook_func(_is_number_or_choice, _number_or_choice)
-    converter.register_structure_hook_func(_is_text_or_tables, _text_or_tables)
-    converter.register_structure_hook_func(_is_plain_or_dated, _plain_or_dated)
-    converter.register_structure_hook_func(_is_text_or_texts, _text_or_texts)
+    converter.register_structure_hook_func(_is_a(Literal), _choice)
+    converter.register_structure_hook_func(_is_either(float, Literal), _number_or_choice)
+    converter.register_structure_hook_func(_is_either(str, dict), _text_or_tables)
+    converter.register_structure_hook_func(lambda kind: Dated in _either(kind), _plain_or_dated)
+    converter.register_structure_hook_func(lambda kind: {*_either(kind)} == {str, tuple[str, ...]}, _text_or_texts)
     converter.register_structure_hook_func(lambda kind: kind is Venue, lambda value, _: value)
     converter.register_structure_hook_func(lambda kind: getattr(kind, "named_by_text", False) is True, _named)
     return converter

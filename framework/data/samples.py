@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import asdict, frozen
 
+from framework.clock import INTERVALS_NS
 from framework.data.series import Floats, Ints, Joining
 from framework.errors import StoreError
-from framework.market import Flags
+from framework.market import PRICES, Flags
 from framework.support.files import replace_file
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ class Kind:
     grid_ns: int | None = None
     lag_ns: int = 0
     noise: float = 0.0
+
+
+def candles(series: str, what: str, interval: str, volume: str) -> Kind:
+    """The kind of a series of candles: open, high, low and close in USD, and the volume in its unit."""
+    every_ns = INTERVALS_NS[interval]
+    units = dict.fromkeys(PRICES, "USD") | {"volume": volume}
+    return Kind(series=series, what=what, units=units, joining=Joining.LAST, every_ns=every_ns, span_ns=every_ns)
 
 
 @frozen(eq=False)

@@ -16,7 +16,7 @@ from framework.ledger import Ledger
 from framework.performance import metrics
 from framework.reports.explain import Line, Selection, explain, register
 from framework.run import Run
-from framework.run_folder.archive import Folder, equity_table, ledger_table, run_table, runs_below
+from framework.run_folder.archive import Folder, ledger_table, run_table, runs_below
 from framework.run_folder.names import names_in
 from framework.support.text import flat
 
@@ -140,11 +140,6 @@ def balance_frame(ledger: Ledger) -> pd.DataFrame:
         for account, atoms in ledger.balances().items()
     ]
     return pd.DataFrame(rows, columns=["account", "asset", "atoms", "units"])
-
-
-def equity_frame(run: Run) -> pd.DataFrame:
-    """What wallet, transit and each venue were worth in USD: at the start, at each row's close, and at the end."""
-    return _timed(equity_table(run))
 
 
 def read_frame(folder: Path, table: str) -> pd.DataFrame:

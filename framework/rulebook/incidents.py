@@ -7,7 +7,7 @@ and a depeg are changes to the market's columns before the run begins.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from attrs import evolve, field, frozen, validators
@@ -29,7 +29,6 @@ Kind = Literal["halt", "failure", "oracle_freeze", "depeg", "transfer_failure", 
 - `gas`: gas costs `times` as much, at the venue or, without one, everywhere
 - `deleveraging`: `share` of each profitable position at the venue is closed at the mark
 """
-KINDS: tuple[Kind, ...] = get_args(Kind)
 NEEDED: Mapping[Kind, tuple[str, ...]] = {
     "halt": ("venue",),
     "failure": ("venue", "loss_share"),

@@ -217,13 +217,6 @@ def rules_of(package: str, name: str) -> Mapping[str, Rule]:
     return read_rules(place.read_text(encoding="utf-8"), f"{package}/rules/{name}.toml") if place.is_file() else {}
 
 
-def names_of(package: str) -> tuple[str, ...]:
-    """The names of the rule files of a package."""
-    room = files(package).joinpath("rules")
-    found = (each.name for each in room.iterdir()) if room.is_dir() else ()
-    return tuple(sorted(each.removesuffix(".toml") for each in found if each.endswith(".toml")))
-
-
 def read_rules(text: str, place: str) -> dict[str, Rule]:
     """Rules from TOML, by key; raises `ScenarioError` that begins with `place`."""
     try:

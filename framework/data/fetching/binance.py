@@ -9,22 +9,19 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from framework.clock import INTERVALS_NS, NS_PER_HOUR
+from framework.clock import NS_PER_HOUR
 from framework.data.fetching.client import Client, Pace, Reply
 from framework.data.fetching.feed import Feed
 from framework.data.fetching.replies import (
     Page,
-    after_last,
     answering,
-    ascending,
     candle_page,
-    milliseconds,
-    numbers,
+    payments_page,
     refuse_units,
     rows_of,
     window_ms,
 )
-from framework.data.samples import Kind, Samples
+from framework.data.samples import Kind, Samples, candles
 from framework.data.series import Joining
 from framework.errors import FetchError
 
@@ -50,15 +47,8 @@ class Candles(Feed):
 
     @property
     def kind(self) -> Kind:
-        every_ns = INTERVALS_NS[self.interval]
-        return Kind(
-            series=f"binance:{self.symbol}:{self.interval}",
-            what=f"Binance, trades of the {self.symbol} perpetual in candles of {self.interval}",
-            units=dict.fromkeys(("open", "high", "low", "close"), "USD") | {"volume": "coins"},
-            joining=Joining.LAST,
-            every_ns=every_ns,
-            span_ns=every_ns,
-        )
+        what = f"Binance, trades of the {self.symbol} perpetual in candles of {self.interval}"
+        return candles(f"binance:{self.symbol}:{self.interval}", what, self.interval, "coins")
 
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
         asked = _window(self.symbol, start_ns, end_ns, CANDLE_ROWS) | {"interval": self.interval}
@@ -92,10 +82,7 @@ class Funding(Feed):
         reply = client.get("/fapi/v1/fundingRate", _window(self.symbol, start_ns, end_ns, FUNDING_ROWS))
         rows = rows_of(reply, reply.json())
         answering(reply, rows, symbol=self.symbol)
-        times = milliseconds(reply, rows, "fundingTime")
-        ascending(reply, times)
-        samples = Samples(times, {"funding_rate": numbers(reply, rows, "fundingRate")})
-        return Page(reply, samples, after_last(times, end_ns))
+        return payments_page(reply, rows, "fundingTime", {"funding_rate": "fundingRate"}, end_ns)
 
     def check_units(self, samples: Samples, request: str) -> None:
         """Fractions, not percent."""

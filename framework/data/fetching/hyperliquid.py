@@ -6,23 +6,20 @@ interface gives 500 rows of funding at most and only the latest 5,000 candles of
 
 from attrs import frozen
 
-from framework.clock import INTERVALS_NS, NS_PER_HOUR
+from framework.clock import NS_PER_HOUR
 from framework.data.fetching.client import Client, Pace
 from framework.data.fetching.feed import Feed
 from framework.data.fetching.replies import (
     Page,
-    after_last,
     answering,
-    ascending,
     candle_page,
-    milliseconds,
-    numbers,
+    payments_page,
     refuse_units,
     rows_of,
     window_ms,
 )
 from framework.data.premiums import unexplained
-from framework.data.samples import Kind, Samples
+from framework.data.samples import Kind, Samples, candles
 from framework.data.series import Joining
 from framework.market import utc
 
@@ -47,16 +44,8 @@ class Candles(Feed):
 
     @property
     def kind(self) -> Kind:
-        every_ns = INTERVALS_NS[self.interval]
-        units = dict.fromkeys(("open", "high", "low", "close"), "USD") | {"volume": self.coin}
-        return Kind(
-            series=f"hyperliquid:{self.coin}:{self.interval}",
-            what=f"Hyperliquid, trades of {self.coin}-USD perpetuals in candles of {self.interval}",
-            units=units,
-            joining=Joining.LAST,
-            every_ns=every_ns,
-            span_ns=every_ns,
-        )
+        what = f"Hyperliquid, trades of {self.coin}-USD perpetuals in candles of {self.interval}"
+        return candles(f"hyperliquid:{self.coin}:{self.interval}", what, self.interval, self.coin)
 
     def page(self, client: Client, start_ns: int, end_ns: int) -> Page:
         first_ms, last_ms = window_ms(start_ns, end_ns)
@@ -94,10 +83,7 @@ class Funding(Feed):
         reply = client.post("/info", asked, FUNDING_WEIGHT)
         rows = rows_of(reply, reply.json())
         answering(reply, rows, coin=self.coin)
-        times = milliseconds(reply, rows, "time")
-        ascending(reply, times)
-        columns = {"funding_rate": numbers(reply, rows, "fundingRate"), "premium": numbers(reply, rows, "premium")}
-        return Page(reply, Samples(times, columns), after_last(times, end_ns))
+        return payments_page(reply, rows, "time", {"funding_rate": "fundingRate", "premium": "premium"}, end_ns)
 
     def check_units(self, samples: Samples, request: str) -> None:
         """Every rate follows from its premium."""

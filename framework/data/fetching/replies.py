@@ -155,6 +155,14 @@ def candle_page(reply: Reply, rows: list[dict[str, Any]], names: Mapping[str, st
     return Page(reply, Samples(times, columns), after_last(times, end_ns, span_ns))
 
 
+def payments_page(reply: Reply, rows: list[dict[str, Any]], time: str, names: Mapping[str, str], end_ns: int) -> Page:
+    """A page of payments at the times of a key; `names` are our columns and the source's. Raises `ReplyRefused`."""
+    times = milliseconds(reply, rows, time)
+    ascending(reply, times)
+    columns = {name: numbers(reply, rows, key) for name, key in names.items()}
+    return Page(reply, Samples(times, columns), after_last(times, end_ns))
+
+
 def check_lending(samples: Samples, request: str, keys: Sequence[str], expected: str, *, percent: bool) -> None:
     """Refuse lending and borrowing rates that no pool can have together; raises `ReplyRefused`.
 
