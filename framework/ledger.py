@@ -6,7 +6,7 @@ They are written out of the journal at once: what was settled row by row as colu
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,18 +44,34 @@ def links(chart: object, batches: Iterable[Records]) -> Iterator[str]:
 
     The first starts from the chart of accounts, so a renamed account breaks it as well.
     """
-    link = hashlib.sha256(json.dumps(chart).encode()).digest()
+    yield from _links(_first_link(chart), batches)
+
+
+def _first_link(chart: object) -> bytes:
+    """The link over the chart of accounts."""
+    return hashlib.sha256(json.dumps(chart).encode()).digest()
+
+
+def _links(link: bytes, batches: Iterable[Records]) -> Iterator[str]:
+    """The links from the first on."""
     yield link.hex()
     rest = np.empty(0, dtype=RECORD)
     for batch in batches:
         rest = np.concatenate((rest, batch)) if len(rest) else batch
         whole = len(rest) // BLOCK * BLOCK
         for start in range(0, whole, BLOCK):
-            link = hashlib.sha256(link + rest[start : start + BLOCK].tobytes()).digest()
+            link = _next_link(link, rest[start : start + BLOCK])
             yield link.hex()
         rest = rest[whole:]
     if len(rest):
-        yield hashlib.sha256(link + rest.tobytes()).digest().hex()
+        yield _next_link(link, rest).hex()
+
+
+def _next_link(link: bytes, block: Records) -> bytes:
+    """The link over the one before and a block."""
+    digest = hashlib.sha256(link)
+    digest.update(np.ascontiguousarray(block).data)
+    return digest.digest()
 
 
 @frozen(eq=False)
@@ -119,7 +135,7 @@ class Ledger:
 
     def chain(self) -> tuple[str, ...]:
         """The digest chain over the chart of accounts and all transfers."""
-        return tuple(links(self.chart(), [self._records]))
+        return tuple(_links(_first_link_of(self.accounts, self.assets, self.kinds), [self._records]))
 
     def chart(self) -> dict[str, list[list[str | int | None]]]:
         """Names behind the codes of the records: accounts with their asset, assets with their decimals, kinds.
@@ -127,18 +143,30 @@ class Ledger:
         `floored` are the codes of the accounts that may not turn against their usual side, `buckets` where what goes
         through each account belongs in the waterfall.
         """
-        return {
-            "accounts": [[account.name, account.asset.code] for account in self.accounts],
-            "floored": [[code] for code, account in enumerate(self.accounts) if account.floor],
-            "buckets": [[account.bucket] for account in self.accounts],
-            "assets": [[asset.code, asset.decimals] for asset in self.assets],
-            "kinds": [[kind] for kind in self.kinds],
-        }
+        return _chart(self.accounts, self.assets, self.kinds)
 
     @property
     def digest(self) -> str:
         """The head of the chain: two ledgers with the same head hold the same transfers in the same order."""
         return self.chain()[-1]
+
+
+def _chart(
+    accounts: Sequence[Account], assets: Sequence[Asset], kinds: Sequence[str]
+) -> dict[str, list[list[str | int | None]]]:
+    return {
+        "accounts": [[account.name, account.asset.code] for account in accounts],
+        "floored": [[code] for code, account in enumerate(accounts) if account.floor],
+        "buckets": [[account.bucket] for account in accounts],
+        "assets": [[asset.code, asset.decimals] for asset in assets],
+        "kinds": [[kind] for kind in kinds],
+    }
+
+
+@lru_cache(maxsize=256)
+def _first_link_of(accounts: tuple[Account, ...], assets: tuple[Asset, ...], kinds: tuple[str, ...]) -> bytes:
+    """The first link of a ledger, of which many have the same."""
+    return _first_link(_chart(accounts, assets, kinds))
 
 
 @frozen(eq=False)
@@ -328,10 +356,10 @@ class Written:
         """Every transfer as a record, numbered by its event."""
         order, posted, streams = self.order, self.posted, self.streams
         accounts = tuple(self.balances)
-        codes = {each: code for code, each in enumerate(accounts)}
-        assets = {each: code for code, each in enumerate(dict.fromkeys(each.asset for each in accounts))}
+        codes, assets = self.market.cached(("codes", *accounts), lambda: _codes(accounts))
         places = order.settled_before[posted.entry] + np.arange(len(posted.entry))
-        kinds = self._kinds(places)
+        between = order.numbered(order.transfers_before)
+        kinds = self._kinds(between, places)
 
         def word(debit: Account, credit: Account, kind: str) -> int:
             return kinds.get(kind, 0) | codes[debit] << 16 | codes[credit] << 32 | assets[debit.asset] << 48
@@ -344,7 +372,6 @@ class Written:
                 for each in (streams[stream] for stream in order.streams)
             ]
             forward, back = np.array(sides, dtype=np.int64).T
-            between = order.numbered(order.transfers_before)
             at_ns[between] = order.of_rows(self.market.at_ns)
             ids[between] = order.settled_ids
             amounts[between] = np.abs(order.amounts)
@@ -370,17 +397,18 @@ class Written:
         """Every event, numbered; a new view of them each time, for one that is kept would keep what it looks at."""
         return EventLog(self)
 
-    def _kinds(self, places: Ints) -> dict[str, int]:
-        """Codes of the kinds of transfer, numbered as they first appear; `places` are those of the entries' own."""
-        first: dict[str, int] = {}
-        for column, stream in enumerate(self.streams):
-            place = self.order.first(column)
-            if place is not None:
-                first[stream.accrual.kind] = min(place, first.get(stream.accrual.kind, place))
-        for route, transfer in self.posted.firsts.items():
-            kind, place = self.posted.routes[route][2], int(places[transfer])
-            first[kind] = min(place, first.get(kind, place))
-        return {kind: code for code, kind in enumerate(sorted(first, key=first.__getitem__))}
+    def _kinds(self, between: Ints, places: Ints) -> dict[str, int]:
+        """Codes of the kinds of transfer, numbered as they first appear.
+
+        Settlements lie `between` the entries' own transfers, which lie at `places`.
+        """
+        order, posted = self.order, self.posted
+        firsts = np.full(len(posted.routes), len(between) + len(places))
+        firsts[posted.route[::-1]] = places[::-1]  # where a route is taken several times, the last that is said here
+        kinds = [*(kind for _, _, kind in posted.routes), *(self.streams[each].accrual.kind for each in order.streams)]
+        found = np.concatenate((firsts, between[order.firsts]))
+        taken = found.argsort()[: np.count_nonzero(found < len(between) + len(places))]
+        return {kind: code for code, kind in enumerate(dict.fromkeys(kinds[each] for each in taken.tolist()))}
 
     def path(self, account: Account) -> Ints:
         """The balance of an account at the close of each row, after all that was done in it; shape (rows,).
@@ -415,6 +443,12 @@ class Written:
         """The row of each of their transfers, which come first of all."""
         posted = self.posted
         return self.market.at_ns.searchsorted(posted.at_ns, side="left")[posted.entry[posted.entry < posted.ended]]
+
+
+def _codes(accounts: Sequence[Account]) -> tuple[dict[Account, int], dict[Asset, int]]:
+    """The codes of accounts and of their assets, in order of first appearance."""
+    assets = dict.fromkeys(each.asset for each in accounts)
+    return {each: code for code, each in enumerate(accounts)}, {each: code for code, each in enumerate(assets)}
 
 
 @frozen(eq=False)
@@ -462,12 +496,6 @@ class Posted:
             routes=tuple(routes),
         )
 
-    @property
-    def firsts(self) -> dict[int, int]:
-        """Each route that is taken -> its first transfer."""
-        routes, firsts = np.unique(self.route, return_index=True)
-        return dict(zip(routes.tolist(), firsts.tolist(), strict=True))
-
 
 @frozen(eq=False, kw_only=True, slots=False)
 class Order:
@@ -477,29 +505,36 @@ class Order:
     """Those that settled anything, in their order."""
     settled: Ints
     """What they settled in each row, shape (rows, streams); a zero is no settlement."""
+    firsts: Ints
+    """The first settlement of each stream, by its number among all."""
     settled_before: Ints
     """How many settlements come before each entry."""
     transfers_before: Ints
     """How many transfers of entries come before each entry, and how many there are."""
     _before: Ints
     """How many settlements come before each row, and how many there are."""
+    _between: Ints
+    """How many settlements come before the first entry, between each two, and after the last."""
     _present: NDArray[np.bool_] | None
     """Which of `settled` are settlements; None where all are."""
 
     @classmethod
     def of(cls, settled: Ints, posted: Posted) -> "Order":
         """The order of what was settled, shape (rows, streams), and of the entries."""
+        streams = np.array([column for column, each in enumerate(settled.T) if each.any()], dtype=np.int64)
+        settled = settled.take(streams, axis=1)
         there = settled != 0
-        streams = np.flatnonzero(there.any(axis=0))
-        if len(streams) < settled.shape[1]:
-            settled, there = settled[:, streams], there[:, streams]
-        before = np.concatenate(([0], there.sum(axis=1).cumsum()))
+        in_rows: Ints = sum(there.T, np.zeros(len(there), dtype=np.int64))  # numpy is slow along so short an axis
+        before = np.concatenate(([0], in_rows.cumsum()))
+        settled_before, first_rows = before[posted.rows], [each.argmax() for each in there.T]
         return cls(
             streams=streams,
             settled=settled,
-            settled_before=before[posted.rows],
+            firsts=before[first_rows] + there[first_rows].cumsum(axis=1).diagonal() - 1,
+            settled_before=settled_before,
             transfers_before=posted.entry.searchsorted(np.arange(len(posted.rows) + 1)),
             before=before,
+            between=np.diff(np.concatenate(([0], settled_before, before[-1:]))),
             present=there.reshape(-1) if before[-1] < there.size else None,
         )
 
@@ -511,8 +546,8 @@ class Order:
         return values.repeat(np.diff(self._before))
 
     def of_each(self, values: Ints) -> Ints:
-        """What each settlement has of values by row and stream, of which the row may be missing."""
-        flat = np.broadcast_to(values, self.settled.shape).reshape(-1)
+        """What each settlement has of values by row and stream."""
+        flat = values.reshape(-1)
         return flat if self._present is None else flat[self._present]
 
     @property
@@ -523,7 +558,7 @@ class Order:
     @property
     def columns(self) -> Ints:
         """The stream of each settlement."""
-        return self.of_each(self.streams)
+        return self.of_each(np.broadcast_to(self.streams, self.settled.shape))
 
     @property
     def amounts(self) -> Ints:
@@ -542,20 +577,9 @@ class Order:
 
     def numbered(self, beyond: Ints) -> Ints:
         """The settlements numbered from 0, each so much further as `beyond` has for the entries before it."""
-        between = np.diff(np.concatenate(([0], self.settled_before, [len(self)])))
-        numbers = np.arange(len(self))
-        numbers += np.repeat(beyond, between)
+        numbers = beyond.repeat(self._between)
+        numbers += np.arange(len(self))
         return numbers
-
-    def first(self, column: int) -> int | None:
-        """The place of the first settlement of a stream among all transfers; None where it has none."""
-        (mine,) = np.nonzero(self.streams == column)
-        if not len(mine):
-            return None
-        row = int((self.settled[:, mine[0]] != 0).argmax())
-        place = int(self._before[row] + np.count_nonzero(self.settled[row, : mine[0]]))
-        entries = int(self.settled_before.searchsorted(place, side="right"))
-        return place + int(self.transfers_before[entries])
 
 
 def write_out(books: Books) -> Written:
