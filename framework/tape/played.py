@@ -1,13 +1,14 @@
 """A run that was played: its equity, its balances, and what its steps have added to the books, filled in when asked."""
 
-from collections import Counter, defaultdict
-from collections.abc import Container, Hashable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from framework.accrual import Computed, Stream
 from framework.books import Books, ComputedStream, Entry
@@ -37,17 +38,21 @@ class Playback:
     @property
     def steps(self) -> "Iterator[Noted]":
         """Each step."""
-        return self.steps_on(set(self.numbers.tolist()))
+        return self._steps_at(np.arange(len(self.numbers)))
 
-    def steps_on(self, wanted: Container[int]) -> "Iterator[Noted]":
+    def steps_on(self, wanted: Sequence[int]) -> "Iterator[Noted]":
         """Each step that ended on one of these leaves, given by number."""
-        start, values = 0, self.values.tolist()
-        for row, number in zip(self.rows.tolist(), self.numbers.tolist(), strict=True):
-            leaf = self.leaves[number]
-            stop = start + len(leaf.outputs)
-            if number in wanted:
-                yield Noted(row, number, leaf, values[start:stop])
-            start = stop
+        is_wanted = np.zeros(len(self.leaves), dtype=bool)
+        is_wanted[wanted] = True
+        return self._steps_at(is_wanted[self.numbers].nonzero()[0])
+
+    def _steps_at(self, places: NDArray[np.intp]) -> "Iterator[Noted]":
+        """Steps by their places among all."""
+        noted = np.array([len(each.outputs) for each in self.leaves])[self.numbers]
+        stops = noted.cumsum()
+        columns = (each[places].tolist() for each in (self.rows, self.numbers, stops - noted, stops))
+        for row, number, start, stop in zip(*columns, strict=True):
+            yield Noted(row, number, self.leaves[number], self.values[start:stop].tolist())
 
 
 class Noted(NamedTuple):
@@ -187,21 +192,24 @@ class Played:
     def _counted(self) -> "Iterator[tuple[Happened, int]]":
         """What happened on each leaf, and how often.
 
-        Where that depends on numbers it is whether fees are 0, so steps alike in their zeros are counted as one.
+        Where that depends on numbers it is whether fees are 0, so steps alike in that are counted as one.
         """
+        alike: dict[Hashable, list[Noted]] = {}
         for playback in self.playbacks:
-            always, unknown = self._always(playback), set()
+            always = self._always(playback)
+            unknown: list[int] = []
             for number, times in Counter(playback.numbers.tolist()).items():
                 happened = always[number]
                 if happened is None:
-                    unknown.add(number)
+                    unknown.append(number)
                 else:
                     yield happened, times
             if unknown:
-                alike = defaultdict[Hashable, list[Noted]](list)
+                fees = {number: list(_fees(playback.leaves[number])) for number in unknown}
                 for step in playback.steps_on(unknown):
-                    alike[step.leaf, tuple(number == 0 for number in step.numbers)].append(step)
-                yield from ((steps[0].happened(), len(steps)) for steps in alike.values())
+                    key = step.leaf, *(step.numbers[fee] == 0 for fee in fees[step.number])
+                    alike.setdefault(key, []).append(step)
+        yield from ((steps[0].happened(), len(steps)) for steps in alike.values())
 
     def _liquidations(self) -> Iterator[tuple[int, int]]:
         """The instant of each liquidation, and what it cost the venue."""
@@ -209,7 +217,7 @@ class Played:
         for playback in self.playbacks:
             always = self._always(playback)
             numbers = {number: always[number] for number in set(playback.numbers.tolist())}
-            may_have_some = {number for number, each in numbers.items() if each is None or each.bad_debts}
+            may_have_some = [number for number, each in numbers.items() if each is None or each.bad_debts]
             for step in playback.steps_on(may_have_some):
                 for bad_debt in (always[step.number] or step.happened()).bad_debts:
                     loss = int(step.numbers[bad_debt.number]) if isinstance(bad_debt, Output) else bad_debt
@@ -231,6 +239,12 @@ class Played:
             instant = open_ns if opening and not place else at_ns[each.row]
             entries, epochs, order = each.leaf.adds.fill(each.numbers, each.row, instant, order)
             yield entries, epochs
+
+
+def _fees(leaf: Leaf) -> Iterator[int]:
+    """The gaps of the fees in the events of a leaf."""
+    fees = (getattr(entry.event, "fee", 0) for entry in leaf.adds.entries)
+    return (fee.number for fee in fees if isinstance(fee, Output))
 
 
 @frozen
