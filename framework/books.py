@@ -30,6 +30,7 @@ from framework.market import (
     PriceAt,
     Role,
     measure_of_column,
+    midnight_before,
 )
 from framework.money import LIMIT, USDC, Account, Asset, too_large
 from framework.rulebook.incidents import Incidents
@@ -951,8 +952,9 @@ class Books:
         """What a balance is worth at a price of its asset, in atomic units of USDC."""
         return account.asset.worth(self[account], price)
 
-    def turnover(self, account: Account, since_ns: int, until_ns: int) -> int:
-        """What orders and acts moved through an account, either way, from an instant to before another, in atoms."""
+    def turnover(self, account: Account, days: int) -> int:
+        """What orders and acts moved through an account, either way, on so many UTC days before this one, in atoms."""
+        since_ns, until_ns = midnight_before(self.at_ns, days), midnight_before(self.at_ns, 0)
         key = account, since_ns, until_ns
         if key not in self._turnovers:
             self._turnovers[key] = sum(

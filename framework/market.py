@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Cached = TypeVar("Cached")
+Instants = TypeVar("Instants", int, "Ints")
 
 PRICES = ("open", "high", "low", "close")
 PRICE_OF_COIN = re.compile(r"[^.]+\.(open|high|low|close)|([^.]+\.)?[^.]+\.(mark|oracle)(\.(low|high))?")
@@ -373,6 +374,11 @@ def price_column(
 
 TICK_NS = 1_000_000
 """Candles end one millisecond before the next one opens, as the venues label them."""
+
+
+def midnight_before(at_ns: Instants, days: int) -> Instants:
+    """The midnight of UTC at which the day of an instant began, or that of so many days before it."""
+    return at_ns - at_ns % NS_PER_DAY - days * NS_PER_DAY
 
 
 def utc(at_ns: int) -> datetime:

@@ -577,6 +577,10 @@ class Venue:
         """What accrues on its accounts, row by row."""
         return ()
 
+    def turnovers(self) -> Iterable[Account]:
+        """The accounts of whose `Books.turnover` its rules ask; a run that asks for others' is not played on paths."""
+        return ()
+
     def columns(self) -> Iterable[str | tuple[str, ...]]:
         """Market columns that its methods read, besides the prices of its formulas and the rates of its accruals.
 

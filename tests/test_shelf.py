@@ -100,6 +100,30 @@ def test_what_looks_back_is_kept(tmp_path):
     assert not tapes.of(run).recorded
 
 
+FOUND = {
+    "register": lambda tables: _find(tables, "made", 1, FAR),
+    "register of itself": lambda tables: _find(tables, "made", 1, 10**6),
+    "register below all": lambda tables: _find(tables, "made", 1, -1),
+    "column": lambda tables: _find(tables, "made", 2, FAR),
+    "column below all": lambda tables: _find(tables, "made", 2, -1),
+    "another column": lambda tables: _find(tables, "lines", 3, 0),
+}
+
+
+def _find(tables, kind, column, value):
+    table = tables[kind]
+    table[np.flatnonzero(table[:, 0] == Op.FIND)[-1], column] = value
+
+
+@pytest.mark.parametrize("what", [None, *FOUND])
+def test_a_place_that_is_found_is_one_of_a_column(what, tmp_path):
+    """A turnover is read at the row at which its days begin: from a column that there is, at what was computed."""
+    run = assembly("venues.hyperliquid.fee_tiers=[{taker_fee_bps=4.5}, {taker_fee_bps=4.0, above_usd=5000}]")
+    kept(tmp_path, run)
+    altered(tmp_path, lambda _, tables: FOUND[what](tables) if what else None)
+    assert Tapes(Shelf(tmp_path)).of(run).is_trusted == (what is None)
+
+
 def test_a_row_before_the_first_is_never_read(tmp_path):
     """A forged file that looks back from the first row on: the kernel does what would lead out of the columns."""
     kept(tmp_path, assembly())

@@ -32,12 +32,13 @@ from hypothesis import strategies as st
 from examples.study.study import Study
 from framework import Scenario, assemble
 from framework.accrual import Accrual, Computed, running
+from framework.clock import NS_PER_HOUR
 from framework.errors import OrderRefused, PlayingError, RunError, ScenarioError
 from framework.events import ConditionMet, Ended, Event, FeeAccrued, OrderFilled, Rejected, Side
 from framework.formulas import choose, formula, greater, lesser, ratio, square_root
 from framework.many_runs import execution
 from framework.many_runs.sweep import Sweep, sweep
-from framework.market import PRICES
+from framework.market import PRICES, TICK_NS
 from framework.money import USDC
 from framework.orders import Close, Move, Open, Resize, said
 from framework.performance import figures, outcome
@@ -57,6 +58,7 @@ from tests import runs
 from tests.conftest import ROOT
 from tests.test_differential import AT_ONCE, assembled, drawn
 from venues.hyperliquid import Hyperliquid
+from venues.hyperliquid_formulas import FeeTier
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
 DRAWN = 700
@@ -765,15 +767,13 @@ CLASSES = MappingProxyType(
 """What a strategy may ask about the class of a number, also where that decides in few rows alone."""
 
 
-DRAWN_MARKETS = [
-    assemble(
-        Scenario.load(
-            SCENARIO,
-            ["market.path.method=stationary", "market.path.block_rows=20", f"market.path.number={number}"],
-        )
-    )
-    for number in (1, 2)
-]
+def on_paths(*settings):
+    """The scenario on two paths."""
+    keys = "market.path.method=stationary", "market.path.block_rows=20", *settings
+    return [assemble(Scenario.load(SCENARIO, [*keys, f"market.path.number={number}"])) for number in (1, 2)]
+
+
+DRAWN_MARKETS = on_paths()
 
 
 def played_again(strategy):
@@ -864,6 +864,80 @@ def test_a_venue_that_looks_at_the_journal_is_refused():
     venues = with_hyperliquid(DRAWN_MARKETS[0], Counted)
     with pytest.raises(NotPlayable, match="looks at the journal"):
         Tapes().played(evolve(DRAWN_MARKETS[0], strategy=Wanting(), venues=venues))
+
+
+@frozen(kw_only=True)
+class Tiered(Hyperliquid):
+    """Fees by what went through the account in so many days before today."""
+
+    name: str = "hyperliquid"
+    days: int = 14
+    counts: bool = True
+
+    def turnovers(self):
+        return (self.traded_usdc,) if self.counts else ()
+
+    def taker_bps(self, book):
+        traded_usd = USDC.units(book.turnover(self.traded_usdc, self.days))
+        return 1.0 if traded_usd > 12_000 else 3.0 if traded_usd >= 5_000 else 4.5 - traded_usd / 1e4
+
+
+@frozen(kw_only=True)
+class Churning(Wanting):
+    """A strategy that trades more in some weeks than in others, from its start on."""
+
+    def wants(self, _, view):
+        return view.price > view.history("close", 5).mean() * (1 + self.share / 20)
+
+
+def spaced(market, hours, first):
+    """The first rows of a market, each so many hours long and the first beginning so many after midnight."""
+    rows = np.arange(200)
+    start_ns = int(market.open_ns[0]) + first * NS_PER_HOUR
+    open_ns = start_ns + rows * hours * NS_PER_HOUR
+    columns = {name: values[rows] for name, values in market.columns.items()}
+    return evolve(market, open_ns=open_ns, at_ns=open_ns + hours * NS_PER_HOUR - TICK_NS, columns=columns)
+
+
+@pytest.mark.parametrize("entry", ["first_close", "first_open"])
+@pytest.mark.parametrize(("hours", "first"), [(24, 0), (1, 0), (1, 23), (5, 7), (30, 11), (9, 22)])
+def test_fees_by_the_volume_of_the_days_before_are_played(hours, first, entry):
+    """On rows of any length, where days begin within a row and where the window has rows before the first of a run."""
+    tapes, tiers = Tapes(), set()
+    for base in on_paths(f"entry={entry}"):
+        for share, days in ((0.3, 14), (0.5, 14), (0.5, 1), (0.7, 400)):
+            venues = with_hyperliquid(base, Tiered, days=days)
+            market = spaced(base.market, hours, first)
+            assembly = evolve(base, strategy=Churning(share=share), venues=venues, market=market)
+            run = assembly.simulation().run()
+            assert same(tapes.played(assembly), run)
+            tiers |= {round(each.fee / each.charged * 1e4) for each in run.single if isinstance(each, OrderFilled)}
+    assert {1, 3} < tiers
+    assert not any(set(tape.refused) - {"the strategy looks at rows before the run"} for tape in tapes.tapes)
+
+
+def test_a_turnover_that_is_not_declared_is_not_known():
+    """Nor is it where the venue catches what that raises; the reason says what to add."""
+    venues = with_hyperliquid(DRAWN_MARKETS[0], Tiered, counts=False)
+    words = "a venue looks at the turnover of Equity:Hyperliquid:Trading, which its `turnovers` do not name"
+    with pytest.raises(NotPlayable, match=words):
+        Tapes().played(evolve(DRAWN_MARKETS[0], strategy=Wanting(), venues=venues))
+
+
+def test_fee_tiers_of_the_protocol_are_played():
+    """From the base tier into lower ones and back."""
+    tiers = (FeeTier(4.5), FeeTier(4.0, 4_000.0), FeeTier(2.0, 9_000.0))
+    tapes, fees = Tapes(), set()
+    for base in DRAWN_MARKETS:
+        venues = tuple(
+            evolve(each, fee_tiers=tiers, taker_fee_bps=4.5) if each.name == "hyperliquid" else each
+            for each in base.venues
+        )
+        assembly = evolve(base, strategy=Churning(share=0.5), venues=venues)
+        run = assembly.simulation().run()
+        assert same(tapes.played(assembly), run)
+        fees |= {round(each.fee / each.charged * 1e5) for each in run.single if isinstance(each, OrderFilled)}
+    assert fees == {45, 40, 20}
 
 
 def with_hyperliquid(assembly, kind, **further):
@@ -1860,7 +1934,7 @@ def recorded_by_row(function):
                 held[register] = value
             score = Score(
                 code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
-                code.instants_ns, none, none[:, 0], none[:, :3], none,
+                code.instants_ns, none, none[:, 0], none[:, :3], none, none,
             )  # fmt: skip
             notes = Notes(np.zeros(9, dtype=np.int64), np.zeros(9, dtype=np.int64), np.zeros(9))
             step = after_rows(code.roots.get("f", NOWHERE), len(rows))
@@ -1962,7 +2036,7 @@ def test_a_step_that_changes_a_balance_is_done_row_by_row():
     code.add("row", way)
     score = Score(
         code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
-        code.instants_ns, none, none[:, 0], none[:, :3], none,
+        code.instants_ns, none, none[:, 0], none[:, :3], none, none,
     )  # fmt: skip
     curve, notes = np.zeros(50), Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
     held, at_ns = code.initial.copy(), np.arange(50)
@@ -2050,17 +2124,18 @@ def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compo
             code.spans[:, QUIET] = NOWHERE
         values = code.initial.copy()
         values[[0, 1, 4, 5, debit, credit]] = factors[0], 1.0, factors[1], 1.0, held * (floor or 1), -owed
-        columns = np.array([index, 1 / index, np.full(len(index), np.nan), np.full(len(index), np.nan)])
+        columns = np.array([index, 1 / index, *np.full((3, len(index)), np.nan)])
         curve, settled = np.full(len(steps), np.nan), np.zeros((len(steps), 2), dtype=np.int64)
         score = Score(
             code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
-            code.instants_ns, streams, np.array(accruing), floors, sizes,
+            code.instants_ns, streams, np.array(accruing), floors, sizes, np.array([[4, 4]]),
         )  # fmt: skip
         notes = Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
         step = after_rows(code.roots["row"], len(steps))
         ended = play(score, step, 0, 0, True, values, columns, at_ns, curve, settled, notes)
-        assert columns[2:, 0].tolist() == [held * (floor or 1) / 1000, -owed / 1e9]
-        found.append((ended, curve, settled, columns[2:, : ended[2]], values[accruing]))
+        assert columns[2:4, 0].tolist() == [held * (floor or 1) / 1000, -owed / 1e9]
+        assert (columns[4, 1 : ended[2] + 1] == factors[1]).all()
+        found.append((ended, curve, settled, columns[2:4, : ended[2]], values[accruing]))
     (in_blocks, *blocks), (by_row, *rows) = found
     if by_row[0] == BROKEN and in_blocks != by_row:  # one stream alone is too much in a row, and not both together
         rows, blocks = ([curve[: by_row[2]], settled[: by_row[2]]] for curve, settled, *_ in (rows, blocks))

@@ -8,12 +8,12 @@ from attrs import field, frozen, validators
 
 from framework.accrual import Accrual
 from framework.books import Books
-from framework.clock import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
+from framework.clock import NS_PER_HOUR, NS_PER_SECOND
 from framework.errors import MarketError
 from framework.events import Liquidated
 from framework.formulas import choose, formula, greater, lesser, per_coin
 from framework.market import TICK_NS, Floats, Market
-from framework.money import USDC
+from framework.money import USDC, Account
 from framework.orders import Close
 from framework.venue import Bridge, Dated, Penalty, Venue, basis_points, fraction, not_negative, share
 from venues import hyperliquid_formulas as rules
@@ -142,6 +142,10 @@ class Hyperliquid(Venue):
     def accruals(self) -> Iterable[Accrual]:
         return linear.funding_of(self, self.margin)
 
+    def turnovers(self) -> Iterable[Account]:
+        """Fee tiers go by what was traded."""
+        return () if self.fee_tiers is None else (self.traded_usdc,)
+
     def derived(self, market: Market) -> Mapping[str, tuple[str, Floats]]:
         """The funding rates of coins for which the market has the premium and no rate."""
         found = {}
@@ -164,9 +168,7 @@ class Hyperliquid(Venue):
         """The taker fee now: of the base tier, or of a lower one that the volume has reached, less the discount."""
         bps = linear.taker_bps(self, book)
         if self.fee_tiers is not None:
-            today_ns = book.at_ns - book.at_ns % NS_PER_DAY
-            traded = book.turnover(self.traded_usdc, today_ns - rules.VOLUME_DAYS * NS_PER_DAY, today_ns)
-            volume_usd = USDC.units(traded) + self.volume_usd
+            volume_usd = USDC.units(book.turnover(self.traded_usdc, rules.VOLUME_DAYS)) + self.volume_usd
             if volume_usd:
                 bps = min(bps, rules.taker_fee_bps(book.rule(self.fee_tiers), volume_usd))
         return bps * (1 - (book.rule(self.fee_discount) or 0.0))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from framework.tape.numbers import Op
 from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way
 
-OF_ONE = (Op.NEG, Op.ABS, Op.ROUND, Op.SQRT)
-"""Operations that have one operand."""
+OF_ONE = (Op.NEG, Op.ABS, Op.ROUND, Op.SQRT, Op.FIND)
+"""Operations that have one operand; what else the last of them has is the number of a column."""
 
 
 class Code:
@@ -153,7 +153,7 @@ class Code:
                 if op is Op.LOAD:
                     self._quiet_lines.add([op, place(register), left, right, 0])
                 elif not changing.isdisjoint((left,) if op in OF_ONE else (left, right)):
-                    second = 0 if op in OF_ONE else place(right)
+                    second = right if op in OF_ONE else place(right)
                     self._quiet_lines.add([op, place(register), place(left), second, 0])
                 else:
                     continue

@@ -61,12 +61,13 @@ class Op(IntEnum):
     MAX = 11
     MIN = 12
     LOAD = 13
-    LT = 14
-    LE = 15
-    EQ = 16
-    SINCE = 17
-    LEAF = 18
-    UNRECORDED = 19
+    FIND = 14
+    LT = 15
+    LE = 16
+    EQ = 17
+    SINCE = 18
+    LEAF = 19
+    UNRECORDED = 20
 
 
 class Recording(Protocol):
@@ -85,6 +86,9 @@ class Recording(Protocol):
 
     def loaded(self, column: object, offset: int, value: float) -> "Recorded":
         """The value of a column at the present row and so many further."""
+
+    def found(self, column: object, place: "Recorded", value: Number) -> "Recorded":
+        """The value of a column at a place that is recorded."""
 
     def asked(self, op: Op, left: int, right: int, *, answer: bool) -> bool:
         """The answer of a comparison, which holds for what is recorded after it."""
@@ -662,6 +666,10 @@ class Column(Sequence[float]):
         if type(value) is bool:
             return row.recording.loaded(self.key, row.offset, int(value)) != 0
         return row.recording.loaded(self.key, row.offset, value)
+
+    def at(self, place: Recorded) -> Recorded:
+        """The value at a place that is recorded, an integer."""
+        return place.recording.found(self.key, place, int(self._values[int(place.concrete)]))
 
     def up_to(self, row: Row, count: int) -> Window:
         """The last `count` values up to a row; each is a NumPy scalar, as an element of an array is."""

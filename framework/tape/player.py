@@ -18,7 +18,8 @@ ENDED, UNKNOWN, KERNEL, FULL, BROKEN = 0, 1, 2, 3, 4
 no room for what it has to note; or what accrues breaks a rule of the books."""
 LARGEST = float(MOST)
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
-ADD, SUB, MUL, DIV, IADD, ISUB, IMUL, NEG, ABS, ROUND, SQRT, MAX, MIN, LOAD, LT, LE, EQ, SINCE, LEAF, _ = map(int, Op)
+ADD, SUB, MUL, DIV, IADD, ISUB, IMUL, NEG, ABS, ROUND, SQRT, MAX, MIN = map(int, list(Op)[: Op.LOAD])
+LOAD, FIND, LT, LE, EQ, SINCE, LEAF, _ = map(int, list(Op)[Op.LOAD :])
 """The operations of lines, as the compiler takes them."""
 CHANGES, CHANGES_END, OUTPUTS, OUTPUTS_END, EQUITY, IDLE, QUIET = range(7)
 """The columns of `spans`: see `Code.spans`."""
@@ -42,7 +43,9 @@ class Score(NamedTuple):
     is settled, of its debit and of its credit; then which of `accruing` the last three are. `floors` of shape
     (floors, 3) are registers that may not fall below zero, with their sign, and which of `accruing` they are, or -1.
     `sizes` of shape (positions, 4) has the column in which is noted with what position a row begins, the register of a
-    balance that is part of it, its atomic units in a coin, and which of `accruing` it is, or -1.
+    balance that is part of it, its atomic units in a coin, and which of `accruing` it is, or -1. `turnovers` of shape
+    (accounts, 2) has the column in which is noted what went through an account before a row, one place further, and its
+    register.
     """
 
     lines: Ints
@@ -57,6 +60,7 @@ class Score(NamedTuple):
     accruing: Ints
     floors: Ints
     sizes: Ints
+    turnovers: Ints
 
 
 class Notes(NamedTuple):
@@ -173,7 +177,7 @@ def play_rows(
     table = np.empty((score.quiet[:, 5].max() if len(score.quiet) else 0, BLOCK))
     while row < stop:
         if settling:
-            begin(score.sizes, registers, columns, row)
+            begin(score, registers, columns, row)
             if not settle(score.streams, score.floors, registers, columns, row, settled):
                 return BROKEN, row, noted, valued
         at, why = walk(score.lines, root, registers, columns, at_ns, score.instants_ns, row)
@@ -226,7 +230,7 @@ def pass_quietly(
     count = size = FEWEST
     while count == size and row < stop:
         count = settle_block(score, registers, columns, row, min(size, stop - row), table)
-        begin_block(score.sizes, registers, columns, row, count, table)
+        begin_block(score, registers, columns, row, count, table)
         count = walk_block(score, first, last, columns, at_ns, row, count, table)
         if count == 0:
             break
@@ -275,7 +279,7 @@ def settle_block(score: Score, registers: Floats, columns: Floats, row: int, cou
 
 
 @compiled
-def walk_block(  # noqa: PLR0912  (a branch for each operation)
+def walk_block(  # noqa: PLR0912, PLR0915  (a branch for each operation)
     score: Score, first: int, last: int, columns: Floats, at_ns: Ints, row: int, count: int, table: Floats
 ) -> int:
     """Do quiet lines for `count` rows; returns for how many of them all is as it was for the row before.
@@ -291,6 +295,9 @@ def walk_block(  # noqa: PLR0912  (a branch for each operation)
                 return 0
             for each in rows:
                 made[each] = columns[left, row + each + right]
+        elif op == FIND:
+            for each in rows:
+                made[each] = columns[right, min(max(int(table[left, each]), 0), columns.shape[1] - 1)]
         elif op == SINCE:
             for each in rows:
                 differs[each] |= (at_ns[row + each] >= score.instants_ns[left]) != answer
@@ -356,18 +363,22 @@ def walk_block(  # noqa: PLR0912  (a branch for each operation)
 
 
 @compiled
-def begin(sizes: Ints, registers: Floats, columns: Floats, row: int) -> None:
-    """Note with which positions a row begins."""
+def begin(score: Score, registers: Floats, columns: Floats, row: int) -> None:
+    """Note with which positions a row begins, and what went through accounts before it."""
+    sizes, turnovers = score.sizes, score.turnovers
     for each in range(len(sizes)):
         columns[sizes[each, SIZE], row] = 0.0
     for each in range(len(sizes)):
         columns[sizes[each, SIZE], row] += registers[sizes[each, HELD]] / sizes[each, SCALE]
+    for each in range(len(turnovers)):
+        columns[turnovers[each, 0], row + 1] = registers[turnovers[each, 1]]
 
 
 @compiled
-def begin_block(sizes: Ints, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> None:
-    """Note with which positions the rows after each of `count` quiet ones begin, and the first of these."""
-    begin(sizes, registers, columns, row)
+def begin_block(score: Score, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> None:
+    """The same of `count` quiet rows and the one after them."""
+    begin(score, registers, columns, row)
+    sizes, turnovers = score.sizes, score.turnovers
     for each in range(len(sizes)):
         columns[sizes[each, SIZE], row + 1 : row + 1 + count] = 0.0
     for each in range(len(sizes)):
@@ -379,6 +390,8 @@ def begin_block(sizes: Ints, registers: Floats, columns: Floats, row: int, count
             held = registers[sizes[each, HELD]] / scale
             for ahead in range(count):
                 size[row + 1 + ahead] += held
+    for each in range(len(turnovers)):
+        columns[turnovers[each, 0], row + 2 : row + 2 + count] = registers[turnovers[each, 1]]
 
 
 @compiled
@@ -433,10 +446,11 @@ def walk(  # noqa: PLR0912  (a branch for each operation)
                     return at, KERNEL
                 registers[to] = whole
             at += 1
-        elif op == LOAD:
-            if row + right < 0:
+        elif op in (LOAD, FIND):
+            column, place = (left, row + right) if op == LOAD else (right, int(registers[left]))
+            if not 0 <= place < columns.shape[1]:
                 return at, KERNEL
-            registers[to] = columns[left, row + right]
+            registers[to] = columns[column, place]
             at += 1
         elif op in (NEG, ABS, SQRT):
             value = registers[left]

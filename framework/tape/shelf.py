@@ -213,12 +213,13 @@ def _put(content: bytes, tape: "Tape") -> None:
 
 
 def _check_registers(made: Ints, inputs: int, columns: int) -> None:
-    """Let each register be made of those before it, or of a column at a row up to the next."""
+    """Let each register be made of those before it, or of a column at a row up to the next or at one that is found."""
     op, left, right = made.T
-    loads, computed = op == Op.LOAD, (op != Op.LOAD) & (op != CONSTANT)
-    _require(_within(op, CONSTANT, Op.LOAD + 1), _within(left[loads], 0, columns))
-    _require(_within(right[loads], 1 - LONGEST, 2))
-    _require(_within(made[computed, 1:], 0, inputs + np.flatnonzero(computed)[:, None]))
+    _require(_within(op, CONSTANT, Op.FIND + 1))
+    loads, finds, made_of_two = op == Op.LOAD, op == Op.FIND, (op >= 0) & (op < Op.LOAD)
+    _require(_within(left[loads], 0, columns), _within(right[loads], 1 - LONGEST, 2), _within(right[finds], 0, columns))
+    for registers, which in ((left, finds | made_of_two), (right, made_of_two)):
+        _require(_within(registers[which], 0, inputs + np.flatnonzero(which)))
 
 
 def _check_lines(lines: Ints, roots: Sequence[int], made: Ints, inputs: int, instants: int, leaves: int) -> None:

@@ -9,20 +9,21 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from sysconfig import get_path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
-from attrs import fields_dict, frozen
+from attrs import evolve, fields_dict, frozen
 
 from framework.accrual import Stream, index_of
 from framework.books import Books, ComputedStream, Entry, RowStretch, Standing
 from framework.errors import CarrybookError
 from framework.events import Event, OrderFilled
-from framework.market import At, Floats, Market, PriceAt, Role
-from framework.money import USDC, Asset
+from framework.market import At, Floats, Ints, Market, PriceAt, Role, midnight_before
+from framework.money import USDC, Account, Asset
 from framework.orders import Order
 from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import RowPath
@@ -194,6 +195,9 @@ class RecordedBooks(Books):
     """Books of one step; `past` gives the entries of those before it, the latest first."""
 
     past: "Callable[[], Iterator[Any]]" = staticmethod(lambda: iter(()))
+    before: "Sequence[tuple[Account, Floats]] | None" = None
+    """What went through accounts before each row; None where the run begins with the step."""
+    way: Way | None = None
     missed: str = ""
     """What was asked for in this step, and is not carried over."""
 
@@ -209,11 +213,30 @@ class RecordedBooks(Books):
     def _standing_of(self, venue: Venue) -> Standing:
         return RecordedStanding(venue, self.market, self)
 
+    def turnover(self, account: Account, days: int) -> Any:  # noqa: ANN401  (a number, recorded or not)
+        """What went through an account on the days before."""
+        if self.before is None:
+            return 0
+        found = [(place, before) for place, (each, before) in enumerate(self.before) if each is account]
+        if not found:
+            self.miss(f"a venue looks at the turnover of {account.name}, which its `turnovers` do not name")
+        ((place, before),), row, market = found, self.row, self.market
+        assert isinstance(market, RecordedMarket)
+        if self.way is None:
+            until, since = (before[place_of_day(market, each)[row]] for each in (0, days))
+            return int(until - since)
+        ends = 0, self.way.known(days)
+        with market.unwatched():
+            places = [Column(("day", each), place_of_day(market, each).tolist()) for each in ends]
+        column = Column(("turnover", place), before.tolist())
+        first, last = (column.at(each[row]) for each in places[::-1])
+        return last - first
+
     def begin_at(self, row: int, at: At, way: Way | None, *, opening: bool) -> None:
         """Let a row have passed, or at its `opening` none, and the prices `at` it hold; recorded ones on a way."""
         now_ns, rows = (int(self.market.open_ns[0]), row) if opening else (self._closes_ns[row], row + 1)
         self.rollback()
-        self.missed = ""
+        self.missed, self.way = "", way
         instants: tuple[Any, Any, Any] = now_ns, row, rows
         if way is not None:
             instants = Time(way, now_ns, opening=opening), Row(way, row), Row(way, row, rows - row)
@@ -374,6 +397,8 @@ class Steps(Simulation):
             each.values = Column(("index", len(self.streams)), each.values, self._watch, further=1)  # type: ignore[assignment]
             self.streams.append(each)
         self.accounts = tuple(self._books.balances)
+        self.turned = tuple(dict.fromkeys(each for venue in venues for each in venue.turnovers()))
+        """The accounts of whose turnover rules of the venues ask."""
         self.standings = tuple(self._books.standings.values())
         self._acts = [(each, act) for each in self.standings for act in each.acts if each.due(act)]
         self._looks = RowStretch(self._books)
@@ -421,7 +446,7 @@ class Steps(Simulation):
             yield Earlier(way)
 
         try:
-            found = self._do(step, row, given, Past(entries, past.began_with), way)
+            found = self._do(step, row, given, evolve(past, entries=entries), way)
         except Exception as why:
             words, way.failed = way.failed + _place(why) if way.failed else _words(why), ""
             way.note(words)
@@ -456,9 +481,20 @@ class Steps(Simulation):
         return Done(
             balances=[books.balances[each] for each in self.accounts],
             streams=[tuple(getattr(each, name) for name in OF_STREAM) for each in self.streams],
+            turnovers=[self._turned(*each) for each in zip(self.turned, given.turnovers, strict=True)],
             adds=self._added(way),
             curve=curve,
         )
+
+    def _turned(self, account: Account, before: Any) -> Any:  # noqa: ANN401  (a number, recorded or not)
+        """What has gone through an account, with what did before the step."""
+        books = self._books
+        assert isinstance(books, RecordedBooks)
+        for entry in books.made:
+            for debit, credit, amount, _ in entry.transfers:
+                if account in (debit, credit):
+                    before = before + amount
+        return before
 
     def _added(self, way: Way | None) -> Outline:
         """What a step has added to the books; raises `NotPlayable` for what has no outline."""
@@ -509,6 +545,7 @@ class Steps(Simulation):
         assert isinstance(view, RecordedPresent)
         books.begin_at(row, "close" if not opening else self._opening_at, way, opening=opening)
         books.past = past.entries
+        books.before = None if step == "start" else list(zip(self.turned, past.turnovers, strict=True))
         for account, amount in zip(self.accounts, given.balances, strict=True):
             books.balances[account] = amount
         for stream, values in zip(self.streams, given.streams, strict=True):
@@ -538,32 +575,49 @@ class Steps(Simulation):
 
 @frozen(eq=False)
 class Given:
-    """What a step begins with: who decides, the balance of each account, and what is carried over of each stream."""
+    """What a step begins with: who decides, the balance of each account, and what is carried over of each stream.
+
+    And what went through the accounts whose turnover is asked for.
+    """
 
     strategy: Strategy
     conditions: tuple[Condition, ...]
     capital: Any
     balances: Sequence[Any]
     streams: Sequence[tuple[Any, ...]]
+    turnovers: Sequence[Any]
+
+    @property
+    def carried(self) -> list[Any]:
+        """All numbers that are carried over, as they stand in the registers."""
+        return carried_of(self)
 
 
 @frozen(eq=False)
 class Past:
-    """What a step may know of those before it: their `entries`, the latest first, and the positions of earlier rows."""
+    """What a step may know of those before it: their `entries`, the latest first, and what earlier rows left behind."""
 
     entries: Callable[[], Iterator[Entry]]
     began_with: Mapping[str, Floats]
     """By venue the position in coins with which each row up to the present one began, shape (rows + 1,)."""
+    turnovers: Sequence[Floats]
+    """What went through accounts before each row, one place further, and nothing at the first; shape (rows + 1,)."""
 
 
 @frozen(eq=False)
 class Done:
-    """What a step ends with: balances and streams as they are then, what it adds to the books, and the equity."""
+    """What a step ends with: what is carried over as it is then, what it adds to the books, and the equity."""
 
     balances: Sequence[Any]
     streams: Sequence[tuple[Any, ...]]
+    turnovers: Sequence[Any]
     adds: Outline
     curve: Any
+
+    @property
+    def carried(self) -> list[Any]:
+        """All numbers that are carried over, as they stand in the registers."""
+        return carried_of(self)
 
     def differs(self, other: "Done", values: Mapping[int, Number], row: int, at_ns: int) -> bool:
         """Whether the step came to something else on plain numbers; `values` are those of the registers of this one."""
@@ -571,10 +625,7 @@ class Done:
         def plain(value: Any) -> str:  # noqa: ANN401  (a number, recorded or not)
             return repr(value.concrete if isinstance(value, Recorded) else value)
 
-        mine, others = (
-            [*each.balances, *(value for stream in each.streams for value in stream), each.curve]
-            for each in (self, other)
-        )
+        mine, others = ([*each.carried, each.curve] for each in (self, other))
         if list(map(plain, mine)) != list(map(plain, others)):
             return True
         numbers = [float(values[register]) for register in self.adds.registers]
@@ -587,9 +638,7 @@ class Done:
     def leaf(self, way: Way, given: Given) -> Leaf:
         """What is noted of it, where the numbers are recorded ones."""
         changes: dict[int, int] = {}
-        before = [*given.balances, *(value for each in given.streams for value in each)]
-        after = [*self.balances, *(value for each in self.streams for value in each)]
-        for old, new in zip(before, after, strict=True):
+        for old, new in zip(given.carried, self.carried, strict=True):
             if new is not old:
                 changes[old.register] = _register(new, way)
         return Leaf(
@@ -599,6 +648,11 @@ class Done:
             idle=self.adds.is_empty,
             adds=self.adds,
         )
+
+
+def carried_of(step: Given | Done) -> list[Any]:
+    """All numbers that are carried over from step to step, as they stand in the registers."""
+    return [*step.balances, *chain.from_iterable(step.streams), *step.turnovers]
 
 
 def _words(why: Exception) -> str:
@@ -675,8 +729,10 @@ def columns_for(keys: Sequence[object], market: Market, venues: Sequence[Venue])
                 values = np.arange(len(market), dtype=float)
             case ("index", stream):
                 values = index_of(streams[stream], market).path
-            case ("size", _):
-                values = found[place]  # what the player puts there
+            case ("size" | "turnover", _):
+                continue  # the player notes them
+            case ("day", days):
+                values = place_of_day(market, days).astype(float)
             case (_, name, at, signs, input_):
                 if name not in standings:
                     venue = next(each for each in venues if each.name == name)
@@ -684,6 +740,15 @@ def columns_for(keys: Sequence[object], market: Market, venues: Sequence[Venue])
                 values = standings[name].columns(at, signs)[input_]
         found[place, : len(values)] = values
     return found
+
+
+def place_of_day(market: Market, before: int) -> Ints:
+    """For each row how many rows closed before its day of UTC, or a day so many `before`, and one for what was earlier.
+
+    None where the market itself begins no earlier than that. Shape (rows,).
+    """
+    midnight_ns = midnight_before(market.at_ns, before)
+    return np.where(market.open_ns[0] < midnight_ns, market.at_ns.searchsorted(midnight_ns) + 1, 0)
 
 
 def sized_registers(steps: Steps, first: int) -> dict[str, list[tuple[int, int]]]:

@@ -167,6 +167,8 @@ class Tape:
     """What positions are held, for the player to note with which each row begins: see `Score`."""
     sized: Mapping[str, int]
     """By venue the column in which that is noted."""
+    turnovers: NDArray[np.int64]
+    """The accounts of whose turnover rules ask: see `Score`."""
     trees: dict[str, Branch] = field(factory=dict)
     """The trees of its steps, once something is recorded here."""
     recorded: int = 0
@@ -213,11 +215,13 @@ class Tape:
             path=assembly.path,
         )  # fmt: skip
         first = len(chosen.numbers)
-        registers = Registers(first + len(steps.accounts) + len(OF_STREAM) * len(steps.streams))
+        turned = first + len(steps.accounts) + len(OF_STREAM) * len(steps.streams)
+        registers = Registers(turned + len(steps.turned))
         for place in range(len(steps.streams)):
             registers.column(("index", place))
         positions = sized_registers(steps, first)
         sized = {venue: registers.column(("size", venue)) for venue in positions}
+        turnovers = [(registers.column(("turnover", each)), turned + each) for each in range(len(steps.turned))]
         sizes = [(sized[venue], *each) for venue, held in positions.items() for each in held]
         streams = settled_registers(steps, first)
         accruing, places = np.unique(streams[:, 4:], return_inverse=True)
@@ -235,6 +239,7 @@ class Tape:
             accruing=accruing,
             sizes=np.array([(*each, _place(each[1], accruing)) for each in sizes], dtype=np.int64).reshape(-1, 4),
             sized=sized,
+            turnovers=np.array(turnovers, dtype=np.int64).reshape(-1, 2),
         )
 
     def steps(self, market: Market, strategy: Strategy) -> Steps:
@@ -248,7 +253,7 @@ class Tape:
             found = self._score = Score(
                 code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
                 code.instants_ns, self.streams, self.accruing, self.floors,
-                self.sizes,
+                self.sizes, self.turnovers,
             )  # fmt: skip
             self._plans.clear()
         return found
@@ -266,7 +271,7 @@ class Tape:
     def begun(self) -> Floats:
         """What the inputs that follow the settings hold at the beginning of a run."""
         found = np.zeros(self.registers.inputs - self.first)
-        found[len(self.accounts) + 1 :: len(OF_STREAM)] = 1.0
+        found[len(self.accounts) + 1 : len(found) - len(self.turnovers) : len(OF_STREAM)] = 1.0
         return found
 
     def scratch(self) -> Floats:
@@ -286,10 +291,11 @@ class Tape:
             found = self.columns[market] = more if found is None else np.concatenate((found, more))
         return found
 
-    def began_with(self, market: Market) -> dict[str, Floats]:
-        """By venue the position in coins with which each row began, of the run that is played at present."""
+    def past(self, market: Market, entries: Callable[[], Iterator[Entry]]) -> Past:
+        """What has been of the run that is played at present."""
         columns = self.prepared(market)
-        return {venue: columns[place] for venue, place in self.sized.items()}
+        began_with = {venue: columns[place] for venue, place in self.sized.items()}
+        return Past(entries, began_with, [columns[place] for place in self.turnovers[:, 0].tolist()])
 
     def play(self, settings: Settings, market: Market, *, books: bool = True) -> Played:
         """Play a run to its end; raises `NotPlayable`. With `books`, what accrues is noted for them."""
@@ -456,13 +462,15 @@ class Tape:
     def given(self, held: Floats, made: Callable[[int, Number], Any], chosen: Chosen) -> Given:
         """What a step begins with, from the registers."""
         at, count = self.first, len(self.accounts)
+        turned = self.registers.inputs - len(self.turnovers)
         balances = [made(at + place, int(held[at + place])) for place in range(count)]
         streams = []
-        for start in range(at + count, self.registers.inputs, len(OF_STREAM)):
+        for start in range(at + count, turned, len(OF_STREAM)):
             factor, begun, settled, base = held[start : start + len(OF_STREAM)].tolist()
             values = (factor, begun, int(settled), int(base))
             streams.append(tuple(made(start + place, value) for place, value in enumerate(values)))
-        return Given(*chosen, balances, streams)
+        turnovers = [made(place, int(held[place])) for place in range(turned, self.registers.inputs)]
+        return Given(*chosen, balances, streams, turnovers)
 
 
 class Playing:
@@ -532,10 +540,9 @@ class Playing:
             too_long = "its steps take too many different ways" if len(tape.code.lines) >= MOST_LINES else ""
             raise NotPlayable(tape.give_up(", ".join(tape.refused) or too_long or "sums of more than 53 bits"))
         done = self._kernel().do(step, row, tape.plainly_given(self._held, settings), self._past)
-        after = [*done.balances, *(value for each in done.streams for value in each)]
-        if any(isinstance(each, int) and abs(each) > MOST for each in after):
+        if any(isinstance(each, int) and abs(each) > MOST for each in done.carried):
             raise NotPlayable("a sum of more than 53 bits")
-        self._registers[tape.first : tape.registers.inputs] = after
+        self._registers[tape.first : tape.registers.inputs] = done.carried
         if done.curve is not None:
             self._curve[row] = done.curve
         if not done.adds.is_empty:
@@ -550,7 +557,7 @@ class Playing:
     @property
     def _past(self) -> Past:
         """What has been up to here."""
-        return Past(self._entries, self._tape.began_with(self._market))
+        return self._tape.past(self._market, self._entries)
 
     def _entries(self) -> Iterator[Entry]:
         """The entries up to here, the latest first."""

@@ -195,6 +195,10 @@ class Way:
         """A value of a column."""
         return self.given(self._registers.of(Op.LOAD, self._registers.column(column), offset), value)
 
+    def found(self, column: object, place: Recorded, value: Number) -> Recorded:
+        """The value of a column at a place that is recorded."""
+        return self.given(self._registers.of(Op.FIND, place.register, self._registers.column(column)), value)
+
     def known(self, number: Any) -> Any:  # noqa: ANN401  (a number, recorded or not)
         """The value of a number, fixed for this way: it is asked whether it is that.
 
@@ -286,7 +290,8 @@ class Way:
                 self._computed.add(register)
                 found.append(register)
             else:
-                waiting += [(register, True), (right, False), (left, False)]
+                operands = (left,) if op is Op.FIND else (right, left)
+                waiting += [(register, True), *((each, False) for each in operands)]
         return found
 
 
