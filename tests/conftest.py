@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-from framework.command_line.cli import main
+from tests import commands
 from tests.forked import Forked
 from tests.runs import DATA, ROOT, run_and_save, there
 
@@ -93,11 +93,8 @@ def refused_module(capsys, tmp_path, monkeypatch, request):
         (tmp_path / "own.toml").write_text(scenario.replace("MODULE", module))
         monkeypatch.chdir(tmp_path)
         monkeypatch.syspath_prepend(str(tmp_path))
-        with pytest.raises(SystemExit) as exit_:
-            main(["run", "own.toml"])
-        said = capsys.readouterr()
-        assert (exit_.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+        said = commands.refused(capsys, "run", "own.toml")
         assert not (tmp_path / "runs").exists()
-        return module, said.err
+        return module, said
 
     return refused

@@ -6,16 +6,8 @@ from decimal import Decimal
 import pyarrow.parquet as pq
 import pytest
 
-from framework.command_line.cli import main
+from tests.commands import carrybook
 from tests.forgery import Forgery
-
-
-def carrybook(capsys, *arguments):
-    """Run the command in this process; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    return exit_.value.code or 0, printed.out, printed.err
 
 
 @pytest.fixture

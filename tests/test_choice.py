@@ -17,6 +17,7 @@ from framework.many_runs.outcomes import Outcomes
 from framework.many_runs.statistics import NORMAL, deflated_sharpe, mean, moments
 from framework.many_runs.sweep import NUMBER, Sweep, sweep
 from framework.performance import swept
+from tests.commands import carrybook
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -305,10 +306,7 @@ def test_sharpe_ratios_are_above_the_rate_of_the_scenario(tmp_path):
 
 def command(capsys, *arguments):
     """Run `carrybook choose` in this process; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["choose", str(SCENARIO), *map(str, arguments)])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
+    return carrybook(capsys, "choose", SCENARIO, *arguments)
 
 
 BAD = {

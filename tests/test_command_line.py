@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from framework import Scenario, assemble
-from framework.command_line.cli import main
+from tests.commands import carrybook
 
 ROOT = Path(__file__).parent.parent
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -19,14 +19,6 @@ JSON_KEYS = {
     "funding_usd", "mtm_drag_usd", "price_pnl_usd", "bad_debt_usd", "unexplained_usd", "max_drawdown_pct",
     "capital_rebalances", "full_rotations", "liquidations", "rows", "transfers", "ledger_digest",
 }  # fmt: skip
-
-
-def carrybook(capsys, *arguments):
-    """Run the command in this process; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    return exit_.value.code or 0, printed.out, printed.err
 
 
 def refused(capsys, tmp_path, *arguments):

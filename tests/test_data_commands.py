@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from framework.data.store import Store
 from tests import sources
+from tests.commands import carrybook
 from tests.sources import Host
-from tests.test_command_line import carrybook
 
 FUNDING = "hyperliquid:SOL:funding"
 

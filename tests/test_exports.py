@@ -23,6 +23,7 @@ from framework.reports.exports import beancount_commodity, commodities, export, 
 from framework.run_folder import tables
 from framework.run_folder.archive import Folder
 from framework.valuation import Prices, equity
+from tests.commands import refused
 from tests.runs import EXAMPLES
 
 BEAN_CHECK = Path(sys.executable).parent / "bean-check"
@@ -49,15 +50,6 @@ def exported(saved, tmp_path, form, example="capital_rebalance"):
     """The one file of a journal."""
     (journal,) = export(Folder(saved(example)[1]), form, tmp_path / "out")
     return journal
-
-
-def refused(capsys, *arguments):
-    """The one line with which the command is refused."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    assert (exit_.value.code, printed.out, printed.err.count("\n")) == (2, "", 1)
-    return printed.err
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.command_line.cli import main
 from framework.run_folder.archive import Folder
+from tests.commands import carrybook
 from tests.runs import ROOT
 
 EXAMPLE = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -40,14 +40,6 @@ class = "MODULE:Own"
 class = "spot"
 swap_fee_bps = 5
 """
-
-
-def carrybook(capsys, *arguments):
-    """Exit code, what was printed, and what was said beside it."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(each) for each in arguments])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
 
 
 @pytest.fixture

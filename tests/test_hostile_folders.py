@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framework.command_line.cli import main
 from framework.errors import RunError
 from framework.run_folder.archive import Folder
 from framework.run_folder.manifest import JSON_BYTES
+from tests.commands import refused
 from tests.runs import run_and_save
 
 
@@ -27,15 +27,6 @@ def run(tmp_path_factory) -> Path:
 @pytest.fixture
 def sent(run, tmp_path) -> Path:
     return Path(shutil.copytree(run, tmp_path / "sent"))
-
-
-def refused(capsys, *command: object) -> str:
-    """The one line that a command says."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(each) for each in command])
-    said = capsys.readouterr()
-    assert (exit_.value.code, said.out, said.err.count("\n")) == (2, "", 1)
-    return said.err
 
 
 COMMANDS: dict[str, Callable[[Path], list[object]]] = {

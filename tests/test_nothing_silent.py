@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from framework import Scenario, assemble
-from framework.command_line.cli import main
 from framework.many_runs.sweep import Sweep
 from framework.run_folder.archive import identity
 from framework.support.source_code import files_digest, project_digest
+from tests.commands import carrybook
 from tests.runs import ROOT
 
 SCENARIO = """
@@ -41,14 +41,6 @@ class Own(Strategy):
     def on_event(self, event, view):
         return ()
 """
-
-
-def carrybook(capsys, *arguments):
-    """Exit code, what was printed, and what was said beside it."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(each) for each in arguments])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from framework.data.own import understand
 from framework.data.store import Store
 from framework.errors import MarketError
 from framework.performance import summarize
+from tests.commands import carrybook
 from tests.conftest import ROOT
 
 DAYS = pd.date_range("2025-01-01", periods=48, freq="h", tz="UTC")
@@ -233,11 +234,7 @@ def test_a_file_that_is_none_of_its_kind_is_refused(tmp_path, suffix):
 
 def imported(capsys, *arguments):
     """Exit code and what is printed."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as exit_:
-        main(["data", "import", *map(str, arguments)])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
+    return carrybook(capsys, "data", "import", *arguments)
 
 
 def test_a_preview_stands_before_what_is_stored(tmp_path, capsys, monkeypatch):

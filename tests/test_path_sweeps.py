@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from framework import Scenario, assemble, metrics
-from framework.command_line.cli import main
 from framework.errors import RunError
 from framework.many_runs import workers
 from framework.many_runs.outcomes import Outcomes
@@ -17,6 +16,7 @@ from framework.many_runs.statistics import quantile
 from framework.many_runs.sweep import NUMBER, Sweep, _chunks, sweep
 from framework.many_runs.workers import Parcel
 from framework.performance import outcome
+from tests.commands import carrybook
 from tests.conftest import ROOT
 from tests.runs import EXAMPLES, WITHOUT_EMBEDDED
 
@@ -27,10 +27,7 @@ DRAWN = ("market.path.method=stationary", "market.path.block_rows=10", "market.p
 
 def command(capsys, *arguments):
     """Run `carrybook paths` in this process; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["paths", *map(str, arguments)])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
+    return carrybook(capsys, "paths", *arguments)
 
 
 def content(folder):

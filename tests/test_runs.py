@@ -16,6 +16,7 @@ from framework.reports.differences import Difference
 from framework.reports.frames import load_runs
 from framework.run_folder.archive import Folder, only_run, remove
 from framework.run_folder.names import assign, check_name, names_in
+from tests.commands import carrybook
 from tests.runs import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -25,15 +26,6 @@ MADE = {
     "realistic": ("rulebook.look_ahead_at_entry=false", "strategy.leverage=3"),
 }
 """Name of a run -> its settings; the last one says again that the leverage is 3, as the scenario has it."""
-
-
-def carrybook(capsys, *arguments):
-    """Exit code and what is printed on both streams."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as exit_:
-        main([str(each) for each in arguments])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from framework.command_line.cli import main
 from framework.errors import ScenarioError
 from framework.many_runs.choice import Choice, Constraint, Objective
 from framework.many_runs.judgement import Judgement
 from framework.many_runs.outcomes import Outcomes
 from framework.many_runs.search import ROUND, Range, Space, search
 from framework.many_runs.sweep import Sweep, sweep
+from tests.commands import carrybook
 from tests.conftest import ROOT
 
 optuna = pytest.importorskip("optuna", reason="a search needs the extra search")
@@ -155,10 +155,7 @@ def test_a_cell_that_fails_is_a_row_and_ends_nothing(tmp_path):
 
 def command(capsys, *arguments):
     """Run `carrybook choose` in this process; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["choose", str(SCENARIO), "--paths", "2", *map(str, arguments)])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
+    return carrybook(capsys, "choose", SCENARIO, "--paths", "2", *arguments)
 
 
 def test_choose_searches_a_space(capsys, tmp_path):

@@ -11,8 +11,8 @@ import pytest
 
 from framework.data.store import Store
 from tests import sources
+from tests.commands import carrybook
 from tests.sources import Host
-from tests.test_command_line import carrybook
 
 DAYS = 10
 WINDOW = ("--from", "2025-01-01", "--to", f"2025-01-{DAYS}")

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framework.command_line.cli import main
 from framework.money import BUCKETS
 from framework.reports.sql import ask, views
 from framework.run_folder.archive import Folder
 from framework.run_folder.tables import EVENT_COLUMNS
 from framework.valuation import decimal, equity, waterfall, waterfall_of
+from tests.commands import carrybook
 from tests.runs import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
@@ -45,14 +45,6 @@ def rows(folder, select):
     with duckdb.connect() as connection:
         connection.execute(views(Folder(folder)))
         return connection.execute(select).fetchall()
-
-
-def carrybook(capsys, *arguments):
-    """Run the command in this process; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    return exit_.value.code or 0, printed.out, printed.err
 
 
 def refused(capsys, *arguments):

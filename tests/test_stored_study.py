@@ -10,8 +10,8 @@ import pytest
 from framework.assembly import assemble
 from framework.scenario import Scenario
 from tests import sources
+from tests.commands import carrybook
 from tests.sources import Host
-from tests.test_command_line import carrybook
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "capital_rebalance" / "scenario.toml"

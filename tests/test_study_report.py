@@ -10,8 +10,8 @@ import pytest
 from examples.study.report import funding, months, open_fees, tables
 from examples.study.study import MODELS, Study
 from framework import Scenario
-from framework.command_line.cli import main
 from framework.market import Market
+from tests.commands import carrybook
 from tests.conftest import ROOT
 
 
@@ -162,10 +162,7 @@ def test_all_published_months_are_printed(printed, reference):
 
 def study(capsys, *arguments):
     """Run `carrybook study`; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["study", *map(str, arguments)])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
+    return carrybook(capsys, "study", *arguments)
 
 
 @pytest.mark.slow

@@ -21,11 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import Scenario, assemble
-from framework.command_line.cli import main
 from framework.errors import CarrybookError
 from framework.many_runs.sweep import Sweep, _finished, _Store, sweep
 from framework.performance import figures
 from framework.support.text import Sheet
+from tests.commands import carrybook
 from tests.conftest import ROOT
 
 SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
@@ -34,10 +34,7 @@ GRIDS = ("strategy.leverage=2,3,4", "strategy.trigger=3,6,never", "strategy.shor
 
 def command(capsys, *arguments):
     """Run `carrybook sweep` in this process; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["sweep", *map(str, arguments)])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
+    return carrybook(capsys, "sweep", *arguments)
 
 
 def grids(*texts):

@@ -24,11 +24,11 @@ from framework import (
     metrics,
     waterfall,
 )
-from framework.command_line.cli import main
 from framework.reports.frames import read_frame
 from framework.valuation import chronicle
 from strategies.daybook import daybook, daybook_frame
 from strategies.margin_call import MarginCallDeleverage
+from tests.commands import carrybook
 from tests.conftest import ROOT
 from tests.markets import collateral, dollar_market, jito, play
 from venues.issuer import Issuer
@@ -61,10 +61,7 @@ def assembled(example="uss", data=None, *changes):
 
 def command(capsys, tmp_path, example, *arguments):
     """`carrybook run` on an example, in this process; returns (exit code, stdout, stderr)."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["run", str(path(example)), "--out", str(tmp_path / "runs"), *map(str, arguments)])
-    said = capsys.readouterr()
-    return exit_.value.code or 0, said.out, said.err
+    return carrybook(capsys, "run", path(example), "--out", tmp_path / "runs", *arguments)
 
 
 def summary(capsys, tmp_path, example, *arguments):

@@ -25,8 +25,8 @@ from framework.data.fetching import kamino
 from framework.data.store import Store
 from framework.errors import TemplateError
 from tests import sources
+from tests.commands import carrybook
 from tests.sources import Host
-from tests.test_command_line import carrybook
 
 BIN = Path(sys.executable).parent
 DAYS = 8

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.command_line.cli import main
 from framework.support.source_code import is_known
+from tests.commands import carrybook
 from tests.runs import ROOT
 from tests.test_found_again import SCENARIO, STRATEGY
 
@@ -23,15 +23,6 @@ raise SystemExit(0)
 @pytest.fixture(autouse=True)
 def path_as_it_was(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
-
-
-def carrybook(capsys, *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(each) for each in arguments])
-    said = capsys.readouterr()
-    code = exit_.value.code or 0
-    assert isinstance(code, int)
-    return code, said.out, said.err
 
 
 @pytest.fixture
