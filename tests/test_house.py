@@ -50,7 +50,7 @@ def test_only_the_simulation_enters_into_the_journal():
     """Venues write transfers; the simulation calls `Books.commit` and its like, and so does the replay by the audit."""
     for call in ("commit", "rollback", "settle", "begin"):
         callers = {path.name for path in SOURCES if re.search(rf"books?\.{call}\(", path.read_text())}
-        assert callers - {"audit.py"} == {"simulation.py"}, call
+        assert callers - {"replay.py"} == {"simulation.py"}, call
 
 
 def test_the_framework_names_no_venue_and_no_strategy():

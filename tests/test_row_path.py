@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from framework import USDC, Acted, Liquidated, Market, Open, Penalty, Side
 from framework.assembly import assemble
-from framework.audit import History, acts, audit
+from framework.audit import audit
+from framework.audit.history import History
+from framework.audit.states import acts
 from framework.books import Books
 from framework.errors import LedgerError
 from framework.formulas import formula

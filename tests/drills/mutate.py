@@ -30,13 +30,15 @@ KNOWING = (
     "collateral performance examples"
 )
 """The tests that know the books."""
+AUDIT = tuple(f"audit/{each}" for each in ("again", "books", "declared", "history", "log", "replay", "states", "worth"))
+"""The modules with the checks of the audit."""
 PLAYING = "tape shelf"
 """The tests that know the tape."""
 TESTS = {
     "ledger": KNOWING,
     "accrual": KNOWING,
     "books": KNOWING,
-    "audit": "audit row_path incidents passages coins",
+    **dict.fromkeys(AUDIT, "audit row_path incidents passages coins"),
     "tape/code": PLAYING,
     "tape/numbers": PLAYING,
     "tape/played": PLAYING,
@@ -46,7 +48,7 @@ TESTS = {
 }
 """Module of the framework -> the tests that are run on its mutants."""
 QUICK = ("-m", "not slow")
-LEFT_OUT = {"audit": ("--deselect", "tests/test_audit.py::test_without_a_check_a_forgery_is_missed")}
+LEFT_OUT = dict.fromkeys(AUDIT, ("--deselect", "tests/test_audit.py::test_without_a_check_a_forgery_is_missed"))
 """Module -> how the tests are left out that take minutes and notice no more than those beside them."""
 TYPES_ALONE = "ReplaceBinaryOperator_BitOr"
 """The operators that mostly change annotations, which nothing reads while it runs; they are left out."""
