@@ -417,8 +417,8 @@ class Written:
         had passed belongs to none.
         """
         gains = np.zeros(len(self.market), dtype=np.int64)
-        sides = self._sides.get(account)
-        if sides is not None:
+        sides = [(debit is account) - (credit is account) for debit, credit, _ in self.posted.routes]
+        if any(sides):
             side = np.array(sides)[self.posted.route[: len(self._posted_rows)]]
             (touched,) = side.nonzero()
             np.add.at(gains, self._posted_rows[touched], side[touched] * self.posted.amount[touched])
@@ -430,17 +430,8 @@ class Written:
         return gains.cumsum(out=gains)
 
     @cached_property
-    def _sides(self) -> dict[Account, list[int]]:
-        """Of each account that entries touch: whether a route takes its transfers to it, 1, from it, -1, or past it."""
-        routes, sides = self.posted.routes, dict[Account, list[int]]()
-        for place, (debit, credit, _) in enumerate(routes):
-            for account, side in ((debit, 1), (credit, -1)):
-                sides.setdefault(account, [0] * len(routes))[place] += side
-        return sides
-
-    @cached_property
     def _posted_rows(self) -> NDArray[np.intp]:
-        """The row of each of their transfers, which come first of all."""
+        """The row of each transfer of the entries before the end, which come first of all."""
         posted = self.posted
         return self.market.at_ns.searchsorted(posted.at_ns, side="left")[posted.entry[posted.entry < posted.ended]]
 

@@ -52,30 +52,68 @@ class Undefined(ValueError):  # noqa: N818  (it is no error of anybody's)
 
 
 @frozen(kw_only=True, eq=False, slots=False)
-class Path:
-    """What something was worth over time: the capital at the start, the close of every row, and the end.
+class Calendar:
+    """The instants of a path and the calendar units that end at them; the same for every path over one market.
 
     `at_ns`, shape (rows + 2,), is the instant at which the first row opens, those at which the rows end, and the last
-    of these again, for the end, when positions are closed. `usd` has the same shape.
+    of these again, for the end, when positions are closed.
     """
 
     at_ns: Ints
+
+    @classmethod
+    def of(cls, market: Market) -> "Calendar":
+        """The calendar of a market."""
+
+        def made() -> Calendar:
+            ends = market.at_ns + TICK_NS
+            return cls(at_ns=np.concatenate((market.open_ns[:1], ends, ends[-1:])))
+
+        return market.cached("calendar", made)
+
+    @cached_property
+    def days(self) -> tuple[Ints, Floats]:
+        """Places of the last instants of UTC days, after that of the first instant of all, and the years between."""
+        return self._units("D")
+
+    @cached_property
+    def months(self) -> tuple[Ints, Floats]:
+        """The same of calendar months in UTC."""
+        return self._units("M")
+
+    def _units(self, unit: Literal["D", "M"]) -> tuple[Ints, Floats]:
+        """The last instants of calendar units; an instant at midnight ends the day before it."""
+        period = (self.at_ns[1:] - 1).astype("datetime64[ns]").astype(f"datetime64[{unit}]")
+        last = np.flatnonzero(np.append(period[1:] != period[:-1], True)) + 1
+        at = np.concatenate(([0], last))
+        return at, np.diff(self.at_ns[at]) / NS_PER_YEAR
+
+
+@frozen(kw_only=True, eq=False, slots=False)
+class Path:
+    """What something was worth over time: the capital at the start, the close of every row, and the end.
+
+    `usd` has the shape of the calendar's instants.
+    """
+
+    calendar: Calendar
     usd: Floats
 
     @classmethod
     def over(cls, market: Market, capital_usd: float, closes: Floats, end_usd: float) -> "Path":
         """The path of what was worth `closes` as the rows of a market closed, shape (rows,)."""
-        ends = market.at_ns + TICK_NS
-        return cls(
-            at_ns=np.concatenate((market.open_ns[:1], ends, ends[-1:])),
-            usd=np.concatenate(([capital_usd], closes, [end_usd])),
-        )
+        return cls(calendar=Calendar.of(market), usd=np.concatenate(([capital_usd], closes, [end_usd])))
 
     @classmethod
     def of(cls, run: Run, final_usd: float | None = None) -> "Path":
         """The path of a run's equity; `final_usd` is its final equity where that is known already."""
         end_usd = float(equity(run)) if final_usd is None else final_usd
         return cls.over(run.market, USDC.units(run.capital), run.curve.equity_usd, end_usd)
+
+    @property
+    def at_ns(self) -> Ints:
+        """The instants of the calendar."""
+        return self.calendar.at_ns
 
     @property
     def years(self) -> float:
@@ -85,12 +123,12 @@ class Path:
     @cached_property
     def by_day(self) -> "Returns":
         """Returns from the last close of one UTC day to that of the next; of longer rows, from close to close."""
-        return self._by("D")
+        return self._between(*self.calendar.days)
 
     @cached_property
     def by_month(self) -> "Returns":
         """Returns of calendar months in UTC; the first and the last may be parts of one."""
-        return self._by("M")
+        return self._between(*self.calendar.months)
 
     @cached_property
     def whole_days(self) -> Floats:
@@ -101,12 +139,9 @@ class Path:
             raise Undefined("no return of one day")
         return short
 
-    def _by(self, unit: Literal["D", "M"]) -> "Returns":
-        """Returns between the last instants of calendar units; an instant at midnight ends the day before it."""
-        period = (self.at_ns[1:] - 1).astype("datetime64[ns]").astype(f"datetime64[{unit}]")
-        last = np.flatnonzero(np.append(period[1:] != period[:-1], True)) + 1
-        at = np.concatenate(([0], last))
-        usd, years = self.usd[at], np.diff(self.at_ns[at]) / NS_PER_YEAR
+    def _between(self, at: Ints, years: Floats) -> "Returns":
+        """Returns from each of some places to the next, which so many years lie between."""
+        usd = self.usd[at]
         for place in np.flatnonzero(usd <= 0)[:1].tolist():
             day = str((self.at_ns[at[place]] - 1).astype("datetime64[ns]").astype("datetime64[D]"))
             raise Undefined(f"the equity is not above 0 on {day}")
@@ -324,9 +359,10 @@ def max_unhedged_pct(run: Run) -> float:
 def turnover_usd(run: Run) -> float:
     """What was bought and sold, USD: the dollars of all transfers of the kind `trade`."""
     records, ledger = run.ledger.records(), run.ledger
-    kinds = [code for code, kind in enumerate(ledger.kinds) if kind == "trade"]
-    chosen = np.isin(records["kind"], kinds) & (records["asset"] == ledger.assets.index(USDC))
-    return USDC.units(int(records["amount"][chosen].sum()))
+    if "trade" not in ledger.kinds:
+        return 0.0
+    traded = (records["kind"] == ledger.kinds.index("trade")) & (records["asset"] == ledger.assets.index(USDC))
+    return USDC.units(int(records["amount"][traded].sum()))
 
 
 def turnover_per_year(run: Run) -> float:
@@ -558,7 +594,7 @@ def row_deviation_pct(run: Run) -> float:
     """Standard deviation of the returns from close to close, percent."""
     curve = run.curve.equity_usd
     before = curve[:-1]
-    return float(np.std(np.diff(curve) / np.where(before > 0, before, np.inf)) * 100) if len(curve) > 1 else 0.0
+    return float(((curve[1:] - before) / np.where(before > 0, before, np.inf)).std() * 100) if len(curve) > 1 else 0.0
 
 
 def days(run: Run) -> float:
@@ -695,9 +731,10 @@ def _short_units(run: Run) -> float:
     """Coins that are sold short at the end of all venues' positions; of several, in the market's coin at the close."""
     balances, market, total = run.balances, run.market, 0.0
     for account in (each for venue in run.venues for each in venue.position_accounts()):
-        own, main = market.price_column(account.asset), market.price_column("")
         coins = account.asset.units(max(0, -balances.get(account, 0)))
-        total += float(coins) * (float(market[own][-1] / market[main][-1]) if coins and own != main else 1.0)
+        if coins:
+            own, main = market.price_column(account.asset), market.price_column("")
+            total += coins * (float(market[own][-1] / market[main][-1]) if own != main else 1.0)
     return total
 
 
