@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from framework.errors import RunError
 from framework.money import BUCKETS, USDC
 from framework.performance import COSTS, FIGURES
 from framework.reports.explain import ACCOUNTS, Selection, explain, origins, register, rules_behind, sources
-from framework.reports.frames import explain_frame, read_frame, register_frame
+from framework.reports.frames import explain_frame, register_frame
 from framework.run import Run
 from framework.run_folder.archive import Folder
 from framework.valuation import PricedBook, waterfall_of
@@ -96,8 +97,8 @@ def test_an_entry_of_funding_leads_to_the_rows_that_made_it(example: str, folder
     if not leaves:
         assert folder.summary["funding_usd"] == 0
         return
-    events = read_frame(folder.path, "events").set_index("event")
-    market = read_frame(folder.path, "market")
+    events = pd.read_parquet(folder.path / "events.parquet").set_index("event")
+    market = pd.read_parquet(folder.path / "market.parquet")
     places = {asset.code: asset.decimals for asset in folder.assets}
     for leaf in leaves[:: max(1, len(leaves) // 25)]:
         event = events.loc[leaf.event]
@@ -119,7 +120,7 @@ def test_an_entry_of_funding_leads_to_the_rows_that_made_it(example: str, folder
 def test_an_entry_says_what_its_account_received_or_gave(example: str, folders: Callable[[str], Folder]) -> None:
     """With the other side of the transfer, and the same amount that the ledger has to the last unit."""
     folder = folders(example)
-    ledger = read_frame(folder.path, "ledger").set_index("seq")
+    ledger = pd.read_parquet(folder.path / "ledger.parquet").set_index("seq")
     words = re.compile(r"entry (\d+), [\d-]+: (received|gave) ([\d.]+) ([A-Z-]+) \((debit|credit)\) (from|to) (\S+)")
     nodes = [(above[-2], node) for above, node in explain(folder, "result").walk() if node.event is not None]
     told = [(account, words.fullmatch(node.label)) for account, node in nodes[:: max(1, len(nodes) // 50)]]
@@ -142,7 +143,7 @@ def test_a_partial_liquidation_is_walked_down_to_its_oracle_price_and_its_rules(
     folder = folders("crash")
     first, *_ = [node for _, node in explain(folder, "liquidation_penalty").walk() if node.event is not None]
     assert first.event is not None
-    events = read_frame(folder.path, "events").set_index("event")
+    events = pd.read_parquet(folder.path / "events.parquet").set_index("event")
     loan_usd = 0.75 * events["size"][first.event] / 1e9 * events.price[first.event]
     assert float(-first.usd) == pytest.approx(loan_usd * 0.1 * 0.01, rel=1e-6)
     told = sources(folder, [first.event])[first.event]
@@ -215,7 +216,7 @@ def test_a_register_of_what_moves_within_it_does_not_move_its_balance(folders: C
 
 def test_a_register_by_kind_and_by_event(folders: Callable[[str], Folder]) -> None:
     folder = folders("capital_rebalance")
-    frame = read_frame(folder.path, "ledger")
+    frame = pd.read_parquet(folder.path / "ledger.parquet")
     assert [line.seq for line in register(folder, Selection(kind="funding"))] == frame[
         frame.kind == "funding"
     ].seq.tolist()

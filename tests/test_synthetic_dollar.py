@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from attrs import field, frozen
 from hypothesis import given
@@ -24,7 +25,6 @@ from framework import (
     metrics,
     waterfall,
 )
-from framework.reports.frames import read_frame
 from framework.valuation import chronicle
 from strategies.daybook import daybook, daybook_frame
 from strategies.margin_call import MarginCallDeleverage
@@ -88,8 +88,8 @@ def test_a_published_case_from_the_command_line(capsys, tmp_path, uss_data, refe
     assert ours["maintenance_fee_usd"] - expected["maintenance_fee"] == pytest.approx(
         0.0003 / 365 * (expected["fees"] - 500.0), abs=2e-5
     )
-    events = read_frame(tmp_path / "runs" / ours["run"].rpartition("/")[2], "events")
-    market = read_frame(tmp_path / "runs" / ours["run"].rpartition("/")[2], "market")
+    events = pd.read_parquet(tmp_path / "runs" / ours["run"].rpartition("/")[2] / "events.parquet")
+    market = pd.read_parquet(tmp_path / "runs" / ours["run"].rpartition("/")[2] / "market.parquet")
     for words, call in (("first", expected["first_call"]), ("last", expected["last_call"])):
         said = ours[f"{words}_margin_call"]
         assert said["date"] == call[0]

@@ -52,11 +52,18 @@ class Store:
 
     def kind(self, series: str) -> Kind:
         """What a series is; raises `StoreError` where it is not there or not readable."""
-        return self._read(series)[0]
+        return self.read(series)[0]
 
     def read(self, series: str) -> tuple[Kind, Samples]:
         """A series whole; raises `StoreError` where it is not there or not readable."""
-        return self._read(series)
+        path = self.path(series)
+        try:
+            kind, samples = read_samples(path)
+        except FileNotFoundError:
+            raise self._absent([series], commands([series])) from None
+        if kind.series != series:
+            raise StoreError(f"{path}: holds {kind.series}; expected {series}")
+        return kind, samples
 
     def has(self, series: str) -> bool:
         """Whether there is such a series."""
@@ -126,7 +133,7 @@ class Store:
         """What is there of a series, and which of the samples are not."""
         if not self.has(kind.series):
             return new.rows(0, 0), new
-        known, before = self._read(kind.series)
+        known, before = self.read(kind.series)
         if known.units != kind.units:
             raise StoreError(f"{kind.series}: has columns {known.units}; expected {kind.units}, or another store")
         return before, self._unknown(kind.series, before, new)
@@ -148,7 +155,7 @@ class Store:
         They are kept in a file of their own below `withdrawn`, and the provenance of the series has a line with the
         reason. The source can then be asked for them again.
         """
-        kind, samples = self._read(series)
+        kind, samples = self.read(series)
         out = samples.within(start_ns, end_ns)
         if not len(out):
             first, last = utc(start_ns).date(), utc(end_ns - 1).date()
@@ -194,7 +201,7 @@ class Store:
         such a series, such as a premium, are levels. Rows of the result are counted within those days, so that they
         stay the same when the series grows.
         """
-        kind, samples = self._read(series)
+        kind, samples = self.read(series)
         paid = all(kind.units[stored].startswith(PAYMENT) for stored in columns.values())
         joining = joining or (kind.joining if paid or kind.joining is not Joining.SUM else Joining.LAST)
         from_ns = start_ns
@@ -234,16 +241,6 @@ class Store:
             cut=cut,
             effective=effective,
         )
-
-    def _read(self, series: str) -> tuple[Kind, Samples]:
-        path = self.path(series)
-        try:
-            kind, samples = read_samples(path)
-        except FileNotFoundError:
-            raise self._absent([series], commands([series])) from None
-        if kind.series != series:
-            raise StoreError(f"{path}: holds {kind.series}; expected {series}")
-        return kind, samples
 
     def _absent(self, missing: Sequence[str], fetches: Sequence[str]) -> StoreError:
         """The refusal of series that are not there."""

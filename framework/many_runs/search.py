@@ -13,8 +13,7 @@ from attrs import evolve, frozen
 from framework.errors import ScenarioError
 from framework.many_runs.choice import Constraint, Objective
 from framework.many_runs.outcomes import RETURN, Outcomes
-from framework.many_runs.sweep import NUMBER as PATH_NUMBER
-from framework.many_runs.sweep import Row, Sweep, Swept, sweep
+from framework.many_runs.sweep import Row, Sweep, Swept, check_keys, sweep
 
 if TYPE_CHECKING:
     import optuna
@@ -78,12 +77,7 @@ class Space:
     def of(cls, plan: Sweep, texts: Sequence[str]) -> "Space":
         """The space of a plan's grid and of `KEY=LOW:HIGH` texts; raises `ScenarioError`."""
         ranges = [Range.of(text) for text in texts]
-        keys = [*(key for key, _ in plan.grid), *(each.key for each in ranges)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ScenarioError(f"--space {key}: given twice; expected each key once")
-            if key == PATH_NUMBER:
-                raise ScenarioError(f"--space {key}: each cell has all the paths; expected another key")
+        check_keys("--space", [*(key for key, _ in plan.grid), *(each.key for each in ranges)], on_paths=True)
         return cls(ranges=ranges, grid=plan.grid)
 
     def cell(self, trial: "optuna.Trial") -> Row:

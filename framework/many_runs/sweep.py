@@ -14,6 +14,7 @@ from itertools import chain, groupby, product
 from operator import itemgetter
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -105,11 +106,7 @@ class Sweep:
             _draw(table)
         sweep = cls(table=table, grid=tuple(map(_axis, grids)), paths=paths, data=data, beside=scenario.parent)
         keys = [key for key, _ in sweep.grid]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ScenarioError(f"--grid {key}: given twice; expected each key once")
-            if paths and key == NUMBER:
-                raise ScenarioError(f"--grid {key}: each cell has all the paths; expected another key")
+        check_keys("--grid", keys, on_paths=bool(paths))
         if not keys and not paths:
             raise ScenarioError("--grid: none; expected at least one, such as strategy.leverage=2,3,4")
         return sweep
@@ -233,8 +230,7 @@ class Sweep:
 
     def _figures(self, cell: Row) -> Row:
         """The figures of a cell that is not on paths; raises `CarrybookError`."""
-        scenario = self._scenario(cell)
-        assembly = assemble(scenario, market=self._market(scenario.market), made=self._made)
+        assembly = self.assembly(cell)
         spec = assembly.scenario.benchmarks
         run = self._execution.run(assembly)
         told = swept(run, spec.rate if spec else 0.0)
@@ -262,27 +258,25 @@ class Sweep:
         cells = [
             {key: value for key, value in cell.items() if not f"{key}.".startswith(PATH)} for cell in self.combinations
         ]
-        plan = evolve(self, table=table, grid=(), listed=tuple(cells), paths=0)
-        plan.histories.update(self.histories)
-        return plan
+        return self._changed(table=table, grid=(), listed=tuple(cells), paths=0)
 
     def listing(self, cells: Sequence[Row]) -> "Sweep":
         """The plan with these cells instead of its grid."""
-        plan = evolve(self, grid=(), listed=tuple(cells))
-        plan.histories.update(self.histories)
-        return plan
+        return self._changed(grid=(), listed=tuple(cells))
 
     def beyond(self, paths: int, cells: Sequence[Row]) -> "Sweep":
         """These cells on so many paths of higher numbers; where paths mirror each other, from a pair's first one on."""
         first = self.first + self.paths
         first += self.mirrored and first % 2 == 0
-        plan = evolve(self, grid=(), listed=tuple(cells), paths=paths, first=first)
-        plan.histories.update(self.histories)
-        return plan
+        return self._changed(grid=(), listed=tuple(cells), paths=paths, first=first)
 
     def travelling(self) -> "Sweep":
         """The plan as other machines get it: with the histories, and without what is derived or known here alone."""
-        plan = evolve(self, data=None, beside=None)
+        return self._changed(data=None, beside=None)
+
+    def _changed(self, **fields: Any) -> "Sweep":  # noqa: ANN401  (fields of a plan)
+        """Another plan on the same histories, which are not read again."""
+        plan = evolve(self, **fields)
         plan.histories.update(self.histories)
         return plan
 
@@ -341,6 +335,15 @@ class Sweep:
         if isinstance(history, MarketError):
             raise history.with_traceback(None)
         return history
+
+
+def check_keys(option: str, keys: Sequence[str], *, on_paths: bool) -> None:
+    """Refuse a key that is given twice, or that numbers the paths, which each cell has; raises `ScenarioError`."""
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ScenarioError(f"{option} {key}: given twice; expected each key once")
+        if on_paths and key == NUMBER:
+            raise ScenarioError(f"{option} {key}: each cell has all the paths; expected another key")
 
 
 @frozen(eq=False)

@@ -142,16 +142,6 @@ def balance_frame(ledger: Ledger) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["account", "asset", "atoms", "units"])
 
 
-def read_frame(folder: Path, table: str) -> pd.DataFrame:
-    """`ledger`, `events`, `equity` or `market` of a run's folder; raises `RunError` for a folder that is not whole."""
-    if not (folder / "manifest.json").is_file():
-        raise RunError(f"{folder}: not a finished run; expected a folder with manifest.json")
-    path = folder / f"{table}.parquet"
-    if not path.is_file():
-        raise RunError(f"{folder}: no table {table!r}; expected ledger, events, equity or market")
-    return pd.read_parquet(path)
-
-
 def load_runs(directory: Path | str) -> pd.DataFrame:
     """One row per finished run right below a directory, by digest: its name, scenario, settings and figures.
 
