@@ -281,6 +281,11 @@ class EventLog:
             yield waiting
             yield from settled
 
+    @property
+    def single_ids(self) -> Ints:
+        """The ids of those that are not settlements."""
+        return self._written.order.ids
+
     def single(self) -> Iterator[Event]:
         """The events that are not settlements: what venues and the strategy did."""
         journal, ids = self._written.details.journal, self._written.order.ids.tolist()
@@ -419,9 +424,8 @@ class Written:
         gains = np.zeros(len(self.market), dtype=np.int64)
         sides = [(debit is account) - (credit is account) for debit, credit, _ in self.posted.routes]
         if any(sides):
-            side = np.array(sides)[self.posted.route[: len(self._posted_rows)]]
-            (touched,) = side.nonzero()
-            np.add.at(gains, self._posted_rows[touched], side[touched] * self.posted.amount[touched])
+            rows, routes, amounts = self._posted_by_row
+            np.add.at(gains, rows, np.array(sides)[routes] * amounts)
         for column, stream in enumerate(self.streams):
             if stream.debit is account:
                 gains += self.settled[:, column]
@@ -430,10 +434,12 @@ class Written:
         return gains.cumsum(out=gains)
 
     @cached_property
-    def _posted_rows(self) -> NDArray[np.intp]:
-        """The row of each transfer of the entries before the end, which come first of all."""
+    def _posted_by_row(self) -> tuple[NDArray[np.intp], Ints, Ints]:
+        """Row, route and amount of each transfer of the entries before the end, which come first of all."""
         posted = self.posted
-        return self.market.at_ns.searchsorted(posted.at_ns, side="left")[posted.entry[posted.entry < posted.ended]]
+        early = posted.entry[posted.entry < posted.ended]
+        rows = self.market.at_ns.searchsorted(posted.at_ns, side="left")[early]
+        return rows, posted.route[: len(early)], posted.amount[: len(early)]
 
 
 def _codes(accounts: Sequence[Account]) -> tuple[dict[Account, int], dict[Asset, int]]:

@@ -25,7 +25,7 @@ from framework.events import (
     TransferSent,
 )
 from framework.ledger import EventLog, Ledger, Written
-from framework.market import At, Floats, Market
+from framework.market import At, Cached, Floats, Market
 from framework.money import Account
 from framework.strategy import EveryRow
 from framework.support.mistakes import mistakes_told
@@ -232,6 +232,13 @@ class Run:
     _counting: Callable[[], Tally] | None = field(default=None, repr=False)
     _equity_usd: Floats | None = field(default=None, repr=False)
     """The equity at the close of every row where it is known already."""
+    _cache: dict[object, object] = field(init=False, factory=dict, repr=False)
+
+    def cached(self, key: object, make: Callable[[], Cached]) -> Cached:
+        """What `make` derives from this run, made once: a run never changes."""
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]  # type: ignore[return-value]
 
     @property
     def ledger(self) -> Ledger:

@@ -167,8 +167,12 @@ class Worth:
 
     @classmethod
     def of(cls, run: Run) -> "Worth":
-        """The worth of a run in memory."""
-        return PricedBook.of(run.ledger.accounts, run.market, run.opened_at).worth([run.ledger.records()])
+        """The worth of a run in memory, found once."""
+
+        def found() -> Worth:
+            return PricedBook.of(run.ledger.accounts, run.market, run.opened_at).worth([run.ledger.records()])
+
+        return run.cached("worth", found)
 
     def equity(self) -> int:
         """Assets less liabilities at the last close, in 10^-PLACES USD."""
@@ -348,8 +352,8 @@ def fees_of(worth: Worth) -> dict[str, Decimal]:
 def running_fees_usd(run: Run) -> dict[str, Decimal]:
     """Those fees of a run that nobody's act caused but time, such as an issuer's maintenance fee; exact USD."""
     records = run.ledger.records()
-    settled = ~np.isin(records["event"], [event.event for event in run.single])
-    worth = PricedBook.of(run.ledger.accounts, run.market, run.opened_at).worth([records[settled]])
+    (settled,) = np.isin(records["event"], run.events.single_ids, invert=True).nonzero()
+    worth = PricedBook.of(run.ledger.accounts, run.market, run.opened_at).worth([records.take(settled)])
     return {name: paid for name, paid in fees_of(worth).items() if paid}
 
 
