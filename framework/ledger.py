@@ -408,12 +408,12 @@ class Written:
         Settlements lie `between` the entries' own transfers, which lie at `places`.
         """
         order, posted = self.order, self.posted
-        firsts = np.full(len(posted.routes), len(between) + len(places))
-        firsts[posted.route[::-1]] = places[::-1]  # where a route is taken several times, the last that is said here
-        kinds = [*(kind for _, _, kind in posted.routes), *(self.streams[each].accrual.kind for each in order.streams)]
-        found = np.concatenate((firsts, between[order.firsts]))
-        taken = found.argsort()[: np.count_nonzero(found < len(between) + len(places))]
-        return {kind: code for code, kind in enumerate(dict.fromkeys(kinds[each] for each in taken.tolist()))}
+        firsts = np.full(len(posted.routes), -1)
+        firsts[posted.route[::-1]] = places[::-1]  # of several places of a route the last that is said here
+        found = {place: kind for place, (_, _, kind) in zip(firsts.tolist(), posted.routes, strict=True) if place >= 0}
+        for place, stream in zip(between[order.firsts].tolist(), order.streams.tolist(), strict=True):
+            found[place] = self.streams[stream].accrual.kind
+        return {kind: code for code, kind in enumerate(dict.fromkeys(found[place] for place in sorted(found)))}
 
     def path(self, account: Account) -> Ints:
         """The balance of an account at the close of each row, after all that was done in it; shape (rows,).

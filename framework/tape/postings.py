@@ -31,7 +31,7 @@ class Postings:
     """The entry, the gap of the amount or `NO_GAP`, the amount if it has none, and the route."""
     _routes: dict[tuple[Account, Account, str], int] = field(init=False, factory=dict)
     _tables: list[NDArray[np.int64]] = field(init=False, factory=list)
-    """The three lists as arrays, once they are asked for."""
+    """The columns of the three lists as the rows of arrays, once they are asked for."""
 
     def of(self, leaves: Sequence[Leaf], numbers: Ints, rows: Ints, instants_ns: Ints, values: Floats) -> Posted | None:
         """The transfers of steps: the number of each one's leaf, its row and instant, and the values of all of them.
@@ -41,11 +41,11 @@ class Postings:
         for leaf in leaves[len(self._of_leaves) :]:
             self._add(leaf)
         of_leaves, of_entries, of_transfers = self._arrays()
-        first_entry, entries, first_transfer, transfers, noted, fits = of_leaves[numbers].T
+        first_entry, entries, first_transfer, transfers, noted, fits = of_leaves.take(numbers, axis=1)
         if not fits.all():
             return None
-        rows_ahead, ends = of_entries[_spread(first_entry, entries)].T
-        place, gap, amount, route = of_transfers[_spread(first_transfer, transfers)].T
+        rows_ahead, ends = of_entries.take(_spread(first_entry, entries), axis=1)
+        place, gap, amount, route = of_transfers.take(_spread(first_transfer, transfers), axis=1)
         filled = np.flatnonzero(gap != NO_GAP)
         amount[filled] = values[(np.repeat(_before(noted), transfers) + gap)[filled]]
         return Posted(
@@ -74,7 +74,7 @@ class Postings:
     def _arrays(self) -> list[NDArray[np.int64]]:
         if not self._tables:
             lists = (self._of_leaves, 6), (self._entries, 2), (self._transfers, 4)
-            self._tables = [np.array(each, dtype=np.int64).reshape(-1, width) for each, width in lists]
+            self._tables = [np.array(each, dtype=np.int64, order="F").reshape(-1, width).T for each, width in lists]
         return self._tables
 
 
