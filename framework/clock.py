@@ -97,6 +97,10 @@ class Clock:
         """Do `action` at `at_ns` in `phase`."""
         self.until(at_ns, phase).callbacks.append(lambda _: action())
 
+    def call_in(self, delay_ns: int, phase: Phase, action: Callable[[], None]) -> None:
+        """Do `action` so many nanoseconds from now, in `phase`."""
+        self.call(self.now_ns + delay_ns, phase, action)
+
     def run(self, process: Generator[simpy.Event, Any, None]) -> None:
         """Let time pass until `process` ends; what is due after that does not happen."""
         self._environment.run(until=self._environment.process(process))

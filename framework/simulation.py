@@ -111,12 +111,15 @@ class Simulation:
         self._entry = entry
         self._rows_at_once = rows_at_once
         self._books = self._books_of(market, venues, incidents)
-        self._clock = Clock(int(market.open_ns[0]))
+        self._clock = self._clock_of(int(market.open_ns[0]))
         self._execution = Execution(self._books, self._clock, self._told)
         self._view = self._view_of(self._books, self._execution)
         self._conditions = checked_conditions(strategy, self._venues)
         self._watchers = Watchers(self._books, self._conditions)
         self._debugging = debugging()
+
+    def _clock_of(self, start_ns: int) -> Clock:
+        return Clock(start_ns)
 
     def _books_of(self, market: Market, venues: Sequence[Venue], incidents: Incidents | None) -> Books:
         return Books(market, venues, incidents)
@@ -980,7 +983,7 @@ class Execution:
             self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)
             self._out_of(target, BRIDGE_FEE, passage.arriving, "bridge_fee", wallet=True)
         _keep(source, books)
-        near, far = (each.name if each else "wallet" for each in (source, target))
+        near, far = _place_of(source), _place_of(target)
         price = books.price_of("")
         sent = self._commit(
             TransferSent(venue=near, counterparty=far, amount=amount, fee=passage.leaving, price=price), cause, leaving
@@ -992,18 +995,22 @@ class Execution:
             self._last_order[far] = books.latest
             return sent.event
 
-        def arrive() -> None:
-            books = self._now()
-            if passage.fails:
-                self._on_arrival(self._returned(sent, order, source, amount))
-            elif target is None or not self._waits(books.incidents.closed(target.name, books.at_ns), arrive):
-                self._on_arrival(self._arrived(sent, order, target, passage, amount))
-
+        transit = Transit(sent, order, source, target, amount, passage.arriving, passage.fails, passage.latency_ns)
         if not passage.latency_ns:
             self._now()
-            return self._returned(sent, order, source, amount).event
-        self._clock.call(sent.at_ns + passage.latency_ns, Phase.ARRIVAL, arrive)
+            return self._returned(transit, source).event
+        self._clock.call_in(passage.latency_ns, Phase.ARRIVAL, partial(self.arrive, transit))
         return sent.event
+
+    def arrive(self, transit: "Transit") -> None:
+        """Let a sum arrive, or come back, and tell of it; at a halted venue it waits."""
+        books, target = self._now(), transit.target
+        if transit.fails:
+            self._on_arrival(self._returned(transit, transit.source))
+            return
+        closed = books.incidents.closed(target.name, books.at_ns) if target is not None else None
+        if not self._waits(closed, partial(self.arrive, transit)):
+            self._on_arrival(self._arrived(transit))
 
     def _passage(self, source: Standing | None, target: Standing | None, amount: int) -> "Passage":
         """The way of so much money now, worked out once where neither date nor sum nor incident changes it."""
@@ -1019,48 +1026,46 @@ class Execution:
             known = self._passages[names] = asked, passage
         return known[1]
 
-    def _arrived(self, sent: Entry, order: Order, target: Standing | None, passage: "Passage", amount: int) -> Entry:
-        books, event = self._books, sent.event
-        assert isinstance(event, TransferSent)
-        books.begin(target.venue if target else None, order)
+    def _arrived(self, transit: "Transit") -> Entry:
+        books, target = self._books, transit.target
+        books.begin(target.venue if target else None, transit.order)
         try:
-            self._into(target, IN_TRANSIT, amount, "transfer", wallet=True)
-            self._out_of(target, BRIDGE_FEE, passage.arriving, "bridge_fee", wallet=True)
+            self._into(target, IN_TRANSIT, transit.amount, "transfer", wallet=True)
+            self._out_of(target, BRIDGE_FEE, transit.fee, "bridge_fee", wallet=True)
             arrived = TransferArrived(
-                venue=event.counterparty,
-                counterparty=event.venue,
-                amount=amount,
-                fee=passage.arriving,
+                venue=_place_of(target),
+                counterparty=_place_of(transit.source),
+                amount=transit.amount,
+                fee=transit.fee,
                 price=books.price_of(""),
             )
-            entry = self._commit(arrived, sent)
+            entry = self._commit(arrived, transit.sent)
         except (Rejection, OrderRefused):
-            return self._returned(sent, order, None, amount)
-        self._last_order[event.counterparty] = books.latest
+            return self._returned(transit, None)
+        self._last_order[_place_of(target)] = books.latest
         return entry
 
-    def _returned(self, sent: Entry, order: Order, source: Standing | None, amount: int) -> Entry:
+    def _returned(self, transit: "Transit", source: Standing | None) -> Entry:
         """Money that could not get through, or that its target does not take: it goes back, or to the wallet.
 
         It goes to the wallet also where its source no longer takes it.
         """
-        books, event = self._books, sent.event
-        assert isinstance(event, TransferSent)
+        books = self._books
         books.rollback()
-        books.begin(source.venue if source else None, order)
+        books.begin(source.venue if source else None, transit.order)
         try:
-            self._into(source, IN_TRANSIT, amount, "transfer", wallet=True)
+            self._into(source, IN_TRANSIT, transit.amount, "transfer", wallet=True)
             failed = TransferFailed(
-                venue=event.counterparty,
-                counterparty=source.name if source else "wallet",
-                amount=amount,
+                venue=_place_of(transit.target),
+                counterparty=_place_of(source),
+                amount=transit.amount,
                 price=books.price_of(""),
             )
-            return self._commit(failed, sent)
+            return self._commit(failed, transit.sent)
         except (Rejection, OrderRefused):
             if source is None:
                 raise
-            return self._returned(sent, order, None, amount)
+            return self._returned(transit, None)
 
     def _into(
         self, standing: Standing | None, source: Account, amount: int, kind: str, *, wallet: bool = False
@@ -1198,6 +1203,28 @@ class Passage:
             least = max(least, USDC.nearest(now(way.minimum_usd)))
             fails = fails or bool(now(way.fails))
         return cls(leaving, arriving, round(latency_s * NS_PER_SECOND), fails, least)
+
+
+@frozen
+class Transit:
+    """A sum on its way: the entry of its sending and its order, where it goes, the fee on arriving, if it fails.
+
+    The wallet is where there is no venue.
+    """
+
+    sent: Entry
+    order: Order
+    source: Standing | None
+    target: Standing | None
+    amount: int
+    fee: int
+    fails: bool
+    latency_ns: int
+
+
+def _place_of(standing: Standing | None) -> str:
+    """The name of a venue, or of the wallet where there is none."""
+    return standing.name if standing else "wallet"
 
 
 def _rules_of_way(standing: Standing | None, way: str) -> Iterator[str]:

@@ -4,7 +4,6 @@ A venue keeps no balances and computes no paths. From its declarations the frame
 rows in which the venue acts, what is settled, the equity curve and the audit. Its methods write orders into the books.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -239,7 +238,10 @@ class Bridge:
 
 def _part_of(amount: int, bps: float) -> int:
     """`bps` of an amount, rounded up, so that two parts never cost less than the whole."""
-    return math.ceil(amount * Fraction(str(bps)) / 10_000) if bps else 0
+    if not bps:
+        return 0
+    part = Fraction(str(bps)) / 10_000
+    return -(-amount * part.numerator // part.denominator)
 
 
 @frozen(slots=False)

@@ -31,7 +31,7 @@ from tests.test_differential import assembled, drawn
 from tests.test_tape import GRIDS, SCENARIO, same
 from venues.hyperliquid import Hyperliquid
 
-KINDS = ("made", "lines", "spans", "changes", "outputs")
+KINDS = ("made", "lines", "spans", "changes", "outputs", "sends")
 """The tables of a file."""
 
 
@@ -64,16 +64,16 @@ def altered(place, change):
     path.write_bytes(hashlib.sha256(path.name.encode() + content).hexdigest().encode() + content)
 
 
-def is_read(place):
+def is_read(place, *settings):
     """Whether the tape of the scenario begins with what is kept; it is as new where it does not."""
-    tape = Tapes(Shelf(place)).of(assembly())
+    tape = Tapes(Shelf(place)).of(assembly(*settings))
     assert tape.is_trusted == bool(tape.code.leaves) == (tape.kept > 0) == bool(len(tape.code.lines))
     return tape.is_trusted
 
 
 def test_what_is_kept_plays_as_the_simulation_does(tmp_path):
     """Drawn set-ups of all strategies, at the market and at cost: from the first run on, and nothing is recorded."""
-    drawn_ = [assembled(evolve(drawn(number), latency=0)) for number in range(40)]
+    drawn_ = [assembled(drawn(number)) for number in range(40)]
     before = kept(tmp_path, *drawn_)
     tapes, trusted = Tapes(Shelf(tmp_path)), sum(tape.is_trusted for tape in before.tapes)
     assert len(Shelf(tmp_path).files()) == trusted > 20
@@ -319,6 +319,47 @@ def test_no_number_of_a_forged_file_leads_the_player_astray(what, tmp_path):
     assert is_read(tmp_path)
     altered(tmp_path, FORGED[what])
     assert not is_read(tmp_path)
+
+
+ON_ITS_WAY = ("strategy.trigger=4.2", "venues.hyperliquid.bridge.latency_s=100000")
+"""A run in which money takes more than a row."""
+
+
+def _latency(found, value):
+    """Let a kind of arrival take another time, which is the last part of its node."""
+    values = found["values"]
+    name = values.index("framework.tape.transit.Arrival")
+    made = values.index(["class", name])
+    kind = next(each for each in values if type(each) is list and each[0] == made)
+    last = values.pop()
+    kind[-1] = len(values)
+    values += [value, last]
+
+
+FORGED_ON_ITS_WAY = {
+    "kind": lambda _, tables: tables["sends"].__setitem__((0, 0), FAR),
+    "kind below all": lambda _, tables: tables["sends"].__setitem__((0, 0), -1),
+    "number": lambda _, tables: tables["sends"].__setitem__((0, 2), FAR),
+    "number below all": lambda _, tables: tables["sends"].__setitem__((-1, 4), -1),
+    "sends": lambda _, tables: tables["spans"].__setitem__((-1, 7), FAR),
+    "sends backwards": lambda _, tables: tables["spans"].__setitem__((-1, 6), FAR),
+    "sends below all": lambda _, tables: tables["spans"].__setitem__((0, 6), -1),
+    "root of another arrival": lambda found, _: found["roots"].update({"arrival 7": 0}),
+    "root of an arrival": lambda found, _: found["roots"].update({"arrival 0": FAR}),
+    "latency": lambda found, _: _latency(found, 2**63),
+    "no latency": lambda found, _: _latency(found, 0),
+    "latency of another kind": lambda found, _: _latency(found, 1.5),
+}
+
+
+@pytest.mark.parametrize("what", FORGED_ON_ITS_WAY)
+def test_what_is_on_its_way_leads_the_player_nowhere_else_either(what, tmp_path):
+    """A file with such a number is not read."""
+    kept(tmp_path, assembly(*ON_ITS_WAY))
+    altered(tmp_path, lambda *_: None)
+    assert is_read(tmp_path, *ON_ITS_WAY)
+    altered(tmp_path, FORGED_ON_ITS_WAY[what])
+    assert not is_read(tmp_path, *ON_ITS_WAY)
 
 
 @pytest.mark.parametrize(

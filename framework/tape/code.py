@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.tape.numbers import Op
-from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way
+from framework.tape.transit import CARRIED
+from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way, arriving
 
 OF_ONE = (Op.NEG, Op.ABS, Op.ROUND, Op.SQRT, Op.FIND)
 """Operations that have one operand; what else the last of them has is the number of a column."""
@@ -28,9 +29,10 @@ class Code:
         self._registers = registers
         self._accruing = accruing
         self._lines: Growing = Growing(5, np.int64)
-        self._spans: Growing = Growing(7, np.int64)
+        self._spans: Growing = Growing(9, np.int64)
         self._changes: Growing = Growing(2, np.int64)
         self._outputs: Growing = Growing(1, np.int64)
+        self._sends: Growing = Growing(2 + CARRIED, np.int64)
         self._quiet: Growing = Growing(6, np.int64)
         self._quiet_lines: Growing = Growing(5, np.int64)
         self._steady: Growing = Growing(2, np.int64)
@@ -76,11 +78,12 @@ class Code:
         spans: NDArray[np.int64],
         changes: NDArray[np.int64],
         outputs: NDArray[np.int64],
+        sends: NDArray[np.int64],
     ) -> None:
         """Have what there was before, in another process, instead of nothing; `spans` are without their quiet lines."""
         self.roots, self.leaves = dict(roots), list(leaves)
-        tables = lines, np.column_stack((spans, np.full(len(spans), NOWHERE))), changes, outputs
-        self._lines, self._spans, self._changes, self._outputs = map(Growing.of, tables)
+        tables = lines, np.column_stack((spans, np.full(len(spans), NOWHERE))), changes, outputs, sends
+        self._lines, self._spans, self._changes, self._outputs, self._sends = map(Growing.of, tables)
         starts, came = self._starts(), np.full(len(lines) + 1, NOWHERE)
         asked = np.flatnonzero((lines[:, 0] >= Op.LT) & (lines[:, 0] < Op.LEAF))
         for goes in (1, 4):
@@ -98,7 +101,7 @@ class Code:
             if branch.asked is not None:
                 ways = {True: self.lines[end, 1], False: self.lines[end, 4]}
                 branch.ways = {answer: found[goes] for answer, goes in ways.items() if goes != NOWHERE}
-        return {step: found[self.roots[step]] if step in self.roots else Branch() for step in STEPS}
+        return {step: found[self.roots[step]] if step in self.roots else Branch() for step in self._registers.steps}
 
     def _starts(self) -> dict[int, int]:
         """The last line of each branch, with its first."""
@@ -125,14 +128,16 @@ class Code:
 
     def _noted(self, leaf: Leaf, answered: Sequence[tuple[Branch, bool]]) -> int:
         """The number of a leaf that is added, at the end of branches with their answers."""
-        first = len(self._changes), len(self._outputs)
+        first = len(self._changes), len(self._outputs), len(self._sends)
         for pair in leaf.changes.items():
             self._changes.add(list(pair))
         for register in leaf.outputs:
             self._outputs.add([register])
+        for each in leaf.sends:
+            self._sends.add([each.kind, each.entry, *each.registers])
         quiet = self._quieted(leaf, answered) if leaf.is_quiet else NOWHERE
-        spans = [first[0], len(self._changes), first[1], len(self._outputs), leaf.curve, int(leaf.idle), quiet]
-        self._spans.add(spans)
+        spans = [first[0], len(self._changes), first[1], len(self._outputs), leaf.curve, int(leaf.idle)]
+        self._spans.add([*spans, first[2], len(self._sends), quiet])
         self.leaves.append(leaf)
         return len(self.leaves) - 1
 
@@ -178,8 +183,8 @@ class Code:
 
     @property
     def spans(self) -> NDArray[np.int64]:
-        """Of each leaf, shape (leaves, 7): first and end of its changes, of its outputs, its equity, if it is idle, and
-        its number among those with quiet lines.
+        """Of each leaf, shape (leaves, 9): first and end of its changes, of its outputs, its equity, if it is idle,
+        first and end of what it sends, and its number among those with quiet lines.
         """
         return self._spans.rows
 
@@ -192,6 +197,20 @@ class Code:
     def outputs(self) -> NDArray[np.int64]:
         """Where outputs are, shape (outputs, 1)."""
         return self._outputs.rows
+
+    @property
+    def sends(self) -> NDArray[np.int64]:
+        """What leaves send, shape (sends, 5): its kind, the place of its entry, and where its numbers are."""
+        return self._sends.rows
+
+    @property
+    def arrivals(self) -> NDArray[np.int64]:
+        """Of each kind of arrival, shape (kinds, 3): the root of its tree, how long it takes, where its numbers go."""
+        found = [
+            (self.roots.get(arriving(number), NOWHERE), each.latency_ns, self._registers.carried)
+            for number, each in enumerate(self._registers.arrivals)
+        ]
+        return np.array(found, dtype=np.int64).reshape(-1, 3)
 
     @property
     def quiet(self) -> NDArray[np.int64]:

@@ -218,6 +218,13 @@ class Recorded(Unreadable):
     def __rtruediv__(self, other: object) -> Any:  # noqa: ANN401
         return self._with(Op.DIV, other, turned=True)
 
+    def __floordiv__(self, other: object) -> Any:  # noqa: ANN401
+        """An integer by one above 0: the nearest whole number, or the one before where that is too much."""
+        if not isinstance(self.concrete, int) or type(other) is not int or other <= 0:
+            self.recording.refuse("a number is divided to a whole one")
+        nearest = round(self / other)
+        return nearest - 1 if nearest * other > self else nearest
+
     def __neg__(self) -> "Recorded":
         if isinstance(self.concrete, int):
             return 0 - self  # type: ignore[no-any-return]  # an integer has no zero below zero

@@ -18,7 +18,10 @@ from attrs import fields_dict, frozen, has
 from framework.books import Entry
 from framework.money import Account, Asset
 from framework.tape.numbers import PLACES, NumberInText, Recorded, Recording, Row, Time, Words
+from framework.tape.transit import SENT
 
+OF_SENDING = -1
+"""The cause of what arrives: the entry of its sending, in an earlier step."""
 Filled = tuple[list[Entry], list["Epoch"], object]
 """What a step adds: its entries, the streams that start again from a new balance, and the last order executed."""
 
@@ -151,14 +154,24 @@ class Outline:
         return not self.entries and not self.epochs and self.accrued is None and type(self.order) is OrderBefore
 
     @cached_property
-    def fill(self) -> Callable[[Sequence[float], int, int, object], Filled]:
-        """What fills it: a function of its numbers, the row, the instant, and what was executed last before."""
+    def arrives(self) -> bool:
+        """Whether it is of a step in which something arrives."""
+        causes: list[Any] = [each.cause for each in self.entries]
+        return OF_SENDING in causes
+
+    @cached_property
+    def fill(self) -> Callable[[Sequence[float], int, int, object, Entry | None], Filled]:
+        """What fills it: a function of its numbers, the row, the instant, what was executed last before, and what sent
+        that which arrives.
+        """
         return _Writer().filling(self)
 
 
 def _place(cause: Entry | None, entries: Sequence[Entry]) -> int | None:
     if cause is None:
         return None
+    if cause is SENT:
+        return OF_SENDING
     for place, each in enumerate(entries):
         if each is cause:
             return place
@@ -271,22 +284,23 @@ class _Writer:
             "Epoch": Epoch,
         }
 
-    def filling(self, outline: Outline) -> Callable[[Sequence[float], int, int, object], Filled]:
+    def filling(self, outline: Outline) -> Callable[[Sequence[float], int, int, object, Entry | None], Filled]:
         """The function."""
         names = []
         for place, each in enumerate(outline.entries):
             event, at_ns, rows, transfers, order = map(
                 self._value, (each.event, each.at_ns, each.rows, each.transfers, each.order)
             )
-            cause = "None" if each.cause is None else f"e{each.cause}"
+            causes: dict[Any, str] = {None: "None", OF_SENDING: "sent"}
+            cause = causes.get(each.cause, f"e{each.cause}")
             names.append(f"e{place}")
             self._lines.append(f"e{place} = Entry({event}, {cause}, {at_ns}, {rows}, {transfers}, {order})")
         epochs = [f"Epoch({each.stream}, {self._value(each.begun)})" for each in outline.epochs]
         last = self._value(outline.order)
         self._lines.append(f"return [{', '.join(names)}], [{', '.join(epochs)}], {last}")
         body = "\n    ".join(self._lines)
-        exec(f"def fill(n, row, at_ns, order):\n    {body}\n", self._space)  # noqa: S102  (names of its own alone)
-        fill: Callable[[Sequence[float], int, int, object], Filled] = self._space["fill"]
+        exec(f"def fill(n, row, at_ns, order, sent):\n    {body}\n", self._space)  # noqa: S102  (names of its own alone)
+        fill: Callable[[Sequence[float], int, int, object, Entry | None], Filled] = self._space["fill"]
         return fill
 
     def _value(self, value: Any) -> str:  # noqa: ANN401, PLR0911  (a case for each gap)

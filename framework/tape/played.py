@@ -1,7 +1,7 @@
 """A run that was played: its equity, its balances, and what its steps have added to the books, filled in when asked."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from framework.run import Run, Tally
 from framework.strategy import EveryRow
 from framework.tape.outline import Epoch, Output, Text
 from framework.tape.postings import Postings
+from framework.tape.transit import Passing
 from framework.tape.tree import Leaf
 from framework.valuation import decimal, worth_at_end
 from framework.venue import Venue
@@ -66,7 +67,7 @@ class Noted(NamedTuple):
 
     def happened(self) -> "Happened":
         """What happened in it."""
-        entries, _, _ = self.leaf.adds.fill(self.numbers, self.row, 0, None)
+        entries, _, _ = self.leaf.adds.fill(self.numbers, self.row, 0, None, None)
         return Happened.of([entry.event for entry in entries], self.leaf)
 
 
@@ -186,19 +187,23 @@ class Played:
         )
 
     def _tally(self) -> Tally:
-        """How often things happened: all causes are within a step, so what happens in each can be added."""
+        """How often things happened: what happens in each step is added, as long as no cause is in another one."""
         return Tally.total((each.tally, times) for each, times in self._counted())
 
     def _counted(self) -> "Iterator[tuple[Happened, int]]":
         """What happened on each leaf, and how often.
 
-        Where that depends on numbers it is whether fees are 0, so steps alike in that are counted as one.
+        Where that depends on numbers it is whether fees are 0, so steps alike in that are counted as one. Where it
+        depends on the fee with which a sum arrives later, all steps are counted as one.
         """
+        counted = [(each, self._always(each), Counter(each.numbers.tolist())) for each in self.playbacks]
+        if any(always[number] is None and each.leaves[number].sends for each, always, of in counted for number in of):
+            yield Happened.of_all(chain.from_iterable(entries for entries, _ in self.added())), 1
+            return
         alike: dict[Hashable, list[Noted]] = {}
-        for playback in self.playbacks:
-            always = self._always(playback)
+        for playback, always, of in counted:
             unknown: list[int] = []
-            for number, times in Counter(playback.numbers.tolist()).items():
+            for number, times in of.items():
                 happened = always[number]
                 if happened is None:
                     unknown.append(number)
@@ -235,9 +240,13 @@ class Played:
         open_ns, at_ns = int(self.market.open_ns[0]), self.market.cached("closes", self.market.at_ns.tolist)
         opening = self.entry != "first_close"
         order: object = None
+        passing = Passing()
         for place, each in enumerate(chain.from_iterable(each.steps for each in self.playbacks)):
-            instant = open_ns if opening and not place else at_ns[each.row]
-            entries, epochs, order = each.leaf.adds.fill(each.numbers, each.row, instant, order)
+            instant, sent = open_ns if opening and not place else at_ns[each.row], None
+            if each.leaf.adds.arrives:
+                instant, sent = passing.arrived()
+            entries, epochs, order = each.leaf.adds.fill(each.numbers, each.row, instant, order, sent)
+            passing.send(each.leaf.sends, instant, entries)
             yield entries, epochs
 
 
@@ -256,12 +265,15 @@ class Happened:
 
     @classmethod
     def always(cls, leaf: Leaf) -> "Happened | None":
-        """What happens on a leaf; None where it depends on its numbers, such as the fee of what compounds."""
+        """What happens on a leaf; None where it depends on its numbers, such as the fee of what compounds.
+
+        Or on that with which it arrives later.
+        """
         events = [entry.event for entry in leaf.adds.entries]
         woken = any(isinstance(event, ConditionMet) and event.condition == EveryRow() for event in events)
         fees = (getattr(event, "fee", 0) for event in events) if woken else ()
         reasons = (event.reason for event in events if isinstance(event, OrderFilled))
-        if any(isinstance(each, Output | Text) for each in chain(fees, reasons)):
+        if (woken and leaf.sends) or any(isinstance(each, Output | Text) for each in chain(fees, reasons)):
             return None
         return cls.of(events, leaf)
 
@@ -270,4 +282,16 @@ class Happened:
         """What happened in a step, by its events; their causes are those of the leaf."""
         causes = (entry.cause for entry in leaf.adds.entries)
         told = [(place, cause, event) for place, (event, cause) in enumerate(zip(events, causes, strict=True))]
-        return cls(tuple(each.bad_debt for each in events if isinstance(each, Liquidated)), Tally.of(told))
+        return cls(_bad_debts(events), Tally.of(told))
+
+    @classmethod
+    def of_all(cls, journal: Iterable[Entry]) -> "Happened":
+        """What happened in all steps."""
+        entries = list(journal)
+        told = [(id(each), None if each.cause is None else id(each.cause), each.event) for each in entries]
+        return cls(_bad_debts([each.event for each in entries]), Tally.of(told))
+
+
+def _bad_debts(events: Iterable[Event]) -> tuple[Output | int, ...]:
+    """What each liquidation cost the venue."""
+    return tuple(each.bad_debt for each in events if isinstance(each, Liquidated))

@@ -10,18 +10,23 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numba import njit
 
+from framework.clock import NS_PER_DAY
 from framework.market import Floats, Ints
 from framework.tape.numbers import MOST, Op
+from framework.tape.transit import NONE, Pending
 
-ENDED, UNKNOWN, KERNEL, FULL, BROKEN = 0, 1, 2, 3, 4
+ENDED, UNKNOWN, KERNEL, FULL, BROKEN, CROWDED, UNDATED, HAS_SENT = range(8)
 """Why it stops: the rows have ended; a row takes a way that is not recorded, or one that the kernel has to go; there is
-no room for what it has to note; or what accrues breaks a rule of the books."""
+no room for what it has to note; what accrues breaks a rule of the books; too much is on its way at once; something that
+arrives trades before a midnight within a row; or, for its own use, something was sent."""
+ARRIVAL = 3
+"""What it says in place of a step where it stops as something arrives."""
 LARGEST = float(MOST)
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 ADD, SUB, MUL, DIV, IADD, ISUB, IMUL, NEG, ABS, ROUND, SQRT, MAX, MIN = map(int, list(Op)[: Op.LOAD])
 LOAD, FIND, LT, LE, EQ, SINCE, LEAF, _ = map(int, list(Op)[Op.LOAD :])
 """The operations of lines, as the compiler takes them."""
-CHANGES, CHANGES_END, OUTPUTS, OUTPUTS_END, EQUITY, IDLE, QUIET = range(7)
+CHANGES, CHANGES_END, OUTPUTS, OUTPUTS_END, EQUITY, IDLE, SENDS, SENDS_END, QUIET = range(9)
 """The columns of `spans`: see `Code.spans`."""
 INDEX, COMPOUNDING, FACTOR, START, SETTLED, DEBIT, CREDIT, SETTLED_PLACE, DEBIT_PLACE, CREDIT_PLACE = range(10)
 """The columns of `streams`: see `Score`."""
@@ -31,6 +36,10 @@ SIZE, HELD, SCALE, HELD_PLACE = range(4)
 """The columns of `sizes`."""
 ROOT, FIRST, STOP, SETTLES = range(4)
 """The columns of the steps that are played: see `play`."""
+KIND, NUMBERS = 0, 2
+"""The columns of `sends`; the entry is between them."""
+LATENCY_NS, CARRIED_TO = 1, 2
+"""The columns of `arrivals` that follow `ROOT`."""
 FEWEST, BLOCK = 16, 64
 """How many rows are done at once at the beginning of a quiet stretch, and at most."""
 
@@ -52,6 +61,8 @@ class Score(NamedTuple):
     spans: Ints
     changes: Ints
     outputs: Ints
+    sends: Ints
+    arrivals: Ints
     quiet: Ints
     quiet_lines: Ints
     steady: Ints
@@ -94,22 +105,38 @@ def play(
     curve: Floats,
     settled: Ints,
     notes: Notes,
+    pending: Pending,
 ) -> tuple[int, int, int, int, int]:
     """Do one step after another, each after some rows, from the step `at` and its `row` on, `settling` that row or not.
 
     `steps` of shape (steps, 4) has of each the line at which it begins, its first row and the one after its last, and
     whether it settles the first. Returns why it stops, at which step and row, and how many leaves and values are noted.
-    What stops at a row has settled it, and done nothing else of it. `curve` gets the equity at the close of each row,
-    and `settled` what accrued in it, shape (rows, streams), unless it has no rows.
+    What stops at a row has settled it, and done nothing else of it; what stops at an `ARRIVAL` has settled the rows
+    before it, and that which arrives is still the first of what is `pending`. `curve` gets the equity at the close of
+    each row, and `settled` what accrued in it, shape (rows, streams), unless it has no rows.
     """
     noted = valued = int(np.int64(0))  # a plain 0 has a type of its own, for which all would be compiled once more
     while True:
-        root, stop = steps[at, ROOT], steps[at, STOP]
+        root, stop, follows = steps[at, ROOT], steps[at, STOP], steps[at, SETTLES] != 0
+        until = stop
+        if follows and pending.length[0] > 0:
+            if settling:
+                why, noted, valued = let_arrive(
+                    score, registers, columns, at_ns, row, curve, notes, pending, noted, valued
+                )
+                if why != ENDED:
+                    return why, ARRIVAL, row, noted, valued
+            until = rows_before(pending, at_ns, stop)
         why, row, noted, valued = play_rows(
-            score, root, registers, columns, at_ns, row, stop, settling, curve, settled, notes, noted, valued
+            score, root, registers, columns, at_ns, row, until, settling, curve, settled, notes, pending, noted, valued
         )
-        if why != ENDED or at + 1 == len(steps):
+        if why not in (ENDED, HAS_SENT):
             return why, at, row, noted, valued
+        if follows and (row < stop or is_due(pending, at_ns, row)):
+            settling = True
+            continue
+        if at + 1 == len(steps):
+            return ENDED, at, row, noted, valued
         at += 1
         row, settling = steps[at, FIRST], steps[at, SETTLES] != 0
 
@@ -127,6 +154,7 @@ def play_all(
     held: Floats,
     notes: Notes,
     ends: Ints,
+    pending: Pending,
 ) -> int:
     """Play one run after another, each from its beginning; returns before which there was no more room for notes.
 
@@ -141,8 +169,9 @@ def play_all(
     for run in range(len(given)):
         registers[:settings], registers[settings:inputs] = given[run], begun
         room = Notes(notes.rows[noted:], notes.leaves[noted:], notes.values[valued:])
+        pending.length[0], pending.begun[0] = 0, NONE
         why, _, _, leaves, values = play(
-            score, steps, first, first, noted < 0, registers, columns, at_ns, curves[run], settled, room
+            score, steps, first, first, noted < 0, registers, columns, at_ns, curves[run], settled, room, pending
         )
         if why == FULL:
             return run
@@ -165,46 +194,174 @@ def play_rows(
     curve: Floats,
     settled: Ints,
     notes: Notes,
+    pending: Pending,
     noted: int,
     valued: int,
 ) -> tuple[int, int, int, int]:
     """Do the step that begins at the line `root` after each of the rows `row` to `stop - 1`, `settling` the first one.
 
-    `noted` leaves and `valued` values are noted already; see `play` for the rest.
+    It stops after a row in which something was sent. `noted` leaves and `valued` values are noted already; see `play`
+    for the rest.
     """
     spans = score.spans
     buffer = np.empty(len(registers))
     table = np.empty((score.quiet[:, 5].max() if len(score.quiet) else 0, BLOCK))
     while row < stop:
         if settling:
-            begin(score, registers, columns, row)
+            if pending.begun[0] != row:
+                begin(score, registers, columns, row)
             if not settle(score.streams, score.floors, registers, columns, row, settled):
                 return BROKEN, row, noted, valued
-        at, why = walk(score.lines, root, registers, columns, at_ns, score.instants_ns, row)
+        at, why = walk(score.lines, root, registers, columns, at_ns[row], score.instants_ns, row)
         if why != ENDED:
             return why, row, noted, valued
         leaf = score.lines[at, 1]
+        sends = spans[leaf, SENDS_END] > spans[leaf, SENDS]
         if spans[leaf, IDLE] == 0:
             first, last = spans[leaf, OUTPUTS], spans[leaf, OUTPUTS_END]
-            if noted >= len(notes.rows) or valued + last - first > len(notes.values):
+            if sends and not has_room(score, leaf, pending):
+                return CROWDED, row, noted, valued
+            if not note(score.outputs, first, last, registers, row, leaf, notes, noted, valued):
                 return FULL, row, noted, valued
-            notes.rows[noted], notes.leaves[noted] = row, leaf
-            noted += 1
-            for each in range(first, last):
-                notes.values[valued] = registers[score.outputs[each, 0]]
-                valued += 1
+            noted, valued = noted + 1, valued + last - first
+            if sends:
+                send_all(score, leaf, registers, at_ns[row], pending)
         if spans[leaf, EQUITY] >= 0:
             curve[row] = registers[spans[leaf, EQUITY]]
-        first, last = spans[leaf, CHANGES], spans[leaf, CHANGES_END]
-        for each in range(first, last):
-            buffer[each - first] = registers[score.changes[each, 1]]
-        for each in range(first, last):
-            registers[score.changes[each, 0]] = buffer[each - first]
+        change(score.changes, spans[leaf, CHANGES], spans[leaf, CHANGES_END], registers, buffer)
         row += 1
+        if sends:
+            return HAS_SENT, row, noted, valued
         settling = True
         if spans[leaf, QUIET] >= 0:
             row = pass_quietly(score, spans[leaf, QUIET], registers, columns, at_ns, row, stop, curve, settled, table)
     return ENDED, row, noted, valued
+
+
+@compiled
+def note(
+    outputs: Ints, first: int, last: int, registers: Floats, row: int, leaf: int, notes: Notes, noted: int, valued: int
+) -> bool:
+    """Note a leaf with the outputs `first` to `last - 1`; returns whether there is room for that."""
+    if noted >= len(notes.rows) or valued + last - first > len(notes.values):
+        return False
+    notes.rows[noted], notes.leaves[noted] = row, leaf
+    for each in range(first, last):
+        notes.values[valued + each - first] = registers[outputs[each, 0]]
+    return True
+
+
+@compiled
+def change(changes: Ints, first: int, last: int, registers: Floats, buffer: Floats) -> None:
+    """Do the changes `first` to `last - 1`, all at once."""
+    for each in range(first, last):
+        buffer[each - first] = registers[changes[each, 1]]
+    for each in range(first, last):
+        registers[changes[each, 0]] = buffer[each - first]
+
+
+@compiled
+def send_all(score: Score, leaf: int, registers: Floats, now_ns: int, pending: Pending) -> None:
+    """Put on its way what a leaf sends, for which there has to be room."""
+    for each in range(score.spans[leaf, SENDS], score.spans[leaf, SENDS_END]):
+        kind = score.sends[each, KIND]
+        place = send(pending, now_ns + score.arrivals[kind, LATENCY_NS], kind)
+        for number in range(pending.numbers.shape[1]):
+            pending.numbers[place, number] = registers[score.sends[each, NUMBERS + number]]
+
+
+@compiled
+def has_room(score: Score, leaf: int, pending: Pending) -> bool:
+    """Whether there is room for what a leaf sends."""
+    sends = score.spans[leaf, SENDS_END] - score.spans[leaf, SENDS]
+    return bool(pending.length[0] + sends <= len(pending.due_ns))
+
+
+@compiled
+def send(pending: Pending, due_ns: int, kind: int) -> int:
+    """Put something on its way, after all that is due by then, for which there has to be room; returns its place."""
+    place = int(pending.length[0])
+    while place > 0 and pending.due_ns[place - 1] > due_ns:
+        pending.due_ns[place], pending.kinds[place] = pending.due_ns[place - 1], pending.kinds[place - 1]
+        pending.numbers[place] = pending.numbers[place - 1]
+        place -= 1
+    pending.due_ns[place], pending.kinds[place] = due_ns, kind
+    pending.length[0] += 1
+    return place
+
+
+@compiled
+def take_first(pending: Pending) -> None:
+    """Take what has arrived from what is on its way."""
+    count = pending.length[0]
+    for place in range(1, count):
+        pending.due_ns[place - 1], pending.kinds[place - 1] = pending.due_ns[place], pending.kinds[place]
+        pending.numbers[place - 1] = pending.numbers[place]
+    pending.length[0] = count - 1
+
+
+@compiled
+def is_due(pending: Pending, at_ns: Ints, row: int) -> bool:
+    """Whether something arrives before a row closes, or by the close of the last one where there are no more rows.
+
+    What arrives at the close of a row comes after all that is done then.
+    """
+    due_ns = pending.due_ns[0]
+    return bool(pending.length[0] > 0 and (due_ns < at_ns[row] if row < len(at_ns) else due_ns <= at_ns[-1]))
+
+
+@compiled
+def rows_before(pending: Pending, at_ns: Ints, stop: int) -> int:
+    """How many rows close before the next arrival, or with it; at most `stop`."""
+    return stop if pending.length[0] == 0 else min(stop, np.searchsorted(at_ns, pending.due_ns[0], side="right"))
+
+
+@compiled
+def let_arrive(
+    score: Score,
+    registers: Floats,
+    columns: Floats,
+    at_ns: Ints,
+    row: int,
+    curve: Floats,
+    notes: Notes,
+    pending: Pending,
+    noted: int,
+    valued: int,
+) -> tuple[int, int, int]:
+    """Let all arrive that is due before a row closes; returns why it stops, and how much is noted then."""
+    spans, buffer, before = score.spans, np.empty(len(registers)), row - 1
+    while is_due(pending, at_ns, row):
+        now_ns, kind = pending.due_ns[0], pending.kinds[0]
+        first = score.arrivals[kind, CARRIED_TO]
+        for number in range(pending.numbers.shape[1]):
+            registers[first + number] = pending.numbers[0, number]
+        if pending.begun[0] != row and (before < 0 or now_ns > at_ns[before]):
+            begin(score, registers, columns, row)
+            pending.begun[0] = row
+        if before < 0:  # nothing has closed yet
+            return KERNEL, noted, valued
+        at, why = walk(score.lines, score.arrivals[kind, ROOT], registers, columns, now_ns, score.instants_ns, before)
+        if why != ENDED:
+            return why, noted, valued
+        leaf = score.lines[at, 1]
+        first, last = spans[leaf, OUTPUTS], spans[leaf, OUTPUTS_END]
+        if not note(score.outputs, first, last, registers, before, leaf, notes, noted, valued):
+            return FULL, noted, valued
+        noted, valued = noted + 1, valued + last - first
+        take_first(pending)
+        if not has_room(score, leaf, pending):
+            return CROWDED, noted, valued
+        send_all(score, leaf, registers, now_ns, pending)
+        if now_ns == at_ns[before] and spans[leaf, EQUITY] >= 0:
+            curve[before] = registers[spans[leaf, EQUITY]]
+        first, last = spans[leaf, CHANGES], spans[leaf, CHANGES_END]
+        if pending.begun[0] == row and now_ns < at_ns[row] - at_ns[row] % NS_PER_DAY:
+            for each in range(first, last):
+                if (score.turnovers[:, 1] == score.changes[each, 0]).any():
+                    return UNDATED, noted, valued
+        change(score.changes, first, last, registers, buffer)
+    return ENDED, noted, valued
 
 
 @compiled
@@ -422,7 +579,7 @@ def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row:
 
 @compiled
 def walk(  # noqa: PLR0912  (a branch for each operation)
-    lines: Ints, root: int, registers: Floats, columns: Floats, at_ns: Ints, instants_ns: Ints, row: int
+    lines: Ints, root: int, registers: Floats, columns: Floats, now_ns: int, instants_ns: Ints, row: int
 ) -> tuple[int, int]:
     """Go through a tree; returns the line at which it ends, and why it stops there."""
     at = root
@@ -474,7 +631,7 @@ def walk(  # noqa: PLR0912  (a branch for each operation)
         elif op == EQ:
             at = to if registers[left] == registers[right] else lines[at, 4]
         elif op == SINCE:
-            at = to if at_ns[row] >= instants_ns[left] else lines[at, 4]
+            at = to if now_ns >= instants_ns[left] else lines[at, 4]
         else:
             return at, ENDED if op == LEAF else KERNEL
     return at, UNKNOWN

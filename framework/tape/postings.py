@@ -13,6 +13,7 @@ from framework.ledger import Posted
 from framework.market import Floats, Ints
 from framework.money import Account
 from framework.tape.outline import Output
+from framework.tape.transit import Passing
 from framework.tape.tree import Leaf
 
 NO_GAP = -1
@@ -23,8 +24,10 @@ NO_GAP = -1
 class Postings:
     """The entries and transfers of all leaves of a tape, as far as they were asked for, one leaf after the other."""
 
-    _of_leaves: list[tuple[int, int, int, int, int, bool]] = field(init=False, factory=list)
-    """First entry, entries, first transfer, transfers, numbers that are noted, and whether there are columns of it."""
+    _of_leaves: list[tuple[int, int, int, int, int, bool, bool]] = field(init=False, factory=list)
+    """First entry, entries, first transfer, transfers, numbers that are noted, whether there are columns of it, and
+    whether something is sent or arrives.
+    """
     _entries: list[tuple[int, bool]] = field(init=False, factory=list)
     """How many rows have passed beyond the step's, and whether it is the end of the run."""
     _transfers: list[tuple[int, int, int, int]] = field(init=False, factory=list)
@@ -36,14 +39,21 @@ class Postings:
     def of(self, leaves: Sequence[Leaf], numbers: Ints, rows: Ints, instants_ns: Ints, values: Floats) -> Posted | None:
         """The transfers of steps: the number of each one's leaf, its row and instant, and the values of all of them.
 
-        None where a leaf has an entry that does not fit into columns.
+        What arrives does so in its own time, and not at that of its row. None where a leaf has an entry that does not
+        fit into columns.
         """
         for leaf in leaves[len(self._of_leaves) :]:
             self._add(leaf)
         of_leaves, of_entries, of_transfers = self._arrays()
-        first_entry, entries, first_transfer, transfers, noted, fits = of_leaves.take(numbers, axis=1)
+        first_entry, entries, first_transfer, transfers, noted, fits, moving = of_leaves.take(numbers, axis=1)
         if not fits.all():
             return None
+        passing = Passing()
+        for step in np.flatnonzero(moving).tolist():
+            leaf = leaves[numbers[step]]
+            if leaf.adds.arrives:
+                instants_ns[step], _ = passing.arrived()
+            passing.send(leaf.sends, int(instants_ns[step]), ())
         rows_ahead, ends = of_entries.take(_spread(first_entry, entries), axis=1)
         place, gap, amount, route = of_transfers.take(_spread(first_transfer, transfers), axis=1)
         filled = np.flatnonzero(gap != NO_GAP)
@@ -68,12 +78,13 @@ class Postings:
                 route = self._routes.setdefault((debit, credit, kind), len(self._routes))
                 self._transfers.append((place, *_gap(amount), route))
         counts = len(self._entries) - first, first_transfer, len(self._transfers) - first_transfer
-        self._of_leaves.append((first, *counts, len(leaf.outputs), fits))
+        moving = bool(leaf.sends) or (leaf.adds is not None and leaf.adds.arrives)
+        self._of_leaves.append((first, *counts, len(leaf.outputs), fits, moving))
         self._tables.clear()
 
     def _arrays(self) -> list[NDArray[np.int64]]:
         if not self._tables:
-            lists = (self._of_leaves, 6), (self._entries, 2), (self._transfers, 4)
+            lists = (self._of_leaves, 7), (self._entries, 2), (self._transfers, 4)
             self._tables = [np.array(each, dtype=np.int64, order="F").reshape(-1, width).T for each, width in lists]
         return self._tables
 

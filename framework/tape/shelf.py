@@ -33,7 +33,8 @@ from framework.tape.code import Code
 from framework.tape.numbers import LONGEST, Op
 from framework.tape.outline import PLAIN
 from framework.tape.player import QUIET
-from framework.tape.tree import NOWHERE, STEPS, Leaf, Registers
+from framework.tape.transit import CARRIED, LONGEST_NS, Arrival, Sending
+from framework.tape.tree import NOWHERE, Leaf, Registers
 
 if TYPE_CHECKING:
     from framework.tape.tape import Tape
@@ -42,8 +43,8 @@ FILE_BYTES, ALL_BYTES, FILES = 16 * MIB, 128 * MIB, 512
 """Bytes of a file, of all of them, and how many there are; the oldest go first."""
 CONSTANT = -1
 """What stands for the operation of a register that has a constant."""
-WIDTHS = (3, 5, 6, 2, 1)
-"""How wide the tables are: what makes each register, lines, spans, changes and outputs."""
+WIDTHS = (3, 5, QUIET, 2, 1, 2 + CARRIED)
+"""How wide the tables are: what makes each register, lines, spans, changes, outputs, and what leaves send."""
 OPS = list(Op)
 STANDARD = {*PLAIN, str, tuple, list, dict, MappingProxyType}
 """Classes that are known from outside the project."""
@@ -154,9 +155,11 @@ def _content(tape: "Tape") -> bytes:
     code, registers = tape.code, tape.registers
     values = _Values(tape.accounts)
     adds = [each.adds for each in code.leaves]
-    values.place({"columns": list(registers.columns), "texts": list(registers.texts), "adds": adds})
+    columns, texts = list(registers.columns), list(registers.texts)
+    values.place({"columns": columns, "texts": texts, "arrivals": registers.arrivals, "adds": adds})
     made = [(CONSTANT, 0, 0) if each is None else each for each in registers.made[registers.inputs :]]
-    tables = [np.array(made).reshape(-1, 3), code.lines, code.spans[:, :QUIET], code.changes, code.outputs]
+    of_leaves = code.spans[:, :QUIET], code.changes, code.outputs, code.sends
+    tables = [np.array(made).reshape(-1, 3), code.lines, *of_leaves]
     head = {
         "rows": list(map(len, tables)),
         "roots": code.roots,
@@ -178,7 +181,7 @@ def _put(content: bytes, tape: "Tape") -> None:
     found = json.loads(head)
     numbers = np.frombuffer(body, dtype="<i4").astype(np.int64)
     ends = np.cumsum([0, *(rows * width for rows, width in zip(found["rows"], WIDTHS, strict=True))]).tolist()
-    made, lines, spans, changes, outputs = (
+    made, lines, spans, changes, outputs, sends = (
         numbers[start:stop].reshape(-1, width) for start, stop, width in zip(ends, ends[1:], WIDTHS, strict=False)
     )
     values = _values(found["values"], tape.accounts)
@@ -188,14 +191,15 @@ def _put(content: bytes, tape: "Tape") -> None:
     for number in values["texts"]:
         registers.text(number)
     registers.instants += found["instants"]
+    registers.arrivals += map(_checked_arrival, values["arrivals"])
     constants = np.flatnonzero(made[:, 0] == CONSTANT) + registers.inputs
     registers.constants.update(zip(constants.tolist(), map(float, found["constants"]), strict=True))
     registers.made += [None if op == CONSTANT else (OPS[op], left, right) for op, left, right in made.tolist()]
     known = list(tape.registers.columns)
-    _require(list(registers.columns)[: len(known)] == known, found["roots"].keys() <= set(STEPS))
+    _require(list(registers.columns)[: len(known)] == known, found["roots"].keys() <= set(registers.steps))
     _check_registers(made, registers.inputs, len(registers.columns))
     _check_lines(lines, [*found["roots"].values()], made, registers.inputs, len(registers.instants), len(spans))
-    _check_leaves(spans, changes, outputs, registers.inputs, len(registers.made))
+    _check_leaves(spans, changes, outputs, sends, registers)
     leaves = [
         Leaf(
             changes=dict(changes[first:last].tolist()),
@@ -203,11 +207,17 @@ def _put(content: bytes, tape: "Tape") -> None:
             curve=curve,
             idle=bool(idle),
             adds=each,
+            sends=[
+                Sending(entry, kind, registers.arrivals[kind].latency_ns, numbers)
+                for kind, entry, *numbers in sends[sent:all_sent].tolist()
+            ],
         )
-        for (first, last, start, stop, curve, idle), each in zip(spans.tolist(), values["adds"], strict=True)
+        for (first, last, start, stop, curve, idle, sent, all_sent), each in zip(
+            spans.tolist(), values["adds"], strict=True
+        )
     ]
     code = Code(registers, tape.accruing.tolist())
-    code.put_back(found["roots"], leaves, lines, spans, changes, outputs)
+    code.put_back(found["roots"], leaves, lines, spans, changes, outputs, sends)
     tape.refused.update(dict.fromkeys(found["refused"]))
     tape.registers, tape.code, tape.kept, tape.is_trusted = registers, code, len(lines), True
 
@@ -239,9 +249,18 @@ def _check_lines(lines: Ints, roots: Sequence[int], made: Ints, inputs: int, ins
         _require(type(root) is int and 0 <= root < len(lines) and begins[root])
 
 
-def _check_leaves(spans: Ints, changes: Ints, outputs: Ints, inputs: int, count: int) -> None:
-    """Let leaves have changes and outputs that there are, of registers that there are."""
-    for bounds, rows in ((spans[:, :2], changes), (spans[:, 2:4], outputs)):
+def _checked_arrival(kind: Any) -> Arrival:  # noqa: ANN401
+    """A kind of arrival whose instant is an integer of 64 bits."""
+    _require(type(kind) is Arrival and type(kind.latency_ns) is int and 0 < kind.latency_ns < LONGEST_NS)
+    found: Arrival = kind
+    return found
+
+
+def _check_leaves(spans: Ints, changes: Ints, outputs: Ints, sends: Ints, registers: Registers) -> None:
+    """Let leaves have changes, outputs and sendings that there are, of registers that there are."""
+    inputs, count = registers.inputs, len(registers.made)
+    _require(_within(sends[:, 0], 0, len(registers.arrivals)), _within(sends[:, 2:], 0, count))
+    for bounds, rows in ((spans[:, :2], changes), (spans[:, 2:4], outputs), (spans[:, 6:8], sends)):
         _require(_within(bounds, 0, len(rows) + 1), _within(np.diff(bounds), 0, count + 1))
     _require(
         _within(spans[:, 4], NOWHERE, count), _within(changes, 0, np.array([inputs, count])), _within(outputs, 0, count)

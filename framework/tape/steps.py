@@ -1,8 +1,9 @@
 """The steps of a run, done by the kernel itself on given balances: on plain numbers, or on recorded ones.
 
-A run has three kinds of step: its start, what follows a row, and its end. Between them only balances and the state of
-what accrues is carried over, so a step can be done for any row without those before it. What cannot be told from that,
-such as what orders did earlier, ends in `NotPlayable`.
+A run has three kinds of step: its start, what follows a row, and its end; and one for each kind of sum on its way,
+which arrives. Between them only balances, the state of what accrues and what is on its way are carried over, so a step
+can be done for any row without those before it. What cannot be told from that, such as what orders did earlier, ends in
+`NotPlayable`.
 """
 
 import traceback
@@ -47,6 +48,7 @@ from framework.tape.numbers import (
     refused,
 )
 from framework.tape.outline import Accrued, Epoch, OrderBefore, Outline, worded
+from framework.tape.transit import SENT, Arrival, Carried, StepClock
 from framework.tape.tree import Leaf, Way, is_small
 from framework.venue import CASH, IN_TRANSIT, Act, Segment, Venue
 
@@ -198,6 +200,8 @@ class RecordedBooks(Books):
     before: "Sequence[tuple[Account, Floats]] | None" = None
     """What went through accounts before each row; None where the run begins with the step."""
     way: Way | None = None
+    arriving: bool = False
+    """Whether something arrives in the step, maybe on another day than that of the row before it."""
     missed: str = ""
     """What was asked for in this step, and is not carried over."""
 
@@ -217,6 +221,10 @@ class RecordedBooks(Books):
         """What went through an account on the days before."""
         if self.before is None:
             return 0
+        if self.arriving:
+            if self.way is not None:
+                self.way.refuse("a venue looks at a turnover as something arrives")
+            return super().turnover(account, days)
         found = [(place, before) for place, (each, before) in enumerate(self.before) if each is account]
         if not found:
             self.miss(f"a venue looks at the turnover of {account.name}, which its `turnovers` do not name")
@@ -232,11 +240,15 @@ class RecordedBooks(Books):
         first, last = (column.at(each[row]) for each in places[::-1])
         return last - first
 
-    def begin_at(self, row: int, at: At, way: Way | None, *, opening: bool) -> None:
-        """Let a row have passed, or at its `opening` none, and the prices `at` it hold; recorded ones on a way."""
+    def begin_at(self, row: int, at: At, way: Way | None, *, opening: bool, at_ns: int | None) -> None:
+        """Let a row have passed, or at its `opening` none, and the prices `at` it hold; recorded ones on a way.
+
+        It is then `at_ns`, if something arrives after that.
+        """
         now_ns, rows = (int(self.market.open_ns[0]), row) if opening else (self._closes_ns[row], row + 1)
+        now_ns = now_ns if at_ns is None else at_ns
         self.rollback()
-        self.missed, self.way = "", way
+        self.missed, self.way, self.arriving = "", way, at_ns is not None
         instants: tuple[Any, Any, Any] = now_ns, row, rows
         if way is not None:
             instants = Time(way, now_ns, opening=opening), Row(way, row), Row(way, row, rows - row)
@@ -406,6 +418,9 @@ class Steps(Simulation):
         self._way: Way | None = None
         self._opening_at: At = "open" if entry == "first_open" else "close"
 
+    def _clock_of(self, start_ns: int) -> StepClock:
+        return StepClock(start_ns)
+
     def _books_of(self, market: Market, venues: Sequence[Venue], incidents: Incidents | None) -> Books:
         return RecordedBooks(market, venues, incidents)
 
@@ -433,16 +448,14 @@ class Steps(Simulation):
             raise NotPlayable(_words(why)) from why
         if self._books.missed:  # type: ignore[attr-defined]
             raise NotPlayable(self._books.missed)  # type: ignore[attr-defined]
-        if self._clock.next_ns() is not None:
-            raise NotPlayable("something is on its way for a while")
         return found
 
     def record(self, step: str, row: int, given: "Given", past: "Past", way: Way) -> "Done":
         """Do a step on recorded numbers; raises `NotRecordable`."""
 
         def entries() -> Iterator[Any]:
-            if step == "end":
-                way.refuse("a venue looks at orders of the last row")
+            if step not in ("start", "row"):
+                way.refuse("a venue looks at orders that may be of the same instant")
             yield Earlier(way)
 
         try:
@@ -452,14 +465,16 @@ class Steps(Simulation):
             way.note(words)
             raise NotRecordable(way.failed) from None
         missed = way.failed or self._books.missed  # type: ignore[attr-defined]
-        if missed or self._clock.next_ns() is not None:
-            way.refuse(missed or "something is on its way for a while")
+        if missed or (found.sends and step == "start" and self._opening):
+            way.refuse(missed or "something is sent before the first row has closed")
         return found
 
     def _do(self, step: str, row: int, given: "Given", past: "Past", way: Way | None) -> "Done":
-        books = self._books
+        books, clock = self._books, self._clock
+        assert isinstance(books, RecordedBooks)
+        assert isinstance(clock, StepClock)
         self._strategy, self._conditions, self._capital = given.strategy, given.conditions, given.capital
-        opening = step == "start" and self._opening
+        opening = self._opening and (step == "start" or given.opening)
         self._set(step, row, given, past, way, opening=opening)
         self._way = self._watch.recording = way
         self._accrued = None
@@ -468,6 +483,8 @@ class Steps(Simulation):
                 self._start()
             elif step == "end":
                 self._end()
+            elif given.kind is not None:
+                self._execution.arrive(given.kind.again(given.numbers, SENT, self._execution.standing))
             else:
                 if self._computed is not None:
                     self._accrue(self._computed)
@@ -475,15 +492,19 @@ class Steps(Simulation):
             curve = None if opening or step == "end" else self._equity()
         finally:
             self._way = self._watch.recording = None
+        if clock.missed:
+            raise NotPlayable(clock.missed)
         for part in (self._strategy, *self._conditions, *self._venues.values()):
             if kept := kept_by(part):
                 raise NotPlayable(kept)
+        made = books.made
         return Done(
             balances=[books.balances[each] for each in self.accounts],
             streams=[tuple(getattr(each, name) for name in OF_STREAM) for each in self.streams],
             turnovers=[self._turned(*each) for each in zip(self.turned, given.turnovers, strict=True)],
             adds=self._added(way),
             curve=curve,
+            sends=[(_place_among(each.entry, made), each.kind, each.numbers) for each in clock.sent],
         )
 
     def _turned(self, account: Account, before: Any) -> Any:  # noqa: ANN401  (a number, recorded or not)
@@ -540,10 +561,13 @@ class Steps(Simulation):
 
     def _set(self, step: str, row: int, given: "Given", past: "Past", way: Way | None, *, opening: bool) -> None:
         """Let everything stand as it does once a row has been settled, and nothing has been done after it."""
-        books, view = self._books, self._view
+        books, view, clock = self._books, self._view, self._clock
         assert isinstance(books, RecordedBooks)
+        assert isinstance(clock, StepClock)
         assert isinstance(view, RecordedPresent)
-        books.begin_at(row, "close" if not opening else self._opening_at, way, opening=opening)
+        at: At = self._opening_at if opening else "close"
+        books.begin_at(row, at, way, opening=opening, at_ns=given.at_ns)
+        clock.begin(books.at_ns)
         books.past = past.entries
         books.before = None if step == "start" else list(zip(self.turned, past.turnovers, strict=True))
         for account, amount in zip(self.accounts, given.balances, strict=True):
@@ -586,6 +610,12 @@ class Given:
     balances: Sequence[Any]
     streams: Sequence[tuple[Any, ...]]
     turnovers: Sequence[Any]
+    kind: Arrival | None = None
+    numbers: Carried = (0, 0, 0)
+    at_ns: int | None = None
+    """What arrives, with its numbers, and when; a step that follows a row is at its close."""
+    opening: bool = False
+    """Whether it arrives before the first row has closed."""
 
     @property
     def carried(self) -> list[Any]:
@@ -613,6 +643,8 @@ class Done:
     turnovers: Sequence[Any]
     adds: Outline
     curve: Any
+    sends: Sequence[tuple[int, Arrival, Carried]]
+    """What is on its way afterwards: the place of its entry, its kind, and its numbers."""
 
     @property
     def carried(self) -> list[Any]:
@@ -625,14 +657,19 @@ class Done:
         def plain(value: Any) -> str:  # noqa: ANN401  (a number, recorded or not)
             return repr(value.concrete if isinstance(value, Recorded) else value)
 
-        mine, others = ([*each.carried, each.curve] for each in (self, other))
+        if [each[:2] for each in self.sends] != [each[:2] for each in other.sends]:
+            return True
+        mine, others = (
+            [*each.carried, each.curve, *chain.from_iterable(sent for *_, sent in each.sends)] for each in (self, other)
+        )
         if list(map(plain, mine)) != list(map(plain, others)):
             return True
         numbers = [float(values[register]) for register in self.adds.registers]
         if self.adds.accrued is not None and repr(self.adds.accrued.filled(numbers)) != repr(other.adds.accrued):
             return True
         before = OrderBefore()
-        added, expected = self.adds.fill(numbers, row, at_ns, before), other.adds.fill((), row, at_ns, before)
+        added = self.adds.fill(numbers, row, at_ns, before, SENT)
+        expected = other.adds.fill((), row, at_ns, before, SENT)
         return added != expected and repr(added) != repr(expected)
 
     def leaf(self, way: Way, given: Given) -> Leaf:
@@ -647,12 +684,17 @@ class Done:
             curve=-1 if self.curve is None else _register(self.curve, way),
             idle=self.adds.is_empty,
             adds=self.adds,
+            sends=[way.sending(*each) for each in self.sends],
         )
 
 
 def carried_of(step: Given | Done) -> list[Any]:
     """All numbers that are carried over from step to step, as they stand in the registers."""
     return [*step.balances, *chain.from_iterable(step.streams), *step.turnovers]
+
+
+def _place_among(entry: Entry, made: Sequence[Entry]) -> int:
+    return next(place for place, each in enumerate(made) if each is entry)
 
 
 def _words(why: Exception) -> str:

@@ -7,7 +7,7 @@ transfers, events and equity as one that is simulated, to the last bit.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from framework.assembly import Assembly
 from framework.books import Entry
 from framework.errors import PlayingError
-from framework.market import Floats, Ints, Market
+from framework.market import Floats, Ints, Market, midnight_before
 from framework.money import USDC, Account
 from framework.performance import outcome
 from framework.rulebook.row_path import RowPath
@@ -26,7 +26,21 @@ from framework.strategy import Condition, Strategy, checked_conditions
 from framework.tape.code import Code
 from framework.tape.numbers import MOST, NotRecordable, Number
 from framework.tape.played import Happened, Playback, Played
-from framework.tape.player import BROKEN, ENDED, FULL, UNKNOWN, Notes, Score, play, play_all
+from framework.tape.player import (
+    ARRIVAL,
+    BROKEN,
+    CROWDED,
+    ENDED,
+    FULL,
+    UNDATED,
+    UNKNOWN,
+    Notes,
+    Score,
+    play,
+    play_all,
+    send,
+    take_first,
+)
 from framework.tape.postings import Postings
 from framework.tape.steps import (
     OF_STREAM,
@@ -40,7 +54,9 @@ from framework.tape.steps import (
     sized_registers,
     with_numbers,
 )
+from framework.tape.transit import CARRIED, MOST_PENDING, NONE, Pending, Sending
 from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way, is_small
+from framework.tape.tree import arriving as arrival_step
 from framework.venue import Venue
 
 FEW_MARKETS = 4
@@ -67,6 +83,8 @@ CHECKED_AGAIN = 32
 """The run of a tape from which on every one that is a power of two is simulated as well, though it is trusted."""
 
 
+UNDATED_TRADE = "something that arrives trades before a midnight within a row"
+"""Why a run is not played: what went through an account is noted where a row begins, and asked for by the day."""
 NOTHING = np.zeros((0, 0), dtype=np.int64)
 """What has accrued in every row, where it was not asked for."""
 
@@ -193,6 +211,8 @@ class Tape:
     """What happens on its leaves, as far as that was asked."""
     postings: Postings = field(factory=Postings)
     """The transfers of its leaves."""
+    pending: Pending = field(factory=Pending.nothing)
+    """What is on its way in the run that is being played."""
     notes: Notes = field(factory=lambda: room(0))
     """Where is noted what steps add to the books, again for every run; there is room once something is played."""
     columns: WeakKeyDictionary[Market, Floats] = field(factory=WeakKeyDictionary)
@@ -216,7 +236,7 @@ class Tape:
         )  # fmt: skip
         first = len(chosen.numbers)
         turned = first + len(steps.accounts) + len(OF_STREAM) * len(steps.streams)
-        registers = Registers(turned + len(steps.turned))
+        registers = Registers(turned + len(steps.turned) + CARRIED)
         for place in range(len(steps.streams)):
             registers.column(("index", place))
         positions = sized_registers(steps, first)
@@ -249,10 +269,11 @@ class Tape:
     def score(self) -> Score:
         """What is recorded, as it is played; it is gathered again once there is more."""
         code, found = self.code, self._score
-        if found is None or len(found.lines) != len(code.lines):
+        kinds = len(self.registers.arrivals)
+        if found is None or len(found.lines) != len(code.lines) or len(found.arrivals) != kinds:
             found = self._score = Score(
-                code.lines, code.spans, code.changes, code.outputs, code.quiet, code.quiet_lines, code.steady,
-                code.instants_ns, self.streams, self.accruing, self.floors,
+                code.lines, code.spans, code.changes, code.outputs, code.sends, code.arrivals, code.quiet,
+                code.quiet_lines, code.steady, code.instants_ns, self.streams, self.accruing, self.floors,
                 self.sizes, self.turnovers,
             )  # fmt: skip
             self._plans.clear()
@@ -268,10 +289,15 @@ class Tape:
             found = self._plans[rows] = np.array(lines, dtype=np.int64)
         return found
 
+    @property
+    def turned(self) -> int:
+        """The register of the first turnover."""
+        return self.registers.carried - len(self.turnovers)
+
     def begun(self) -> Floats:
         """What the inputs that follow the settings hold at the beginning of a run."""
         found = np.zeros(self.registers.inputs - self.first)
-        found[len(self.accounts) + 1 : len(found) - len(self.turnovers) : len(OF_STREAM)] = 1.0
+        found[len(self.accounts) + 1 : self.turned - self.first : len(OF_STREAM)] = 1.0
         return found
 
     def scratch(self) -> Floats:
@@ -318,7 +344,7 @@ class Tape:
             start = len(found)
             ended = start + play_all(
                 self.score(), self.plan(len(market)), given[start:], begun, self.scratch(), columns, market.at_ns,
-                curves[start:], held[start:], self.notes, ends[start:],
+                curves[start:], held[start:], self.notes, ends[start:], self.pending,
             )  # fmt: skip
             noted, valued = 0, 0
             for place in range(start, ended):
@@ -429,6 +455,7 @@ class Tape:
         settings: Settings,
         held: Floats,
         past: Past,
+        arriving: "Arriving | None" = None,
     ) -> bool:
         """Let the kernel do a step on recorded numbers; returns whether that was possible.
 
@@ -436,13 +463,13 @@ class Tape:
         number from a plain one, such as `type(number)`, shows at once.
         """
         self.trees = self.trees or self.code.trees()
-        way = Way(self.registers, self.trees[step])
-        given = self.given(held, way.given, settings.recorded(way))
+        way = Way(self.registers, self.trees.setdefault(step, Branch()))
+        given = self.given(held, way.given, settings.recorded(way), arriving)
         try:
             done = steps.record(step, row, given, past, way)
             leaf = done.leaf(way, given)
             if way.is_new:
-                again = steps.do(step, row, self.plainly_given(held, settings), past)
+                again = steps.do(step, row, self.plainly_given(held, settings, arriving), past)
                 if done.differs(again, way.values, row, steps.at_ns):
                     way.refuse("the step does something else on recorded numbers")
             way.end(leaf)
@@ -455,22 +482,39 @@ class Tape:
         self.recorded += 1
         return way.grown is not None
 
-    def plainly_given(self, held: Floats, settings: Settings) -> Given:
+    def plainly_given(self, held: Floats, settings: Settings, arriving: "Arriving | None") -> Given:
         """What a step begins with, in plain numbers."""
-        return self.given(held, lambda _, value: value, settings.chosen)
+        return self.given(held, lambda _, value: value, settings.chosen, arriving)
 
-    def given(self, held: Floats, made: Callable[[int, Number], Any], chosen: Chosen) -> Given:
+    def given(
+        self, held: Floats, made: Callable[[int, Number], Any], chosen: Chosen, arriving: "Arriving | None"
+    ) -> Given:
         """What a step begins with, from the registers."""
         at, count = self.first, len(self.accounts)
-        turned = self.registers.inputs - len(self.turnovers)
         balances = [made(at + place, int(held[at + place])) for place in range(count)]
         streams = []
-        for start in range(at + count, turned, len(OF_STREAM)):
+        for start in range(at + count, self.turned, len(OF_STREAM)):
             factor, begun, settled, base = held[start : start + len(OF_STREAM)].tolist()
             values = (factor, begun, int(settled), int(base))
             streams.append(tuple(made(start + place, value) for place, value in enumerate(values)))
-        turnovers = [made(place, int(held[place])) for place in range(turned, self.registers.inputs)]
-        return Given(*chosen, balances, streams, turnovers)
+        first = self.registers.carried
+        turnovers = [made(place, int(held[place])) for place in range(self.turned, first)]
+        if arriving is None:
+            return Given(*chosen, balances, streams, turnovers)
+        kind = self.registers.arrivals[arriving.kind]
+        amount, fee, number = (
+            made(first + place, value) for place, value in enumerate(kind.numbers(held[first:].tolist()))
+        )
+        numbers = amount, fee, number
+        return Given(*chosen, balances, streams, turnovers, kind, numbers, arriving.at_ns, arriving.opening)
+
+
+class Arriving(NamedTuple):
+    """What arrives in a step: the number of its kind, when it does, and whether no row has closed before."""
+
+    kind: int
+    at_ns: int
+    opening: bool
 
 
 class Playing:
@@ -485,6 +529,8 @@ class Playing:
         self._playbacks: list[Playback] = []
         self._registers = tape.scratch()
         self._registers[: tape.registers.inputs] = np.concatenate((settings.values, tape.begun()))
+        self._pending = tape.pending
+        self._pending.length[0], self._pending.begun[0] = 0, NONE
 
     def played(self) -> Played:
         """Play it."""
@@ -502,51 +548,80 @@ class Playing:
             assert len(self._registers) == len(code.initial)
             why, at, row, noted, valued = play(
                 tape.score(), tape.plan(len(market)), at, row, settling, self._registers, tape.prepared(market),
-                market.at_ns, self._curve, self._settled, tape.notes,
+                market.at_ns, self._curve, self._settled, tape.notes, self._pending,
             )  # fmt: skip
             self._note(code, noted, valued)
             if why == ENDED:
                 return
-            settling = False
+            settling, arriving = False, None
+            if at == ARRIVAL:
+                at, settling = STEPS.index("row"), True
+                arriving = Arriving(int(self._pending.kinds[0]), int(self._pending.due_ns[0]), opening=row == 0)
             if why == BROKEN:
                 raise NotPlayable("what accrues breaks a rule of the books")
+            if why == CROWDED:
+                raise NotPlayable(f"more than {MOST_PENDING} sums are on their way at once")
+            if why == UNDATED:
+                raise NotPlayable(UNDATED_TRADE)
             if why == FULL:
                 if not noted:
                     tape.notes = room(max(ROOM, 4 * len(tape.notes.values)))
                 continue
-            if why == UNKNOWN and len(code.lines) < MOST_LINES and self._recorded(STEPS[at], row):
+            step, after = (STEPS[at], row) if arriving is None else (arrival_step(arriving.kind), max(row - 1, 0))
+            if why == UNKNOWN and len(code.lines) < MOST_LINES and self._recorded(step, after, arriving):
                 continue
-            self._do_plainly(STEPS[at], row)
-            row, settling = row + 1, True
+            self._do_plainly(step, after, arriving)
+            if arriving is None:
+                row, settling = row + 1, True
+
+    def _check_turnovers(self, turnovers: Sequence[int], arriving: Arriving) -> None:
+        """Refuse a trade of which no row knows on which day it was."""
+        tape, at_ns = self._tape, self._market.at_ns
+        row = int(at_ns.searchsorted(arriving.at_ns, side="right"))
+        before = self._registers[tape.turned : tape.registers.carried].tolist()
+        is_begun = self._pending.begun[0] == row
+        if is_begun and arriving.at_ns < midnight_before(int(at_ns[row]), 0) and list(turnovers) != before:
+            raise NotPlayable(UNDATED_TRADE)
 
     def _note(self, code: Code, noted: int, valued: int) -> None:
         """Keep what was noted."""
         if noted:
             self._playbacks.append(Playback(code.leaves, *between(self._tape.notes, (0, 0), (noted, valued))))
 
-    def _recorded(self, step: str, row: int) -> bool:
+    def _recorded(self, step: str, row: int, arriving: Arriving | None) -> bool:
         """Record the way that a step takes here; returns whether that was possible."""
         tape, held = self._tape, self._held
-        done = tape.record(step, row, self._kernel(), self._settings, held, self._past)
+        done = tape.record(step, row, self._kernel(), self._settings, held, self._past, arriving)
         self._registers = tape.code.initial.copy()  # there are more of them, whatever came of it
         self._registers[: len(held)] = held
         return done
 
-    def _do_plainly(self, step: str, row: int) -> None:
+    def _do_plainly(self, step: str, row: int, arriving: Arriving | None) -> None:
         """Let the kernel do a step on plain numbers; where it does too many, no run of the tape is played any more."""
         tape, settings = self._tape, self._settings
         self._done_plainly += 1
         if self._done_plainly > FEW + len(self._market) // SHARE:
             too_long = "its steps take too many different ways" if len(tape.code.lines) >= MOST_LINES else ""
             raise NotPlayable(tape.give_up(", ".join(tape.refused) or too_long or "sums of more than 53 bits"))
-        done = self._kernel().do(step, row, tape.plainly_given(self._held, settings), self._past)
-        if any(isinstance(each, int) and abs(each) > MOST for each in done.carried):
+        steps = self._kernel()
+        done = steps.do(step, row, tape.plainly_given(self._held, settings, arriving), self._past)
+        numbers = [number for *_, sent in done.sends for number in sent]
+        if any(isinstance(each, int) and abs(each) > MOST for each in (*done.carried, *numbers)):
             raise NotPlayable("a sum of more than 53 bits")
-        self._registers[tape.first : tape.registers.inputs] = done.carried
-        if done.curve is not None:
+        if arriving is not None:
+            self._check_turnovers(done.turnovers, arriving)
+        self._registers[tape.first : tape.registers.carried] = done.carried
+        if done.curve is not None and (arriving is None or arriving.at_ns == self._market.at_ns[row]):
             self._curve[row] = done.curve
+        if arriving is not None:
+            take_first(self._pending)
+        sends = [Sending(entry, tape.registers.arrival(kind), kind.latency_ns, ()) for entry, kind, _ in done.sends]
+        for each, (*_, sent) in zip(sends, done.sends, strict=True):
+            if self._pending.length[0] == MOST_PENDING:
+                raise NotPlayable(f"more than {MOST_PENDING} sums are on their way at once")
+            self._pending.numbers[send(self._pending, steps.at_ns + each.latency_ns, each.kind)] = sent
         if not done.adds.is_empty:
-            leaf = Leaf(idle=False, adds=done.adds, passing=True)
+            leaf = Leaf(idle=False, adds=done.adds, passing=True, sends=sends)
             self._playbacks.append(Playback([leaf], np.array([row]), np.array([0]), np.zeros(0)))
 
     @property

@@ -6,6 +6,7 @@ step takes; on each way a number is computed when it is first needed, and what n
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,11 +23,17 @@ from framework.tape.numbers import (
     Op,
     Recorded,
 )
+from framework.tape.transit import CARRIED, Arrival, Sending
 
 NOWHERE = -1
 """Where a way goes on that has not been recorded."""
 STEPS = ("start", "row", "end")
-"""The kinds of step that a run has."""
+"""The kinds of step that a run has, besides arrivals of what was on its way."""
+
+
+def arriving(kind: int) -> str:
+    """The name of the step in which something of a kind arrives."""
+    return f"arrival {kind}"
 
 
 @frozen(eq=False)
@@ -43,6 +50,8 @@ class Leaf:
     idle: bool = True
     adds: Any = None
     passing: bool = False
+    sends: Sequence[Sending] = ()
+    """What it sends on its way."""
 
     @property
     def is_quiet(self) -> bool:
@@ -82,6 +91,8 @@ class Registers:
     instants: list[int] = field(factory=list)
     texts: dict[NumberInText, str] = field(factory=dict)
     """The characters that stand for numbers in texts."""
+    arrivals: list[Arrival] = field(factory=list)
+    """The kinds of what is on its way for a while."""
 
     @made.default
     def _given(self) -> list[tuple[Op, int, int] | None]:
@@ -118,6 +129,22 @@ class Registers:
         if at_ns not in self.instants:
             self.instants.append(at_ns)
         return self.instants.index(at_ns)
+
+    def arrival(self, kind: Arrival) -> int:
+        """The number of a kind of arrival."""
+        if kind not in self.arrivals:
+            self.arrivals.append(kind)
+        return self.arrivals.index(kind)
+
+    @property
+    def carried(self) -> int:
+        """The first of the inputs that hold the numbers of what arrives; they are the last."""
+        return self.inputs - CARRIED
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The names of all steps."""
+        return (*STEPS, *map(arriving, range(len(self.arrivals))))
 
     def text(self, number: NumberInText) -> str:
         """The character that stands for a number in a text; an empty one where there are no more."""
@@ -162,6 +189,11 @@ class Way:
         """The branch that has grown, at which answer of which other, if one has."""
         self.answered: list[tuple[Branch, bool]] = []
         """The branches that it has passed, each with the answer to its question."""
+
+    def sending(self, entry: int, kind: Arrival, numbers: Sequence[Any]) -> Sending:
+        """What a step sends, by the place of its entry."""
+        registers = [each.register if isinstance(each, Recorded) else self.constant(each) for each in numbers]
+        return Sending(entry, self._registers.arrival(kind), kind.latency_ns, registers)
 
     def refuse(self, what: str) -> NoReturn:
         """Give up; whoever catches the exception gives up nevertheless."""
@@ -272,7 +304,9 @@ class Way:
             if self._branch.leaf is None:
                 self.refuse("the same numbers led elsewhere: the step depends on something that is not recorded")
             return False
-        self._branch.lines = self._needed((*leaf.changes.values(), *leaf.outputs, *([leaf.curve] * (leaf.curve >= 0))))
+        sent = chain.from_iterable(each.registers for each in leaf.sends)
+        equity = [leaf.curve] * (leaf.curve >= 0)
+        self._branch.lines = self._needed((*leaf.changes.values(), *leaf.outputs, *sent, *equity))
         self._branch.leaf = leaf
         return True
 

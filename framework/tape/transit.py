@@ -1,0 +1,160 @@
+"""What is on its way between steps: its kind, its three numbers, and the order in which it arrives."""
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import numpy as np
+from attrs import frozen
+
+from framework.books import Entry
+from framework.clock import Clock
+from framework.market import Floats, Ints
+from framework.orders import Deposit, Move, Order, Withdraw
+from framework.simulation import Transit
+
+CARRIED = 3
+"""How many numbers are carried over of what is on its way: its amount, its fee on arriving, and that of its order."""
+MOST_PENDING = 64
+"""So many sums are on their way at once, at most."""
+NONE = -1
+"""What stands for no row."""
+LONGEST_NS = 2**62
+"""The longest way, so that the instant of arrival is an integer of 64 bits."""
+SENT: Any = Entry(None, None, 0, 0, ())  # type: ignore[arg-type]
+"""What stands for the entry of the sending in a step in which something arrives; nothing of it is read."""
+Carried = tuple[Any, Any, Any]
+
+
+@frozen
+class Arrival:
+    """A kind of arrival: all of it but its numbers. The wallet is where there is no venue."""
+
+    order: Order
+    """The order by which it was sent, with nothing for its amount."""
+    whole: bool
+    """Whether that is an integer."""
+    source: str | None
+    target: str | None
+    fails: bool
+    latency_ns: int
+
+    @classmethod
+    def of(cls, transit: Transit) -> "tuple[Arrival, Carried] | None":
+        """The kind of what is on its way, with its numbers; None for what is not carried over."""
+        order = transit.order
+        source, target = (each.name if each else None for each in (transit.source, transit.target))
+        if not isinstance(order, Move | Deposit | Withdraw) or not 0 < transit.latency_ns < LONGEST_NS:
+            return None
+        number, fails, latency_ns = order.amount_usd, bool(transit.fails), int(transit.latency_ns)
+        kind = cls(_with_amount(order, None), isinstance(number, int), source, target, fails, latency_ns)
+        return kind, (transit.amount, transit.fee, number)
+
+    def again(self, numbers: Carried, sent: Entry, standing: Any) -> Transit:  # noqa: ANN401  (gives the standing of a venue)
+        """What arrives, with its numbers."""
+        amount, fee, number = numbers
+        source, target = (None if name is None else standing(name) for name in (self.source, self.target))
+        order = _with_amount(self.order, number)
+        return Transit(sent, order, source, target, amount, fee, self.fails, self.latency_ns)
+
+    def numbers(self, held: Sequence[float]) -> tuple[int, int, int | float]:
+        """Its numbers, from the registers in which they are."""
+        amount, fee, number = held
+        return int(amount), int(fee), int(number) if self.whole else float(number)
+
+
+def _with_amount(order: Any, number: Any) -> Any:  # noqa: ANN401
+    """An order about another sum, which is not checked."""
+    found = object.__new__(type(order))
+    for each in type(order).__attrs_attrs__:
+        object.__setattr__(found, each.name, number if each.name == "amount_usd" else getattr(order, each.name))
+    return found
+
+
+@frozen
+class Sending:
+    """What a step sends: the place of its entry, the number of its kind, its latency, the registers of its numbers."""
+
+    entry: int
+    kind: int
+    latency_ns: int
+    registers: Sequence[int]
+
+
+class Sent(NamedTuple):
+    """What a step has sent: the entry of its sending, its kind, and its numbers, recorded or not."""
+
+    entry: Entry
+    kind: Arrival
+    numbers: Carried
+
+
+class StepClock(Clock):
+    """The clock of a step: it stands still, and notes what is to arrive later."""
+
+    def __init__(self, start_ns: int) -> None:
+        super().__init__(start_ns)
+        self.begin(start_ns)
+
+    def begin(self, now_ns: Any) -> None:  # noqa: ANN401  (an instant, recorded or not)
+        """Be at an instant, with nothing sent."""
+        self._stands_at: Any = now_ns
+        self.sent: list[Sent] = []
+        self.missed = ""
+        """What was sent that is not carried over."""
+
+    @property
+    def now_ns(self) -> Any:  # noqa: ANN401
+        """The instant of the step."""
+        return self._stands_at
+
+    def call(self, *_: object) -> None:
+        """Note that something comes later that is not carried over, such as what a stake pool pays out."""
+        self.missed = "something is on its way for a while that is no transfer"
+
+    def call_in(self, _delay_ns: int, _phase: object, action: Any) -> None:  # noqa: ANN401
+        """Note what is to arrive."""
+        (transit,) = action.args
+        found = Arrival.of(transit)
+        if found is None:
+            self.missed = "something is on its way for a while that is no transfer"
+        else:
+            self.sent.append(Sent(transit.sent, *found))
+
+
+class Pending(NamedTuple):
+    """What is on its way in a run that is played, what is due first being the first; see `player`."""
+
+    due_ns: Ints
+    kinds: Ints
+    numbers: Floats
+    length: Ints
+    """How many of them there are; the rest is room."""
+    begun: Ints
+    """The row of which is noted already with which positions it begins, for something arrives before it closes."""
+
+    @classmethod
+    def nothing(cls) -> "Pending":
+        """Room, and nothing there."""
+        of_each = np.zeros(MOST_PENDING, dtype=np.int64)
+        numbers = np.zeros((MOST_PENDING, CARRIED))
+        return cls(of_each, of_each.copy(), numbers, np.zeros(1, dtype=np.int64), np.full(1, NONE))
+
+
+class Passing:
+    """What is on its way while the steps of a run are gone through again: when it arrives, and what sent it."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[int, int, Any]] = []
+        self._count = 0
+
+    def send(self, sends: Sequence[Sending], at_ns: int, entries: Sequence[Any]) -> None:
+        """Let a step send something; `entries` are its own, or none where nobody needs them."""
+        for each in sends:
+            heappush(self._due, (at_ns + each.latency_ns, self._count, entries[each.entry] if entries else None))
+            self._count += 1
+
+    def arrived(self) -> tuple[int, Any]:
+        """The instant of the next arrival, and the entry of its sending."""
+        at_ns, _, entry = heappop(self._due)
+        return at_ns, entry
