@@ -2106,6 +2106,7 @@ def test_an_integer_that_is_too_large_is_the_kernels(function, most):
 @example(steps=[1e-3] * 50, factors=[1e8, 0.0], compounding=False, held=0, owed=ROOM_LEFT, floor=1)
 @example(steps=[1e-3] * 50, factors=[0.0, 1e8], compounding=False, held=950_000, owed=0, floor=1)
 @example(steps=[0.0] * 50, factors=[-1e6, 0.0], compounding=False, held=0, owed=0, floor=1)
+@example(steps=[-1e-3, 1e-3, 1e-3, 8e-4, 9e-4], factors=[0.0, 3e18], compounding=False, held=0, owed=0, floor=0)
 @example(steps=[0.0, -1e-3, 1e-3], factors=[2.5e9, 2.5e9], compounding=False, held=ROOM_LEFT, owed=0, floor=0)
 def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compounding, held, owed, floor):
     """Equity, balances, what is settled, with which positions a row begins, and the row at which a balance is too low.

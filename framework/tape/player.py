@@ -425,7 +425,7 @@ def settle_block(score: Score, registers: Floats, columns: Floats, row: int, cou
                 path[ahead] = after
                 debit[ahead] += gain
                 credit[ahead] -= gain
-                over |= not max(abs(after), abs(debit[ahead]), abs(credit[ahead])) <= LARGEST
+                over |= not max(abs(after), abs(gain), abs(debit[ahead]), abs(credit[ahead])) <= LARGEST
             if over:
                 return 0
     for each in range(len(score.floors)):
@@ -568,7 +568,7 @@ def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row:
                 registers[stream[SETTLED]] = after
                 if len(settled):
                     settled[row, each] = gain
-                largest = max(abs(after), abs(registers[debit]), abs(registers[credit]))
+                largest = max(abs(after), abs(gain), abs(registers[debit]), abs(registers[credit]))
                 if not largest <= LARGEST:
                     return False
     for each in range(len(floors)):  # noqa: SIM110  (the compiler knows loops better)
