@@ -180,7 +180,7 @@ def deleverage(venue: Traded, share: float, book: Books, role: Role) -> None:
 
 def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
     """Reject an order that adds to a position and leaves too little initial margin; `rule` names what asks for it."""
-    if not any(book[each] * book.moved(each) > 0 for each in venue.position.values()):
+    if not any(_grows(each, book) for each in venue.position.values()):
         return
     held, needed = (book.value(venue.name, each) for each in ("initial_collateral", "initial"))
     if held < needed:
@@ -189,6 +189,12 @@ def check_initial_margin(venue: Traded, book: Books, rule: str) -> None:
             "expected a smaller position, or more margin",
             book.standings[venue.name].rules_behind("initial"),
         )
+
+
+def _grows(position: Account, book: Books) -> bool:
+    """Whether what is being written adds to a position, which it does not where it only turns it."""
+    held, moved = book[position], book.moved(position)
+    return moved > 0 if held > 0 else moved < 0 and held < 0
 
 
 def taker_bps(venue: Traded, book: Books) -> float:
