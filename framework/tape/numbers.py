@@ -66,8 +66,9 @@ class Op(IntEnum):
     LE = 16
     EQ = 17
     SINCE = 18
-    LEAF = 19
-    UNRECORDED = 20
+    AGAIN = 19
+    LEAF = 20
+    UNRECORDED = 21
 
 
 class Recording(Protocol):

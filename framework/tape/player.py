@@ -15,16 +15,16 @@ from framework.market import Floats, Ints
 from framework.tape.numbers import MOST, Op
 from framework.tape.transit import NONE, Pending
 
-ENDED, UNKNOWN, KERNEL, FULL, BROKEN, CROWDED, UNDATED, HAS_SENT = range(8)
+ENDED, UNKNOWN, KERNEL, FULL, BROKEN, CROWDED, HAS_SENT = range(7)
 """Why it stops: the rows have ended; a row takes a way that is not recorded, or one that the kernel has to go; there is
-no room for what it has to note; what accrues breaks a rule of the books; too much is on its way at once; something that
-arrives trades before a midnight within a row; or, for its own use, something was sent."""
+no room for what it has to note; what accrues breaks a rule of the books; too much is on its way at once; or, for its
+own use, something was sent."""
 ARRIVAL = 3
 """What it says in place of a step where it stops as something arrives."""
 LARGEST = float(MOST)
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 ADD, SUB, MUL, DIV, IADD, ISUB, IMUL, NEG, ABS, ROUND, SQRT, MAX, MIN = map(int, list(Op)[: Op.LOAD])
-LOAD, FIND, LT, LE, EQ, SINCE, LEAF, _ = map(int, list(Op)[Op.LOAD :])
+LOAD, FIND, LT, LE, EQ, SINCE, AGAIN, LEAF, _ = map(int, list(Op)[Op.LOAD :])
 """The operations of lines, as the compiler takes them."""
 CHANGES, CHANGES_END, OUTPUTS, OUTPUTS_END, EQUITY, IDLE, SENDS, SENDS_END, QUIET = range(9)
 """The columns of `spans`: see `Code.spans`."""
@@ -137,6 +137,8 @@ def play(
             continue
         if at + 1 == len(steps):
             return ENDED, at, row, noted, valued
+        if at == 0 and steps[1, FIRST] == 0:  # it began before the first row closed
+            pending.noted_ns[0] = NONE
         at += 1
         row, settling = steps[at, FIRST], steps[at, SETTLES] != 0
 
@@ -169,7 +171,7 @@ def play_all(
     for run in range(len(given)):
         registers[:settings], registers[settings:inputs] = given[run], begun
         room = Notes(notes.rows[noted:], notes.leaves[noted:], notes.values[valued:])
-        pending.length[0], pending.begun[0] = 0, NONE
+        clear(pending)
         why, _, _, leaves, values = play(
             score, steps, first, first, noted < 0, registers, columns, at_ns, curves[run], settled, room, pending
         )
@@ -212,7 +214,7 @@ def play_rows(
                 begin(score, registers, columns, row)
             if not settle(score.streams, score.floors, registers, columns, row, settled):
                 return BROKEN, row, noted, valued
-        at, why = walk(score.lines, root, registers, columns, at_ns[row], score.instants_ns, row)
+        at, why = walk(score.lines, root, registers, columns, at_ns[row], pending.noted_ns[0], score.instants_ns, row)
         if why != ENDED:
             return why, row, noted, valued
         leaf = score.lines[at, 1]
@@ -223,7 +225,7 @@ def play_rows(
                 return CROWDED, row, noted, valued
             if not note(score.outputs, first, last, registers, row, leaf, notes, noted, valued):
                 return FULL, row, noted, valued
-            noted, valued = noted + 1, valued + last - first
+            noted, valued, pending.noted_ns[0] = noted + 1, valued + last - first, at_ns[row]
             if sends:
                 send_all(score, leaf, registers, at_ns[row], pending)
         if spans[leaf, EQUITY] >= 0:
@@ -301,6 +303,12 @@ def take_first(pending: Pending) -> None:
 
 
 @compiled
+def clear(pending: Pending) -> None:
+    """Let nothing be on its way, as at the beginning of a run."""
+    pending.length[0], pending.begun[0], pending.noted_ns[0] = 0, NONE, NONE
+
+
+@compiled
 def is_due(pending: Pending, at_ns: Ints, row: int) -> bool:
     """Whether something arrives before a row closes, or by the close of the last one where there are no more rows.
 
@@ -339,16 +347,20 @@ def let_arrive(
         if pending.begun[0] != row and (before < 0 or now_ns > at_ns[before]):
             begin(score, registers, columns, row)
             pending.begun[0] = row
-        if before < 0:  # nothing has closed yet
-            return KERNEL, noted, valued
-        at, why = walk(score.lines, score.arrivals[kind, ROOT], registers, columns, now_ns, score.instants_ns, before)
+        is_dated = row < len(at_ns) and now_ns >= at_ns[row] - at_ns[row] % NS_PER_DAY
+        if before < 0 or (len(score.turnovers) and not is_dated):
+            return KERNEL, noted, valued  # nothing has closed yet, or it is of another day than the row
+        at, why = walk(
+            score.lines, score.arrivals[kind, ROOT], registers, columns, now_ns, pending.noted_ns[0],
+            score.instants_ns, before,
+        )  # fmt: skip
         if why != ENDED:
             return why, noted, valued
         leaf = score.lines[at, 1]
         first, last = spans[leaf, OUTPUTS], spans[leaf, OUTPUTS_END]
         if not note(score.outputs, first, last, registers, before, leaf, notes, noted, valued):
             return FULL, noted, valued
-        noted, valued = noted + 1, valued + last - first
+        noted, valued, pending.noted_ns[0] = noted + 1, valued + last - first, now_ns
         take_first(pending)
         if not has_room(score, leaf, pending):
             return CROWDED, noted, valued
@@ -356,10 +368,6 @@ def let_arrive(
         if now_ns == at_ns[before] and spans[leaf, EQUITY] >= 0:
             curve[before] = registers[spans[leaf, EQUITY]]
         first, last = spans[leaf, CHANGES], spans[leaf, CHANGES_END]
-        if pending.begun[0] == row and now_ns < at_ns[row] - at_ns[row] % NS_PER_DAY:
-            for each in range(first, last):
-                if (score.turnovers[:, 1] == score.changes[each, 0]).any():
-                    return UNDATED, noted, valued
         change(score.changes, first, last, registers, buffer)
     return ENDED, noted, valued
 
@@ -579,9 +587,19 @@ def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row:
 
 @compiled
 def walk(  # noqa: PLR0912  (a branch for each operation)
-    lines: Ints, root: int, registers: Floats, columns: Floats, now_ns: int, instants_ns: Ints, row: int
+    lines: Ints,
+    root: int,
+    registers: Floats,
+    columns: Floats,
+    now_ns: int,
+    noted_ns: int,
+    instants_ns: Ints,
+    row: int,
 ) -> tuple[int, int]:
-    """Go through a tree; returns the line at which it ends, and why it stops there."""
+    """Go through a tree; returns the line at which it ends, and why it stops there.
+
+    `noted_ns` is the last instant at which something was noted before.
+    """
     at = root
     while at >= 0:
         op, to, left, right = lines[at, 0], lines[at, 1], lines[at, 2], lines[at, 3]
@@ -632,6 +650,8 @@ def walk(  # noqa: PLR0912  (a branch for each operation)
             at = to if registers[left] == registers[right] else lines[at, 4]
         elif op == SINCE:
             at = to if now_ns >= instants_ns[left] else lines[at, 4]
+        elif op == AGAIN:
+            at = to if now_ns == noted_ns else lines[at, 4]
         else:
             return at, ENDED if op == LEAF else KERNEL
     return at, UNKNOWN

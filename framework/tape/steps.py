@@ -221,23 +221,18 @@ class RecordedBooks(Books):
         """What went through an account on the days before."""
         if self.before is None:
             return 0
-        if self.arriving:
-            if self.way is not None:
-                self.way.refuse("a venue looks at a turnover as something arrives")
-            return super().turnover(account, days)
         found = [(place, before) for place, (each, before) in enumerate(self.before) if each is account]
         if not found:
             self.miss(f"a venue looks at the turnover of {account.name}, which its `turnovers` do not name")
         ((place, before),), row, market = found, self.row, self.market
         assert isinstance(market, RecordedMarket)
         if self.way is None:
-            until, since = (before[place_of_day(market, each)[row]] for each in (0, days))
-            return int(until - since)
+            return super().turnover(account, days)
         ends = 0, self.way.known(days)
         with market.unwatched():
-            places = [Column(("day", each), place_of_day(market, each).tolist()) for each in ends]
-        column = Column(("turnover", place), before.tolist())
-        first, last = (column.at(each[row]) for each in places[::-1])
+            places = [Column(("day", each), [*place_of_day(market, each).tolist(), 0], further=1) for each in ends]
+        column, now = Column(("turnover", place), before.tolist()), row + 1 if self.arriving else row
+        first, last = (column.at(each[now]) for each in places[::-1])
         return last - first
 
     def begin_at(self, row: int, at: At, way: Way | None, *, opening: bool, at_ns: int | None) -> None:
@@ -454,8 +449,8 @@ class Steps(Simulation):
         """Do a step on recorded numbers; raises `NotRecordable`."""
 
         def entries() -> Iterator[Any]:
-            if step not in ("start", "row"):
-                way.refuse("a venue looks at orders that may be of the same instant")
+            if step not in ("start", "row") and way.again(answer=past.again):
+                way.refuse("a venue looks at orders of the same instant")
             yield Earlier(way)
 
         try:
@@ -632,6 +627,8 @@ class Past:
     """By venue the position in coins with which each row up to the present one began, shape (rows + 1,)."""
     turnovers: Sequence[Floats]
     """What went through accounts before each row, one place further, and nothing at the first; shape (rows + 1,)."""
+    again: bool
+    """Whether one of them has added something to the books at the very instant of the step."""
 
 
 @frozen(eq=False)

@@ -32,10 +32,10 @@ from framework.tape.player import (
     CROWDED,
     ENDED,
     FULL,
-    UNDATED,
     UNKNOWN,
     Notes,
     Score,
+    clear,
     play,
     play_all,
     send,
@@ -54,7 +54,7 @@ from framework.tape.steps import (
     sized_registers,
     with_numbers,
 )
-from framework.tape.transit import CARRIED, MOST_PENDING, NONE, Pending, Sending
+from framework.tape.transit import CARRIED, MOST_PENDING, Pending, Sending
 from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way, is_small
 from framework.tape.tree import arriving as arrival_step
 from framework.venue import Venue
@@ -217,6 +217,7 @@ class Tape:
     """Where is noted what steps add to the books, again for every run; there is room once something is played."""
     columns: WeakKeyDictionary[Market, Floats] = field(factory=WeakKeyDictionary)
     """The columns that are read of each market, as long as there is that."""
+    _steps: WeakKeyDictionary[Market, Steps] = field(init=False, factory=WeakKeyDictionary)
     code: Code = field(init=False)
     """What is recorded, as it is played."""
     _score: Score | None = field(init=False, default=None)
@@ -263,8 +264,13 @@ class Tape:
         )
 
     def steps(self, market: Market, strategy: Strategy) -> Steps:
-        """What does its steps on a market."""
-        return Steps(market=market, venues=self.venues, strategy=strategy, entry=self.entry, path=self.path)
+        """What does its steps on a market, the same for all runs: nothing is carried over in it."""
+        found = self._steps.get(market)
+        if found is None:
+            found = self._steps[market] = Steps(
+                market=market, venues=self.venues, strategy=strategy, entry=self.entry, path=self.path
+            )
+        return found
 
     def score(self) -> Score:
         """What is recorded, as it is played; it is gathered again once there is more."""
@@ -317,11 +323,12 @@ class Tape:
             found = self.columns[market] = more if found is None else np.concatenate((found, more))
         return found
 
-    def past(self, market: Market, entries: Callable[[], Iterator[Entry]]) -> Past:
-        """What has been of the run that is played at present."""
+    def past(self, market: Market, at_ns: int, entries: Callable[[], Iterator[Entry]]) -> Past:
+        """What has been of the run that is played at present, for a step at an instant."""
         columns = self.prepared(market)
         began_with = {venue: columns[place] for venue, place in self.sized.items()}
-        return Past(entries, began_with, [columns[place] for place in self.turnovers[:, 0].tolist()])
+        turnovers = [columns[place] for place in self.turnovers[:, 0].tolist()]
+        return Past(entries, began_with, turnovers, again=bool(self.pending.noted_ns[0] == at_ns))
 
     def play(self, settings: Settings, market: Market, *, books: bool = True) -> Played:
         """Play a run to its end; raises `NotPlayable`. With `books`, what accrues is noted for them."""
@@ -530,7 +537,7 @@ class Playing:
         self._registers = tape.scratch()
         self._registers[: tape.registers.inputs] = np.concatenate((settings.values, tape.begun()))
         self._pending = tape.pending
-        self._pending.length[0], self._pending.begun[0] = 0, NONE
+        clear(self._pending)
 
     def played(self) -> Played:
         """Play it."""
@@ -561,8 +568,6 @@ class Playing:
                 raise NotPlayable("what accrues breaks a rule of the books")
             if why == CROWDED:
                 raise NotPlayable(f"more than {MOST_PENDING} sums are on their way at once")
-            if why == UNDATED:
-                raise NotPlayable(UNDATED_TRADE)
             if why == FULL:
                 if not noted:
                     tape.notes = room(max(ROOM, 4 * len(tape.notes.values)))
@@ -591,7 +596,7 @@ class Playing:
     def _recorded(self, step: str, row: int, arriving: Arriving | None) -> bool:
         """Record the way that a step takes here; returns whether that was possible."""
         tape, held = self._tape, self._held
-        done = tape.record(step, row, self._kernel(), self._settings, held, self._past, arriving)
+        done = tape.record(step, row, self._kernel(), self._settings, held, self._past(row, arriving), arriving)
         self._registers = tape.code.initial.copy()  # there are more of them, whatever came of it
         self._registers[: len(held)] = held
         return done
@@ -604,7 +609,8 @@ class Playing:
             too_long = "its steps take too many different ways" if len(tape.code.lines) >= MOST_LINES else ""
             raise NotPlayable(tape.give_up(", ".join(tape.refused) or too_long or "sums of more than 53 bits"))
         steps = self._kernel()
-        done = steps.do(step, row, tape.plainly_given(self._held, settings, arriving), self._past)
+        given, past = tape.plainly_given(self._held, settings, arriving), self._past(row, arriving)
+        done = steps.do(step, row, given, past)
         numbers = [number for *_, sent in done.sends for number in sent]
         if any(isinstance(each, int) and abs(each) > MOST for each in (*done.carried, *numbers)):
             raise NotPlayable("a sum of more than 53 bits")
@@ -621,6 +627,7 @@ class Playing:
                 raise NotPlayable(f"more than {MOST_PENDING} sums are on their way at once")
             self._pending.numbers[send(self._pending, steps.at_ns + each.latency_ns, each.kind)] = sent
         if not done.adds.is_empty:
+            self._pending.noted_ns[0] = steps.at_ns
             leaf = Leaf(idle=False, adds=done.adds, passing=True, sends=sends)
             self._playbacks.append(Playback([leaf], np.array([row]), np.array([0]), np.zeros(0)))
 
@@ -629,10 +636,10 @@ class Playing:
         """What is given to a step: the first registers."""
         return self._registers[: self._tape.registers.inputs]
 
-    @property
-    def _past(self) -> Past:
-        """What has been up to here."""
-        return self._tape.past(self._market, self._entries)
+    def _past(self, row: int, arriving: Arriving | None) -> Past:
+        """What has been up to here: the close of a row, or an arrival."""
+        at_ns = int(self._market.at_ns[row]) if arriving is None else arriving.at_ns
+        return self._tape.past(self._market, at_ns, self._entries)
 
     def _entries(self) -> Iterator[Entry]:
         """The entries up to here, the latest first."""

@@ -132,13 +132,15 @@ class Pending(NamedTuple):
     """How many of them there are; the rest is room."""
     begun: Ints
     """The row of which is noted already with which positions it begins, for something arrives before it closes."""
+    noted_ns: Ints
+    """The last instant at which a step has added something to the books."""
 
     @classmethod
     def nothing(cls) -> "Pending":
         """Room, and nothing there."""
         of_each = np.zeros(MOST_PENDING, dtype=np.int64)
         numbers = np.zeros((MOST_PENDING, CARRIED))
-        return cls(of_each, of_each.copy(), numbers, np.zeros(1, dtype=np.int64), np.full(1, NONE))
+        return cls(of_each, of_each.copy(), numbers, np.zeros(1, dtype=np.int64), np.full(1, NONE), np.full(1, NONE))
 
 
 class Passing:

@@ -265,6 +265,10 @@ class Way:
             self.refuse("an instant of another age")
         return self.asked(Op.SINCE, self._registers.instant(instant_ns), 0, answer=answer)
 
+    def again(self, *, answer: bool) -> bool:
+        """The answer to whether an earlier step has added something to the books at this very instant."""
+        return self.asked(Op.AGAIN, 0, 0, answer=answer)
+
     def asked(self, op: Op, left: int, right: int, *, answer: bool) -> bool:
         """The answer of a comparison, which divides the way unless it was asked before."""
         if self.failed:
@@ -279,7 +283,7 @@ class Way:
                 self.refuse("the same numbers led elsewhere: the step depends on something that is not recorded")
         else:
             branch.asked = key
-            branch.lines = self._needed(() if op is Op.SINCE else (left, right))
+            branch.lines = self._needed(() if op in (Op.SINCE, Op.AGAIN) else (left, right))
         self.answered.append((branch, answer))
         following = branch.ways.get(answer)
         if following is None:
