@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from framework import Scenario, assemble
 from framework.clock import NS_PER_SECOND
-from framework.events import ConditionMet, OrderFilled, TransferArrived, TransferFailed, TransferSent
+from framework.events import ConditionMet, Ended, OrderFilled, TransferArrived, TransferFailed, TransferSent
 from framework.many_runs import execution
 from framework.many_runs.sweep import Sweep
 from framework.orders import Deposit, Move, Resize, Withdraw
@@ -219,7 +219,7 @@ class Trading(Strategy):
 @pytest.mark.parametrize(("hours", "first"), [(24, 0), (1, 0), (5, 7), (9, 22), (30, 11)])
 @pytest.mark.parametrize("latency_s", [0.0005, 1_200, 90_000])
 def test_what_is_traded_on_arriving_counts_for_the_volume_of_its_day(latency_s, hours, first):
-    """The fee goes by the volume of days before, and the kernel does what trades on arriving.
+    """The fee goes by the volume of days before, also of what trades on arriving.
 
     Where a row goes on over a midnight before which something arrives, no row knows on which day that was.
     """
@@ -237,8 +237,57 @@ def test_what_is_traded_on_arriving_counts_for_the_volume_of_its_day(latency_s, 
         except NotPlayable as why:
             reasons.add(str(why))
     assert reasons <= {UNDATED_TRADE}
+    assert hours not in (1, 24) or not any(tape.refused for tape in tapes.tapes)
     assert least > 4
     assert dated == 8 or latency_s < 1 or hours not in (1, 24)
+
+
+@frozen(kw_only=True)
+class Swapping(Strategy):
+    """A strategy that swaps after rises, twice at the same instant, as money arrives, and as the run ends."""
+
+    rise: float = 1.1
+
+    def conditions(self):
+        return (EveryRow(),)
+
+    def on_start(self, view):
+        yield from open_pair(view, LONG, SHORT, 1.5)
+
+    def on_event(self, event, view):
+        size = view.leg(LONG).size
+        match event:
+            case Ended():
+                yield Resize(LONG, size * 0.99)
+            case TransferArrived():
+                yield Resize(LONG, size * 0.99)
+                yield Resize(LONG, size * 0.98)
+            case ConditionMet() if view.price > view.history("close", 5).mean() * self.rise:
+                yield Resize(LONG, size * 0.99)
+                yield Move(SHORT, LONG, 20.0)
+            case ConditionMet() if size and view.price < view.history("close", 9).mean():
+                yield Resize(LONG, min(size * 1.01, 80.0))
+
+
+@pytest.mark.parametrize("latency_s", [0.0005, 1_200, 86_400, 172_800])
+def test_swaps_of_one_instant_move_the_price_together(latency_s):
+    """Those of the row at whose close money arrives, of what arrives with it, and of the last row before the end.
+
+    Where nothing else was done at the instant, the step is played; else the kernel does it.
+    """
+    refused, ends = set(), set()
+    for number in range(8):
+        path = "market.path.method=stationary", f"market.path.number={number + 1}", "market.path.block_rows=20"
+        swaps = "venues.asgard.swap_fee_bps=3", "venues.asgard.swap_impact_bps_per_million=400"
+        assembly = passing(Swapping(), *path, *swaps, latency_s=latency_s / 2)
+        run, tapes = assembly.simulation().run(), Tapes()
+        assert all(same(tapes.played(assembly), run) for _ in range(2))
+        refused |= tapes.tapes[0].refused.keys()
+        at_ns = [event.at_ns for event in run.single if isinstance(event, OrderFilled)]
+        ends.add(at_ns.count(int(run.market.at_ns[-1])) > 1)
+    assert ends == {True, False}
+    assert len(refused) == 1
+    assert next(iter(refused)).startswith("a venue looks at orders of the same instant")
 
 
 def arrivals(run):
