@@ -81,6 +81,8 @@ def test_every_fee_in_basis_points_is_held_between_nothing_and_the_whole():
 
 def test_every_time_that_a_rule_takes_is_one_that_the_clock_counts():
     """The fields of all venues and passages whose names end with the unit have the one validator for it."""
+    for module in pkgutil.iter_modules(venues.__path__):
+        importlib.import_module(f"venues.{module.name}")
     kinds = [Way, Bridge, *Venue.__subclasses__()]
     of_time = [each for kind in kinds if has(kind) for each in fields(kind) if each.name.endswith("_s")]
     checked = [each for each in of_time if seconds in (each.validator, getattr(each.validator, "validator", None))]
