@@ -16,12 +16,12 @@ from framework.orders import Deposit, Move, Resize, Withdraw
 from framework.performance import outcome
 from framework.rulebook.rules import Dated
 from framework.strategy import EveryRow, Strategy
+from framework.tape.pending import MOST_PENDING
 from framework.tape.played import Played
 from framework.tape.shelf import Shelf
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import UNDATED_TRADE
 from framework.tape.tapes import Tapes
-from framework.tape.transit import MOST_PENDING
 from framework.venue import Bridge, Way
 from strategies.pair import open_pair
 from tests.test_differential import assembled, drawn

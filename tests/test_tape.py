@@ -46,12 +46,12 @@ from framework.run import Tally
 from framework.strategy import EveryRow, Price, Strategy
 from framework.tape.code import Code
 from framework.tape.numbers import LONGEST, MOST, Column, NotRecordable, Op, Recorded, Row, Time, Window, Words
+from framework.tape.pending import Pending
 from framework.tape.played import Played
 from framework.tape.player import BROKEN, KERNEL, QUIET, UNKNOWN, Notes, Score, play
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import CHECKED_AGAIN, Settings
 from framework.tape.tapes import Tapes, refusal
-from framework.tape.transit import Pending
 from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way
 from framework.venue import Venue, account
 from strategies.pair import open_pair

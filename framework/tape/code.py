@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.tape.numbers import Op
-from framework.tape.transit import CARRIED
+from framework.tape.pending import CARRIED
 from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way, arriving
 
 OF_ONE = (Op.NEG, Op.ABS, Op.ROUND, Op.SQRT, Op.FIND)

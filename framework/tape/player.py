@@ -13,7 +13,7 @@ from numba import njit
 from framework.clock import NS_PER_DAY
 from framework.market import Floats, Ints
 from framework.tape.numbers import MOST, Op
-from framework.tape.transit import NONE, Pending
+from framework.tape.pending import NONE, Pending
 
 ENDED, UNKNOWN, KERNEL, FULL, BROKEN, CROWDED, HAS_SENT = range(7)
 """Why it stops: the rows have ended; a row takes a way that is not recorded, or one that the kernel has to go; there is

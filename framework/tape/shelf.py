@@ -32,8 +32,9 @@ from framework.support.source_code import project_digest
 from framework.tape.code import Code
 from framework.tape.numbers import LONGEST, Op
 from framework.tape.outline import PLAIN
+from framework.tape.pending import CARRIED, Sending
 from framework.tape.player import QUIET
-from framework.tape.transit import CARRIED, LONGEST_NS, Arrival, Sending
+from framework.tape.transit import LONGEST_NS, Arrival
 from framework.tape.tree import NOWHERE, Leaf, Registers
 
 if TYPE_CHECKING:

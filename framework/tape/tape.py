@@ -25,6 +25,7 @@ from framework.run import Run
 from framework.strategy import Condition, Strategy, checked_conditions
 from framework.tape.code import Code
 from framework.tape.numbers import MOST, NotRecordable, Number
+from framework.tape.pending import CARRIED, MOST_PENDING, Pending, Sending
 from framework.tape.played import Happened, Playback, Played
 from framework.tape.player import (
     ARRIVAL,
@@ -54,7 +55,6 @@ from framework.tape.steps import (
     sized_registers,
     with_numbers,
 )
-from framework.tape.transit import CARRIED, MOST_PENDING, Pending, Sending
 from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way, is_small
 from framework.tape.tree import arriving as arrival_step
 from framework.venue import Venue

@@ -1,24 +1,17 @@
-"""What is on its way between steps: its kind, its three numbers, and the order in which it arrives."""
+"""What arrives in a step: its kind and its three numbers, what notes that it is sent, and which sending is whose."""
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
-import numpy as np
 from attrs import frozen
 
 from framework.books import Entry
 from framework.clock import Clock
-from framework.market import Floats, Ints
 from framework.orders import Deposit, Move, Order, Withdraw
 from framework.simulation import Transit
+from framework.tape.pending import Sending
 
-CARRIED = 3
-"""How many numbers are carried over of what is on its way: its amount, its fee on arriving, and that of its order."""
-MOST_PENDING = 64
-"""So many sums are on their way at once, at most."""
-NONE = -1
-"""What stands for no row."""
 LONGEST_NS = 2**62
 """The longest way, so that the instant of arrival is an integer of 64 bits."""
 SENT: Any = Entry(None, None, 0, 0, ())  # type: ignore[arg-type]
@@ -71,16 +64,6 @@ def _with_amount(order: Any, number: Any) -> Any:  # noqa: ANN401
     return found
 
 
-@frozen
-class Sending:
-    """What a step sends: the place of its entry, the number of its kind, its latency, the registers of its numbers."""
-
-    entry: int
-    kind: int
-    latency_ns: int
-    registers: Sequence[int]
-
-
 class Sent(NamedTuple):
     """What a step has sent: the entry of its sending, its kind, and its numbers, recorded or not."""
 
@@ -120,27 +103,6 @@ class StepClock(Clock):
             self.missed = "something is on its way for a while that is no transfer"
         else:
             self.sent.append(Sent(transit.sent, *found))
-
-
-class Pending(NamedTuple):
-    """What is on its way in a run that is played, what is due first being the first; see `player`."""
-
-    due_ns: Ints
-    kinds: Ints
-    numbers: Floats
-    length: Ints
-    """How many of them there are; the rest is room."""
-    begun: Ints
-    """The row of which is noted already with which positions it begins, for something arrives before it closes."""
-    noted_ns: Ints
-    """The last instant at which a step has added something to the books."""
-
-    @classmethod
-    def nothing(cls) -> "Pending":
-        """Room, and nothing there."""
-        of_each = np.zeros(MOST_PENDING, dtype=np.int64)
-        numbers = np.zeros((MOST_PENDING, CARRIED))
-        return cls(of_each, of_each.copy(), numbers, np.zeros(1, dtype=np.int64), np.full(1, NONE), np.full(1, NONE))
 
 
 class Passing:

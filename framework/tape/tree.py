@@ -7,7 +7,7 @@ step takes; on each way a number is computed when it is first needed, and what n
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from attrs import define, field, frozen
@@ -23,7 +23,10 @@ from framework.tape.numbers import (
     Op,
     Recorded,
 )
-from framework.tape.transit import CARRIED, Arrival, Sending
+from framework.tape.pending import CARRIED, Sending
+
+if TYPE_CHECKING:
+    from framework.tape.transit import Arrival
 
 NOWHERE = -1
 """Where a way goes on that has not been recorded."""
@@ -91,7 +94,7 @@ class Registers:
     instants: list[int] = field(factory=list)
     texts: dict[NumberInText, str] = field(factory=dict)
     """The characters that stand for numbers in texts."""
-    arrivals: list[Arrival] = field(factory=list)
+    arrivals: "list[Arrival]" = field(factory=list)
     """The kinds of what is on its way for a while."""
 
     @made.default
@@ -130,7 +133,7 @@ class Registers:
             self.instants.append(at_ns)
         return self.instants.index(at_ns)
 
-    def arrival(self, kind: Arrival) -> int:
+    def arrival(self, kind: "Arrival") -> int:
         """The number of a kind of arrival."""
         if kind not in self.arrivals:
             self.arrivals.append(kind)
@@ -190,7 +193,7 @@ class Way:
         self.answered: list[tuple[Branch, bool]] = []
         """The branches that it has passed, each with the answer to its question."""
 
-    def sending(self, entry: int, kind: Arrival, numbers: Sequence[Any]) -> Sending:
+    def sending(self, entry: int, kind: "Arrival", numbers: Sequence[Any]) -> Sending:
         """What a step sends, by the place of its entry."""
         registers = [each.register if isinstance(each, Recorded) else self.constant(each) for each in numbers]
         return Sending(entry, self._registers.arrival(kind), kind.latency_ns, registers)
