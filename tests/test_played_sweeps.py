@@ -21,7 +21,7 @@ SCENARIO = ROOT / "examples" / "capital_rebalance" / "scenario.toml"
 INCIDENT = ROOT / "examples" / "incident" / "scenario.toml"
 CAPITALS = "capital_usd=" + ",".join(str(1_000 + step) for step in range(128))
 CHECK = "the first of each kind, as a check"
-WHY = "something goes wrong from outside"
+WHY = "the scenario has incidents"
 
 
 @pytest.fixture(autouse=True)

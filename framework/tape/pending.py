@@ -8,7 +8,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 CARRIED = 3
-"""How many numbers are carried over of what is on its way: its amount, its fee on arriving, and that of its order."""
+"""How many numbers are carried over of what is on its way: its amount, its fee on arriving, the amount of its order."""
 MOST_PENDING = 64
 """So many sums are on their way at once, at most."""
 NONE = -1
@@ -34,7 +34,7 @@ class Pending(NamedTuple):
     length: NDArray[np.int64]
     """How many of them there are; the rest is room."""
     begun: NDArray[np.int64]
-    """The row of which is noted already with which positions it begins, for something arrives before it closes."""
+    """The row whose first positions are noted already, because something has arrived within it; `NONE` if none are."""
     noted_ns: NDArray[np.int64]
     """The last instant at which a step has added something to the books."""
 

@@ -20,7 +20,7 @@ ENDED, UNKNOWN, KERNEL, FULL, BROKEN, CROWDED, HAS_SENT = range(7)
 no room for what it has to note; what accrues breaks a rule of the books; too much is on its way at once; or, for its
 own use, something was sent."""
 ARRIVAL = 3
-"""What it says in place of a step where it stops as something arrives."""
+"""What it says in place of a step, of which start, row and end are 0 to 2, where it stops as something arrives."""
 LARGEST = float(MOST)
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 ADD, SUB, MUL, DIV, IADD, ISUB, IMUL, NEG, ABS, ROUND, SQRT, MAX, MIN = map(int, list(Op)[: Op.LOAD])
@@ -541,7 +541,7 @@ def begin(score: Score, registers: Floats, columns: Floats, row: int) -> None:
 
 @compiled
 def begin_block(score: Score, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> None:
-    """The same of `count` quiet rows and the one after them."""
+    """As `begin`, for `count` quiet rows and the one after them."""
     begin(score, registers, columns, row)
     sizes, turnovers = score.sizes, score.turnovers
     for each in range(len(sizes)):

@@ -1,9 +1,8 @@
 """The steps of a run, done by the kernel itself on given balances: on plain numbers, or on recorded ones.
 
-A run has three kinds of step: its start, what follows a row, and its end; and one for each kind of sum on its way,
-which arrives. Between them only balances, the state of what accrues and what is on its way are carried over, so a step
-can be done for any row without those before it. What cannot be told from that, such as what orders did earlier, ends in
-`NotPlayable`.
+The steps of a run are its start, what follows each row, each arrival of a transfer, and its end. Between them only
+balances, the state of what accrues and what is on its way are carried over, so a step can be done for any row without
+those before it. What cannot be told from that, such as what orders did earlier, ends in `NotPlayable`.
 """
 
 import traceback
@@ -782,9 +781,9 @@ def columns_for(keys: Sequence[object], market: Market, venues: Sequence[Venue])
 
 
 def place_of_day(market: Market, before: int) -> Ints:
-    """For each row how many rows closed before its day of UTC, or a day so many `before`, and one for what was earlier.
+    """For each row one more than the number of rows that closed before the midnight of UTC so many days `before` it.
 
-    None where the market itself begins no earlier than that. Shape (rows,).
+    0 where the market begins at that midnight or later. Shape (rows,).
     """
     midnight_ns = midnight_before(market.at_ns, before)
     return np.where(market.open_ns[0] < midnight_ns, market.at_ns.searchsorted(midnight_ns) + 1, 0)

@@ -26,7 +26,7 @@ from framework.venue import Venue
 def refusal(assembly: Assembly) -> str:
     """Why runs of an assembly are simulated as a whole, as far as is known beforehand; empty where they are not."""
     if assembly.incidents:
-        return "something goes wrong from outside"
+        return "the scenario has incidents"
     if not _carries_nothing(assembly.strategy):
         return f"{type(assembly.strategy).__name__} is not frozen, so it may carry something over from step to step"
     for condition in checked_conditions(assembly.strategy, [each.name for each in assembly.venues]):

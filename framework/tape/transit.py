@@ -16,6 +16,8 @@ LONGEST_NS = 2**62
 """The longest way, so that the instant of arrival is an integer of 64 bits."""
 SENT: Any = Entry(None, None, 0, 0, ())  # type: ignore[arg-type]
 """What stands for the entry of the sending in a step in which something arrives; nothing of it is read."""
+NO_TRANSFER = "something other than a transfer is on its way, such as a stake that is paid out later"
+"""Why a step is not played."""
 Carried = tuple[Any, Any, Any]
 
 
@@ -26,7 +28,7 @@ class Arrival:
     order: Order
     """The order by which it was sent, with nothing for its amount."""
     whole: bool
-    """Whether that is an integer."""
+    """Whether the amount is an integer."""
     source: str | None
     target: str | None
     fails: bool
@@ -57,7 +59,7 @@ class Arrival:
 
 
 def _with_amount(order: Any, number: Any) -> Any:  # noqa: ANN401
-    """An order about another sum, which is not checked."""
+    """A copy of an order with another amount; its validators do not run."""
     found = object.__new__(type(order))
     for each in type(order).__attrs_attrs__:
         object.__setattr__(found, each.name, number if each.name == "amount_usd" else getattr(order, each.name))
@@ -93,14 +95,14 @@ class StepClock(Clock):
 
     def call(self, *_: object) -> None:
         """Note that something comes later that is not carried over, such as what a stake pool pays out."""
-        self.missed = "something is on its way for a while that is no transfer"
+        self.missed = NO_TRANSFER
 
     def call_in(self, _delay_ns: int, _phase: object, action: Any) -> None:  # noqa: ANN401
         """Note what is to arrive."""
         (transit,) = action.args
         found = Arrival.of(transit)
         if found is None:
-            self.missed = "something is on its way for a while that is no transfer"
+            self.missed = NO_TRANSFER
         else:
             self.sent.append(Sent(transit.sent, *found))
 

@@ -242,7 +242,7 @@ class Way:
         if not isinstance(number, Recorded):
             return number
         if number.concrete != number.concrete:
-            self.refuse("a number of rows is none")
+            self.refuse("a number of rows is not a number")
         constants = self._registers.constants
         while True:
             asked = self._branch.asked if self._known else None
@@ -265,7 +265,7 @@ class Way:
     def since(self, instant_ns: int, *, answer: bool) -> bool:
         """Whether the present is that instant or later."""
         if abs(instant_ns) >= 2**63:
-            self.refuse("an instant of another age")
+            self.refuse("an instant that does not fit into 64 bits")
         return self.asked(Op.SINCE, self._registers.instant(instant_ns), 0, answer=answer)
 
     def again(self, *, answer: bool) -> bool:
