@@ -351,7 +351,7 @@ def test_a_passage_may_take_another_time_from_a_day_on():
 
 
 def test_an_order_in_whole_dollars_and_one_in_others_are_two_kinds():
-    """Its number is told as it was given."""
+    """An order is repeated as it was given, with 25 or with 25.0 dollars."""
     strategy = Shuttle(at_start=True, least=1e9)
     whole = evolve(strategy, unit=1)
     tapes, runs = Tapes(), []

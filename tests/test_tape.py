@@ -370,7 +370,7 @@ def test_what_looks_back_over_some_rows_is_played(how, rows):
 
 @frozen(kw_only=True)
 class Recalling(Strategy):
-    """A strategy that looks at the positions with which the last rows began, and at how many it is told of."""
+    """A strategy that goes by the positions with which the last rows began, and by how many of these there are."""
 
     rows: int
     venue: str
