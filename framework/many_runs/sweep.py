@@ -32,6 +32,7 @@ from framework.performance import Path as Worth
 from framework.performance import swept
 from framework.run_folder.archive import identity
 from framework.scenario import MarketSpec, Scenario, Table, place, put, read_table, value_at, value_of
+from framework.support import arrow
 from framework.support.files import MIB, read_bounded, replace_file
 from framework.support.grid import Grid
 from framework.support.source_code import project_digest
@@ -54,6 +55,8 @@ _encode = json.JSONEncoder(default=str).encode
 KEPT_AS_IT_IS = frozenset({int, float, str, bool, type(None)})
 """Kinds of values that JSON gives back as they were."""
 
+KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+"""What columns of such values are in Arrow."""
 CURVES = pa.schema({"cell": pa.int64(), "at_ns": pa.int64(), "equity_usd": pa.float64()})
 """Columns of `curves.parquet`."""
 
@@ -640,7 +643,7 @@ def _path(cell: tuple[int, Row]) -> object:
 
 def _write(folder: Path, rows: Sequence[Row], store: _Store) -> None:
     names, table = _names(rows), BytesIO()
-    pq.write_table(pa.table({name: _tidy([row.get(name) for row in rows]) for name in names}), table)
+    pq.write_table(pa.table({name: _column([row.get(name) for row in rows]) for name in names}), table)
     replace_file(folder / "results.csv", store.sheet(rows, names).encode())
     replace_file(folder / "results.parquet", table.getvalue())
 
@@ -672,16 +675,20 @@ def _write_curves(folder: Path, curves: Iterable[tuple[int, Row]]) -> None:
         columns["at_ns"] += at_ns
         columns["equity_usd"] += usd
     table = BytesIO()
-    pq.write_table(pa.table(columns, CURVES), table)
+    arrays = [arrow.array(columns[each.name], each.type) for each in CURVES]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=CURVES), table)
     replace_file(folder / "curves.parquet", table.getvalue())
 
 
-def _tidy(values: list[object]) -> list[object]:
+def _column(values: list[object]) -> pa.Array:
     """A column of one kind: numbers stay numbers, and whatever is mixed becomes text."""
     kinds = set(map(type, values)) - {type(None)}
-    if len(kinds) <= 1 or kinds == {int, float}:
-        return values
-    return [None if value is None else str(value) for value in values]
+    if not kinds:
+        return pa.nulls(len(values))
+    if len(kinds) > 1 and kinds != {int, float}:
+        kinds, values = {str}, [None if value is None else str(value) for value in values]
+    kind = KINDS.get(float if float in kinds else kinds.pop())
+    return arrow.array(values, kind) if kind else pa.array(values)
 
 
 def _axis(text: str) -> tuple[str, tuple[object, ...]]:

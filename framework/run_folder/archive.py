@@ -37,6 +37,7 @@ from framework.run_folder.manifest import FORMAT, Manifest, Place, read_json, re
 from framework.run_folder.names import LATEST, forget, names_in
 from framework.run_folder.tables import EVENT_COLUMNS, LEDGER, NAMES, ROLL_COLUMNS, TEXTS, Table, roll_schema
 from framework.scenario import Scenario, read_table
+from framework.support import arrow
 from framework.support.files import new_draft, open_to_all, replace_file, sync
 from framework.support.source_code import project_digest
 from framework.valuation import PricedBook, Prices, Worth, decimal, priced
@@ -271,20 +272,20 @@ def ledger_table(ledger: Ledger) -> pa.Table:
 
 def _ledger_tables(ledger: Ledger) -> Iterator[pa.Table]:
     records = ledger.records()
-    accounts = pa.array([account.name for account in ledger.accounts])
-    assets = pa.array([asset.code for asset in ledger.assets])
-    kinds = pa.array(list(ledger.kinds), type=pa.string())
+    accounts = arrow.array([account.name for account in ledger.accounts], pa.string())
+    assets = arrow.array([asset.code for asset in ledger.assets], pa.string())
+    kinds = arrow.array(list(ledger.kinds), pa.string())
     for start in range(0, max(1, len(records)), ROWS_WRITTEN):
         part = records[start : start + ROWS_WRITTEN]
-        yield pa.table(
+        yield arrow.table(
             {
                 "seq": np.arange(start + 1, start + 1 + len(part)),
                 "at_ns": part["at_ns"],
                 "event": part["event"],
-                "kind": kinds.take(pa.array(part["kind"])),
-                "debit": accounts.take(pa.array(part["debit"])),
-                "credit": accounts.take(pa.array(part["credit"])),
-                "asset": assets.take(pa.array(part["asset"])),
+                "kind": kinds.take(arrow.array(part["kind"], pa.int64())),
+                "debit": accounts.take(arrow.array(part["debit"], pa.int64())),
+                "credit": accounts.take(arrow.array(part["credit"], pa.int64())),
+                "asset": assets.take(arrow.array(part["asset"], pa.int64())),
                 "amount": part["amount"],
             }
         )
@@ -300,15 +301,22 @@ def _event_tables(events: EventLog, market: Market) -> Iterator[pa.Table]:
         mine = slice(*np.searchsorted(ids, (start, stop)).tolist())
         some = settled.part(*np.searchsorted(settled.ids, (start, stop)).tolist())
         rows = [_single_row(event, market) for event in single[mine]]
-        both = pa.concat_tables([pa.Table.from_pylist(rows, schema=schema), _settlement_table(some, market, schema)])
-        yield both.take(np.argsort(np.concatenate((ids[mine], some.ids))))
+        both = pa.concat_tables([_table_of(rows, schema), _settlement_table(some, market, schema)])
+        yield both.take(arrow.array(np.argsort(np.concatenate((ids[mine], some.ids))), pa.int64()))
 
 
 def _balance_table(run: Run) -> pa.Table:
     """The roll-forward: what each account began every month with, took, gave, and ended with; atomic units."""
     lines = roll_forward(run.ledger.accounts, [run.ledger.records()])
     rows = [dict(zip(ROLL_COLUMNS, line, strict=True)) for line in lines]
-    return pa.Table.from_pylist(rows, schema=roll_schema())
+    return _table_of(rows, roll_schema())
+
+
+def _table_of(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table; what a row does not have is null."""
+    return pa.Table.from_arrays(
+        [arrow.array([row.get(each.name) for row in rows], each.type) for each in schema], schema=schema
+    )
 
 
 def _single_row(event: Event, market: Market) -> dict[str, object]:
@@ -349,9 +357,9 @@ def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> p
     count, at, streams = len(part), part.rows, part.of
 
     def by_stream(texts: Sequence[str | None]) -> pa.Array:
-        return pa.array(texts, type=pa.string()).take(pa.array(part.streams))
+        return arrow.array(texts, pa.string()).take(arrow.array(part.streams, pa.int64()))
 
-    columns: dict[str, object] = {
+    columns: dict[str, arrow.Values] = {
         "event": part.ids,
         "at_ns": market.at_ns[at],
         "venue": by_stream([stream.venue for stream in streams]),
@@ -371,10 +379,7 @@ def _settlement_table(part: Settlements, market: Market, schema: pa.Schema) -> p
         columns[name] = _files(known, at, part.streams)
         columns[f"{name}_row"] = _cells([source.first_row if source else None for source in known], at, part.streams)
         columns[f"{name}_rows"] = _cells([source.rows if source else None for source in known], at, part.streams)
-    arrays = [
-        pa.array(columns[each.name], each.type) if each.name in columns else pa.nulls(count, each.type)
-        for each in schema
-    ]
+    arrays = [arrow.array(columns.get(each.name, pa.nulls(count, each.type)), each.type) for each in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -388,7 +393,7 @@ def _files(sources: Sequence[Source | None], rows: Ints, columns: Ints) -> pa.Ar
         if source and source.earlier:
             codes[(columns == column) & source.of_earlier(rows)] = len(names)
             names.append(source.earlier[0])
-    return pa.array(names, type=pa.string()).take(pa.array(codes))
+    return arrow.array(names, pa.string()).take(arrow.array(codes, pa.int64()))
 
 
 def _cells(sources: Sequence[Ints | None], rows: Ints, columns: Ints) -> pa.Array:
@@ -399,7 +404,7 @@ def _cells(sources: Sequence[Ints | None], rows: Ints, columns: Ints) -> pa.Arra
         if source is not None:
             cells[mine] = source[rows[mine]]
     absent = np.array([each is None for each in sources], dtype=bool)
-    return pa.array(cells, mask=absent[columns])
+    return arrow.array(cells, pa.int64(), absent[columns])
 
 
 def equity_table(run: Run) -> pa.Table:
@@ -422,7 +427,7 @@ def equity_table(run: Run) -> pa.Table:
     def joined(start: float, at_closes: Floats, end: float) -> Floats:
         return np.concatenate([[start], at_closes, [end]])
 
-    columns: dict[str, object] = {
+    columns: dict[str, arrow.Values] = {
         "at_ns": np.concatenate([[start_ns], run.market.at_ns, run.market.at_ns[-1:]]),
         "moment": ["start", *["close"] * len(closes), "end"],
         "close": joined(run.price(start_ns - 1), closes, closes[-1]),
@@ -440,18 +445,18 @@ def equity_table(run: Run) -> pa.Table:
         at_closes[f"{venue}_{coin}_liquidation_price" if venue in several else f"{venue}_liquidation_price"] = prices
     for name, values in at_closes.items():
         joint = joined(np.nan, values, np.nan)
-        columns[name] = pa.array(joint, mask=~np.isfinite(joint))
-    return pa.table(columns)
+        columns[name] = arrow.array(joint, pa.float64(), ~np.isfinite(joint))
+    return arrow.table(columns)
 
 
 def _market_table(market: Market) -> pa.Table:
-    columns: dict[str, object] = {"row": np.arange(len(market)), "open_ns": market.open_ns, "at_ns": market.at_ns}
+    columns: dict[str, arrow.Values] = {"row": np.arange(len(market)), "open_ns": market.open_ns, "at_ns": market.at_ns}
     for name, column in market.columns.items():
         columns[name] = column
         source = market.sources.get(name)
         if source:
             columns |= {f"{name}_source_row": source.first_row, f"{name}_source_rows": source.rows}
-    return pa.table(columns)
+    return arrow.table(columns)
 
 
 RollLine = tuple[str, str, str, int, int, int, int]
