@@ -87,7 +87,7 @@ def load_history(spec: MarketSpec, data: Path | None) -> Market:
     """
     if spec.stored:
         Store.default().require([each.series for each in spec.stored.values()], spec.start, spec.end)
-    stored = [_stored(key, each, spec) for key, each in spec.stored.items()]
+    stored = [stored_series(key, each, spec) for key, each in spec.stored.items()]
     if data is None and not stored:
         if spec.embedded is None:
             files = ", ".join(spec.files)
@@ -175,7 +175,7 @@ def _files(spec: MarketSpec, data: Path) -> list[Series]:
     return series
 
 
-def _stored(key: str, stored: StoredSpec, market: MarketSpec) -> Series:
+def stored_series(key: str, stored: StoredSpec, market: MarketSpec) -> Series:
     """A series of the store as a scenario names it, under the columns of the market that it becomes."""
     store = Store.default()
     kind = store.kind(stored.series)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -11,7 +12,7 @@ from framework.performance import summarize
 from framework.reports.comparisons import cells, check, compare
 from framework.reports.report import report
 from framework.run_folder.archive import RUNS, identity, save
-from framework.run_folder.names import assign, check_free
+from framework.run_folder.names import LATEST, assign, check_free
 from framework.scenario import Scenario
 from framework.support.drafts import clear
 from framework.support.grid import terminal
@@ -69,3 +70,6 @@ def run(
     for grid in report(assembly, finished, summary, comparison, beside, rules=rules):
         grid.show(console)
     console.print(f"Run {folder}" + (f", {name}" if name else ""), markup=False, soft_wrap=True)
+    one = quote(str(out / (name or LATEST)))
+    say(f"Next: carrybook explain {one} total_fees_usd (down to the market rows; likewise any figure or bucket)")
+    say(f"      carrybook report {one} (one HTML file), carrybook audit {one} (checks of the books)")

@@ -8,6 +8,7 @@ from datetime import date
 from glob import escape
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 import click
@@ -20,12 +21,13 @@ from framework.audit import audit as audit_folder
 from framework.command_line.options import DAYS, check_days
 from framework.command_line.parameters import RUN, RUNS_OR_ONE
 from framework.errors import RunError
-from framework.reports.explain import Node, Selection, origins, register, rules_behind, sources
+from framework.reports.explain import Node, Selection, first_place, origins, register, rules_behind, sources
 from framework.reports.explain import explain as explain_number
 from framework.reports.exports import export as export_folder
+from framework.reports.source_rows import SourceRows, is_place, source_rows
 from framework.reports.sql import MEMORY_GB, TIME_S, ask, csv_lines, json_lines, views
 from framework.reports.sql import grid as answer_grid
-from framework.run_folder.archive import Folder, runs_at
+from framework.run_folder.archive import Folder, argument_for, runs_at
 from framework.support.extras import need_extra
 from framework.support.files import replace_file
 from framework.support.grid import Grid, terminal
@@ -37,6 +39,9 @@ TERMS = (
 )
 PRICED = (
     "What has a price gains what it is worth at the end, less what went in, plus what went out, at the prices then."
+)
+IN_THE_RUN = (
+    "Values as they stand there. A run divides percent by 100, and multiplies a yearly rate by a row's length in years."
 )
 REGISTER = "{:>8}  {:<19}  {:>8}  {:<20} {:<34} {:<34} {:>24} {:<9}{:>24}"
 HEADS = ("entry", "time, UTC", "event", "kind", "debit: receives", "credit: gives")
@@ -115,9 +120,17 @@ def _as_json(results: Sequence[Result]) -> list[dict[str, object]]:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole tree as JSON.")
 def explain(run: Path, what: str, since: date | None, until: date | None, entries: int, as_json: bool) -> None:
-    """Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account."""
+    """Say where a number comes from: WHAT is a bucket of the waterfall, a figure of the summary or an account.
+
+    The explanation ends at rows of source files. WHAT may be such a row, as FILE:ROW, which is then shown.
+    """
     folder = Folder(run)
     check_days(since, until)
+    if is_place(what) and not any(each.name == what for each in folder.accounts):
+        if since or until:
+            raise click.UsageError(f"{what}: a row has no --from or --to; expected neither")
+        _show_rows(source_rows(folder, what), as_json=as_json)
+        return
     node = explain_number(folder, what, Selection(since=since, until=until))
     if as_json:
         every = [each.event for _, each in node.walk() if each.event is not None]
@@ -131,6 +144,21 @@ def explain(run: Path, what: str, since: date | None, until: date | None, entrie
         say(TERMS)
         if any(part.label.startswith("held at the end") for _, part in node.walk()):
             say(PRICED)
+    if place := first_place(folder, shown):
+        say(f"To see such a row of a source: carrybook explain {quote(argument_for(run))} {quote(place)}")
+
+
+def _show_rows(found: SourceRows, *, as_json: bool) -> None:
+    """Rows of a source, as a table or as JSON."""
+    if as_json:
+        say(json.dumps({"source": found.source, "path": str(found.path), "rows": found.rows, "cells": found.cells}))
+        return
+    rows = f"row {found.rows[0]}" if len(found.rows) == 1 else f"rows {found.rows[0]} to {found.rows[-1]}"
+    grid = Grid(f"{found.source}, {rows}", ("row", *found.cells))
+    for index, row in enumerate(found.rows):
+        grid.add(str(row), *(column[index] for column in found.cells.values()))
+    grid.note = f"{found.path}\n{IN_THE_RUN}"
+    grid.show(terminal())
 
 
 @click.command()

@@ -139,7 +139,7 @@ def of_file(path: Path) -> Rows:
     """A CSV file with a header, or a JSON array of objects; raises `MarketError`."""
     raw = Raw.read(path)
     is_csv = path.suffix == ".csv"
-    table, row, found = _lines(raw) if is_csv else _objects(raw)
+    table, row, found = cells_of(raw, is_csv=is_csv)
     known = next((name for name in TIMES if name in table), None)
     if known is None and is_csv:  # whose column of times a scenario names
         called = {name.strip().lower(): name for name in table}
@@ -176,6 +176,11 @@ def of_file(path: Path) -> Rows:
 
 Table = tuple[dict[str, list[Any]], Ints, list[Finding]]
 """Cells by column, the rows of the file in which they stand, and what is wrong with the form of the file."""
+
+
+def cells_of(raw: Raw, *, is_csv: bool) -> Table:
+    """The cells of a file as they stand there: below the header of a CSV file, or in a JSON array of objects."""
+    return _lines(raw) if is_csv else _objects(raw)
 
 
 def _lines(raw: Raw) -> Table:

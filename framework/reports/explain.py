@@ -16,7 +16,7 @@ from attrs import field, frozen
 from framework.clock import midnight_ns
 from framework.errors import RunError
 from framework.market import Flags, Ints, utc
-from framework.money import BUCKETS, Account, Asset
+from framework.money import BUCKETS, USDC, Account, Asset
 from framework.performance import COSTS, FIGURES
 from framework.run_folder.archive import UNKNOWN, Folder
 from framework.support.suggestions import closest, suggestion
@@ -136,11 +136,16 @@ def name_of(folder: Folder, code: int) -> str:
 
 SOURCES = (
     "event", "at_ns", "row", "venue", "kind", "asset", "rate", "price", "size", "trigger_price", "details",
+    "order", "charged", "fee", "equity",
     "price_source", "price_source_row", "rate_source", "rate_source_row", "rate_source_rows",
 )  # fmt: skip
 
 
-INNER = ("at_ns", "row", "venue", "details")
+NO_ROWS = ":none"
+"""In the place of rows: the rule for what is missing made the value."""
+IN_USD = ("charged", "fee", "equity")
+"""Columns of sums, which are given as USD."""
+INNER = ("at_ns", "row", "venue", "details", *IN_USD)
 """Columns of the table of events that say where to look, and are no origin themselves."""
 ACCOUNTS = {"bridge_usd": "Expenses:Bridge:Fee", "maintenance_fee_usd": "Expenses:Issuer:MaintenanceFee"}
 """Figure of the summary that is one account -> the account."""
@@ -322,13 +327,14 @@ def rules_behind(folder: Folder, events: Sequence[int]) -> Mapping[str, str]:
 
 
 def origins(folder: Folder, events: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
-    """The same as values, without what an event does not have: `size` is in whole units, as text that is exact."""
+    """The same as values, without what an event does not have: `size` and sums are in whole units, as exact text."""
     assets, found = {asset.code: asset for asset in folder.assets}, {}
     for row in _rows_of(folder, events):
         asset = assets.get(row["asset"])
         size = f"{asset.decimal(row['size']):f}" if asset and row["size"] is not None else None
         values: dict[str, object] = {name: value for name, value in row.items() if name not in INNER}
-        values |= {"size": size, "asset": asset.code if asset and size else None, "rules": _rules_of(folder, row)}
+        usd = {f"{name}_usd": str(USDC.decimal(row[name])) for name in IN_USD if row[name] is not None}
+        values |= usd | {"size": size, "asset": asset.code if asset and size else None, "rules": _rules_of(folder, row)}
         found[row["event"]] = {name: value for name, value in values.items() if value not in (None, "", {})}
     return found
 
@@ -341,19 +347,42 @@ def _rows_of(folder: Folder, events: Sequence[int]) -> Iterator[dict[str, Any]]:
         yield from batch.take(chosen).to_pylist()
 
 
+def first_place(folder: Folder, events: Sequence[int]) -> str:
+    """The first rows of a source that are behind these events, such as `sol_daily.csv:17`; an empty text for none."""
+    places = (place for row in _rows_of(folder, events) for place in (_rate_place(row), _price_place(row)))
+    return next((place for place in places if place and not place.endswith(NO_ROWS)), "")
+
+
+def _rate_place(row: Mapping[str, Any]) -> str:
+    """The rows of the source whose sum a rate is."""
+    first, count = row["rate_source_row"], row["rate_source_rows"]
+    rows = f":{first}" if count in (None, 1) else f":{first}-{first + count - 1}" if count else NO_ROWS
+    return f"{row['rate_source']}{rows}" if row["rate_source"] else ""
+
+
+def _price_place(row: Mapping[str, Any]) -> str:
+    """The row of the source that has a price."""
+    return f"{row['price_source']}:{row['price_source_row']}" if row["price_source"] else ""
+
+
 def _source(row: Mapping[str, Any], assets: Mapping[str, Asset]) -> str:
-    words = f"event {row['event']} {row['kind']}"
+    words = f"event {row['event']} {row['kind']}" + (f" ({row['order']})" if row["order"] else "")
     if row["rate"] is not None:
-        first, count = row["rate_source_row"], row["rate_source_rows"]
-        rows = f"{first}" if count in (None, 1) else f"{first}-{first + count - 1}" if count else "none"
-        words += f", rate {row['rate']:.10g}" + (f" ({row['rate_source']}:{rows})" if row["rate_source"] else "")
+        words += f", rate {row['rate']:.10g}" + _in_brackets(_rate_place(row))
     if row["price"] is not None:
-        words += f", price {row['price']:.10g}"
-        words += f" ({row['price_source']}:{row['price_source_row']})" if row["price_source"] else ""
+        words += f", price {row['price']:.10g}" + _in_brackets(_price_place(row))
     if row["size"] is not None and row["asset"] in assets:
         asset = assets[row["asset"]]
         words += f", size {asset.decimal(row['size']):f} {asset.code}"
+    if row["fee"] and row["charged"]:
+        words += f", fees of {USDC.decimal(row['fee']):f} on {USDC.decimal(row['charged']):f} USD"
+    if row["equity"] is not None:
+        words += f", equity {USDC.decimal(row['equity']):f} USD before the penalty"
     return words
+
+
+def _in_brackets(place: str) -> str:
+    return f" ({place})" if place else ""
 
 
 def _bound(folder: Folder, row: Mapping[str, Any]) -> str:

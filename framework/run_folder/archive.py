@@ -34,7 +34,7 @@ from framework.money import USDC, Account, Asset
 from framework.performance import Summary
 from framework.run import Run
 from framework.run_folder.manifest import FORMAT, Manifest, Place, read_json, read_manifest, run_name
-from framework.run_folder.names import LATEST, forget, names_in
+from framework.run_folder.names import DIGEST, LATEST, forget, names_in
 from framework.run_folder.tables import EVENT_COLUMNS, LEDGER, NAMES, ROLL_COLUMNS, TEXTS, Table, roll_schema
 from framework.scenario import Scenario, read_table
 from framework.support import arrow
@@ -693,6 +693,13 @@ def only_run(path: Path) -> Path:
     if not runs and names and not path.exists():
         raise RunError(f"{path}: no run of this name or digest; expected one of {', '.join(names)}, or {LATEST}")
     return runs[0] if runs else path
+
+
+def argument_for(folder: Path) -> str:
+    """What a command takes for the folder of a run, as short as it can be: its name, or its digest's first digits."""
+    names = [name for name, digest in names_in(folder.parent).items() if digest == folder.name]
+    short = names[0] if names else folder.name[:8] if DIGEST.fullmatch(folder.name) else folder.name
+    return short if folder.parent == RUNS else str(folder.parent / short)
 
 
 def remove(folder: Path) -> None:

@@ -24,9 +24,14 @@ class Embedded:
     interval: str
     label: str
 
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return HERE / self.file
+
     def series(self, funding: str | None = None) -> Series:
         """The data set as read from its file, with one of its fundings, or none, as the column `funding_rate`."""
-        series = table(Raw.read(HERE / self.file), interval=self.interval)
+        series = table(Raw.read(self.path), interval=self.interval)
         if funding is None:
             return series
         own = {name.removesuffix(FUNDING): column for name, column in series.columns.items() if name.endswith(FUNDING)}
