@@ -164,8 +164,11 @@ class Tally:
 
     capital_rebalances: int = 0
     full_rotations: int = 0
+    """Wake-ups after the start that opened or added to a position: of a pair that closes as a whole, its rotations."""
     rotations: int = 0
+    """The same, and the start if something was opened at it."""
     forced_rotations: int = 0
+    """Wake-ups before the end in which something was closed."""
     apy_exits: int = 0
     margin_calls: int = 0
     liquidations: int = 0

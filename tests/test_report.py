@@ -7,7 +7,7 @@ import pytest
 from attrs import frozen
 from rich.console import Console
 
-from framework import Liquidated, Scenario, Strategy, assemble, waterfall
+from framework import Liquidated, OrderFilled, Scenario, Strategy, assemble, waterfall
 from framework.performance import summarize
 from framework.reports.report import WATERFALL_WORDS, report
 from framework.support.grid import Grid
@@ -85,7 +85,7 @@ def test_counts_of_what_a_strategy_never_does_are_left_out():
     """A dollar has margin calls and no rotations; liquidations are always told."""
     dollar, pair = (measures(told(example)[0]["Activity"]) for example in ("uss", "static"))
     assert dollar.keys() - pair.keys() == {"Margin calls"}
-    assert {"Capital rebalances", "Full rotations"}.isdisjoint(dollar | pair)
+    assert {"Capital rebalances", "Openings after the start"}.isdisjoint(dollar | pair)
     for example, count in (("uss", "0"), ("static", "0"), ("capital_rebalance", "1")):
         assert measures(told(example)[0]["Risk"])["Liquidations"] == count
     assert measures(told("capital_rebalance")[0]["Activity"])["Capital rebalances"] == "7"
@@ -120,6 +120,20 @@ def test_a_liquidation_is_told_with_its_cause():
     assert 3 < float(leverage.removesuffix("x")) < 6
 
 
+def test_every_later_opening_is_counted_as_what_it_is():
+    """Full rotations of a pair, and what a strategy of a user's own opens after the start."""
+    for example, count in (("capital_rebalance", 1), ("full_rotation", 17), ("funding_gate", 10)):
+        grids, run = told(example)
+        opened = {event.cause for event in run.single if isinstance(event, OrderFilled) and event.order == "open"}
+        assert measures(grids["Activity"])["Openings after the start"] == str(count) == str(len(opened) - 1)
+
+
+def test_penalties_that_a_strategy_pays_are_in_the_log():
+    """The table of liquidations has those of the venues, and says where the others are."""
+    notes = [told(example)[0]["Liquidations"].note for example in ("capital_rebalance", "full_rotation")]
+    assert ["the event log has them" in note for note in notes] == [False, True]
+
+
 def test_a_liquidated_leg_below_zero_says_who_pays_for_it():
     """Where nothing forgives what is lost it stays owed; where the study's floor does, it is bad debt."""
     at_four = ("funding_gate", "strategy.leverage=4.0", "strategy.rows=30")
@@ -127,7 +141,7 @@ def test_a_liquidated_leg_below_zero_says_who_pays_for_it():
     assert any(event.equity < 0 and not event.bad_debt for event in run.single if isinstance(event, Liquidated))
     forgiven, run = told(*at_four, "rulebook.forgive_negative_equity=true")
     assert any(event.bad_debt for event in run.single if isinstance(event, Liquidated))
-    assert ["is owed to the venue" in each["Liquidations"].note for each in (owing, forgiven)] == [True, False]
+    assert ["is a debt to the venue" in each["Liquidations"].note for each in (owing, forgiven)] == [True, False]
 
 
 def test_the_plug_of_the_study_is_told_where_the_study_is_reproduced_alone():

@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 
 from framework.assembly import Assembly
-from framework.events import Event
+from framework.events import Event, OrderFilled
 from framework.performance import (
     LEVERAGE_RANGES,
     METRICS,
@@ -193,9 +193,8 @@ def _liquidations(run: Run) -> Grid:
         "Liquidations", "date", "<venue", "<leg", "leverage before", "liquidation price", "reached", "settled at",
         "equity", "penalty", "bad debt", "event",
     )  # fmt: skip
-    owing = False
-    for each in liquidations(run):
-        owing |= each.equity_usd < 0 and not each.bad_debt_usd
+    found = list(liquidations(run))
+    for each in found:
         grid.add(
             each.date,
             each.venue,
@@ -205,10 +204,12 @@ def _liquidations(run: Run) -> Grid:
             *map(_money, (each.equity_usd, each.penalty_usd, each.bad_debt_usd)),
             str(each.event),
         )
-    if grid.rows:
-        grid.note = "leverage and liquidation price at the close of the row before; equity before the penalty"
-        if owing:
-            grid.note += "; equity below 0 without bad debt is owed to the venue, which the next opening there pays"
+    notes = ["Leverage and liquidation price are those at the close of the row before; equity is before the penalty."]
+    if any(each.equity_usd < 0 and not each.bad_debt_usd for each in found):
+        notes.append("Equity below 0 without bad debt is a debt to the venue, paid from the next opening there.")
+    if any(isinstance(event, OrderFilled) and event.order == "penalty" for event in run.single):
+        notes.append("The strategy pays penalties as it closes the positions; the event log has them.")
+    grid.note = " ".join(notes)
     return grid
 
 
@@ -216,7 +217,7 @@ def _activity(summary: Summary) -> Grid:
     grid = _grid("Activity", "what", "count")
     for words, key in (
         ("Capital rebalances", "capital_rebalances"),
-        ("Full rotations", "full_rotations"),
+        ("Openings after the start", "full_rotations"),
         ("Margin calls", "margin_calls"),
         ("Ledger transfers", "transfers"),
     ):
