@@ -23,6 +23,7 @@ from random import Random
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
+import numba
 import numpy as np
 import pytest
 from attrs import define, evolve, fields_dict, frozen
@@ -48,7 +49,7 @@ from framework.tape.code import Code
 from framework.tape.numbers import LONGEST, MOST, Column, NotRecordable, Op, Recorded, Row, Time, Window, Words
 from framework.tape.pending import Pending
 from framework.tape.played import Played
-from framework.tape.player import BROKEN, KERNEL, QUIET, UNKNOWN, Notes, Score, play
+from framework.tape.player import BROKEN, KERNEL, QUIET, UNKNOWN, Notes, Score, play, play_plain
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import CHECKED_AGAIN, Settings
 from framework.tape.tapes import Tapes, refusal
@@ -2057,6 +2058,39 @@ def test_a_step_that_changes_a_balance_is_done_row_by_row():
     step = after_rows(code.roots["row"], 50)
     play(score, step, 0, 0, False, held, np.zeros((0, 51)), at_ns, curve, none, notes, Pending.nothing())
     assert curve.tolist() == list(range(1, 51))
+
+
+class ClassesOf(pickle.Unpickler):  # noqa: S301  (an index that this process has written)
+    """Notes the packages of the classes that a pickle names."""
+
+    def __init__(self, file):
+        super().__init__(file)
+        self.packages = set()
+
+    def find_class(self, module, name):
+        self.packages.add(module.partition(".")[0])
+        return super().find_class(module, name)
+
+
+def test_the_compilers_cache_names_no_class_of_the_project():
+    """Numba reads a stale index as well; with a class that has been renamed since, that would end in an error."""
+    if numba.config.DISABLE_JIT:
+        pytest.skip("nothing is compiled")
+    none = np.zeros((0, 10), dtype=np.int64)
+    code, notes = Code(Registers(1)), Notes(none[:, 0], none[:, 0], np.zeros(0))
+    score, step = score_of(code, none, none[:, 0], none[:, :3], none, none), after_rows(NOWHERE, 0)
+    play(
+        score, step, 0, 0, False, np.zeros(1), np.zeros((0, 1)), none[:, 0], np.zeros(0), none, notes, Pending.nothing()
+    )
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
+    name = f"player.play_plain-{play_plain.__code__.co_firstlineno}.{python}*.nbi"
+    (index,) = Path(play_plain.stats.cache_path).glob(name)
+    with index.open("rb") as file:
+        assert pickle.load(file) == numba.__version__  # noqa: S301  (the same)
+        content = ClassesOf(file)
+        content.load()
+    assert "numba" in content.packages
+    assert "framework" not in content.packages
 
 
 def test_a_divisor_of_zero_is_the_kernels():

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from framework.clock import NS_PER_DAY
 from framework.market import Floats, Ints
@@ -23,6 +24,8 @@ ARRIVAL = 3
 """What it says in place of a step, of which start, row and end are 0 to 2, where it stops as something arrives."""
 LARGEST = float(MOST)
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+Plain = tuple[Any, ...]
+"""Arrays of a named tuple, without its class."""
 ADD, SUB, MUL, DIV, IADD, ISUB, IMUL, NEG, ABS, ROUND, SQRT, MAX, MIN = map(int, list(Op)[: Op.LOAD])
 LOAD, FIND, LT, LE, EQ, SINCE, AGAIN, LEAF, _ = map(int, list(Op)[Op.LOAD :])
 """The operations of lines, as the compiler takes them."""
@@ -83,7 +86,11 @@ class Notes(NamedTuple):
 
 
 def compiled(function: Compiled) -> Compiled:
-    """A function as Numba compiles it, once for every process that can read what is kept of that."""
+    """A function that the player calls from outside, compiled once for every process that can read Numba's cache.
+
+    It takes arrays, numbers and plain tuples of them: the index of the cache names the classes of the arguments, and
+    one that was moved or renamed since could not be read.
+    """
     try:
         made: Any = njit(cache=True, error_model="numpy")(function)
     except RuntimeError:  # there is no directory in which anything can be kept
@@ -92,7 +99,12 @@ def compiled(function: Compiled) -> Compiled:
     return found
 
 
-@compiled
+def inner(function: Compiled) -> Compiled:
+    """A function that is compiled as part of those that call it, and is one of Python for all others."""
+    found: Compiled = register_jitable(error_model="numpy")(function)
+    return found
+
+
 def play(
     score: Score,
     steps: Ints,
@@ -115,6 +127,53 @@ def play(
     before it, and that which arrives is still the first of what is `pending`. `curve` gets the equity at the close of
     each row, and `settled` what accrued in it, shape (rows, streams), unless it has no rows.
     """
+    return play_plain(
+        tuple(score), steps, at, row, settling, registers, columns, at_ns, curve, settled, tuple(notes), tuple(pending)
+    )
+
+
+def play_all(
+    score: Score,
+    steps: Ints,
+    given: Floats,
+    begun: Floats,
+    registers: Floats,
+    columns: Floats,
+    at_ns: Ints,
+    curves: Floats,
+    held: Floats,
+    notes: Notes,
+    ends: Ints,
+    pending: Pending,
+) -> int:
+    """Play one run after another, each from its beginning; returns before which there was no more room for notes.
+
+    `given` of shape (runs, settings) and then `begun` are what the first registers hold at the beginning, and `held` of
+    the shape (runs, inputs) gets what they hold at the end. `curves` have the shape (runs, rows). `ends` of shape
+    (runs, 3) gets why each run stops, and how many leaves and values are noted at its end.
+    """
+    return play_all_plain(
+        tuple(score), steps, given, begun, registers, columns, at_ns, curves, held, tuple(notes), ends, tuple(pending)
+    )
+
+
+@compiled
+def play_plain(
+    plain_score: Plain,
+    steps: Ints,
+    at: int,
+    row: int,
+    settling: bool,
+    registers: Floats,
+    columns: Floats,
+    at_ns: Ints,
+    curve: Floats,
+    settled: Ints,
+    plain_notes: Plain,
+    plain_pending: Plain,
+) -> tuple[int, int, int, int, int]:
+    """The same as `play`, of plain tuples."""
+    score, notes, pending = Score(*plain_score), Notes(*plain_notes), Pending(*plain_pending)
     noted = valued = int(np.int64(0))  # a plain 0 has a type of its own, for which all would be compiled once more
     while True:
         root, stop, follows = steps[at, ROOT], steps[at, STOP], steps[at, SETTLES] != 0
@@ -144,8 +203,8 @@ def play(
 
 
 @compiled
-def play_all(
-    score: Score,
+def play_all_plain(
+    plain_score: Plain,
     steps: Ints,
     given: Floats,
     begun: Floats,
@@ -154,27 +213,24 @@ def play_all(
     at_ns: Ints,
     curves: Floats,
     held: Floats,
-    notes: Notes,
+    plain_notes: Plain,
     ends: Ints,
-    pending: Pending,
+    plain_pending: Plain,
 ) -> int:
-    """Play one run after another, each from its beginning; returns before which there was no more room for notes.
-
-    `given` of shape (runs, settings) and then `begun` are what the first registers hold at the beginning, and `held` of
-    the shape (runs, inputs) gets what they hold at the end. `curves` have the shape (runs, rows). `ends` of shape
-    (runs, 3) gets why each run stops, and how many leaves and values are noted at its end.
-    """
+    """The same as `play_all`, of plain tuples."""
+    score, notes, pending = Score(*plain_score), Notes(*plain_notes), Pending(*plain_pending)
     settings = given.shape[1]
     inputs = settings + len(begun)
     first = noted = valued = int(np.int64(0))
     settled = np.zeros((0, len(score.streams)), dtype=np.int64)
     for run in range(len(given)):
         registers[:settings], registers[settings:inputs] = given[run], begun
-        room = Notes(notes.rows[noted:], notes.leaves[noted:], notes.values[valued:])
+        room = notes.rows[noted:], notes.leaves[noted:], notes.values[valued:]
         clear(pending)
-        why, _, _, leaves, values = play(
-            score, steps, first, first, noted < 0, registers, columns, at_ns, curves[run], settled, room, pending
-        )
+        why, _, _, leaves, values = play_plain(
+            plain_score, steps, first, first, noted < 0, registers, columns, at_ns, curves[run], settled, room,
+            plain_pending,
+        )  # fmt: skip
         if why == FULL:
             return run
         noted, valued = noted + leaves, valued + values
@@ -183,7 +239,7 @@ def play_all(
     return len(given)
 
 
-@compiled
+@inner
 def play_rows(
     score: Score,
     root: int,
@@ -240,7 +296,7 @@ def play_rows(
     return ENDED, row, noted, valued
 
 
-@compiled
+@inner
 def note(
     outputs: Ints, first: int, last: int, registers: Floats, row: int, leaf: int, notes: Notes, noted: int, valued: int
 ) -> bool:
@@ -253,7 +309,7 @@ def note(
     return True
 
 
-@compiled
+@inner
 def change(changes: Ints, first: int, last: int, registers: Floats, buffer: Floats) -> None:
     """Do the changes `first` to `last - 1`, all at once."""
     for each in range(first, last):
@@ -262,7 +318,7 @@ def change(changes: Ints, first: int, last: int, registers: Floats, buffer: Floa
         registers[changes[each, 0]] = buffer[each - first]
 
 
-@compiled
+@inner
 def send_all(score: Score, leaf: int, registers: Floats, now_ns: int, pending: Pending) -> None:
     """Put on its way what a leaf sends, for which there has to be room."""
     for each in range(score.spans[leaf, SENDS], score.spans[leaf, SENDS_END]):
@@ -272,14 +328,14 @@ def send_all(score: Score, leaf: int, registers: Floats, now_ns: int, pending: P
             pending.numbers[place, number] = registers[score.sends[each, NUMBERS + number]]
 
 
-@compiled
+@inner
 def has_room(score: Score, leaf: int, pending: Pending) -> bool:
     """Whether there is room for what a leaf sends."""
     sends = score.spans[leaf, SENDS_END] - score.spans[leaf, SENDS]
     return bool(pending.length[0] + sends <= len(pending.due_ns))
 
 
-@compiled
+@inner
 def send(pending: Pending, due_ns: int, kind: int) -> int:
     """Put something on its way, after all that is due by then, for which there has to be room; returns its place."""
     place = int(pending.length[0])
@@ -292,7 +348,7 @@ def send(pending: Pending, due_ns: int, kind: int) -> int:
     return place
 
 
-@compiled
+@inner
 def take_first(pending: Pending) -> None:
     """Take what has arrived from what is on its way."""
     count = pending.length[0]
@@ -302,13 +358,13 @@ def take_first(pending: Pending) -> None:
     pending.length[0] = count - 1
 
 
-@compiled
+@inner
 def clear(pending: Pending) -> None:
     """Let nothing be on its way, as at the beginning of a run."""
     pending.length[0], pending.begun[0], pending.noted_ns[0] = 0, NONE, NONE
 
 
-@compiled
+@inner
 def is_due(pending: Pending, at_ns: Ints, row: int) -> bool:
     """Whether something arrives before a row closes, or by the close of the last one where there are no more rows.
 
@@ -318,13 +374,13 @@ def is_due(pending: Pending, at_ns: Ints, row: int) -> bool:
     return bool(pending.length[0] > 0 and (due_ns < at_ns[row] if row < len(at_ns) else due_ns <= at_ns[-1]))
 
 
-@compiled
+@inner
 def rows_before(pending: Pending, at_ns: Ints, stop: int) -> int:
     """How many rows close before the next arrival, or with it; at most `stop`."""
     return stop if pending.length[0] == 0 else min(stop, np.searchsorted(at_ns, pending.due_ns[0], side="right"))
 
 
-@compiled
+@inner
 def let_arrive(
     score: Score,
     registers: Floats,
@@ -372,7 +428,7 @@ def let_arrive(
     return ENDED, noted, valued
 
 
-@compiled
+@inner
 def pass_quietly(
     score: Score,
     quiet: int,
@@ -414,7 +470,7 @@ def pass_quietly(
     return row
 
 
-@compiled
+@inner
 def settle_block(score: Score, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> int:
     """Let what accrues accrue over `count` rows, as `settle` does; returns how many of them the books allow."""
     for each in range(len(score.accruing)):
@@ -443,7 +499,7 @@ def settle_block(score: Score, registers: Floats, columns: Floats, row: int, cou
     return count
 
 
-@compiled
+@inner
 def walk_block(  # noqa: PLR0912, PLR0915  (a branch for each operation)
     score: Score, first: int, last: int, columns: Floats, at_ns: Ints, row: int, count: int, table: Floats
 ) -> int:
@@ -527,7 +583,7 @@ def walk_block(  # noqa: PLR0912, PLR0915  (a branch for each operation)
     return count
 
 
-@compiled
+@inner
 def begin(score: Score, registers: Floats, columns: Floats, row: int) -> None:
     """Note with which positions a row begins, and what went through accounts before it."""
     sizes, turnovers = score.sizes, score.turnovers
@@ -539,7 +595,7 @@ def begin(score: Score, registers: Floats, columns: Floats, row: int) -> None:
         columns[turnovers[each, 0], row + 1] = registers[turnovers[each, 1]]
 
 
-@compiled
+@inner
 def begin_block(score: Score, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> None:
     """As `begin`, for `count` quiet rows and the one after them."""
     begin(score, registers, columns, row)
@@ -559,7 +615,7 @@ def begin_block(score: Score, registers: Floats, columns: Floats, row: int, coun
         columns[turnovers[each, 0], row + 2 : row + 2 + count] = registers[turnovers[each, 1]]
 
 
-@compiled
+@inner
 def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row: int, settled: Ints) -> bool:
     """Let a row pass: what accrues is brought up to it, as `Stream.after` says; returns whether the books allow it."""
     for each in range(len(streams)):
@@ -585,7 +641,7 @@ def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row:
     return True
 
 
-@compiled
+@inner
 def walk(  # noqa: PLR0912  (a branch for each operation)
     lines: Ints,
     root: int,
