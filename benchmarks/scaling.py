@@ -104,7 +104,7 @@ def scaling(*, tiny: bool, data: Path | None = None) -> Iterator[Figure]:  # noq
 
 
 def _plan(*, tiny: bool) -> Sweep:
-    return Sweep.of(inputs.DAILY, FEW if tiny else GRIDS, DRAWN, paths=2 if tiny else 1_000)
+    return Sweep.of(inputs.DAILY, FEW if tiny else GRIDS, DRAWN, paths=2 if tiny else 3_000)
 
 
 def _figure(name: str, target: float, on: Callable[[int], Run], strangers: Sequence[Executor], *, tiny: bool) -> Figure:
