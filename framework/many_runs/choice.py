@@ -387,10 +387,11 @@ def walk_forward(returns: Floats, folds: int = FOLDS) -> tuple[float, float, lis
     """
     growth = np.log1p(np.maximum(returns, -1 + 1e-12))
     edges = np.linspace(0, len(growth), folds + 1).round().astype(int).tolist()
-    chosen = [int(growth[:start].sum(axis=0).argmax()) for start in edges[1:-1]]
-    parts = [growth[start:stop] for start, stop in pairwise(edges[1:])]
-    forward = sum(float(part[:, at].sum()) for part, at in zip(parts, chosen, strict=True))
-    return forward, float(growth[edges[1] :].sum(axis=0).max()), chosen
+    parts = np.array([growth[start:stop].sum(axis=0) for start, stop in pairwise(edges)])
+    chosen = parts.cumsum(axis=0)[:-1].argmax(axis=1)
+    forward = np.take_along_axis(parts[1:], chosen[:, np.newaxis], axis=1).cumsum()[-1]
+    hindsight = parts[1:].cumsum(axis=0)[-1].max()
+    return float(forward), float(hindsight), chosen.tolist()
 
 
 def _first_good(plan: Sweep, errors: Sequence[str]) -> Assembly:

@@ -59,6 +59,7 @@ KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(
 """What columns of such values are in Arrow."""
 CURVES = pa.schema({"cell": pa.int64(), "at_ns": pa.int64(), "equity_usd": pa.float64()})
 """Columns of `curves.parquet`."""
+NO_CURVE: workers.Curve = np.empty(0, np.int64), np.empty(0, np.float64)
 
 WRONG = "wrong.txt"
 """The file of a sweep's folder that says why what lies there may be wrong."""
@@ -435,7 +436,7 @@ def sweep(
         _check_right(folder)  # which another process may have found out meanwhile
         _write(folder, rows, store)
         if not plan.paths:
-            _write_curves(folder, store.curves())
+            _write_curves(folder, store.curves)
     except concurrent.futures.BrokenExecutor:
         raise RunError(f"{folder}: a worker process died; what is finished is kept, start again for the rest") from None
     except concurrent.futures.CancelledError:
@@ -509,6 +510,7 @@ class _Store:
     def __init__(self, path: Path, cells: Sequence[Row]) -> None:
         self._path = path
         self.rows: dict[int, Row] = {}
+        self.curves: dict[int, workers.Curve] = {}
         self._csv: dict[int, tuple[Sequence[str], str]] = {}
         for line in path.read_bytes().splitlines() if path.exists() else []:
             self._read(line, cells)
@@ -527,6 +529,7 @@ class _Store:
             file.flush()
             os.fsync(file.fileno())
         self.rows.update(finished.rows)
+        self.curves.update(finished.curves)
         for (index, _), line in zip(finished.rows, finished.csv, strict=False):
             self._csv[index] = finished.names, line
 
@@ -539,20 +542,6 @@ class _Store:
             text.write(line if columns == names else "".join(_csv([row], names)))
         return text.getvalue()
 
-    def curves(self) -> Iterator[tuple[int, Row]]:
-        """The curves of finished cells one by one, by the numbers of the cells; they are on disk alone."""
-        told: set[int] = set()
-        with self._path.open("rb") as lines:
-            for line in lines:
-                kept = _kept(line)
-                if kept is None or kept[0] in told:
-                    continue
-                index, row = kept
-                curve = row.pop(CURVE, None)
-                if isinstance(curve, dict) and row == self.rows.get(index):
-                    told.add(index)
-                    yield index, curve
-
     def _read(self, line: bytes, cells: Sequence[Row]) -> None:
         """Count a line of the file if it is a whole one of a cell of ours, the first of its cell."""
         kept = _kept(line)
@@ -562,6 +551,7 @@ class _Store:
         ours = json.loads(_encode(cells[index]))
         if all(row.get(key) == value for key, value in ours.items()):
             self.rows[index] = _without_curve(row)
+            self.curves.update(_curves([(index, row)]))
 
 
 def _row(cell: Row, found: Mapping[str, object] | Exception) -> Row:
@@ -583,6 +573,7 @@ def _finished(rows: Sequence[tuple[int, Row]]) -> workers.Finished:
     return workers.Finished(
         lines=[_line(index, row) for index, row in rows],
         rows=kept,
+        curves=_curves(rows),
         names=names,
         csv=_csv([row for _, row in kept], names),
     )
@@ -606,6 +597,15 @@ def _line(index: int, row: Row) -> bytes:
     content = _encode(row)
     checksum = hashlib.sha256(f"{index} {content}".encode()).hexdigest()
     return f'{{"cell": {index}, "sha256": "{checksum}", "row": {content}}}\n'.encode()
+
+
+def _curves(rows: Iterable[tuple[int, Row]]) -> dict[int, workers.Curve]:
+    """The curves of numbered rows that have one."""
+
+    def arrays(curve: Any) -> workers.Curve:  # noqa: ANN401  (as JSON has it)
+        return np.array(curve["at_ns"], np.int64), np.array(curve["usd"], np.float64)
+
+    return {index: arrays(row[CURVE]) for index, row in rows if CURVE in row}
 
 
 def _without_curve(row: Row) -> Row:
@@ -664,16 +664,15 @@ def _kept(line: bytes) -> tuple[int, Row] | None:
     return (index, row) if isinstance(index, int) and line.rstrip() == _line(index, row).rstrip() else None
 
 
-def _write_curves(folder: Path, curves: Iterable[tuple[int, Row]]) -> None:
+def _write_curves(folder: Path, curves: Mapping[int, workers.Curve]) -> None:
     """One table of all curves, in the order of the cells, which are numbered as the rows of the results are."""
-    columns: dict[str, list[object]] = {"cell": [], "at_ns": [], "equity_usd": []}
-    for cell, curve in sorted(curves, key=lambda each: each[0]):
-        at_ns, usd = curve["at_ns"], curve["usd"]
-        assert isinstance(at_ns, list)
-        assert isinstance(usd, list)
-        columns["cell"] += [cell] * len(usd)
-        columns["at_ns"] += at_ns
-        columns["equity_usd"] += usd
+    cells = sorted(curves)
+    lengths = [len(curves[cell][0]) for cell in cells]
+    columns = {
+        "cell": np.repeat(np.array(cells, np.int64), lengths),
+        "at_ns": np.concatenate([NO_CURVE[0], *(curves[cell][0] for cell in cells)]),
+        "equity_usd": np.concatenate([NO_CURVE[1], *(curves[cell][1] for cell in cells)]),
+    }
     table = BytesIO()
     arrays = [arrow.array(columns[each.name], each.type) for each in CURVES]
     pq.write_table(pa.Table.from_arrays(arrays, schema=CURVES), table)

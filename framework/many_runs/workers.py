@@ -27,6 +27,7 @@ from typing import Protocol
 from attrs import frozen
 
 from framework.errors import RunError
+from framework.market import Floats, Ints
 from framework.support.source_code import own_modules, project_digest
 
 Executor = concurrent.futures.Executor
@@ -40,6 +41,10 @@ ANSWERS_S = 5
 """How long a scheduler may take to answer."""
 
 
+Curve = tuple[Ints, Floats]
+"""What a run was worth at some instants: time in ns, USD."""
+
+
 @frozen(kw_only=True)
 class Finished:
     """A chunk that is finished: what is kept of each cell, and how its runs came about."""
@@ -48,6 +53,8 @@ class Finished:
     """The lines of its cells that are written to disk."""
     rows: Cells
     """The rows that stay in memory, as they are when they are read from those lines."""
+    curves: Mapping[int, Curve] = {}
+    """What each run was worth, by the number of its cell, where that is kept."""
     names: Sequence[str] = ()
     """The columns of `csv`."""
     csv: Sequence[str] = ()
