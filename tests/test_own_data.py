@@ -153,7 +153,7 @@ def test_parts_of_a_second_are_kept(tmp_path):
 def test_a_file_in_another_encoding_is_refused(tmp_path):
     """As spreadsheets save it under the name Unicode."""
     (tmp_path / "f.csv").write_text("time,funding_rate\n", encoding="utf-16")
-    with pytest.raises(MarketError, match=r"f\.csv: not a csv file \(no text in UTF-8\)"):
+    with pytest.raises(MarketError, match=r"f\.csv: not text, byte 0 is not UTF-8"):
         understand(tmp_path / "f.csv", "funding", "ETH", unit="fraction")
 
 
@@ -164,6 +164,16 @@ def test_one_line_that_lacks_a_cell_is_refused(tmp_path):
     file.write_text(file.read_text().replace(",1000,", ",", 1))
     with pytest.raises(MarketError, match=r"f\.csv, row 2: 3 cells; expected 4 as in the header"):
         understand(file, "funding", "ETH", unit="fraction")
+
+
+def test_a_file_that_a_spreadsheet_saved_is_read_everywhere(tmp_path, capsys):
+    """With a byte order mark and an empty last line: `data check`, a new scenario on it, and its run take it."""
+    lines = OWN.to_csv(index=False).replace("\n", "\r\n")
+    (tmp_path / "own.csv").write_text(lines + "\r\n", encoding="utf-8-sig", newline="")
+    assert carrybook(capsys, "data", "check", tmp_path / "own.csv") == (0, "own.csv: 48 samples, 0 findings\n", "")
+    code, _ = new(tmp_path, capsys, "--csv", str(tmp_path / "own.csv"), "--column", "usdc_borrowing_apy=debt")
+    run = assemble(Scenario.load(tmp_path / "own.toml"), tmp_path).simulation().run()
+    assert (code, len(run.market), run.market.cell("close", 47)) == (0, 48, "own.csv:49")
 
 
 def test_blanks_around_names_and_a_byte_order_mark_are_no_part_of_them(tmp_path):
@@ -228,7 +238,7 @@ def test_a_file_that_is_none_of_its_kind_is_refused(tmp_path, suffix):
     """A picture under the name of a table."""
     path = tmp_path / f"own.{suffix}"
     path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe")
-    with pytest.raises(MarketError, match="not a "):
+    with pytest.raises(MarketError, match=r"not text|not a "):
         understand(path, "prices", "ETH")
 
 
@@ -466,7 +476,7 @@ def test_what_a_csv_file_lacks_is_said_before_a_scenario_is_written(tmp_path, ca
     ("arguments", "words"),
     [
         (("--column", "close=c"), "--column: says what a column of a file is; expected --csv FILE with it"),
-        (("--csv", "absent.csv"), "absent.csv: not readable (No such file or directory)"),
+        (("--csv", "absent.csv"), "absent.csv: not readable (No such file or directory); expected a data file"),
         (("--csv", "own.parquet"), "own.parquet: only CSV is read in place; expected that, or carrybook data import"),
     ],
 )

@@ -1,6 +1,5 @@
 """Data of one's own: a CSV, Parquet or Feather file of prices, funding or rates, understood before it is stored."""
 
-import csv
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from framework.clock import INTERVALS_NS, NS_PER_DAY
 from framework.data.gaps import usual_step
 from framework.data.inspection import findings
 from framework.data.provenance import Asked
-from framework.data.raw import YEARS
+from framework.data.raw import YEARS, Raw
 from framework.data.rows import LETTERS, RANGE_NS, UNITS_NS, Finding, Rows
 from framework.data.samples import Kind, Samples
 from framework.data.series import Floats, Ints, Joining
@@ -215,8 +214,6 @@ def read(path: Path) -> pd.DataFrame:
         frame = readers[path.suffix.lower()](path)
     except MarketError:
         raise
-    except UnicodeDecodeError:
-        raise MarketError(f"{path}: not a csv file (no text in UTF-8)") from None
     except OSError as error:
         raise MarketError(f"{path}: not readable ({error.strerror or type(error).__name__})") from None
     except Exception as error:  # whatever the three readers say of a file that is none of theirs
@@ -237,32 +234,22 @@ def _lines(path: Path) -> list[int]:
 
     Raises `MarketError` for a header or a line by which pandas would take a cell for one of another column.
     """
-    header: list[str] = []
-    rows: list[int] = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for row, cells in enumerate(csv.reader(file), start=1):
-            if len(cells) < 2 and not "".join(cells).strip(" \t"):
-                continue
-            if not header:
-                header = _header(cells, f"{path}, row {row}")
-            elif len(cells) == len(header):
-                rows.append(row)
-            else:
-                names = f", {shown(header[0])}" if len(header) == 1 else ""
-                expected = f"{len(header)} as in the header{names}"
-                raise MarketError(f"{path}, row {row}: {counted(len(cells), 'cell')}; expected {expected}")
-    if not header:
-        raise MarketError(f"{path}: empty; expected a header and comma-separated lines")
-    return rows
+    header, lines = Raw.read(path).lines()
+    _check_header(header, path)
+    for row, cells in lines:
+        if len(cells) != len(header):
+            names = f", {shown(header[0])}" if len(header) == 1 else ""
+            expected = f"{len(header)} as in the header{names}"
+            raise MarketError(f"{path}, row {row}: {counted(len(cells), 'cell')}; expected {expected}")
+    return [row for row, _ in lines]
 
 
-def _header(cells: list[str], place: str) -> list[str]:
+def _check_header(cells: list[str], path: Path) -> None:
     if len(cells) == 1 and any(mark in cells[0] for mark in ";\t|"):
-        raise MarketError(f"{place}: {shown(cells[0])} is one cell; expected commas between cells")
+        raise MarketError(f"{path}, row 1: {shown(cells[0])} is one cell; expected commas between cells")
     for name in cells:
         if cells.count(name) > 1:
-            raise MarketError(f"{place}: column {name or 'without a name'} twice; expected distinct names")
-    return cells
+            raise MarketError(f"{path}, row 1: column {name or 'without a name'} twice; expected distinct names")
 
 
 def _times(

@@ -1,6 +1,8 @@
 """Raw files: bytes with a name and a digest; cells become numbers and instants, or are refused at their place."""
 
+import csv
 import hashlib
+import io
 import json
 import math
 import re
@@ -50,11 +52,26 @@ class Raw:
         return cls(path.name, hashlib.sha256(content).hexdigest(), content)
 
     def text(self) -> str:
-        """The content as UTF-8."""
+        """The content as UTF-8, without the mark that spreadsheets write before it."""
         try:
-            return self.content.decode()
+            return self.content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise MarketError(f"{self.file}: not text, byte {error.start} is not UTF-8") from None
+
+    def lines(self) -> tuple[list[str], list[tuple[int, list[str]]]]:
+        """The content as CSV: the cells of its header, and each line below that is not blank, with its row.
+
+        The first row of the file is 1. Raises `MarketError`.
+        """
+        try:
+            rows = list(enumerate(csv.reader(io.StringIO(self.text(), newline="")), start=1))
+        except csv.Error as error:
+            raise MarketError(f"{self.file}: not CSV ({error}); expected a header and comma-separated lines") from None
+        filled = [(row, cells) for row, cells in rows if len(cells) > 1 or "".join(cells).strip(" \t")]
+        if not filled:
+            raise MarketError(f"{self.file}: not CSV (empty); expected a header and comma-separated lines")
+        (_, header), *lines = filled
+        return header, lines
 
     def objects(self) -> list[Mapping[str, Any]]:
         """The content as a JSON array of objects."""

@@ -1,7 +1,5 @@
 """Readers of raw files: each turns one venue's own format into a `Series`, and refuses what it does not understand."""
 
-import csv
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -161,11 +159,7 @@ def table(
     """
     if interval is not None and interval not in INTERVALS_NS:
         raise MarketError(f"{raw.file}: interval {interval!r}; expected one of {', '.join(INTERVALS_NS)}")
-    try:
-        lines = list(csv.reader(io.StringIO(raw.text(), newline="")))
-    except csv.Error as error:
-        raise MarketError(f"{raw.file}: not CSV ({error}); expected comma-separated lines") from None
-    header = lines[0] if lines else []
+    header, lines = raw.lines()
     if time not in header or len(set(header)) != len(header):
         raise MarketError(f"{raw.file}, row 1: header {','.join(header)!r}; expected {time} among distinct names")
     labels = dict(columns) if columns else {name: name for name in header if name != time}
@@ -173,21 +167,23 @@ def table(
         if label not in header:
             raise MarketError(f"{raw.file}, row 1: no column {label!r} for {name}; there are {', '.join(header)}")
     time_at, at = header.index(time), [header.index(label) for label in labels.values()]
-    rows = lines[1:]
-    for number, line in enumerate(rows, start=2):
+    for row, line in lines:
         if len(line) != len(header):
-            raise MarketError(f"{raw.file}, row {number}: {len(line)} cells; expected {len(header)}")
+            raise MarketError(f"{raw.file}, row {row}: {len(line)} cells; expected {len(header)}")
 
     def cells(index: int) -> Floats:
-        return floats([line[index] for line in rows], lambda row: f"{raw.file}, row {row + 2}, column {header[index]}")
+        return floats(
+            [line[index] for _, line in lines],
+            lambda place: f"{raw.file}, row {lines[place][0]}, column {header[index]}",
+        )
 
-    times = [time_ns(line[time_at], f"{raw.file}, row {row}, column {time}") for row, line in enumerate(rows, start=2)]
+    times = [time_ns(line[time_at], f"{raw.file}, row {row}, column {time}") for row, line in lines]
     span_ns = INTERVALS_NS[interval] if interval else None
     settled = settle(
         raw.file,
         np.array(times, dtype=np.int64),
-        _numbered(len(rows)) + 1,
-        np.array([cells(index) for index in at]).reshape(len(at), len(rows)).T,
+        np.array([row for row, _ in lines], dtype=np.int64),
+        np.array([cells(index) for index in at]).reshape(len(at), len(lines)).T,
         rule=duplicates,
         span_ns=span_ns,
     )

@@ -1,7 +1,5 @@
 """Samples as they stand in a series of the store or in any file, before anything trusts them."""
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -185,24 +183,20 @@ def cells_of(raw: Raw, *, is_csv: bool) -> Table:
 
 def _lines(raw: Raw) -> Table:
     """The lines of a CSV file below its header."""
-    try:
-        header, *lines = csv.reader(io.StringIO(raw.text(), newline=""))
-    except (csv.Error, ValueError) as error:
-        why = error if isinstance(error, csv.Error) else "empty"
-        raise MarketError(f"{raw.file}: not CSV ({why}); expected a header and comma-separated lines") from None
+    header, lines = raw.lines()
     found = [
         Finding("header", f"{raw.file}, row 1: column {name} twice; expected distinct names")
         for name in dict.fromkeys(header)
         if header.count(name) > 1
     ]
-    whole = [at for at, line in enumerate(lines) if len(line) == len(header)]
     found += [
-        Finding("cells", f"row {at}: {len(line)} cells; expected {len(header)}")
-        for at, line in enumerate(lines, start=2)
+        Finding("cells", f"row {row}: {len(line)} cells; expected {len(header)}")
+        for row, line in lines
         if len(line) != len(header)
     ]
-    table = {name: [lines[at][index] for at in whole] for index, name in enumerate(header)}
-    return table, np.array(whole, dtype=np.int64) + 2, found
+    whole = [(row, line) for row, line in lines if len(line) == len(header)]
+    table = {name: [line[index] for _, line in whole] for index, name in enumerate(header)}
+    return table, np.array([row for row, _ in whole], dtype=np.int64), found
 
 
 def _objects(raw: Raw) -> Table:
