@@ -35,6 +35,7 @@ from framework.market import (
 from framework.money import LIMIT, USDC, Account, Asset, too_large
 from framework.rulebook.incidents import Incidents
 from framework.rulebook.row_path import Corner, Point, RowPath, between, first_due
+from framework.support.mistakes import is_ours
 from framework.venue import (
     CASH,
     IN_TRANSIT,
@@ -98,6 +99,12 @@ def _with_defaults(own: Mapping[str, Formula]) -> Mapping[str, Formula]:
     return known[1]
 
 
+def _always_closes(venue: Venue) -> bool:
+    """Whether a venue is known to fill every `Close` while it is open: the project's own venues of one coin do."""
+    own = is_ours(venue) and is_ours(getattr(venue, "of", venue))  # one at cost has the venue itself in `of`
+    return own and len(venue.coins) == 1 and "close" in venue.orders()
+
+
 class Plan:
     """What a venue declares, and what its formulas ask for: accounts, columns of the market, and rules.
 
@@ -109,7 +116,7 @@ class Plan:
         self.owned = tuple(each for each in self.accounts if each.owned)
         self.positions = venue.position_accounts()
         self.coins = venue.coins
-        self.orders, self.acts = venue.orders(), tuple(venue.acts)
+        self.orders, self.acts, self.always_closes = venue.orders(), tuple(venue.acts), _always_closes(venue)
         self.accruals = tuple(venue.accruals())
         self.dated = tuple(dated_rules(venue))
         self.low_fees = tuple(fees_likely_in_percent(venue, f"venues.{venue.name}"))
@@ -186,9 +193,9 @@ class Standing:
     # Python finds each attribute of an object that has more than thirty of them more slowly without slots
     __slots__ = ("_accounts", "_accruing", "_cached", "_columns", "_columns_at", "_formulas", "_inputs", "_leg",
                  "_leg_of_stamp", "_leg_of_version", "_lists_at", "_main", "_place", "_priced", "_programs", "_read",
-                 "_rules", "_zeroed", "accounts", "acts", "books", "closed_rows", "coins", "computed", "judged_at",
-                 "market", "moving", "name", "orders", "owned", "positions", "rows", "same_ways", "state", "streams",
-                 "trail", "venue", "version", "ways")  # fmt: skip
+                 "_rules", "_zeroed", "accounts", "acts", "always_closes", "books", "closed_rows", "coins",
+                 "computed", "judged_at", "market", "moving", "name", "orders", "owned", "positions", "rows",
+                 "same_ways", "state", "streams", "trail", "venue", "version", "ways")  # fmt: skip
 
     def __init__(self, venue: Venue, market: Market, books: "Books") -> None:
         plan = Plan.of(venue)
@@ -198,6 +205,7 @@ class Standing:
         self._inputs, self._zeroed, self._read = plan.inputs, plan.prices, plan.read
         self.coins, self.orders, self.acts = plan.coins, plan.orders, plan.acts
         self.ways, self.same_ways = plan.ways, plan.same_ways
+        self.always_closes = plan.always_closes
         self._priced = plan.priced
         judged = "price" if plan.priced is None else plan.columns[plan.priced][0]
         self.judged_at: Role = judged if judged in ROLES else "price"

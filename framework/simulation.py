@@ -560,11 +560,18 @@ class Execution:
         """
         if type(order) in self._own and type(order) is not MoveTokens:
             raise OrderRefused(f"{order} cannot be asked about; expected an order that a venue fills, or MoveTokens")
+        if type(order) is Close and self._surely_closes(order):
+            return ""
         try:
             self._tried(order, self._accepted)
         except Rejection as why:
             return str(why)
         return ""
+
+    def _surely_closes(self, order: Close) -> bool:
+        """Whether a closing is known to be filled, so that it need not be tried."""
+        standing = self.standing(order.venue)
+        return standing.always_closes and order.coin is None and self._closed(standing) is None
 
     def _tried(self, order: Order, execute: Callable[[Any], Made]) -> Made:
         """What executing an order makes, which is taken back."""
@@ -684,12 +691,15 @@ class Execution:
         arrived = TransferArrived(venue="wallet", counterparty=event.venue, amount=event.amount, fee=0, price=price)
         return self._commit(arrived, failed)
 
+    def _closed(self, standing: Standing) -> Occurrence | None:
+        """Why a venue takes no orders and no money now; None where it is open."""
+        if standing.closed_rows is None:
+            return None
+        return self._books.incidents.closed(standing.name, self._books.at_ns)
+
     def _check_open(self, standing: Standing | None) -> None:
         """Reject what needs a venue that is halted or has failed."""
-        if standing is None or standing.closed_rows is None:
-            return
-        why = self._books.incidents.closed(standing.name, self._books.at_ns)
-        if why is not None:
+        if standing is not None and (why := self._closed(standing)) is not None:
             self._books.reject(f"{standing.name} {why.words}; expected a venue that is open")
 
     def act(self, standing: Standing, act: Act) -> Entry:

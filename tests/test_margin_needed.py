@@ -7,7 +7,9 @@ from attrs import frozen
 from framework import (
     Bridge,
     CarrybookError,
+    Close,
     Deposit,
+    Ended,
     Leg,
     Liquidated,
     Move,
@@ -34,6 +36,7 @@ from tests.markets import (
     happened,
     hyperliquid,
     jito,
+    market,
     play,
 )
 from venues.hyperliquid import Hyperliquid
@@ -237,3 +240,34 @@ def test_what_cannot_be_asked_about_is_refused(order):
 
     with pytest.raises(CarrybookError, match=r"cannot be asked about|expected a finite number above 0"):
         play(flat(3), [hyperliquid()], Asks())
+
+
+CLOSING = {
+    "asgard": (asgard, Open("asgard", Side.LONG, 30.0, 1_000.0)),
+    "hyperliquid": (hyperliquid, Open("hyperliquid", Side.SHORT, 30.0, 1_000.0)),
+    "drift": (drift, Open("drift", Side.SHORT, 30.0, 1_000.0)),
+}
+NO_LIQUIDATION = {"maintenance_margin": 0.0, "liquidation_penalty": Penalty("equity", 0.0), "liquidation_closes": False}
+
+
+@pytest.mark.parametrize("cost", [False, True], ids=["at the market", "at cost"])
+@pytest.mark.parametrize("price", [100.0, 1.0, 1_000.0])
+@pytest.mark.parametrize(("venue", "opening"), CLOSING.values(), ids=CLOSING)
+def test_a_venue_of_the_project_closes_whatever_is_left(venue, opening, price, cost):
+    """Also a position that owes more than it is worth, or none at all: a view says so without trying it."""
+
+    class Closes(Script):
+        def on_start(self, view):
+            assert view.rejection(Close(opening.venue)) == ""
+            yield opening
+
+        def on_event(self, event, view):
+            if isinstance(event, Ended):
+                assert view.leg(opening.venue).size
+                assert view.rejection(Close(opening.venue)) == ""
+                yield Close(opening.venue)
+                assert isinstance(view.outcome, OrderFilled)
+
+    held = venue(**NO_LIQUIDATION)
+    run = play(market([100.0, price]), [at_cost(held) if cost else held], Closes())
+    assert len(happened(run, OrderFilled)) == 2
