@@ -654,9 +654,8 @@ class Standing:
         price = of_coin[0] if several else arguments[self._zeroed.start + self._priced]
         slope = (above - needed - money) / price
         if isinstance(slope, np.ndarray) or isinstance(money, np.ndarray):
-            shape = np.broadcast_shapes(np.shape(slope), np.shape(money))
-            known = np.broadcast_to((slope * money < 0) & (size != 0), shape)
-            return np.divide(-np.asarray(money), slope, out=np.full(shape, np.nan), where=known)
+            known = (slope * money < 0) & (size != 0)
+            return np.divide(-money, slope, out=np.full(known.shape, np.nan), where=known)
         return -money / slope if size and slope * money < 0 else NAN
 
 
