@@ -45,6 +45,7 @@ from framework.scenario import (
 )
 from framework.simulation import Simulation
 from framework.strategy import Strategy, checked_conditions
+from framework.support.lost_orders import check_orders
 from framework.support.mistakes import is_ours, mistakes_told
 from framework.support.source_code import is_known, own_modules
 from framework.support.suggestions import suggestion
@@ -345,6 +346,7 @@ class Assembly:
             known = ", ".join(rates) or "none: the market has no rate"
             words = f"the market has no column {lending!r} of rates per year"
             raise ScenarioError(f"benchmarks.lending: {words}; expected one of {known}")
+        check_orders(self.strategy)
         _check_leverage(self.strategy, {venue.name: venue for venue in self.venues}, market)
         with mistakes_told((self.strategy,), market):
             self.strategy.check()

@@ -60,6 +60,7 @@ from framework.run import Run
 from framework.strategy import Condition, Price, Strategy, checked_conditions, checked_rows, event_of
 from framework.support.garbage import collected_afterwards
 from framework.support.logs import debugging, log
+from framework.support.lost_orders import check_orders
 from framework.support.mistakes import checked_answer, is_ours, located, mistakes_told
 from framework.support.suggestions import suggestion
 from framework.support.text import shown
@@ -114,6 +115,7 @@ class Simulation:
         self._clock = self._clock_of(int(market.open_ns[0]))
         self._execution = Execution(self._books, self._clock, self._told)
         self._view = self._view_of(self._books, self._execution)
+        check_orders(strategy)
         self._conditions = checked_conditions(strategy, self._venues)
         self._watchers = Watchers(self._books, self._conditions)
         self._debugging = debugging()
