@@ -44,11 +44,11 @@ from framework.scenario import (
     structure,
 )
 from framework.simulation import Simulation
-from framework.strategy import Strategy, checked_conditions
+from framework.strategy import Strategy, check_hooks, checked_conditions
 from framework.support.lost_orders import check_orders
 from framework.support.mistakes import is_ours, mistakes_told
 from framework.support.source_code import is_known, own_modules
-from framework.support.suggestions import suggestion
+from framework.support.suggestions import closest_path, suggestion
 from framework.venue import Dated, Venue
 
 YEARLY = (Measure.YEARLY, Measure.OTHER)
@@ -96,7 +96,7 @@ def load_history(spec: MarketSpec, data: Path | None) -> Market:
             raise ScenarioError(f"market.embedded: none; expected {needed}")
         if spec.embedded not in EMBEDDED:
             raise ScenarioError(
-                f"market.embedded: unknown data set {spec.embedded!r}; expected one of {', '.join(EMBEDDED)}"
+                f"market.embedded: unknown data set {spec.embedded!r}; {suggestion(spec.embedded, EMBEDDED)}"
             )
         embedded = EMBEDDED[spec.embedded]
         chosen = spec.funding if isinstance(spec.funding, str) else None
@@ -167,7 +167,8 @@ def _noted(note: str, place: str, found: Sequence[Doubt]) -> str:
 def _files(spec: MarketSpec, data: Path) -> list[Series]:
     """The series of the sources in a directory."""
     if not data.is_dir():
-        raise MarketError(f"{data}: no such directory; expected one with the files of market.sources")
+        meant = closest_path(data) or "expected one with the files of market.sources"
+        raise MarketError(f"{data}: no such directory; {meant}")
     if not spec.sources and not spec.stored:
         raise ScenarioError("market.sources: none; expected at least a source of prices")
     series = [_read(f"market.sources.{key}", source, data) for key, source in spec.sources.items()]
@@ -522,6 +523,8 @@ def _build(
 ) -> Part:
     options = dict(table)
     cls = find_class(options.pop("class", None), key, kind, package)
+    if issubclass(cls, Strategy):
+        check_hooks(cls)
     return structure(options, cls, key, given)
 
 

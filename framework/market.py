@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from framework.clock import NS_PER_DAY, NS_PER_YEAR
 from framework.errors import MarketError
 from framework.money import Asset
+from framework.support.suggestions import closest
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -232,7 +233,8 @@ class Market:
         try:
             return self.columns[column]
         except KeyError:
-            raise MarketError(f"the market has no column {column!r}; it has {', '.join(self.columns)}") from None
+            meant = closest(column, self.columns) or f"it has {', '.join(self.columns)}"
+            raise MarketError(f"the market has no column {column!r}; {meant}") from None
 
     def cached(self, key: object, make: Callable[[], Cached]) -> Cached:
         """What `make` derives from this table, made once: the table never changes."""

@@ -56,7 +56,8 @@ from framework.rulebook.row_path import RowPath
 from framework.rulebook.rules import Rule
 from framework.strategy import Strategy
 from framework.support.files import MIB, read_bounded
-from framework.support.suggestions import closest, suggestion
+from framework.support.mistakes import OUR_PACKAGES, hint
+from framework.support.suggestions import closest, closest_path, suggestion
 from framework.support.text import shown
 from framework.venue import Dated, Venue
 
@@ -333,7 +334,8 @@ def read_table(path: Path) -> Table:
     try:
         return parsed(read_bounded(path, MIB).decode("utf-8-sig"))  # some editors begin with a byte order mark
     except OSError as error:
-        raise ScenarioError(f"{path}: not readable ({error.strerror}); expected a scenario in TOML") from None
+        meant = closest_path(path) or "expected a scenario in TOML"
+        raise ScenarioError(f"{path}: not readable ({error.strerror}); {meant}") from None
     except ValueError as error:
         raise ScenarioError(f"{path}: not TOML: {error}") from None
 
@@ -754,10 +756,11 @@ def find_class(name: object, key: str, kind: type[Part], package: str) -> type[P
     except Exception as error:
         if not isinstance(error, ModuleNotFoundError):
             file, line = _last_of_theirs(error)
-            words = f"{Path(file).name}, line {line}: {type(error).__name__}: {error}"
+            words = f"{Path(file).name}, line {line}: {type(error).__name__}: {error}{hint(error)}"
             raise ScenarioError(f"{key}.class: {name!r} cannot be imported: {words}") from None
         if error.name and not f"{module_name}.".startswith(f"{error.name}."):
-            raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, which is not installed") from None
+            words = "; ".join(filter(None, ("which is not installed", _meant_module(error.name))))
+            raise ScenarioError(f"{key}.class: {name!r} imports {error.name!r}, {words}") from None
         places = f"{Path.cwd()}, where the command was started, nor beside the scenario"
         where = f"no module {module_name!r} in {places}; " if ":" in name else ""
         meant = (":" in name and _meant_module(error.name or module_name)) or _known(name, kind, package)
@@ -798,7 +801,8 @@ def _meant_module(missing: str) -> str:
         ours = [Path(sysconfig.get_path(each)) for each in ("stdlib", "platstdlib", "purelib", "platlib")]
         found = [str(Path.cwd()), *sys.path]
         places = [each for each in found if not any(Path(each).is_relative_to(place) for place in ours)]
-    return closest(name, [each.name for each in pkgutil.iter_modules(places)])
+    known = [each.name for each in pkgutil.iter_modules(places)]
+    return closest(name, known if package else [*known, *OUR_PACKAGES])
 
 
 def _meant(module: ModuleType, class_name: str, kind: type) -> str:

@@ -7,7 +7,7 @@ act only those that it touched are looked at again, and row by row at first wher
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -57,7 +57,7 @@ from framework.orders import (
 from framework.rulebook.incidents import AT_ONCE, Incidents, Occurrence
 from framework.rulebook.row_path import Point, RowPath
 from framework.run import Run
-from framework.strategy import Condition, Price, Strategy, checked_conditions, checked_rows, event_of
+from framework.strategy import Condition, Price, Strategy, check_hooks, checked_conditions, checked_rows, event_of
 from framework.support.garbage import collected_afterwards
 from framework.support.logs import debugging, log
 from framework.support.lost_orders import check_orders
@@ -115,6 +115,7 @@ class Simulation:
         self._clock = self._clock_of(int(market.open_ns[0]))
         self._execution = Execution(self._books, self._clock, self._told)
         self._view = self._view_of(self._books, self._execution)
+        check_hooks(type(strategy))
         check_orders(strategy)
         self._conditions = checked_conditions(strategy, self._venues)
         self._watchers = Watchers(self._books, self._conditions)
@@ -267,19 +268,19 @@ class Simulation:
 
         `met` is an event that is entered before the first of them, as their cause.
         """
-        orders = hook(*told)
+        orders: Any = hook(*told)
         name = getattr(hook, "__qualname__", "a hook of the strategy")
-        if not isinstance(orders, Iterable):
-            raise ScenarioError(f"{name} returned {orders!r}; expected it to yield orders, or an empty tuple for none")
-        acted, waiting = False, iter(orders)
+        if not isinstance(orders, Iterable) or isinstance(orders, str | Mapping):
+            words = f"{name} returned {shown(orders)}; expected it to yield orders, or an empty tuple for none"
+            raise located(ScenarioError(words), (self._strategy,), hook)
+        acted, waiting, place = False, iter(orders), orders if isinstance(orders, Generator) else hook
         while True:
             try:
                 order = next(waiting)
             except StopIteration as stop:
                 if stop.value is not None and stop.value not in ((), []):
-                    raise ScenarioError(
-                        f"{name} returns orders after a yield, where they would be lost; expected `yield from ...`"
-                    ) from None
+                    words = f"{name} returns orders after a yield, where they would be lost; expected `yield from ...`"
+                    raise located(ScenarioError(words), (self._strategy,), hook) from None
                 return acted
             if cause is None and met is not None:
                 cause = self._enter(met, None)
@@ -287,7 +288,7 @@ class Simulation:
             try:
                 self._view.outcome = self._execution.execute(order, cause)
             except CarrybookError as error:
-                raise located(error, (self._strategy,), orders) from error.__cause__
+                raise located(error, (self._strategy,), place) from error.__cause__
 
 
 def _in_the_order_of(

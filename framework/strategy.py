@@ -9,17 +9,19 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, fields_dict, frozen, has
 from numpy.typing import NDArray
 
 from framework.errors import ScenarioError
 from framework.events import ConditionMet, Event, MarginCalled, OrderFilled
-from framework.formulas import choose
+from framework.formulas import cached_by_class, choose
 from framework.market import Floats
 from framework.money import USDC
 from framework.orders import Order, method_of
 from framework.support.grid import Grid
-from framework.support.suggestions import suggestion
+from framework.support.lost_orders import functions, names_in
+from framework.support.mistakes import located
+from framework.support.suggestions import closest, suggestion
 from framework.venue import Leg, Venue, fraction, not_negative
 
 if TYPE_CHECKING:
@@ -384,6 +386,32 @@ class Strategy(ABC):
         """The orders that an event provokes; return an empty tuple for none."""
 
 
+HOOKS = ("on_start", "on_event", "conditions", "check", "tables")
+"""The methods of a strategy that are called."""
+LIKENESS = 0.8
+"""How alike a hook and a method are that is probably meant as that hook, 0 to 1: `on_strat` is, `on_end` is not."""
+
+
+@cached_by_class
+def check_hooks(cls: type) -> None:
+    """Refuse a strategy without a hook that it needs, or with one that is probably misspelt; raises `ScenarioError`.
+
+    A method that the class itself uses is a helper, whatever its name.
+    """
+    own = [each for each in cls.__mro__ if each not in Strategy.__mro__]
+    methods = [(name, each) for owner in own for name, value in vars(owner).items() for each in functions(value)]
+    used = {name for _, each in methods for name in names_in(each.__code__)}
+    lacking = [hook for hook in HOOKS if getattr(cls, hook) is getattr(Strategy, hook)]
+    for name, method in methods:
+        meant = "" if name in used or name in HOOKS else closest(name, lacking, LIKENESS)
+        if meant:
+            raise located(ScenarioError(f"{cls.__name__}.{name}: unknown hook; {meant}"), (cls,), method)
+    for hook in lacking:
+        if getattr(cls, hook) in (Strategy.on_start, Strategy.on_event):
+            expected = "on_start(self, view) and on_event(self, event, view)"
+            raise ScenarioError(f"{cls.__name__} has no {hook}; expected {expected}")
+
+
 def checked_conditions(strategy: Strategy, venues: Mapping[str, Venue] | Iterable[str]) -> tuple[Condition, ...]:
     """A strategy's conditions, which can be asked; one on a venue that is not there would never hold.
 
@@ -394,7 +422,12 @@ def checked_conditions(strategy: Strategy, venues: Mapping[str, Venue] | Iterabl
         raise ScenarioError(f"the strategy's conditions are {conditions!r}; expected a tuple, an empty one for none")
     known = list(venues)
     for condition in conditions:
-        if isinstance(condition, type) or not callable(getattr(condition, "holds", None)):
+        if isinstance(condition, type):
+            name = condition.__name__
+            made = f"`{name}({'...' if fields_dict(condition) else ''})`" if has(condition) else "an object of it"
+            words = f"the strategy names the class {name} as a condition; expected {made}"
+            raise located(ScenarioError(words), (strategy,), strategy.conditions)
+        if not callable(getattr(condition, "holds", None)):
             raise ScenarioError(f"the strategy names {condition!r} as a condition; expected an object with `holds`")
         venue = getattr(condition, "venue", None)
         if venue is not None and venue not in known:

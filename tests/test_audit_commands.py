@@ -123,7 +123,10 @@ def test_an_event_without_transfers_is_there_and_one_beyond_the_last_is_not(caps
     events = json.loads((run / "manifest.json").read_text())["counts"]["events"]
     moved = set(pq.read_table(run / "ledger.parquet")["event"].to_pylist())
     still = next(event for event in range(1, events + 1) if event not in moved)
-    assert carrybook(capsys, "ledger", run, "--event", still) == (0, "", "No transfers.\n")
+    kind = next(each["kind"] for each in pq.read_table(run / "events.parquet").to_pylist() if each["event"] == still)
+    assert carrybook(capsys, "ledger", run, "--event", still) == (0, "", f"event {still} {kind}: no transfers\n")
+    of_a_kind = ("--event", still, "--kind", "capital")
+    assert carrybook(capsys, "ledger", run, *of_a_kind) == (0, "", "No transfers.\n")
     assert carrybook(capsys, "ledger", run, "--event", events, "--json")[0] == 0
     for event in (0, -1, events + 1):
         code, printed, complaint = carrybook(capsys, "ledger", run, "--event", event)

@@ -20,6 +20,7 @@ from framework import (
 from framework.command_line.cli import main
 from framework.command_line.templates import new_venue, write
 from framework.errors import CarrybookError
+from tests.commands import refused
 from tests.runs import ROOT
 
 SCENARIO = """
@@ -71,7 +72,8 @@ def test_orders_returned_after_a_yield_are_an_error(tmp_path, monkeypatch):
     with pytest.raises(CarrybookError) as caught:
         run(tmp_path, monkeypatch, "newcomer_lost", hook)
     assert str(caught.value) == (
-        "MyIdea.on_event returns orders after a yield, where they would be lost; expected `yield from ...`"
+        "MyIdea.on_event returns orders after a yield, where they would be lost; expected `yield from ...` "
+        "(newcomer_lost.py, line 16, in on_event)"
     )
 
 
@@ -169,6 +171,40 @@ def test_the_plug_of_the_study_is_told_under_its_own_rulebook_alone(tmp_path, mo
     printed = capsys.readouterr().out
     assert "Price P&L" in printed
     assert ("MTM drag" in printed) == shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("ideas/mine/scenaro.toml", "ideas/mine/scenario.toml"),
+        ("idaes/mine/scenario.toml", "ideas/mine/scenario.toml"),
+        ("idaes/miine/scenaro.toml", "ideas/mine/scenario.toml"),
+        ("ideas/yours/scenario.toml", ""),
+        ("ideas/mine/scenario.toml/more", ""),
+        (f"{'i' * 300}/scenario.toml", ""),
+        ("ideas/mine", ""),
+    ],
+)
+def test_a_misspelt_path_is_suggested(tmp_path, monkeypatch, capsys, typed, meant):
+    """Part by part, and only what is there."""
+    (tmp_path / "ideas" / "mine").mkdir(parents=True)
+    (tmp_path / "ideas" / "mine" / "scenario.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    expected = f"did you mean {meant}?" if meant else "expected a scenario in TOML"
+    assert refused(capsys, "run", typed).endswith(f"; {expected}\n")
+
+
+def test_a_misspelt_directory_of_data_is_suggested(tmp_path, monkeypatch, capsys):
+    """So is a file in it."""
+    (tmp_path / "prices").mkdir()
+    (tmp_path / "prices" / "sol.csv").write_text("")
+    monkeypatch.chdir(tmp_path)
+    scenario = ROOT / "examples" / "static" / "scenario.toml"
+    assert "prizes: no such directory; did you mean prices?" in refused(capsys, "run", scenario, "--data", "prizes")
+    imported = ("data", "import", "prices/slo.csv", "--kind", "prices", "--coin", "SOL")
+    assert "slo.csv: not readable (No such file or directory); did you mean prices/sol.csv?" in refused(
+        capsys, *imported
+    )
 
 
 def test_a_number_where_a_table_belongs_is_told_with_the_keys():

@@ -251,7 +251,7 @@ MISTAKES = {
     ),
     "a misspelt column": (
         condition("return stretch.column('clsoe') > 1.0"),
-        "usdc_borrowing_apy (MODULE.py, line 14, in holds)",
+        "the market has no column 'clsoe'; did you mean close? (MODULE.py, line 14, in holds)",
     ),
     "an account under a name of every venue": (
         rule("expired(price)", "return price > 0", more="\n    coins = account('Assets:{venue}:Coins', USDC)"),

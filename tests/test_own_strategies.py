@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import strategies
-from framework import Scenario, StillView, assemble
+from framework import NoPosition, Scenario, StillView, assemble
 from framework.command_line.cli import main
 
 HEAD = "from attrs import frozen\nfrom framework import *\n\n\n"
@@ -42,16 +42,63 @@ MISTAKES = {
     "no such class": ("x = 1\n", "unknown strategy 'MODULE:Own'; the module has no 'Own'; expected one of"),
     "a misspelt import": (
         "\nfrom framework import Opne\n",
-        "MODULE.py, line 2: ImportError: cannot import name 'Opne'",
+        "; did you mean Open?",
     ),
     "a misspelt name": ("x = Opne\n", "MODULE.py, line 1: NameError: name 'Opne' is not defined"),
+    "a misspelt name of the project": (
+        "from framework import *\nx = Opne\n",
+        "MODULE.py, line 2: NameError: name 'Opne' is not defined; did you mean Open?",
+    ),
     "any other mistake on import": ("x = {}[1]\n", "MODULE.py, line 1: KeyError: 1"),
     "a missing import with a name like its own": ("import own\n", "imports 'own', which is not installed"),
     "no attrs class": (own("return ()", decorator=""), "Own is not an attrs class; decorate it with attrs.frozen"),
-    "a missing hook": (own("return ()", more=""), "Can't instantiate abstract class Own"),
+    "a missing hook": (
+        own("return ()", more=""),
+        "Own has no on_event; expected on_start(self, view) and on_event(self, event, view)",
+    ),
+    "a misspelt hook": (
+        own("return ()").replace("on_start", "on_strat"),
+        "Own.on_strat: unknown hook; did you mean on_start? (MODULE.py, line 9, in on_strat)",
+    ),
+    "a misspelt hook that may be left out": (
+        own("return ()", more=f"    def conditons(self):\n        return (EveryRow(),)\n\n{HOOKS}"),
+        "Own.conditons: unknown hook; did you mean conditions? (MODULE.py, line 12, in conditons)",
+    ),
+    "a misspelt order": (
+        own("yield Clsoe('asgard')"),
+        "MODULE.py, line 10, in on_start, row 1 (2025-01-01): NameError: name 'Clsoe' is not defined; did you mean",
+    ),
+    "a misspelt module of the project": (
+        "from strategies.pairs import open_pair\n",
+        "imports 'strategies.pairs', which is not installed; did you mean pair?",
+    ),
+    "a misspelt package of the project": (
+        "from framewrok import Close\n",
+        "imports 'framewrok', which is not installed; did you mean framework?",
+    ),
+    "a misspelt column": (
+        own("view.history('hyperliquid_funding_rat', 7); return ()"),
+        "the market has no column 'hyperliquid_funding_rat'; did you mean hyperliquid_funding_rate? (MODULE.py",
+    ),
+    "texts for orders": (
+        own("return ['open', 'close']"),
+        "the strategy yielded 'open' in row 1; expected an order (MODULE.py, line 9, in on_start)",
+    ),
+    "a text for orders": (
+        own("return 'open'"),
+        "Own.on_start returned 'open'; expected it to yield orders, or an empty tuple for none (MODULE.py, line 9, in",
+    ),
+    "a table for orders": (
+        own("return {}"),
+        "Own.on_start returned {}; expected it to yield orders, or an empty tuple for none (MODULE.py, line 9, in",
+    ),
+    "orders returned after a yield": (
+        own("yield Close('asgard'); return [Close('hyperliquid')]"),
+        "where they would be lost; expected `yield from ...` (MODULE.py, line 9, in on_start)",
+    ),
     "no answer": (
         own("return None"),
-        "Own.on_start returned None; expected it to yield orders, or an empty tuple for none",
+        "Own.on_start returned None; expected it to yield orders, or an empty tuple for none (MODULE.py, line 9",
     ),
     "a mistake in a hook": (
         own("yield Open(view.shrt, Side.SHORT, 1.0, 5)"),
@@ -174,7 +221,15 @@ MISTAKES = {
     ),
     "a class for a condition": (
         own("return ()", more=f"    def conditions(self):\n        return (EveryRow,)\n\n{HOOKS}"),
-        "the strategy names <class 'framework.strategy.EveryRow'> as a condition; expected an object",
+        "the strategy names the class EveryRow as a condition; expected `EveryRow()` (MODULE.py, line 12",
+    ),
+    "a class with fields for a condition": (
+        own("return ()", more=f"    def conditions(self):\n        return (NoPosition,)\n\n{HOOKS}"),
+        "the strategy names the class NoPosition as a condition; expected `NoPosition(...)` (MODULE.py, line 12, in",
+    ),
+    "a plain class for a condition": (
+        own("return ()", more=f"    def conditions(self):\n        return (dict,)\n\n{HOOKS}"),
+        "the strategy names the class dict as a condition; expected an object of it (MODULE.py, line 12",
     ),
     "no condition": (
         own("return ()", more=f"    def conditions(self):\n        return (3,)\n\n{HOOKS}"),
@@ -188,6 +243,24 @@ def test_a_mistake_is_one_line(refused_module, code, words):
     """No traceback, exit code 2, and nothing written."""
     module, said = refused_module(code, SCENARIO)
     assert words.replace("MODULE", module) in said
+
+
+def test_a_helper_may_have_a_name_like_a_hook(tmp_path, monkeypatch):
+    """It is no misspelt hook where the class uses it itself, also within another function."""
+    more = """    def condition(self, venue):
+        return NoPosition(venue)
+
+    def tabels(self):
+        return [self.condition(each) for each in (self.short,)]
+
+    def on_event(self, event, view):
+        self.tabels()
+        return ()
+"""
+    (tmp_path / "own_helper.py").write_text(own("return ()", more=more))
+    (tmp_path / "own.toml").write_text(SCENARIO.replace("MODULE", "own_helper"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert assemble(Scenario.load(tmp_path / "own.toml")).strategy.condition("asgard") == NoPosition("asgard")
 
 
 def test_a_condition_in_a_file_of_its_own_is_own_code(tmp_path, monkeypatch):

@@ -195,7 +195,9 @@ def ledger(
         balance = "" if line.balance is None else f"{line.balance:,f}"
         cells = (line.seq, f"{line.at:%Y-%m-%d %H:%M:%S}", line.event, line.kind, line.debit, line.credit)
         say(REGISTER.format(*cells, f"{amount:,f}", line.asset, balance).rstrip())
-    if line is None:
+    if line is None and event is not None and chosen == Selection(event=event):
+        say(f"{sources(Folder(run), [event])[event]}: no transfers", err=True)
+    elif line is None:
         say("No transfers.", err=True)
 
 

@@ -24,6 +24,7 @@ from framework.data.series import Floats, Ints, Joining
 from framework.data.store import PART
 from framework.errors import MarketError
 from framework.market import PRICES, Measure, utc
+from framework.support.suggestions import closest_path
 from framework.support.text import counted, shown
 
 What = Literal["prices", "funding", "rates"]
@@ -215,7 +216,8 @@ def read(path: Path) -> pd.DataFrame:
     except MarketError:
         raise
     except OSError as error:
-        raise MarketError(f"{path}: not readable ({error.strerror or type(error).__name__})") from None
+        meant = closest_path(path) or "expected a data file"
+        raise MarketError(f"{path}: not readable ({error.strerror or type(error).__name__}); {meant}") from None
     except Exception as error:  # whatever the three readers say of a file that is none of theirs
         raise MarketError(f"{path}: not a {path.suffix[1:]} file ({' '.join(str(error).split())[:120]})") from None
     rows = range(1, len(frame) + 1) if lines is None else lines

@@ -18,6 +18,7 @@ from framework.clock import NS_PER_SECOND
 from framework.errors import MarketError
 from framework.market import Floats, Ints
 from framework.support.files import MIB, read_bounded
+from framework.support.suggestions import closest_path
 from framework.support.text import SHOWN, shown
 
 NS_PER_MS = 1_000_000
@@ -48,7 +49,8 @@ class Raw:
         try:
             content = read_bounded(path, MOST_BYTES)
         except OSError as error:
-            raise MarketError(f"{path}: not readable ({error.strerror}); expected a data file") from None
+            meant = closest_path(path) or "expected a data file"
+            raise MarketError(f"{path}: not readable ({error.strerror}); {meant}") from None
         return cls(path.name, hashlib.sha256(content).hexdigest(), content)
 
     def text(self) -> str:

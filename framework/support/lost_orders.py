@@ -98,8 +98,8 @@ class _Reading:
                 if isinstance(each, ast.Expr):
                     given = ((call, self._word(call, code)) for call in _calls(each.value))
                     yield from (code.complaint(call, word) for call, word in given if word)
-            named = [code.names.get(name) for name in _named(function.__code__)]
-            waiting += [one for value in named for one in _functions(value) if _folder(one) in folders]
+            named = [code.names.get(name) for name in names_in(function.__code__)]
+            waiting += [one for value in named for one in functions(value) if _folder(one) in folders]
 
     def _word(self, call: ast.Call, code: _Code, calls: int = MOST_CALLS) -> str:
         """What gives the orders that a call makes, `yield` or `yield from`; an empty text where it makes none.
@@ -155,21 +155,21 @@ def _methods(cls: type) -> Iterator[FunctionType]:
     """The methods that stand in the modules of a user's own classes, without those that a library has made."""
     for owner in cls.__mro__:
         if owner.__module__.partition(".")[0] not in {*OUR_PACKAGES, *sys.stdlib_module_names}:
-            for function in (each for value in vars(owner).values() for each in _functions(value)):
+            for function in (each for value in vars(owner).values() for each in functions(value)):
                 if function.__globals__.get("__name__") == owner.__module__:
                     yield function
 
 
-def _functions(value: object) -> Iterator[FunctionType]:
+def functions(value: object) -> Iterator[FunctionType]:
     """The functions behind a member of a class or a module, below their decorators."""
     match value:
         case staticmethod() | classmethod():
-            yield from _functions(value.__func__)
+            yield from functions(value.__func__)
         case property():
-            yield from _functions(value.fget)
+            yield from functions(value.fget)
         case singledispatchmethod():
             for each in value.dispatcher.registry.values():
-                yield from _functions(each)
+                yield from functions(each)
         case _ if callable(value) and isinstance(function := inspect.unwrap(value), FunctionType):
             yield function
 
@@ -193,9 +193,9 @@ def _statements(block: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(each)
 
 
-def _named(code: CodeType) -> set[str]:
+def names_in(code: CodeType) -> set[str]:
     """The names from outside that a function, or one within it, uses."""
-    inner = [_named(each) for each in code.co_consts if isinstance(each, CodeType)]
+    inner = [names_in(each) for each in code.co_consts if isinstance(each, CodeType)]
     return {*code.co_names, *code.co_freevars}.union(*inner)
 
 

@@ -1,5 +1,7 @@
 """A mistake in a user's own class as one line: the last line of the user's own code that led to it, and the rows."""
 
+import builtins
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 Line = tuple[str, int | None, str]
 """File, line and function."""
 OUR_PACKAGES = ("framework", "strategies", "venues")
+IMPORTED = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
+"""What Python says of a name that a module does not have, and of that module."""
 
 
 def is_ours(part: object) -> bool:
@@ -44,14 +48,15 @@ def mistakes_told(parts: Iterable[object], market: Market, row: Callable[[], int
         place = _place(_lines(error), own or beside_ours) or _signature(error, parts)
         if place is None:
             raise
-        words = f"{type(error).__name__}: {' '.join(str(error).split())}{_hint(error)}"
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}{hint(error)}"
         raise ScenarioError(f"{place}, {market.rows(row(), row() + 1)}: {words}") from error
 
 
 def located(error: CarrybookError, parts: Iterable[object], orders: object = None) -> CarrybookError:
     """A complaint with the line of a user's own file that led to it, if one did.
 
-    It is a line of the traceback, or the one at which `orders` waits, which has made the order that was refused.
+    It is a line of the traceback, or the one at which `orders` waits, which has made the order that was refused, or at
+    which they are defined, if they are a hook.
     """
     if not error.is_located:
         lines = _lines(error) if orders is None else _waiting(orders)
@@ -83,7 +88,7 @@ def _files(parts: Iterable[object]) -> tuple[set[str], set[str]]:
     own: set[str] = set()
     others: set[str] = set()
     for part in parts:
-        for cls in type(part).__mro__:
+        for cls in (part if isinstance(part, type) else type(part)).__mro__:
             package = cls.__module__.partition(".")[0]
             file = getattr(sys.modules.get(cls.__module__), "__file__", None)
             if file and package != "framework" and package not in sys.stdlib_module_names:
@@ -102,7 +107,10 @@ def _lines(error: BaseException) -> Iterator[Line]:
 
 
 def _waiting(orders: object) -> Iterator[Line]:
-    """Where a generator waits, and the generators that it waits for, outermost first."""
+    """Where a generator waits, and the generators that it waits for, outermost first; or where a function begins."""
+    code = getattr(orders, "__code__", None)
+    if code is not None:
+        yield code.co_filename, code.co_firstlineno, code.co_name
     while isinstance(orders, GeneratorType):
         frame = orders.gi_frame
         if frame is not None:
@@ -122,11 +130,23 @@ def _signature(error: BaseException, parts: Iterable[object]) -> str | None:
     return None
 
 
-def _hint(error: BaseException) -> str:
-    """What was probably meant: the name that an object has in place of another, or the operators of arrays."""
+def hint(error: BaseException) -> str:
+    """What was probably meant, after a semicolon: the known name closest to an unknown one, or operators of arrays."""
     if isinstance(error, ValueError) and "truth value of an array" in str(error):
         return "; use & and |, not `and` and `or`"
-    if not isinstance(error, AttributeError) or not error.name:
-        return ""
-    hint = closest(error.name, [each for each in dir(error.obj) if not each.startswith("_")])
-    return f"; {hint}" if hint else ""
+    name, known = _unknown(error)
+    meant = closest(name, [each for each in known if each != name and not each.startswith("_")])
+    return f"; {meant}" if meant else ""
+
+
+def _unknown(error: BaseException) -> tuple[str, Iterable[str]]:
+    """The name that an object, a module or a piece of code does not have, and those that it has."""
+    imported = IMPORTED.match(str(error)) if isinstance(error, ImportError) else None
+    if imported:
+        return imported[1], dir(sys.modules.get(imported[2]))
+    if isinstance(error, AttributeError) and error.name:
+        return error.name, dir(error.obj)
+    if isinstance(error, NameError) and error.name:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        return error.name, {*frame.f_locals, *frame.f_globals, *dir(builtins)}
+    return "", ()

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from difflib import get_close_matches
+from pathlib import Path
 
 
 def closest(word: str, known: Collection[str], likeness: float = 0.6) -> str:
@@ -16,3 +17,20 @@ def closest(word: str, known: Collection[str], likeness: float = 0.6) -> str:
 def suggestion(word: str, known: Collection[str]) -> str:
     """The same; where none is close, `expected one of` all of them."""
     return closest(word, known) or f"expected one of {', '.join(known)}"
+
+
+def closest_path(path: Path) -> str:
+    """`did you mean PATH?` with the path that is there and closest, part by part; nothing where none is close."""
+    found = Path(path.anchor)
+    try:
+        for part in path.relative_to(found).parts:
+            below = found / part
+            if not below.exists():
+                close = get_close_matches(part, [each.name for each in found.iterdir()], n=1)
+                if not close:
+                    return ""
+                below = found / close[0]
+            found = below
+    except (OSError, ValueError):  # a file among the directories, or a name that no file can have
+        return ""
+    return "" if found == path else f"did you mean {found}?"
