@@ -399,4 +399,4 @@ def test_what_is_kept_of_passages_plays_in_the_next_process(tmp_path):
     assert counted(run)[1] > 3
     assert tape.recorded == 0
     assert tape.registers.arrivals == old.registers.arrivals
-    assert all(np.array_equal(one, other) for one, other in zip(tape.score(), old.score(), strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(tape.program(), old.program(), strict=True))

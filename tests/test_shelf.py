@@ -160,7 +160,7 @@ def test_a_tape_that_is_read_records_what_is_new_and_keeps_that_too(tmp_path):
     assert lines[0] < lines[-1]
     (tape,) = tapes.tapes
     again = Tapes(Shelf(tmp_path)).of(assembly())
-    assert all(np.array_equal(one, other) for one, other in zip(again.score(), tape.score(), strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(again.program(), tape.program(), strict=True))
     assert np.array_equal(again.code.initial, tape.code.initial)
     assert len(tape.code.quiet_lines) > 0
     assert asdict(again.registers) == asdict(tape.registers)
@@ -171,8 +171,8 @@ def _told(trees):
     """Trees as plain values."""
 
     def told(branch):
-        ways = {answer: told(each) for answer, each in branch.ways.items()}
-        return branch.lines, branch.asked, branch.line, ways, branch.leaf and repr(branch.leaf)
+        ways = {answer: told(each) for answer, each in branch.following.items()}
+        return branch.lines, branch.question, branch.line, ways, branch.leaf and repr(branch.leaf)
 
     return {step: told(each) for step, each in trees.items()}
 

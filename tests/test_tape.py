@@ -46,10 +46,10 @@ from framework.performance import figures, outcome
 from framework.run import Tally
 from framework.strategy import EveryRow, Price, Strategy
 from framework.tape.code import Code
-from framework.tape.numbers import LONGEST, MOST, Column, NotRecordable, Op, Recorded, Row, Time, Window, Words
+from framework.tape.numbers import LONGEST, MOST, Column, NotRecordable, Op, Recorded, RecordedText, Row, Time, Window
 from framework.tape.pending import Pending
 from framework.tape.played import Played
-from framework.tape.player import BROKEN, KERNEL, QUIET, UNKNOWN, Notes, Score, play, play_plain
+from framework.tape.player import BROKEN, KERNEL, QUIET, UNKNOWN, Notes, Program, play, play_plain
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import CHECKED_AGAIN, Settings
 from framework.tape.tapes import Tapes, refusal
@@ -1563,7 +1563,7 @@ def test_numbers_that_a_venue_or_a_condition_writes_are_for_the_books():
 def test_the_kernel_may_write_a_text_with_numbers_into_another():
     """And nothing else: the strategy is not at work then."""
     way = Way(Registers(1), Branch())
-    words = Words.of(f"at most {Recorded(way, 0, 53.25):.2f}", way)
+    words = RecordedText.of(f"at most {Recorded(way, 0, 53.25):.2f}", way)
     assert words
     assert words != ""
     assert f"it says: {words}" == f"it says: {words.template}" == f"it says: {words!s}"
@@ -1681,9 +1681,9 @@ def test_steps_of_the_kernel_are_not_remembered():
     tape = Tapes().of(assembly)
     played = tape.play(Settings.of(assembly), market)
     assert same(played, assembly.simulation().run())
-    passing = [leaf.passing for playback in played.playbacks for leaf in playback.leaves]
-    assert passing.count(True) == 4
-    assert len(tape.happened) <= passing.count(False)
+    are_plain = [leaf.is_plain for playback in played.playbacks for leaf in playback.leaves]
+    assert are_plain.count(True) == 4
+    assert len(tape.happened) <= are_plain.count(False)
 
 
 def test_what_accrues_below_a_floor_ends_in_the_error_of_the_kernel(monkeypatch):
@@ -1719,7 +1719,7 @@ def set_size():
 def test_a_strategy_that_depends_on_what_cannot_be_seen_is_found_out(set_size):
     """Its second run is simulated as well as played; they differ, and none is played after that."""
     assembly = of(Depending())
-    (tape := Tapes().of(assembly)).asked = 1
+    (tape := Tapes().of(assembly)).requested = 1
 
     def simulated():
         set_size(2)
@@ -1749,7 +1749,7 @@ def test_runs_of_a_trusted_tape_are_simulated_again_and_again():
     tape, settings, simulated = Tapes().of(assembly), Settings.of(assembly), []
 
     def simulation():
-        simulated.append(tape.asked)
+        simulated.append(tape.requested)
         return assembly.simulation().run()
 
     for _ in range(4 * CHECKED_AGAIN):
@@ -1925,9 +1925,9 @@ def recorded(function, *values):
     return one
 
 
-def score_of(code, *streams):
+def program_of(code, *streams):
     """What is played of some code, with what accrues."""
-    return Score(
+    return Program(
         code.lines, code.spans, code.changes, code.outputs, code.sends, code.arrivals, code.quiet, code.quiet_lines,
         code.steady, code.instants_ns, *streams,
     )  # fmt: skip
@@ -1950,11 +1950,11 @@ def recorded_by_row(function):
             held = np.zeros(len(registers.made))
             for register, value in registers.constants.items():
                 held[register] = value
-            score = score_of(code, none, none[:, 0], none[:, :3], none, none)
+            program = program_of(code, none, none[:, 0], none[:, :3], none, none)
             notes = Notes(np.zeros(9, dtype=np.int64), np.zeros(9, dtype=np.int64), np.zeros(9))
             step = after_rows(code.roots.get("f", NOWHERE), len(rows))
             why, _, row, _, _ = play(
-                score, step, 0, row, False, held, columns, at_ns, curve, none, notes, Pending.nothing()
+                program, step, 0, row, False, held, columns, at_ns, curve, none, notes, Pending.nothing()
             )
             if why == UNKNOWN:
                 record(rows[row])
@@ -2052,11 +2052,11 @@ def test_a_step_that_changes_a_balance_is_done_row_by_row():
     more = way.given(0, 0.0) + 1.0
     way.end(Leaf(changes={0: more.register}, curve=more.register))
     code.add("row", way)
-    score = score_of(code, none, none[:, 0], none[:, :3], none, none)
+    program = program_of(code, none, none[:, 0], none[:, :3], none, none)
     curve, notes = np.zeros(50), Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
     held, at_ns = code.initial.copy(), np.arange(50)
     step = after_rows(code.roots["row"], 50)
-    play(score, step, 0, 0, False, held, np.zeros((0, 51)), at_ns, curve, none, notes, Pending.nothing())
+    play(program, step, 0, 0, False, held, np.zeros((0, 51)), at_ns, curve, none, notes, Pending.nothing())
     assert curve.tolist() == list(range(1, 51))
 
 
@@ -2078,9 +2078,20 @@ def test_the_compilers_cache_names_no_class_of_the_project():
         pytest.skip("nothing is compiled")
     none = np.zeros((0, 10), dtype=np.int64)
     code, notes = Code(Registers(1)), Notes(none[:, 0], none[:, 0], np.zeros(0))
-    score, step = score_of(code, none, none[:, 0], none[:, :3], none, none), after_rows(NOWHERE, 0)
+    program, step = program_of(code, none, none[:, 0], none[:, :3], none, none), after_rows(NOWHERE, 0)
     play(
-        score, step, 0, 0, False, np.zeros(1), np.zeros((0, 1)), none[:, 0], np.zeros(0), none, notes, Pending.nothing()
+        program,
+        step,
+        0,
+        0,
+        False,
+        np.zeros(1),
+        np.zeros((0, 1)),
+        none[:, 0],
+        np.zeros(0),
+        none,
+        notes,
+        Pending.nothing(),
     )
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
     name = f"player.play_plain-{play_plain.__code__.co_firstlineno}.{python}*.nbi"
@@ -2175,10 +2186,10 @@ def test_what_accrues_in_blocks_is_what_accrues_row_by_row(steps, factors, compo
         values[[0, 1, 4, 5, debit, credit]] = factors[0], 1.0, factors[1], 1.0, held * (floor or 1), -owed
         columns = np.array([index, 1 / index, *np.full((3, len(index)), np.nan)])
         curve, settled = np.full(len(steps), np.nan), np.zeros((len(steps), 2), dtype=np.int64)
-        score = score_of(code, streams, np.array(accruing), floors, sizes, np.array([[4, 4]]))
+        program = program_of(code, streams, np.array(accruing), floors, sizes, np.array([[4, 4]]))
         notes = Notes(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
         step = after_rows(code.roots["row"], len(steps))
-        ended = play(score, step, 0, 0, True, values, columns, at_ns, curve, settled, notes, Pending.nothing())
+        ended = play(program, step, 0, 0, True, values, columns, at_ns, curve, settled, notes, Pending.nothing())
         assert columns[2:4, 0].tolist() == [held * (floor or 1) / 1000, -owed / 1e9]
         assert (columns[4, 1 : ended[2] + 1] == factors[1]).all()
         found.append((ended, curve, settled, columns[2:4, : ended[2]], values[accruing]))

@@ -1,22 +1,19 @@
-"""The audit: checks of a run's folder as plain functions in a tuple; findings are collected, each names its place.
+"""The audit: checks of a run folder. Each check is a function that yields findings, and each finding names its place.
 
-The first checks need the folder alone and read it in batches; the thorough ones read the market and the scenario too,
-and recompute the run from what its venues declare. No venue, account or field is known by its name here: a venue of a
-user's own is audited like those that come with the project.
+`CHECKS` read the folder alone, in batches. `THOROUGH` checks also read the market's sources and the scenario, and
+recompute the run from what its venues declare. No check names a venue, an account or a field, so a user's own venue is
+audited like any other. The docstring of a check says what must hold. By module:
 
-A check is the function of its name, whose docstring says what must hold. By group:
-
-- `books.py`, the folder and the books by themselves: `files`, `name`, `tables`, `chain`, `transfers`, `trial_balance`,
+- `books.py`, files and books without the event log: `files`, `name`, `tables`, `chain`, `transfers`, `trial_balance`,
   `balances`, `rolled_forward`, `floors`, `time_order`;
-- `log.py`, the log against the books: `event_log`, `bijection`, `kinds`, `settlements`, `fills`, `transit`;
+- `log.py`, the event log against the books: `event_log`, `bijection`, `kinds`, `settlements`, `fills`, `transit`;
 - `worth.py`, what the run is worth: `waterfall`, `summary`, `end`;
 - `declared.py`, thorough, the books against what venues declare: `accounts`, `rates`, `accruals` in exact integers;
 - `states.py`, thorough, formulas on the balances, as arrays and in exact fractions: `acts`, `incidents`, `states`;
 - `replay.py`, thorough, every order and act executed again on the books as they stood: `orders`;
 - `again.py`, thorough, the sources read and the scenario run again: `again_inputs`, `again_market`, `again_run`.
 
-`audit` makes them all, in the order of `CHECKS` and `THOROUGH`. What the thorough ones compute from is in `history.py`:
-the ledger laid on the rows of the market.
+`audit` runs them in this order. `history.py` has what the thorough ones compute from: the ledger by market row.
 """
 
 from collections.abc import Callable
@@ -38,7 +35,7 @@ from framework.support.source_code import own_modules
 
 @frozen
 class Result:
-    """What one check found: the first findings, and how many there were."""
+    """The result of one check: its first findings, and how many there were."""
 
     check: str
     holds: str
@@ -92,10 +89,11 @@ def audit(
     checks: tuple[Check, ...] = CHECKS,
     thorough_checks: tuple[ThoroughCheck, ...] = THOROUGH,
 ) -> list[Result]:
-    """Make every check; `data` is the directory of the scenario's sources, without which its embedded data are read.
+    """Run all checks on a folder, with `thorough` the thorough ones too; returns a result for each.
 
-    An `assembly` that is given, such as one on a market made in memory, is used as it is. Code of the run's own is
-    imported for one that is `trusted` alone, and only where it is the code that the run was made with.
+    `data` is the directory of the scenario's source files; without it, its embedded data are read. `assembly` replaces
+    the one that is made from the folder, such as for a market made in memory. The run's own code is imported only if
+    the folder is `trusted`, and only if it is the code that the run was made with. Errors of reading are results.
     """
     results = [_result(check, partial(check, folder)) for check in checks]
     if not thorough:
@@ -109,7 +107,7 @@ def audit(
 
 
 def _assembled(folder: Folder, data: Path | None, *, trusted: bool) -> Assembly:
-    """The scenario with the sources that the run was made with; raises `RunError` where they cannot be had."""
+    """The folder's scenario on the sources of the run; raises `RunError` where they are missing or others."""
     if trusted:
         _compare_code(folder)
     try:
@@ -125,7 +123,7 @@ def _assembled(folder: Folder, data: Path | None, *, trusted: bool) -> Assembly:
 
 
 def _compare_code(folder: Folder) -> None:
-    """Refuse code of the run's own that is not the code that it was made with, before any of it is imported."""
+    """Raise `RunError` where a module of the run's own has changed since the run; imports none of them."""
     import_from(folder.scenario.beside)
     for module, digest in own_modules(named_modules(folder.scenario).values()).items():
         if folder.manifest.code.get(module) != digest:
@@ -142,14 +140,14 @@ def _holds(check: Callable[..., object]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Why a check could not be made, from what reading the folder raised."""
+    """Why a check could not be made, from the exception that it raised."""
     if isinstance(error, CarrybookError):
         return str(error)
     return f"the folder cannot be read ({type(error).__name__}: {error}); expected it as it was saved"
 
 
 def _result(check: Callable[..., object], findings: Callable[[], Findings]) -> Result:
-    """Run one check; where it cannot go on, what it has found so far is kept."""
+    """Run one check; if it raises, what it has found so far is kept."""
     kept: list[Finding] = []
     count, not_made = 0, ""
     try:

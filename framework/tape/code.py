@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.tape.numbers import Op
-from framework.tape.pending import CARRIED
-from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way, arriving
+from framework.tape.pending import TRANSIT_NUMBERS
+from framework.tape.tree import NOWHERE, Branch, Leaf, Registers, Way, arrival_step
 
 OF_ONE = (Op.NEG, Op.ABS, Op.ROUND, Op.SQRT, Op.FIND)
 """Operations that have one operand; what else the last of them has is the number of a column."""
@@ -28,15 +28,15 @@ class Code:
     def __init__(self, registers: Registers, accruing: Sequence[int] = ()) -> None:
         self._registers = registers
         self._accruing = accruing
-        self._lines: Growing = Growing(5, np.int64)
-        self._spans: Growing = Growing(9, np.int64)
-        self._changes: Growing = Growing(2, np.int64)
-        self._outputs: Growing = Growing(1, np.int64)
-        self._sends: Growing = Growing(2 + CARRIED, np.int64)
-        self._quiet: Growing = Growing(6, np.int64)
-        self._quiet_lines: Growing = Growing(5, np.int64)
-        self._steady: Growing = Growing(2, np.int64)
-        self._initial: Growing = Growing.of(registers.initial(0))
+        self._lines: Table = Table(5, np.int64)
+        self._spans: Table = Table(9, np.int64)
+        self._changes: Table = Table(2, np.int64)
+        self._outputs: Table = Table(1, np.int64)
+        self._sends: Table = Table(2 + TRANSIT_NUMBERS, np.int64)
+        self._quiet: Table = Table(6, np.int64)
+        self._quiet_lines: Table = Table(5, np.int64)
+        self._steady: Table = Table(2, np.int64)
+        self._initial: Table = Table.of(registers.initial(0))
         self.leaves: list[Leaf] = []
         self.roots: dict[str, int] = {}
 
@@ -55,22 +55,22 @@ class Code:
                 made = self._registers.made[register]
                 assert made is not None
                 self._lines.add([made[0], register, made[1], made[2], 0])
-            if branch.asked is None:
+            if branch.question is None:
                 break
-            op, left, right = branch.asked
+            op, left, right = branch.question
             branch.line = len(self._lines)
-            ((said, following),) = branch.ways.items()
+            ((said, following),) = branch.following.items()
             goes = branch.line + 1
             self._lines.add([op, goes if said else NOWHERE, left, right, NOWHERE if said else goes])
             branch = following
         if branch.leaf is None:
             self._lines.add([Op.UNRECORDED, 0, 0, 0, 0])
         else:
-            self._lines.add([Op.LEAF, self._noted(branch.leaf, [*way.answered, (branch, True)]), 0, 0, 0])
+            self._lines.add([Op.LEAF, self._add_leaf(branch.leaf, [*way.answered, (branch, True)]), 0, 0, 0])
         for held in self._registers.initial(len(self._initial)):
             self._initial.add(held)
 
-    def put_back(
+    def restore(
         self,
         roots: Mapping[str, int],
         leaves: Sequence[Leaf],
@@ -83,7 +83,7 @@ class Code:
         """Have what there was before, in another process, instead of nothing; `spans` are without their quiet lines."""
         self.roots, self.leaves = dict(roots), list(leaves)
         tables = lines, np.column_stack((spans, np.full(len(spans), NOWHERE))), changes, outputs, sends
-        self._lines, self._spans, self._changes, self._outputs, self._sends = map(Growing.of, tables)
+        self._lines, self._spans, self._changes, self._outputs, self._sends = map(Table.of, tables)
         starts, came = self._starts(), np.full(len(lines) + 1, NOWHERE)
         asked = np.flatnonzero((lines[:, 0] >= Op.LT) & (lines[:, 0] < Op.LEAF))
         for goes in (1, 4):
@@ -91,16 +91,18 @@ class Code:
         for end in np.flatnonzero(lines[:, 0] == Op.LEAF).tolist():
             number = lines[end, 1]
             if self.leaves[number].is_quiet:
-                self._spans.rows[number, -1] = self._quieted(self.leaves[number], self._answered(end, starts, came))
+                self._spans.rows[number, -1] = self._add_quiet_lines(
+                    self.leaves[number], self._answered(end, starts, came)
+                )
 
     def trees(self) -> dict[str, Branch]:
         """The trees of the steps, of which its lines are made; those of steps without any are empty."""
         found: dict[int, Branch] = {}
         for end, start in reversed(self._starts().items()):
             branch = found[start] = self._branch(start, end)
-            if branch.asked is not None:
+            if branch.question is not None:
                 ways = {True: self.lines[end, 1], False: self.lines[end, 4]}
-                branch.ways = {answer: found[goes] for answer, goes in ways.items() if goes != NOWHERE}
+                branch.following = {answer: found[goes] for answer, goes in ways.items() if goes != NOWHERE}
         return {step: found[self.roots[step]] if step in self.roots else Branch() for step in self._registers.steps}
 
     def _starts(self) -> dict[int, int]:
@@ -116,7 +118,7 @@ class Code:
             return Branch(computed, leaf=self.leaves[to])
         if op == Op.UNRECORDED:
             return Branch(computed, refused="it could not be recorded")
-        return Branch(computed, asked=(Op(op), left, right), line=end)
+        return Branch(computed, question=(Op(op), left, right), line=end)
 
     def _answered(self, end: int, starts: Mapping[int, int], came: NDArray[np.int64]) -> list[tuple[Branch, bool]]:
         """The branches on the way to a leaf, with their answers; `came` is the question before each line."""
@@ -126,7 +128,7 @@ class Code:
             end = asked
         return found[::-1]
 
-    def _noted(self, leaf: Leaf, answered: Sequence[tuple[Branch, bool]]) -> int:
+    def _add_leaf(self, leaf: Leaf, answered: Sequence[tuple[Branch, bool]]) -> int:
         """The number of a leaf that is added, at the end of branches with their answers."""
         first = len(self._changes), len(self._outputs), len(self._sends)
         for pair in leaf.changes.items():
@@ -135,13 +137,13 @@ class Code:
             self._outputs.add([register])
         for each in leaf.sends:
             self._sends.add([each.kind, each.entry, *each.registers])
-        quiet = self._quieted(leaf, answered) if leaf.is_quiet else NOWHERE
+        quiet = self._add_quiet_lines(leaf, answered) if leaf.is_quiet else NOWHERE
         spans = [first[0], len(self._changes), first[1], len(self._outputs), leaf.curve, int(leaf.idle)]
         self._spans.add([*spans, first[2], len(self._sends), quiet])
         self.leaves.append(leaf)
         return len(self.leaves) - 1
 
-    def _quieted(self, leaf: Leaf, answered: Sequence[tuple[Branch, bool]]) -> int:
+    def _add_quiet_lines(self, leaf: Leaf, answered: Sequence[tuple[Branch, bool]]) -> int:
         """The number of a leaf among those with quiet lines, which it gets."""
         first, first_steady = len(self._quiet_lines), len(self._steady)
         places = {register: place for place, register in enumerate(self._accruing)}
@@ -163,8 +165,8 @@ class Code:
                 else:
                     continue
                 changing.add(register)
-            if branch.asked is not None:
-                op, left, right = branch.asked
+            if branch.question is not None:
+                op, left, right = branch.question
                 if op is Op.SINCE:
                     self._quiet_lines.add([op, 0, left, 0, int(answer)])
                 elif not changing.isdisjoint((left, right)):
@@ -207,7 +209,7 @@ class Code:
     def arrivals(self) -> NDArray[np.int64]:
         """Of each kind of arrival, shape (kinds, 3): the root of its tree, how long it takes, where its numbers go."""
         found = [
-            (self.roots.get(arriving(number), NOWHERE), each.latency_ns, self._registers.carried)
+            (self.roots.get(arrival_step(number), NOWHERE), each.latency_ns, self._registers.first_transit)
             for number, each in enumerate(self._registers.arrivals)
         ]
         return np.array(found, dtype=np.int64).reshape(-1, 3)
@@ -240,7 +242,7 @@ class Code:
         return np.array(self._registers.instants, dtype=np.int64)
 
 
-class Growing:
+class Table:
     """Rows of an array to which rows are added."""
 
     def __init__(self, width: int, kind: type) -> None:
@@ -248,7 +250,7 @@ class Growing:
         self._count = 0
 
     @classmethod
-    def of(cls, rows: NDArray[Any]) -> "Growing":
+    def of(cls, rows: NDArray[Any]) -> "Table":
         """These rows to begin with."""
         found = cls(rows.shape[1], rows.dtype.type)
         found._room, found._count = np.concatenate((rows, found._room)), len(rows)

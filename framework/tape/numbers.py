@@ -66,7 +66,7 @@ class Op(IntEnum):
     LE = 16
     EQ = 17
     SINCE = 18
-    AGAIN = 19
+    SAME_INSTANT = 19
     LEAF = 20
     UNRECORDED = 21
 
@@ -345,7 +345,7 @@ FIRST_PLACE, LAST_PLACE = 0xF0000, 0x10FFFD
 PLACES = re.compile(f"[{chr(FIRST_PLACE)}-{chr(LAST_PLACE)}]")
 
 
-class Words(Unreadable):
+class RecordedText(Unreadable):
     """A text with numbers, which are not known: it can be told on and asked whether it is empty, and nothing else.
 
     Venues and the kernel write it into other texts; a hook of the strategy could read what it writes.

@@ -17,10 +17,10 @@ from attrs import fields_dict, frozen, has
 
 from framework.books import Entry
 from framework.money import Account, Asset
-from framework.tape.numbers import PLACES, NumberInText, Recorded, Recording, Row, Time, Words
-from framework.tape.transit import SENT
+from framework.tape.numbers import PLACES, NumberInText, Recorded, RecordedText, Recording, Row, Time
+from framework.tape.transit import SENDER
 
-OF_SENDING = -1
+BY_SENDER = -1
 """The cause of what arrives: the entry of its sending, in an earlier step."""
 Filled = tuple[list[Entry], list["Epoch"], object]
 """What a step adds: its entries, the streams that start again from a new balance, and the last order executed."""
@@ -57,7 +57,7 @@ class Text:
 
 
 @frozen
-class RowsPassed:
+class RowCount:
     """The gap of a number of rows: those up to the one that the step follows, and so many further."""
 
     offset: int
@@ -78,10 +78,10 @@ class Epoch:
     """A stream starts again from a new balance: which stream, and its rows, factor and base."""
 
     stream: int
-    begun: tuple[Any, Any, Any]
+    terms: tuple[Any, Any, Any]
 
 
-GAPS = (Output, Text, RowsPassed, Instant, OrderBefore)
+GAPS = (Output, Text, RowCount, Instant, OrderBefore)
 PLAIN = (type(None), bool, int, float, bytes, Decimal, Fraction, date, datetime, timedelta, *GAPS)
 """What hides no recorded number, besides texts."""
 
@@ -157,7 +157,7 @@ class Outline:
     def arrives(self) -> bool:
         """Whether it is of a step in which something arrives."""
         causes: list[Any] = [each.cause for each in self.entries]
-        return OF_SENDING in causes
+        return BY_SENDER in causes
 
     @cached_property
     def fill(self) -> Callable[[Sequence[float], int, int, object, Entry | None], Filled]:
@@ -170,8 +170,8 @@ class Outline:
 def _place(cause: Entry | None, entries: Sequence[Entry]) -> int | None:
     if cause is None:
         return None
-    if cause is SENT:
-        return OF_SENDING
+    if cause is SENDER:
+        return BY_SENDER
     for place, each in enumerate(entries):
         if each is cause:
             return place
@@ -192,12 +192,12 @@ class _Drawing:
         kind = type(value)
         if isinstance(value, Recorded):
             return Output(self._place(value.register), whole=isinstance(value.concrete, int))
-        if kind is Words:
+        if kind is RecordedText:
             return self._outlined_text(value.template)
         if kind is str:
             return self._outlined_text(value) if PLACES.search(value) else value
         if kind is Row:
-            return RowsPassed(value.offset)
+            return RowCount(value.offset)
         if kind is Time:
             return Instant()
         if kind in (tuple, list):
@@ -253,21 +253,21 @@ def changed(value: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401
     return found
 
 
-def worded(value: Any, recording: Recording) -> Any:  # noqa: ANN401  (a case for each kind)
-    """A value as a hook of the strategy gets it: its texts with numbers are `Words`, wherever in it they are."""
+def with_recorded_texts(value: Any, recording: Recording) -> Any:  # noqa: ANN401  (a case for each kind)
+    """A value as a hook of the strategy gets it: its texts with numbers are `RecordedText`, wherever in it they are."""
     kind = type(value)
     if kind is str:
-        return Words.of(value, recording)
+        return RecordedText.of(value, recording)
     if kind in (tuple, list):
-        each = [worded(part, recording) for part in value]
+        each = [with_recorded_texts(part, recording) for part in value]
         return value if all(map(is_, each, value)) else kind(each)
     if kind is dict:
-        values = {key: worded(part, recording) for key, part in value.items()}
+        values = {key: with_recorded_texts(part, recording) for key, part in value.items()}
         return value if all(map(is_, values.values(), value.values())) else values
     if not has(kind) or kind in (Account, Asset):
         return value
     parts = {name: getattr(value, name) for name in fields_dict(kind)}
-    words = {name: worded(part, recording) for name, part in parts.items()}
+    words = {name: with_recorded_texts(part, recording) for name, part in parts.items()}
     return value if all(map(is_, words.values(), parts.values())) else changed(value, words)
 
 
@@ -291,15 +291,15 @@ class _Writer:
             event, at_ns, rows, transfers, order = map(
                 self._value, (each.event, each.at_ns, each.rows, each.transfers, each.order)
             )
-            causes: dict[Any, str] = {None: "None", OF_SENDING: "sent"}
+            causes: dict[Any, str] = {None: "None", BY_SENDER: "sender"}
             cause = causes.get(each.cause, f"e{each.cause}")
             names.append(f"e{place}")
             self._lines.append(f"e{place} = Entry({event}, {cause}, {at_ns}, {rows}, {transfers}, {order})")
-        epochs = [f"Epoch({each.stream}, {self._value(each.begun)})" for each in outline.epochs]
+        epochs = [f"Epoch({each.stream}, {self._value(each.terms)})" for each in outline.epochs]
         last = self._value(outline.order)
         self._lines.append(f"return [{', '.join(names)}], [{', '.join(epochs)}], {last}")
         body = "\n    ".join(self._lines)
-        exec(f"def fill(n, row, at_ns, order, sent):\n    {body}\n", self._space)  # noqa: S102  (names of its own alone)
+        exec(f"def fill(n, row, at_ns, order, sender):\n    {body}\n", self._space)  # noqa: S102  (names of its own alone)
         fill: Callable[[Sequence[float], int, int, object, Entry | None], Filled] = self._space["fill"]
         return fill
 
@@ -308,7 +308,7 @@ class _Writer:
         kind = type(value)
         if kind is Output:
             return f"int(n[{value.number}])" if value.whole else f"n[{value.number}]"
-        if kind is RowsPassed:
+        if kind is RowCount:
             return f"row + {value.offset}"
         if kind is Instant:
             return "at_ns"

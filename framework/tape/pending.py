@@ -1,4 +1,4 @@
-"""What is on its way between steps, as the player keeps it: when it is due, of what kind it is, and its numbers."""
+"""What is in transit between steps, in arrays of the player: when it is due, its kind, and its numbers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,10 +7,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-CARRIED = 3
-"""How many numbers are carried over of what is on its way: its amount, its fee on arriving, the amount of its order."""
+TRANSIT_NUMBERS = 3
+"""Numbers of a sum in transit: its amount, the fee on arrival, and the amount of its order."""
 MOST_PENDING = 64
-"""So many sums are on their way at once, at most."""
+"""The most sums in transit at once."""
 NONE = -1
 """What stands for no row."""
 
@@ -26,15 +26,15 @@ class Sending:
 
 
 class Pending(NamedTuple):
-    """What is on its way in a run that is played, what is due first being the first; see `player`."""
+    """The sums in transit in a run that is played, in the order in which they are due."""
 
     due_ns: NDArray[np.int64]
     kinds: NDArray[np.int64]
     numbers: NDArray[np.float64]
     length: NDArray[np.int64]
     """How many of them there are; the rest is room."""
-    begun: NDArray[np.int64]
-    """The row whose first positions are noted already, because something has arrived within it; `NONE` if none are."""
+    started_row: NDArray[np.int64]
+    """The row whose positions at its start are noted already, as something has arrived within it; or `NONE`."""
     noted_ns: NDArray[np.int64]
     """The last instant at which a step has added something to the books."""
 
@@ -42,5 +42,5 @@ class Pending(NamedTuple):
     def nothing(cls) -> "Pending":
         """Room, and nothing there."""
         of_each = np.zeros(MOST_PENDING, dtype=np.int64)
-        numbers = np.zeros((MOST_PENDING, CARRIED))
+        numbers = np.zeros((MOST_PENDING, TRANSIT_NUMBERS))
         return cls(of_each, of_each.copy(), numbers, np.zeros(1, dtype=np.int64), np.full(1, NONE), np.full(1, NONE))

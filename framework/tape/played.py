@@ -21,7 +21,7 @@ from framework.run import Run, Tally
 from framework.strategy import EveryRow
 from framework.tape.outline import Epoch, Output, Text
 from framework.tape.postings import Postings
-from framework.tape.transit import Passing
+from framework.tape.transit import InTransit
 from framework.tape.tree import Leaf
 from framework.valuation import decimal, worth_at_end
 from framework.venue import Venue
@@ -37,26 +37,26 @@ class Playback:
     values: Floats
 
     @property
-    def steps(self) -> "Iterator[Noted]":
+    def steps(self) -> "Iterator[PlayedStep]":
         """Each step."""
         return self._steps_at(np.arange(len(self.numbers)))
 
-    def steps_on(self, wanted: Sequence[int]) -> "Iterator[Noted]":
+    def steps_on(self, wanted: Sequence[int]) -> "Iterator[PlayedStep]":
         """Each step that ended on one of these leaves, given by number."""
         is_wanted = np.zeros(len(self.leaves), dtype=bool)
         is_wanted[wanted] = True
         return self._steps_at(is_wanted[self.numbers].nonzero()[0])
 
-    def _steps_at(self, places: NDArray[np.intp]) -> "Iterator[Noted]":
+    def _steps_at(self, places: NDArray[np.intp]) -> "Iterator[PlayedStep]":
         """Steps by their places among all."""
         noted = np.array([len(each.outputs) for each in self.leaves])[self.numbers]
         stops = noted.cumsum()
         columns = (each[places].tolist() for each in (self.rows, self.numbers, stops - noted, stops))
         for row, number, start, stop in zip(*columns, strict=True):
-            yield Noted(row, number, self.leaves[number], self.values[start:stop].tolist())
+            yield PlayedStep(row, number, self.leaves[number], self.values[start:stop].tolist())
 
 
-class Noted(NamedTuple):
+class PlayedStep(NamedTuple):
     """What a step added to the books: its row and its leaf, with the numbers of what it noted."""
 
     row: int
@@ -140,7 +140,7 @@ class Played:
         for entries, epochs in self.added():
             books.journal += entries
             for each in epochs:
-                streams[each.stream].epochs.append(each.begun)
+                streams[each.stream].epochs.append(each.terms)
         for account, amount in zip(books.balances, self.balances, strict=True):
             books.balances[account] = amount
         return books
@@ -200,7 +200,7 @@ class Played:
         if any(always[number] is None and each.leaves[number].sends for each, always, of in counted for number in of):
             yield Happened.of_all(chain.from_iterable(entries for entries, _ in self.added())), 1
             return
-        alike: dict[Hashable, list[Noted]] = {}
+        alike: dict[Hashable, list[PlayedStep]] = {}
         for playback, always, of in counted:
             unknown: list[int] = []
             for number, times in of.items():
@@ -230,7 +230,7 @@ class Played:
 
     def _always(self, playback: Playback) -> "Sequence[Happened | None]":
         """What happens in every run on each leaf of a playback; None where it depends on its numbers."""
-        if playback.leaves and playback.leaves[0].passing:
+        if playback.leaves and playback.leaves[0].is_plain:
             return list(map(Happened.always, playback.leaves))
         self.happened.extend(map(Happened.always, playback.leaves[len(self.happened) :]))
         return self.happened
@@ -240,13 +240,13 @@ class Played:
         open_ns, at_ns = int(self.market.open_ns[0]), self.market.cached("closes", self.market.at_ns.tolist)
         opening = self.entry != "first_close"
         order: object = None
-        passing = Passing()
+        in_transit = InTransit()
         for place, each in enumerate(chain.from_iterable(each.steps for each in self.playbacks)):
-            instant, sent = open_ns if opening and not place else at_ns[each.row], None
+            instant, sender = open_ns if opening and not place else at_ns[each.row], None
             if each.leaf.adds.arrives:
-                instant, sent = passing.arrived()
-            entries, epochs, order = each.leaf.adds.fill(each.numbers, each.row, instant, order, sent)
-            passing.send(each.leaf.sends, instant, entries)
+                instant, sender = in_transit.arrived()
+            entries, epochs, order = each.leaf.adds.fill(each.numbers, each.row, instant, order, sender)
+            in_transit.send(each.leaf.sends, instant, entries)
             yield entries, epochs
 
 
@@ -281,15 +281,17 @@ class Happened:
     def of(cls, events: Sequence[Event], leaf: Leaf) -> "Happened":
         """What happened in a step, by its events; their causes are those of the leaf."""
         causes = (entry.cause for entry in leaf.adds.entries)
-        told = [(place, cause, event) for place, (event, cause) in enumerate(zip(events, causes, strict=True))]
-        return cls(_bad_debts(events), Tally.of(told))
+        events_of_causes = [
+            (place, cause, event) for place, (event, cause) in enumerate(zip(events, causes, strict=True))
+        ]
+        return cls(_bad_debts(events), Tally.of(events_of_causes))
 
     @classmethod
     def of_all(cls, journal: Iterable[Entry]) -> "Happened":
         """What happened in all steps."""
         entries = list(journal)
-        told = [(id(each), None if each.cause is None else id(each.cause), each.event) for each in entries]
-        return cls(_bad_debts([each.event for each in entries]), Tally.of(told))
+        events_of_causes = [(id(each), None if each.cause is None else id(each.cause), each.event) for each in entries]
+        return cls(_bad_debts([each.event for each in entries]), Tally.of(events_of_causes))
 
 
 def _bad_debts(events: Iterable[Event]) -> tuple[Output | int, ...]:

@@ -1,7 +1,8 @@
-"""The player: steps as they were recorded, done row after row by one compiled loop over their lines.
+"""The player: a compiled loop that does the recorded steps of a run, row after row.
 
-Nothing is compiled for a scenario: Numba compiles the loop once for a version of this project, and keeps that beside
-this file, or where `NUMBA_CACHE_DIR` says. What it makes of integers is exact, and has no zero below zero.
+It interprets the tables of `Code`, so nothing is compiled for a scenario. Numba compiles this module once for a version
+of the project, and keeps the result beside this file or in `NUMBA_CACHE_DIR`. Registers are floats; integers in them
+are exact up to 2^53, and are never -0.0.
 """
 
 from collections.abc import Callable
@@ -17,22 +18,23 @@ from framework.tape.numbers import MOST, Op
 from framework.tape.pending import NONE, Pending
 
 ENDED, UNKNOWN, KERNEL, FULL, BROKEN, CROWDED, HAS_SENT = range(7)
-"""Why it stops: the rows have ended; a row takes a way that is not recorded, or one that the kernel has to go; there is
-no room for what it has to note; what accrues breaks a rule of the books; too much is on its way at once; or, for its
-own use, something was sent."""
+"""Why the player stops. `ENDED`: the run is over. `UNKNOWN`: the step leads to a branch that is not recorded. `KERNEL`:
+the kernel has to do the step, as for a division by zero. `FULL`: there is no room in the notes. `BROKEN`: what accrues
+breaks a floor of the books, or the bound of 53 bits. `CROWDED`: too many sums are in transit. `HAS_SENT`, which is not
+returned: a row has sent something."""
 ARRIVAL = 3
-"""What it says in place of a step, of which start, row and end are 0 to 2, where it stops as something arrives."""
+"""The number of the step where it stops at an arrival; start, row and end have 0 to 2."""
 LARGEST = float(MOST)
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 Plain = tuple[Any, ...]
 """Arrays of a named tuple, without its class."""
 ADD, SUB, MUL, DIV, IADD, ISUB, IMUL, NEG, ABS, ROUND, SQRT, MAX, MIN = map(int, list(Op)[: Op.LOAD])
-LOAD, FIND, LT, LE, EQ, SINCE, AGAIN, LEAF, _ = map(int, list(Op)[Op.LOAD :])
-"""The operations of lines, as the compiler takes them."""
+LOAD, FIND, LT, LE, EQ, SINCE, SAME_INSTANT, LEAF, _ = map(int, list(Op)[Op.LOAD :])
+"""The operations as plain integers, which the compiler takes for constants."""
 CHANGES, CHANGES_END, OUTPUTS, OUTPUTS_END, EQUITY, IDLE, SENDS, SENDS_END, QUIET = range(9)
 """The columns of `spans`: see `Code.spans`."""
 INDEX, COMPOUNDING, FACTOR, START, SETTLED, DEBIT, CREDIT, SETTLED_PLACE, DEBIT_PLACE, CREDIT_PLACE = range(10)
-"""The columns of `streams`: see `Score`."""
+"""The columns of `streams`: see `Program`."""
 FLOORED, SIGN, FLOORED_PLACE = range(3)
 """The columns of `floors`."""
 SIZE, HELD, SCALE, HELD_PLACE = range(4)
@@ -41,23 +43,24 @@ ROOT, FIRST, STOP, SETTLES = range(4)
 """The columns of the steps that are played: see `play`."""
 KIND, NUMBERS = 0, 2
 """The columns of `sends`; the entry is between them."""
-LATENCY_NS, CARRIED_TO = 1, 2
+LATENCY_NS, NUMBERS_TO = 1, 2
 """The columns of `arrivals` that follow `ROOT`."""
 FEWEST, BLOCK = 16, 64
-"""How many rows are done at once at the beginning of a quiet stretch, and at most."""
+"""Rows in the first block of a quiet stretch, and in the largest."""
 
 
-class Score(NamedTuple):
-    """What is played: see `Code` for the lines and what belongs to them.
+class Program(NamedTuple):
+    """All tables that the player reads; those of `Code` come first and are described there.
 
-    `accruing` are the registers that change as rows pass. `streams` of shape (streams, 10) has of each what accrues:
-    the column of its index, whether it compounds, and the registers of its factor, of the index at its start, of what
-    is settled, of its debit and of its credit; then which of `accruing` the last three are. `floors` of shape
-    (floors, 3) are registers that may not fall below zero, with their sign, and which of `accruing` they are, or -1.
-    `sizes` of shape (positions, 4) has the column in which is noted with what position a row begins, the register of a
-    balance that is part of it, its atomic units in a coin, and which of `accruing` it is, or -1. `turnovers` of shape
-    (accounts, 2) has the column in which is noted what went through an account before a row, one place further, and its
-    register.
+    - `streams`, shape (streams, 10), one row for each accrual: the column of its index; whether it compounds; the
+      registers of its factor, of the index at its start, of what is settled, of its debit and of its credit; and the
+      places of the last three in `accruing`.
+    - `accruing`: the registers that accruals change.
+    - `floors`, shape (floors, 3): a register that may not fall below zero, its sign, and its place in `accruing` or -1.
+    - `sizes`, shape (positions, 4): the column that gets the position in coins at the start of each row; the register
+      of a balance that is part of it; the atomic units of one coin; and the place in `accruing` or -1.
+    - `turnovers`, shape (accounts, 2): the column that gets, at place row + 1, what went through an account before the
+      row; and the register of that.
     """
 
     lines: Ints
@@ -78,7 +81,7 @@ class Score(NamedTuple):
 
 
 class Notes(NamedTuple):
-    """Where is noted what a step adds to the books: its row, its leaf, and the numbers of that, one after the other."""
+    """Where steps that add to the books are noted: row and leaf of each, and the outputs of all in a row."""
 
     rows: Ints
     leaves: Ints
@@ -86,10 +89,10 @@ class Notes(NamedTuple):
 
 
 def compiled(function: Compiled) -> Compiled:
-    """A function that the player calls from outside, compiled once for every process that can read Numba's cache.
+    """A function that Numba compiles, and keeps in its cache for other processes.
 
-    It takes arrays, numbers and plain tuples of them: the index of the cache names the classes of the arguments, and
-    one that was moved or renamed since could not be read.
+    Its arguments are numbers, arrays and plain tuples of them. The index of the cache names the classes of arguments,
+    and Numba could not read an index with a class of ours that has been moved or renamed since.
     """
     try:
         made: Any = njit(cache=True, error_model="numpy")(function)
@@ -100,13 +103,13 @@ def compiled(function: Compiled) -> Compiled:
 
 
 def inner(function: Compiled) -> Compiled:
-    """A function that is compiled as part of those that call it, and is one of Python for all others."""
+    """A function that is compiled into the compiled ones that call it; called from Python it is plain Python."""
     found: Compiled = register_jitable(error_model="numpy")(function)
     return found
 
 
 def play(
-    score: Score,
+    program: Program,
     steps: Ints,
     at: int,
     row: int,
@@ -119,24 +122,27 @@ def play(
     notes: Notes,
     pending: Pending,
 ) -> tuple[int, int, int, int, int]:
-    """Do one step after another, each after some rows, from the step `at` and its `row` on, `settling` that row or not.
+    """Play a run from the step number `at` and its `row` on, until it ends or something stops it.
 
-    `steps` of shape (steps, 4) has of each the line at which it begins, its first row and the one after its last, and
-    whether it settles the first. Returns why it stops, at which step and row, and how many leaves and values are noted.
-    What stops at a row has settled it, and done nothing else of it; what stops at an `ARRIVAL` has settled the rows
-    before it, and that which arrives is still the first of what is `pending`. `curve` gets the equity at the close of
-    each row, and `settled` what accrued in it, shape (rows, streams), unless it has no rows.
+    `steps`, shape (steps, 4), has for each step its first line, its first row, the row after its last one, and whether
+    it settles rows; `settling` says that of the row to begin with. `curve`, shape (rows,), gets the equity in USD at
+    each close, and `settled`, shape (rows, streams), what accrued in atomic units, unless it has no rows.
+
+    Returns why it stops (`ENDED` and the others), the step number and row at which it does, and the number of leaves
+    and of values in `notes`. A row at which it stops is settled, and the step after it is not done. At an `ARRIVAL` the
+    rows before it are done, and what arrives is still the first of `pending`.
     """
     return play_plain(
-        tuple(score), steps, at, row, settling, registers, columns, at_ns, curve, settled, tuple(notes), tuple(pending)
-    )
+        tuple(program), steps, at, row, settling, registers, columns, at_ns, curve, settled, tuple(notes),
+        tuple(pending),
+    )  # fmt: skip
 
 
 def play_all(
-    score: Score,
+    program: Program,
     steps: Ints,
     given: Floats,
-    begun: Floats,
+    initial: Floats,
     registers: Floats,
     columns: Floats,
     at_ns: Ints,
@@ -146,20 +152,21 @@ def play_all(
     ends: Ints,
     pending: Pending,
 ) -> int:
-    """Play one run after another, each from its beginning; returns before which there was no more room for notes.
+    """Play several runs from their start; returns how many, which are fewer than all where `notes` had no more room.
 
-    `given` of shape (runs, settings) and then `begun` are what the first registers hold at the beginning, and `held` of
-    the shape (runs, inputs) gets what they hold at the end. `curves` have the shape (runs, rows). `ends` of shape
-    (runs, 3) gets why each run stops, and how many leaves and values are noted at its end.
+    The inputs of a run are its row of `given`, shape (runs, settings), followed by `initial`. Its row of `held`, shape
+    (runs, inputs), gets the inputs at its end, and that of `curves`, shape (runs, rows), its equity. `ends`, shape
+    (runs, 3), gets why each run stopped, and the number of leaves and of values in `notes` by then.
     """
     return play_all_plain(
-        tuple(score), steps, given, begun, registers, columns, at_ns, curves, held, tuple(notes), ends, tuple(pending)
-    )
+        tuple(program), steps, given, initial, registers, columns, at_ns, curves, held, tuple(notes), ends,
+        tuple(pending),
+    )  # fmt: skip
 
 
 @compiled
 def play_plain(
-    plain_score: Plain,
+    plain_program: Plain,
     steps: Ints,
     at: int,
     row: int,
@@ -173,7 +180,7 @@ def play_plain(
     plain_pending: Plain,
 ) -> tuple[int, int, int, int, int]:
     """The same as `play`, of plain tuples."""
-    score, notes, pending = Score(*plain_score), Notes(*plain_notes), Pending(*plain_pending)
+    program, notes, pending = Program(*plain_program), Notes(*plain_notes), Pending(*plain_pending)
     noted = valued = int(np.int64(0))  # a plain 0 has a type of its own, for which all would be compiled once more
     while True:
         root, stop, follows = steps[at, ROOT], steps[at, STOP], steps[at, SETTLES] != 0
@@ -181,14 +188,15 @@ def play_plain(
         if follows and pending.length[0] > 0:
             if settling:
                 why, noted, valued = let_arrive(
-                    score, registers, columns, at_ns, row, curve, notes, pending, noted, valued
+                    program, registers, columns, at_ns, row, curve, notes, pending, noted, valued
                 )
                 if why != ENDED:
                     return why, ARRIVAL, row, noted, valued
             until = rows_before(pending, at_ns, stop)
         why, row, noted, valued = play_rows(
-            score, root, registers, columns, at_ns, row, until, settling, curve, settled, notes, pending, noted, valued
-        )
+            program, root, registers, columns, at_ns, row, until, settling, curve, settled, notes, pending, noted,
+            valued,
+        )  # fmt: skip
         if why not in (ENDED, HAS_SENT):
             return why, at, row, noted, valued
         if follows and (row < stop or is_due(pending, at_ns, row)):
@@ -204,10 +212,10 @@ def play_plain(
 
 @compiled
 def play_all_plain(
-    plain_score: Plain,
+    plain_program: Plain,
     steps: Ints,
     given: Floats,
-    begun: Floats,
+    initial: Floats,
     registers: Floats,
     columns: Floats,
     at_ns: Ints,
@@ -218,17 +226,17 @@ def play_all_plain(
     plain_pending: Plain,
 ) -> int:
     """The same as `play_all`, of plain tuples."""
-    score, notes, pending = Score(*plain_score), Notes(*plain_notes), Pending(*plain_pending)
+    program, notes, pending = Program(*plain_program), Notes(*plain_notes), Pending(*plain_pending)
     settings = given.shape[1]
-    inputs = settings + len(begun)
+    inputs = settings + len(initial)
     first = noted = valued = int(np.int64(0))
-    settled = np.zeros((0, len(score.streams)), dtype=np.int64)
+    settled = np.zeros((0, len(program.streams)), dtype=np.int64)
     for run in range(len(given)):
-        registers[:settings], registers[settings:inputs] = given[run], begun
+        registers[:settings], registers[settings:inputs] = given[run], initial
         room = notes.rows[noted:], notes.leaves[noted:], notes.values[valued:]
         clear(pending)
         why, _, _, leaves, values = play_plain(
-            plain_score, steps, first, first, noted < 0, registers, columns, at_ns, curves[run], settled, room,
+            plain_program, steps, first, first, noted < 0, registers, columns, at_ns, curves[run], settled, room,
             plain_pending,
         )  # fmt: skip
         if why == FULL:
@@ -241,7 +249,7 @@ def play_all_plain(
 
 @inner
 def play_rows(
-    score: Score,
+    program: Program,
     root: int,
     registers: Floats,
     columns: Floats,
@@ -256,43 +264,46 @@ def play_rows(
     noted: int,
     valued: int,
 ) -> tuple[int, int, int, int]:
-    """Do the step that begins at the line `root` after each of the rows `row` to `stop - 1`, `settling` the first one.
+    """Do the step whose first line is `root` after each of the rows `row` to `stop - 1`, or until one sends something.
 
-    It stops after a row in which something was sent. `noted` leaves and `valued` values are noted already; see `play`
-    for the rest.
+    `noted` leaves and `valued` values are in `notes` already. Returns why it stops, the next row, and both numbers.
     """
-    spans = score.spans
+    spans = program.spans
     buffer = np.empty(len(registers))
-    table = np.empty((score.quiet[:, 5].max() if len(score.quiet) else 0, BLOCK))
+    table = np.empty((program.quiet[:, 5].max() if len(program.quiet) else 0, BLOCK))
     while row < stop:
         if settling:
-            if pending.begun[0] != row:
-                begin(score, registers, columns, row)
-            if not settle(score.streams, score.floors, registers, columns, row, settled):
+            if pending.started_row[0] != row:
+                note_start(program, registers, columns, row)
+            if not settle(program.streams, program.floors, registers, columns, row, settled):
                 return BROKEN, row, noted, valued
-        at, why = walk(score.lines, root, registers, columns, at_ns[row], pending.noted_ns[0], score.instants_ns, row)
+        at, why = walk(
+            program.lines, root, registers, columns, at_ns[row], pending.noted_ns[0], program.instants_ns, row
+        )
         if why != ENDED:
             return why, row, noted, valued
-        leaf = score.lines[at, 1]
+        leaf = program.lines[at, 1]
         sends = spans[leaf, SENDS_END] > spans[leaf, SENDS]
         if spans[leaf, IDLE] == 0:
             first, last = spans[leaf, OUTPUTS], spans[leaf, OUTPUTS_END]
-            if sends and not has_room(score, leaf, pending):
+            if sends and not has_room(program, leaf, pending):
                 return CROWDED, row, noted, valued
-            if not note(score.outputs, first, last, registers, row, leaf, notes, noted, valued):
+            if not note(program.outputs, first, last, registers, row, leaf, notes, noted, valued):
                 return FULL, row, noted, valued
             noted, valued, pending.noted_ns[0] = noted + 1, valued + last - first, at_ns[row]
             if sends:
-                send_all(score, leaf, registers, at_ns[row], pending)
+                send_all(program, leaf, registers, at_ns[row], pending)
         if spans[leaf, EQUITY] >= 0:
             curve[row] = registers[spans[leaf, EQUITY]]
-        change(score.changes, spans[leaf, CHANGES], spans[leaf, CHANGES_END], registers, buffer)
+        change(program.changes, spans[leaf, CHANGES], spans[leaf, CHANGES_END], registers, buffer)
         row += 1
         if sends:
             return HAS_SENT, row, noted, valued
         settling = True
         if spans[leaf, QUIET] >= 0:
-            row = pass_quietly(score, spans[leaf, QUIET], registers, columns, at_ns, row, stop, curve, settled, table)
+            row = play_quiet_rows(
+                program, spans[leaf, QUIET], registers, columns, at_ns, row, stop, curve, settled, table
+            )
     return ENDED, row, noted, valued
 
 
@@ -300,7 +311,7 @@ def play_rows(
 def note(
     outputs: Ints, first: int, last: int, registers: Floats, row: int, leaf: int, notes: Notes, noted: int, valued: int
 ) -> bool:
-    """Note a leaf with the outputs `first` to `last - 1`; returns whether there is room for that."""
+    """Note a leaf with its outputs, the rows `first` to `last - 1` of `outputs`; returns whether there was room."""
     if noted >= len(notes.rows) or valued + last - first > len(notes.values):
         return False
     notes.rows[noted], notes.leaves[noted] = row, leaf
@@ -311,7 +322,7 @@ def note(
 
 @inner
 def change(changes: Ints, first: int, last: int, registers: Floats, buffer: Floats) -> None:
-    """Do the changes `first` to `last - 1`, all at once."""
+    """Make the changes `first` to `last - 1` at once: all new values are read before any is written."""
     for each in range(first, last):
         buffer[each - first] = registers[changes[each, 1]]
     for each in range(first, last):
@@ -319,25 +330,28 @@ def change(changes: Ints, first: int, last: int, registers: Floats, buffer: Floa
 
 
 @inner
-def send_all(score: Score, leaf: int, registers: Floats, now_ns: int, pending: Pending) -> None:
-    """Put on its way what a leaf sends, for which there has to be room."""
-    for each in range(score.spans[leaf, SENDS], score.spans[leaf, SENDS_END]):
-        kind = score.sends[each, KIND]
-        place = send(pending, now_ns + score.arrivals[kind, LATENCY_NS], kind)
+def send_all(program: Program, leaf: int, registers: Floats, now_ns: int, pending: Pending) -> None:
+    """Add to `pending` what a leaf sends; there has to be room."""
+    for each in range(program.spans[leaf, SENDS], program.spans[leaf, SENDS_END]):
+        kind = program.sends[each, KIND]
+        place = send(pending, now_ns + program.arrivals[kind, LATENCY_NS], kind)
         for number in range(pending.numbers.shape[1]):
-            pending.numbers[place, number] = registers[score.sends[each, NUMBERS + number]]
+            pending.numbers[place, number] = registers[program.sends[each, NUMBERS + number]]
 
 
 @inner
-def has_room(score: Score, leaf: int, pending: Pending) -> bool:
+def has_room(program: Program, leaf: int, pending: Pending) -> bool:
     """Whether there is room for what a leaf sends."""
-    sends = score.spans[leaf, SENDS_END] - score.spans[leaf, SENDS]
+    sends = program.spans[leaf, SENDS_END] - program.spans[leaf, SENDS]
     return bool(pending.length[0] + sends <= len(pending.due_ns))
 
 
 @inner
 def send(pending: Pending, due_ns: int, kind: int) -> int:
-    """Put something on its way, after all that is due by then, for which there has to be room; returns its place."""
+    """Insert an arrival of a kind in `pending`, in order of the time at which it is due; returns its place.
+
+    There has to be room. The caller sets its numbers.
+    """
     place = int(pending.length[0])
     while place > 0 and pending.due_ns[place - 1] > due_ns:
         pending.due_ns[place], pending.kinds[place] = pending.due_ns[place - 1], pending.kinds[place - 1]
@@ -350,7 +364,7 @@ def send(pending: Pending, due_ns: int, kind: int) -> int:
 
 @inner
 def take_first(pending: Pending) -> None:
-    """Take what has arrived from what is on its way."""
+    """Remove the first arrival from `pending`."""
     count = pending.length[0]
     for place in range(1, count):
         pending.due_ns[place - 1], pending.kinds[place - 1] = pending.due_ns[place], pending.kinds[place]
@@ -360,15 +374,15 @@ def take_first(pending: Pending) -> None:
 
 @inner
 def clear(pending: Pending) -> None:
-    """Let nothing be on its way, as at the beginning of a run."""
-    pending.length[0], pending.begun[0], pending.noted_ns[0] = 0, NONE, NONE
+    """Empty `pending`, as at the start of a run."""
+    pending.length[0], pending.started_row[0], pending.noted_ns[0] = 0, NONE, NONE
 
 
 @inner
 def is_due(pending: Pending, at_ns: Ints, row: int) -> bool:
-    """Whether something arrives before a row closes, or by the close of the last one where there are no more rows.
+    """Whether something arrives before `row` closes; after the last row, whether it arrives by the last close.
 
-    What arrives at the close of a row comes after all that is done then.
+    An arrival at the instant of a close comes after the step of that row.
     """
     due_ns = pending.due_ns[0]
     return bool(pending.length[0] > 0 and (due_ns < at_ns[row] if row < len(at_ns) else due_ns <= at_ns[-1]))
@@ -376,13 +390,13 @@ def is_due(pending: Pending, at_ns: Ints, row: int) -> bool:
 
 @inner
 def rows_before(pending: Pending, at_ns: Ints, stop: int) -> int:
-    """How many rows close before the next arrival, or with it; at most `stop`."""
+    """How many rows close by the time of the next arrival; at most `stop`."""
     return stop if pending.length[0] == 0 else min(stop, np.searchsorted(at_ns, pending.due_ns[0], side="right"))
 
 
 @inner
 def let_arrive(
-    score: Score,
+    program: Program,
     registers: Floats,
     columns: Floats,
     at_ns: Ints,
@@ -393,44 +407,44 @@ def let_arrive(
     noted: int,
     valued: int,
 ) -> tuple[int, int, int]:
-    """Let all arrive that is due before a row closes; returns why it stops, and how much is noted then."""
-    spans, buffer, before = score.spans, np.empty(len(registers)), row - 1
+    """Do the steps of all arrivals before a row closes; returns why it stops, `noted` and `valued` by then."""
+    spans, buffer, before = program.spans, np.empty(len(registers)), row - 1
     while is_due(pending, at_ns, row):
         now_ns, kind = pending.due_ns[0], pending.kinds[0]
-        first = score.arrivals[kind, CARRIED_TO]
+        first = program.arrivals[kind, NUMBERS_TO]
         for number in range(pending.numbers.shape[1]):
             registers[first + number] = pending.numbers[0, number]
-        if pending.begun[0] != row and (before < 0 or now_ns > at_ns[before]):
-            begin(score, registers, columns, row)
-            pending.begun[0] = row
+        if pending.started_row[0] != row and (before < 0 or now_ns > at_ns[before]):
+            note_start(program, registers, columns, row)
+            pending.started_row[0] = row
         is_dated = row < len(at_ns) and now_ns >= at_ns[row] - at_ns[row] % NS_PER_DAY
-        if before < 0 or (len(score.turnovers) and not is_dated):
+        if before < 0 or (len(program.turnovers) and not is_dated):
             return KERNEL, noted, valued  # nothing has closed yet, or it is of another day than the row
         at, why = walk(
-            score.lines, score.arrivals[kind, ROOT], registers, columns, now_ns, pending.noted_ns[0],
-            score.instants_ns, before,
+            program.lines, program.arrivals[kind, ROOT], registers, columns, now_ns, pending.noted_ns[0],
+            program.instants_ns, before,
         )  # fmt: skip
         if why != ENDED:
             return why, noted, valued
-        leaf = score.lines[at, 1]
+        leaf = program.lines[at, 1]
         first, last = spans[leaf, OUTPUTS], spans[leaf, OUTPUTS_END]
-        if not note(score.outputs, first, last, registers, before, leaf, notes, noted, valued):
+        if not note(program.outputs, first, last, registers, before, leaf, notes, noted, valued):
             return FULL, noted, valued
         noted, valued, pending.noted_ns[0] = noted + 1, valued + last - first, now_ns
         take_first(pending)
-        if not has_room(score, leaf, pending):
+        if not has_room(program, leaf, pending):
             return CROWDED, noted, valued
-        send_all(score, leaf, registers, now_ns, pending)
+        send_all(program, leaf, registers, now_ns, pending)
         if now_ns == at_ns[before] and spans[leaf, EQUITY] >= 0:
             curve[before] = registers[spans[leaf, EQUITY]]
         first, last = spans[leaf, CHANGES], spans[leaf, CHANGES_END]
-        change(score.changes, first, last, registers, buffer)
+        change(program.changes, first, last, registers, buffer)
     return ENDED, noted, valued
 
 
 @inner
-def pass_quietly(
-    score: Score,
+def play_quiet_rows(
+    program: Program,
     quiet: int,
     registers: Floats,
     columns: Floats,
@@ -441,29 +455,30 @@ def pass_quietly(
     settled: Ints,
     table: Floats,
 ) -> int:
-    """Let rows pass that end on the same leaf as the one before, which changes nothing; returns the first of another.
+    """Play rows that end on the same quiet leaf as the row before them; returns the first row that may end on another.
 
-    A block of rows is done at once, line by line. `table` has what changes from row to row, shape (places, rows).
+    Rows are done in blocks, one quiet line for all rows of a block. `table`, shape (places, rows), has the registers
+    that differ between these rows.
     """
-    first, last, first_steady, last_steady, equity = score.quiet[quiet, :5]
+    first, last, first_steady, last_steady, equity = program.quiet[quiet, :5]
     for each in range(first_steady, last_steady):
-        table[score.steady[each, 0]] = registers[score.steady[each, 1]]
+        table[program.steady[each, 0]] = registers[program.steady[each, 1]]
     count = size = FEWEST
     while count == size and row < stop:
-        count = settle_block(score, registers, columns, row, min(size, stop - row), table)
-        begin_block(score, registers, columns, row, count, table)
-        count = walk_block(score, first, last, columns, at_ns, row, count, table)
+        count = settle_block(program, registers, columns, row, min(size, stop - row), table)
+        note_block_starts(program, registers, columns, row, count, table)
+        count = walk_block(program, first, last, columns, at_ns, row, count, table)
         if count == 0:
             break
         curve[row : row + count] = table[equity, :count]
         if len(settled):
-            for each in range(len(score.streams)):
-                before, path = registers[score.streams[each, SETTLED]], table[score.streams[each, SETTLED_PLACE]]
+            for each in range(len(program.streams)):
+                before, path = registers[program.streams[each, SETTLED]], table[program.streams[each, SETTLED_PLACE]]
                 for ahead in range(count):
                     settled[row + ahead, each] = path[ahead] - before
                     before = path[ahead]
-        for each in range(len(score.accruing)):
-            registers[score.accruing[each]] = table[each, count - 1]
+        for each in range(len(program.accruing)):
+            registers[program.accruing[each]] = table[each, count - 1]
         row += count
         if count == size:
             count = size = min(2 * size, BLOCK)
@@ -471,12 +486,12 @@ def pass_quietly(
 
 
 @inner
-def settle_block(score: Score, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> int:
-    """Let what accrues accrue over `count` rows, as `settle` does; returns how many of them the books allow."""
-    for each in range(len(score.accruing)):
-        table[each, :count] = registers[score.accruing[each]]
-    for each in range(len(score.streams)):
-        stream = score.streams[each]
+def settle_block(program: Program, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> int:
+    """Settle `count` rows at once, as `settle` does; returns `count`, or 0 where one of them is `BROKEN`."""
+    for each in range(len(program.accruing)):
+        table[each, :count] = registers[program.accruing[each]]
+    for each in range(len(program.streams)):
+        stream = program.streams[each]
         factor = registers[stream[FACTOR]]
         if factor != 0.0:
             start, before = registers[stream[START]], registers[stream[SETTLED]]
@@ -492,8 +507,8 @@ def settle_block(score: Score, registers: Floats, columns: Floats, row: int, cou
                 over |= not max(abs(after), abs(gain), abs(debit[ahead]), abs(credit[ahead])) <= LARGEST
             if over:
                 return 0
-    for each in range(len(score.floors)):
-        sign, place = score.floors[each, SIGN], score.floors[each, FLOORED_PLACE]
+    for each in range(len(program.floors)):
+        sign, place = program.floors[each, SIGN], program.floors[each, FLOORED_PLACE]
         if place >= 0 and (table[place, :count] * sign < 0.0).any():
             return 0
     return count
@@ -501,15 +516,15 @@ def settle_block(score: Score, registers: Floats, columns: Floats, row: int, cou
 
 @inner
 def walk_block(  # noqa: PLR0912, PLR0915  (a branch for each operation)
-    score: Score, first: int, last: int, columns: Floats, at_ns: Ints, row: int, count: int, table: Floats
+    program: Program, first: int, last: int, columns: Floats, at_ns: Ints, row: int, count: int, table: Floats
 ) -> int:
-    """Do quiet lines for `count` rows; returns for how many of them all is as it was for the row before.
+    """Do the quiet lines `first` to `last - 1` for `count` rows; returns how many rows end on the same leaf.
 
-    Further ones have another answer to a question, or need the kernel. The operations are those of `walk`.
+    The next one has another answer to a question, or needs the kernel. The operations are those of `walk`.
     """
     rows, differs = range(count), np.zeros(count, dtype=np.bool_)
     for at in range(first, last):
-        op, to, left, right, answer = score.quiet_lines[at]
+        op, to, left, right, answer = program.quiet_lines[at]
         made = table[to]
         if op == LOAD:
             if row + right < 0:
@@ -521,7 +536,7 @@ def walk_block(  # noqa: PLR0912, PLR0915  (a branch for each operation)
                 made[each] = columns[right, min(max(int(table[left, each]), 0), columns.shape[1] - 1)]
         elif op == SINCE:
             for each in rows:
-                differs[each] |= (at_ns[row + each] >= score.instants_ns[left]) != answer
+                differs[each] |= (at_ns[row + each] >= program.instants_ns[left]) != answer
         else:
             one, two = table[left], table[right]
             if op == ADD:
@@ -584,9 +599,9 @@ def walk_block(  # noqa: PLR0912, PLR0915  (a branch for each operation)
 
 
 @inner
-def begin(score: Score, registers: Floats, columns: Floats, row: int) -> None:
-    """Note with which positions a row begins, and what went through accounts before it."""
-    sizes, turnovers = score.sizes, score.turnovers
+def note_start(program: Program, registers: Floats, columns: Floats, row: int) -> None:
+    """Note in `columns` the positions at the start of a row, and what went through accounts before it."""
+    sizes, turnovers = program.sizes, program.turnovers
     for each in range(len(sizes)):
         columns[sizes[each, SIZE], row] = 0.0
     for each in range(len(sizes)):
@@ -596,10 +611,12 @@ def begin(score: Score, registers: Floats, columns: Floats, row: int) -> None:
 
 
 @inner
-def begin_block(score: Score, registers: Floats, columns: Floats, row: int, count: int, table: Floats) -> None:
-    """As `begin`, for `count` quiet rows and the one after them."""
-    begin(score, registers, columns, row)
-    sizes, turnovers = score.sizes, score.turnovers
+def note_block_starts(
+    program: Program, registers: Floats, columns: Floats, row: int, count: int, table: Floats
+) -> None:
+    """As `note_start`, for `count` quiet rows and the one after them."""
+    note_start(program, registers, columns, row)
+    sizes, turnovers = program.sizes, program.turnovers
     for each in range(len(sizes)):
         columns[sizes[each, SIZE], row + 1 : row + 1 + count] = 0.0
     for each in range(len(sizes)):
@@ -617,7 +634,7 @@ def begin_block(score: Score, registers: Floats, columns: Floats, row: int, coun
 
 @inner
 def settle(streams: Ints, floors: Ints, registers: Floats, columns: Floats, row: int, settled: Ints) -> bool:
-    """Let a row pass: what accrues is brought up to it, as `Stream.after` says; returns whether the books allow it."""
+    """Settle what accrues up to the close of a row, as `Stream.after` does; returns False for `BROKEN`."""
     for each in range(len(streams)):
         stream = streams[each]
         factor = registers[stream[FACTOR]]
@@ -652,9 +669,9 @@ def walk(  # noqa: PLR0912  (a branch for each operation)
     instants_ns: Ints,
     row: int,
 ) -> tuple[int, int]:
-    """Go through a tree; returns the line at which it ends, and why it stops there.
+    """Do a step from the line `root` on; returns the line of its leaf and `ENDED`, or where and why it stops.
 
-    `noted_ns` is the last instant at which something was noted before.
+    `now_ns` is the instant of the step, and `noted_ns` the last one at which a step added something to the books.
     """
     at = root
     while at >= 0:
@@ -706,7 +723,7 @@ def walk(  # noqa: PLR0912  (a branch for each operation)
             at = to if registers[left] == registers[right] else lines[at, 4]
         elif op == SINCE:
             at = to if now_ns >= instants_ns[left] else lines[at, 4]
-        elif op == AGAIN:
+        elif op == SAME_INSTANT:
             at = to if now_ns == noted_ns else lines[at, 4]
         else:
             return at, ENDED if op == LEAF else KERNEL

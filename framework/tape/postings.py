@@ -13,7 +13,7 @@ from framework.ledger import Posted
 from framework.market import Floats, Ints
 from framework.money import Account
 from framework.tape.outline import Output
-from framework.tape.transit import Passing
+from framework.tape.transit import InTransit
 from framework.tape.tree import Leaf
 
 NO_GAP = -1
@@ -48,12 +48,12 @@ class Postings:
         first_entry, entries, first_transfer, transfers, noted, fits, moving = of_leaves.take(numbers, axis=1)
         if not fits.all():
             return None
-        passing = Passing()
+        in_transit = InTransit()
         for step in np.flatnonzero(moving).tolist():
             leaf = leaves[numbers[step]]
             if leaf.adds.arrives:
-                instants_ns[step], _ = passing.arrived()
-            passing.send(leaf.sends, int(instants_ns[step]), ())
+                instants_ns[step], _ = in_transit.arrived()
+            in_transit.send(leaf.sends, int(instants_ns[step]), ())
         rows_ahead, ends = of_entries.take(_spread(first_entry, entries), axis=1)
         place, gap, amount, route = of_transfers.take(_spread(first_transfer, transfers), axis=1)
         filled = np.flatnonzero(gap != NO_GAP)

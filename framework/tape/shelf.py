@@ -32,7 +32,7 @@ from framework.support.source_code import project_digest
 from framework.tape.code import Code
 from framework.tape.numbers import LONGEST, Op
 from framework.tape.outline import PLAIN
-from framework.tape.pending import CARRIED, Sending
+from framework.tape.pending import TRANSIT_NUMBERS, Sending
 from framework.tape.player import QUIET
 from framework.tape.transit import LONGEST_NS, Arrival
 from framework.tape.tree import NOWHERE, Leaf, Registers
@@ -44,7 +44,7 @@ FILE_BYTES, ALL_BYTES, FILES = 16 * MIB, 128 * MIB, 512
 """Bytes of a file, of all of them, and how many there are; the oldest go first."""
 CONSTANT = -1
 """What stands for the operation of a register that has a constant."""
-WIDTHS = (3, 5, QUIET, 2, 1, 2 + CARRIED)
+WIDTHS = (3, 5, QUIET, 2, 1, 2 + TRANSIT_NUMBERS)
 """How wide the tables are: what makes each register, lines, spans, changes, outputs, and what leaves send."""
 OPS = list(Op)
 STANDARD = {*PLAIN, str, tuple, list, dict, MappingProxyType}
@@ -196,8 +196,8 @@ def _put(content: bytes, tape: "Tape") -> None:
     constants = np.flatnonzero(made[:, 0] == CONSTANT) + registers.inputs
     registers.constants.update(zip(constants.tolist(), map(float, found["constants"]), strict=True))
     registers.made += [None if op == CONSTANT else (OPS[op], left, right) for op, left, right in made.tolist()]
-    known = list(tape.registers.columns)
-    _require(list(registers.columns)[: len(known)] == known, found["roots"].keys() <= set(registers.steps))
+    expected = list(tape.registers.columns)
+    _require(list(registers.columns)[: len(expected)] == expected, found["roots"].keys() <= set(registers.steps))
     _check_registers(made, registers.inputs, len(registers.columns))
     _check_lines(lines, [*found["roots"].values()], made, registers.inputs, len(registers.instants), len(spans))
     _check_leaves(spans, changes, outputs, sends, registers)
@@ -210,15 +210,15 @@ def _put(content: bytes, tape: "Tape") -> None:
             adds=each,
             sends=[
                 Sending(entry, kind, registers.arrivals[kind].latency_ns, numbers)
-                for kind, entry, *numbers in sends[sent:all_sent].tolist()
+                for kind, entry, *numbers in sends[first_send:last_send].tolist()
             ],
         )
-        for (first, last, start, stop, curve, idle, sent, all_sent), each in zip(
+        for (first, last, start, stop, curve, idle, first_send, last_send), each in zip(
             spans.tolist(), values["adds"], strict=True
         )
     ]
     code = Code(registers, tape.accruing.tolist())
-    code.put_back(found["roots"], leaves, lines, spans, changes, outputs, sends)
+    code.restore(found["roots"], leaves, lines, spans, changes, outputs, sends)
     tape.refused.update(dict.fromkeys(found["refused"]))
     tape.registers, tape.code, tape.kept, tape.is_trusted = registers, code, len(lines), True
 
@@ -286,7 +286,7 @@ class _Values:
     def __init__(self, accounts: Sequence[Account]) -> None:
         self.nodes: list[Any] = []
         self._accounts = {id(each): place for place, each in enumerate(accounts)}
-        self._known: dict[object, int] = {}
+        self._places: dict[object, int] = {}
 
     def place(self, value: Any) -> int:  # noqa: ANN401, PLR0911  (a case for each kind)
         """The place of a value's node; raises `ValueError` for a value that is not kept."""
@@ -318,10 +318,10 @@ class _Values:
         return self._placed(node, tuple(node))
 
     def _placed(self, node: Any, key: object) -> int:  # noqa: ANN401
-        if key not in self._known:
-            self._known[key] = len(self.nodes)
+        if key not in self._places:
+            self._places[key] = len(self.nodes)
             self.nodes.append(node)
-        return self._known[key]
+        return self._places[key]
 
 
 def _values(nodes: Sequence[Any], accounts: Sequence[Account]) -> Any:  # noqa: ANN401

@@ -1,8 +1,8 @@
-"""The steps of a run, done by the kernel itself on given balances: on plain numbers, or on recorded ones.
+"""One step of a run, done by the kernel from given balances, on plain numbers or on recorded ones.
 
-The steps of a run are its start, what follows each row, each arrival of a transfer, and its end. Between them only
-balances, the state of what accrues and what is on its way are carried over, so a step can be done for any row without
-those before it. What cannot be told from that, such as what orders did earlier, ends in `NotPlayable`.
+`Steps` is a `Simulation` that begins at any row. It needs no earlier step, for only balances, the state of streams,
+turnovers and what is in transit are carried from step to step. A step that asks for anything else of earlier ones, such
+as the outcome of an order, raises `NotPlayable`.
 """
 
 import traceback
@@ -30,7 +30,6 @@ from framework.rulebook.row_path import RowPath
 from framework.simulation import Execution, Present, Simulation
 from framework.strategy import Condition, Strategy, checked_rows
 from framework.strategy import Price as PlainPrice
-from framework.tape.memory import kept_by
 from framework.tape.numbers import (
     LONGEST,
     Column,
@@ -38,39 +37,40 @@ from framework.tape.numbers import (
     Number,
     Price,
     Recorded,
+    RecordedText,
     Recording,
     Row,
     Time,
     Unreadable,
     Watch,
-    Words,
     refused,
 )
-from framework.tape.outline import Accrued, Epoch, OrderBefore, Outline, worded
-from framework.tape.transit import SENT, Arrival, Carried, StepClock
+from framework.tape.outline import Accrued, Epoch, OrderBefore, Outline, with_recorded_texts
+from framework.tape.purity import kept_by
+from framework.tape.transit import SENDER, Arrival, StepClock, TransitNumbers
 from framework.tape.tree import Leaf, Way, is_small
 from framework.venue import CASH, IN_TRANSIT, Act, Segment, Venue
 
 LIBRARIES = {Path(__file__).parent.parent, *(Path(get_path(name)) for name in ("stdlib", "purelib"))}
 """Where code lies that is neither a strategy's nor a venue's."""
 OF_STREAM = ("factor", "start", "settled", "base")
-"""What is carried over of each stream."""
+"""The attributes of each stream that are carried from step to step."""
 
 
 class NotPlayable(Exception):  # noqa: N818  (it is no error of anybody's)
-    """A step that cannot be done here; unless it was only to be recorded, its run is simulated as a whole."""
+    """A step that cannot be done on its own, so that its run is simulated; or an assembly whose runs all are."""
 
 
 UNREADABLE = frozenset(
     ("open_ns", "at_ns", "columns", "years", "sources", "coverage", "dropped_rows", "label", "cached", "_cache")
 )
-"""What differs between two markets on which one tape is played."""
+"""Attributes that may differ between the markets of one tape, so a recorded step may not read them."""
 
 
 class RecordedMarket(Market):
-    """A market of which a recorded step reads nothing but its columns, each at the present row.
+    """A market of which a recorded step can read columns at the present row, as recorded numbers.
 
-    Whatever else it would read is that of the market on which it was recorded, so it gives up.
+    Anything else would be true of the market on which it was recorded alone, so reading it is refused.
     """
 
     watch: Watch
@@ -110,7 +110,7 @@ class RecordedMarket(Market):
 
     @contextmanager
     def unwatched(self) -> Iterator[None]:
-        """Read for the kernel itself, within a `with`."""
+        """A `with` block in which the kernel may read what is refused to others."""
         recording, self.watch.recording = self.watch.recording, None
         try:
             yield
@@ -128,7 +128,7 @@ class RecordedMarket(Market):
 
 
 class RecordedStanding(Standing):
-    """A venue's standing whose prices know where they come from."""
+    """A venue's standing whose inputs are columns that give recorded numbers."""
 
     def lists(self, at: str, signs: tuple[bool, ...] = ()) -> list[list[float]]:
         """The columns of the formulas' inputs as floats of Python."""
@@ -145,14 +145,14 @@ class RecordedStanding(Standing):
         return found  # type: ignore[no-any-return]
 
 
-class Earlier(Unreadable):
-    """Any entry of an earlier step, of which a recorded one knows that it was at another instant, and nothing else."""
+class EarlierEntry(Unreadable):
+    """Stands for any entry of an earlier step: it was at another instant, and asking for more is refused."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
 
     @property
-    def at_ns(self) -> "Earlier":
+    def at_ns(self) -> "EarlierEntry":
         """Its instant."""
         return self
 
@@ -180,33 +180,33 @@ class RecordedSegment(Segment):
 
 
 class Entries(list[Entry]):
-    """The journal of one step: those before it are not among its entries, so a venue may not look at them."""
+    """The journal of one step. A venue may not read it, for entries of earlier steps are not in it."""
 
     def __init__(self, books: "RecordedBooks") -> None:
         super().__init__()
         self._books = books
 
-    def _missed(self, *_: object) -> NoReturn:
-        self._books.miss("a venue looks at the journal")
+    def _refused(self, *_: object) -> NoReturn:
+        self._books.refuse("a venue looks at the journal")
 
-    __len__ = __iter__ = __reversed__ = __getitem__ = __contains__ = _missed
+    __len__ = __iter__ = __reversed__ = __getitem__ = __contains__ = _refused
 
 
 class RecordedBooks(Books):
-    """Books of one step; `past` gives the entries of those before it, the latest first."""
+    """The books of one step; `past` gives the entries of earlier steps, the latest first."""
 
     past: "Callable[[], Iterator[Any]]" = staticmethod(lambda: iter(()))
     before: "Sequence[tuple[Account, Floats]] | None" = None
-    """What went through accounts before each row; None where the run begins with the step."""
+    """Each account whose turnover is asked for, with what went through it before each row; None in the first step."""
     way: Way | None = None
     arriving: bool = False
-    """Whether something arrives in the step, maybe on another day than that of the row before it."""
-    missed: str = ""
-    """What was asked for in this step, and is not carried over."""
+    """Whether the step is an arrival, which may be on a later day than the row before it."""
+    not_carried: str = ""
+    """What the step asked for that is not carried over; empty if nothing."""
 
-    def miss(self, what: str) -> NoReturn:
-        """Give up the step for something that is not carried over, also where somebody catches that."""
-        self.missed = self.missed or what
+    def refuse(self, what: str) -> NoReturn:
+        """Refuse what is not carried over; raises `NotPlayable`, and is remembered if that is caught."""
+        self.not_carried = self.not_carried or what
         raise NotPlayable(what)
 
     def price_of(self, coin: str | Asset, role: Role = "price") -> float:
@@ -217,17 +217,17 @@ class RecordedBooks(Books):
         return RecordedStanding(venue, self.market, self)
 
     def turnover(self, account: Account, days: int) -> Any:  # noqa: ANN401  (a number, recorded or not)
-        """What went through an account on the days before."""
+        """What went through an account on so many days before today, in atomic units."""
         if self.before is None:
             return 0
         found = [(place, before) for place, (each, before) in enumerate(self.before) if each is account]
         if not found:
-            self.miss(f"a venue looks at the turnover of {account.name}, which its `turnovers` do not name")
+            self.refuse(f"a venue looks at the turnover of {account.name}, which its `turnovers` do not name")
         ((place, before),), row, market = found, self.row, self.market
         assert isinstance(market, RecordedMarket)
         if self.way is None:
             return super().turnover(account, days)
-        ends = 0, self.way.known(days)
+        ends = 0, self.way.fixed(days)
         with market.unwatched():
             places = [Column(("day", each), [*place_of_day(market, each).tolist(), 0], further=1) for each in ends]
         column, now = Column(("turnover", place), before.tolist()), row + 1 if self.arriving else row
@@ -235,14 +235,14 @@ class RecordedBooks(Books):
         return last - first
 
     def begin_at(self, row: int, at: At, way: Way | None, *, opening: bool, at_ns: int | None) -> None:
-        """Let a row have passed, or at its `opening` none, and the prices `at` it hold; recorded ones on a way.
+        """Set the present to the close of a row, with the prices `at` it; at the `opening` no row has closed.
 
-        It is then `at_ns`, if something arrives after that.
+        With a `way` the instant and the row are recorded. `at_ns` is the instant of an arrival, after that close.
         """
         now_ns, rows = (int(self.market.open_ns[0]), row) if opening else (self._closes_ns[row], row + 1)
         now_ns = now_ns if at_ns is None else at_ns
         self.rollback()
-        self.missed, self.way, self.arriving = "", way, at_ns is not None
+        self.not_carried, self.way, self.arriving = "", way, at_ns is not None
         instants: tuple[Any, Any, Any] = now_ns, row, rows
         if way is not None:
             instants = Time(way, now_ns, opening=opening), Row(way, row), Row(way, row, rows - row)
@@ -270,7 +270,7 @@ class RecordedBooks(Books):
 
 
 class RecordedPresent(Present):
-    """The view of a step: an outcome of an earlier one is not carried over."""
+    """The view of a step, which refuses the outcome of an order of an earlier step."""
 
     way: Way | None = None
     began_with: "Mapping[str, Floats]" = MappingProxyType({})
@@ -281,18 +281,18 @@ class RecordedPresent(Present):
 
     @property
     def outcome(self) -> Event | None:
-        """What became of the last order of the step; raises `NotPlayable` before there is one."""
+        """The outcome of the last order of this step; raises `NotPlayable` before there is one."""
         if not self._outcomes:
             assert isinstance(self._books, RecordedBooks)
-            self._books.miss("the strategy looks at what became of an earlier order")
+            self._books.refuse("the strategy looks at what became of an earlier order")
         return self._outcomes[0]
 
     @outcome.setter
     def outcome(self, event: Event | None) -> None:
-        self._outcomes = (event if self.way is None else worded(event, self.way),)
+        self._outcomes = (event if self.way is None else with_recorded_texts(event, self.way),)
 
     def forget(self) -> None:
-        """Let no order have been executed in the step."""
+        """Forget outcomes, as at the start of a step."""
         self._outcomes = ()
 
     @property
@@ -317,7 +317,7 @@ class RecordedPresent(Present):
 
     def sizes(self, venue: str, rows: int) -> Any:  # noqa: ANN401  (an array, or what there is of it)
         """The position with which each of the last rows began."""
-        return super().sizes(venue, rows if self.way is None else self.way.known(rows))
+        return super().sizes(venue, rows if self.way is None else self.way.fixed(rows))
 
     def _sizes(self, venue: str, rows: int) -> Any:  # noqa: ANN401  (an array, or what there is of it)
         if self.first is None:
@@ -336,14 +336,14 @@ class RecordedPresent(Present):
         return market
 
     def _closed(self, method: str, rows: int, way: Way) -> tuple[Row, int]:
-        """The last row that has closed, and how many up to it are asked for; fewer where there are no more yet."""
+        """The last row that has closed, and how many rows up to it there are, at most `rows`."""
         row = self._books.row
         if self._books.at != "close" or not isinstance(row, Row):
             way.refuse("the strategy looks at rows before the run")
-        return row, self._there_are(checked_rows(method, way.known(rows)), row, way, 0)
+        return row, self._there_are(checked_rows(method, way.fixed(rows)), row, way, 0)
 
     def _there_are(self, rows: int, row: Row, way: Way, first: int) -> int:
-        """How many of the last rows up to the present one there are, from row `first` on."""
+        """How many rows there are from row `first` to the present one, at most `rows`."""
         if rows > LONGEST:
             way.refuse(f"the strategy looks at more than {LONGEST} rows")
         number, count = self._market.numbers[row], rows
@@ -352,18 +352,18 @@ class RecordedPresent(Present):
         return count
 
     def quote(self, order: Order) -> OrderFilled:
-        with self._not_heard():
+        with self._outside_hook():
             found = super().quote(order)
-        return found if self.way is None else worded(found, self.way)
+        return found if self.way is None else with_recorded_texts(found, self.way)
 
     def rejection(self, order: Order) -> str:
-        with self._not_heard():
+        with self._outside_hook():
             why = super().rejection(order)
-        return why if self.way is None else Words.of(why, self.way)
+        return why if self.way is None else RecordedText.of(why, self.way)
 
     @contextmanager
-    def _not_heard(self) -> Iterator[None]:
-        """While a venue runs: the texts that it writes have numbers as text, in what it raises as well."""
+    def _outside_hook(self) -> Iterator[None]:
+        """A `with` block in which a venue runs, called by a hook: it may write numbers as text, also in errors."""
         way = self.way
         before = way is not None and way.in_hook
         if way is not None:
@@ -372,7 +372,7 @@ class RecordedPresent(Present):
             yield
         except CarrybookError as error:
             if way is not None:
-                error.args = worded(error.args, way)
+                error.args = with_recorded_texts(error.args, way)
             raise
         finally:
             if way is not None:
@@ -380,7 +380,7 @@ class RecordedPresent(Present):
 
 
 class Steps(Simulation):
-    """The steps of a run on a market, each on what it is given."""
+    """The steps of runs on a market, each from what it is `Given`."""
 
     def __init__(
         self, *, market: Market, venues: Sequence[Venue], strategy: Strategy, entry: str, path: RowPath
@@ -393,9 +393,9 @@ class Steps(Simulation):
         )  # fmt: skip
         self.streams: list[Stream] = []
         self._computed: ComputedStream | None = None
-        """What a venue works out itself; there is one at most."""
+        """The stream that a venue computes itself; there is one at most."""
         self._accrued: Accrued | None = None
-        """What that came to in the row before the step."""
+        """What that stream accrued in the row before the step."""
         for each in self._books.streams:
             if isinstance(each, ComputedStream):
                 self._computed = each
@@ -403,8 +403,8 @@ class Steps(Simulation):
             each.values = Column(("index", len(self.streams)), each.values, self._watch, further=1)  # type: ignore[assignment]
             self.streams.append(each)
         self.accounts = tuple(self._books.balances)
-        self.turned = tuple(dict.fromkeys(each for venue in venues for each in venue.turnovers()))
-        """The accounts of whose turnover rules of the venues ask."""
+        self.turnover_accounts = tuple(dict.fromkeys(each for venue in venues for each in venue.turnovers()))
+        """The accounts whose turnover the venues ask for."""
         self.standings = tuple(self._books.standings.values())
         self._acts = [(each, act) for each in self.standings for act in each.acts if each.due(act)]
         self._looks = RowStretch(self._books)
@@ -435,22 +435,22 @@ class Steps(Simulation):
         given: "Given",
         past: "Past",
     ) -> "Done":
-        """Do a step on plain numbers; raises `NotPlayable`, also for what a run would end in."""
+        """Do a step on plain numbers; raises `NotPlayable`, also where a simulation would raise an error."""
         try:
             found = self._do(step, row, given, past, None)
         except Exception as why:
             raise NotPlayable(_words(why)) from why
-        if self._books.missed:  # type: ignore[attr-defined]
-            raise NotPlayable(self._books.missed)  # type: ignore[attr-defined]
+        if self._books.not_carried:  # type: ignore[attr-defined]
+            raise NotPlayable(self._books.not_carried)  # type: ignore[attr-defined]
         return found
 
     def record(self, step: str, row: int, given: "Given", past: "Past", way: Way) -> "Done":
-        """Do a step on recorded numbers; raises `NotRecordable`."""
+        """Do a step on recorded numbers, which `way` notes; raises `NotRecordable` with the reason and its line."""
 
         def entries() -> Iterator[Any]:
-            if step not in ("start", "row") and way.again(answer=past.again):
+            if step not in ("start", "row") and way.same_instant(answer=past.same_instant):
                 way.refuse("a venue looks at orders of the same instant")
-            yield Earlier(way)
+            yield EarlierEntry(way)
 
         try:
             found = self._do(step, row, given, evolve(past, entries=entries), way)
@@ -458,9 +458,9 @@ class Steps(Simulation):
             words, way.failed = way.failed + _place(why) if way.failed else _words(why), ""
             way.note(words)
             raise NotRecordable(way.failed) from None
-        missed = way.failed or self._books.missed  # type: ignore[attr-defined]
-        if missed or (found.sends and step == "start" and self._opening):
-            way.refuse(missed or "something is sent before the first row has closed")
+        reason = way.failed or self._books.not_carried  # type: ignore[attr-defined]
+        if reason or (found.sends and step == "start" and self._opening):
+            way.refuse(reason or "something is sent before the first row has closed")
         return found
 
     def _do(self, step: str, row: int, given: "Given", past: "Past", way: Way | None) -> "Done":
@@ -478,7 +478,7 @@ class Steps(Simulation):
             elif step == "end":
                 self._end()
             elif given.kind is not None:
-                self._execution.arrive(given.kind.again(given.numbers, SENT, self._execution.standing))
+                self._execution.arrive(given.kind.transit(given.numbers, SENDER, self._execution.standing))
             else:
                 if self._computed is not None:
                     self._accrue(self._computed)
@@ -486,8 +486,8 @@ class Steps(Simulation):
             curve = None if opening or step == "end" else self._equity()
         finally:
             self._way = self._watch.recording = None
-        if clock.missed:
-            raise NotPlayable(clock.missed)
+        if clock.not_carried:
+            raise NotPlayable(clock.not_carried)
         for part in (self._strategy, *self._conditions, *self._venues.values()):
             if kept := kept_by(part):
                 raise NotPlayable(kept)
@@ -495,14 +495,16 @@ class Steps(Simulation):
         return Done(
             balances=[books.balances[each] for each in self.accounts],
             streams=[tuple(getattr(each, name) for name in OF_STREAM) for each in self.streams],
-            turnovers=[self._turned(*each) for each in zip(self.turned, given.turnovers, strict=True)],
+            turnovers=[
+                self._turnover_after(*each) for each in zip(self.turnover_accounts, given.turnovers, strict=True)
+            ],
             adds=self._added(way),
             curve=curve,
-            sends=[(_place_among(each.entry, made), each.kind, each.numbers) for each in clock.sent],
+            sends=[(_place_among(each.entry, made), each.kind, each.numbers) for each in clock.departures],
         )
 
-    def _turned(self, account: Account, before: Any) -> Any:  # noqa: ANN401  (a number, recorded or not)
-        """What has gone through an account, with what did before the step."""
+    def _turnover_after(self, account: Account, before: Any) -> Any:  # noqa: ANN401  (a number, recorded or not)
+        """The turnover of an account after the step, from the one before it."""
         books = self._books
         assert isinstance(books, RecordedBooks)
         for entry in books.made:
@@ -512,10 +514,10 @@ class Steps(Simulation):
         return before
 
     def _added(self, way: Way | None) -> Outline:
-        """What a step has added to the books; raises `NotPlayable` for what has no outline."""
+        """The outline of what the step has added to the books; raises `NotPlayable` where there can be none."""
         books = self._books
         assert isinstance(books, RecordedBooks)
-        epochs = [Epoch(at, begun) for at, each in enumerate(self.streams) for begun in each.epochs]
+        epochs = [Epoch(at, terms) for at, each in enumerate(self.streams) for terms in each.epochs]
         try:
             texts, unread = (None, ()) if way is None else (way.texts, way.unread)
             return Outline.of(books.made, epochs, books.order, self._accrued, texts, unread)
@@ -523,16 +525,18 @@ class Steps(Simulation):
             raise NotPlayable(str(why)) from None
 
     def _obey(
-        self, cause: Entry | None, hook: Callable[..., Iterable[Order]], *told: object, met: Event | None = None
+        self, cause: Entry | None, hook: Callable[..., Iterable[Order]], *arguments: object, met: Event | None = None
     ) -> bool:
-        """Execute the orders of a hook; while it runs, numbers are not written as text, which it could read."""
+        """Execute the orders of a hook. While the hook runs, writing a number as text is refused."""
         way = self._way
         if way is None:
-            return super()._obey(cause, hook, *told, met=met)
-        return super()._obey(cause, partial(_heard, way, hook), *(worded(each, way) for each in told), met=met)
+            return super()._obey(cause, hook, *arguments, met=met)
+        return super()._obey(
+            cause, partial(_in_hook, way, hook), *(with_recorded_texts(each, way) for each in arguments), met=met
+        )
 
     def _accrue(self, computed: ComputedStream) -> None:
-        """Add what a venue works out itself to the row, after everything else has accrued."""
+        """Book what a venue computes itself for the row, after everything else has accrued."""
         books, way, row, hold = self._books, self._way, self._books.row, False
         others: Any = (books.balances[CASH] + books.balances[IN_TRANSIT]) / USDC.scale
         for each in self.standings:
@@ -554,7 +558,7 @@ class Steps(Simulation):
         self._decide(acts, entries, holding)
 
     def _set(self, step: str, row: int, given: "Given", past: "Past", way: Way | None, *, opening: bool) -> None:
-        """Let everything stand as it does once a row has been settled, and nothing has been done after it."""
+        """Set books, clock and view to the state right after a row was settled."""
         books, view, clock = self._books, self._view, self._clock
         assert isinstance(books, RecordedBooks)
         assert isinstance(clock, StepClock)
@@ -563,7 +567,7 @@ class Steps(Simulation):
         books.begin_at(row, at, way, opening=opening, at_ns=given.at_ns)
         clock.begin(books.at_ns)
         books.past = past.entries
-        books.before = None if step == "start" else list(zip(self.turned, past.turnovers, strict=True))
+        books.before = None if step == "start" else list(zip(self.turnover_accounts, past.turnovers, strict=True))
         for account, amount in zip(self.accounts, given.balances, strict=True):
             books.balances[account] = amount
         for stream, values in zip(self.streams, given.streams, strict=True):
@@ -583,7 +587,7 @@ class Steps(Simulation):
             view.outcome = None
 
     def _equity(self) -> Number:
-        """What everything is worth at the row's close, as the curve has it."""
+        """The equity in USD at the row's close."""
         books = self._books
         total = books.balances[CASH] / USDC.scale + books.balances[IN_TRANSIT] / USDC.scale
         for each in self.standings:
@@ -593,9 +597,9 @@ class Steps(Simulation):
 
 @frozen(eq=False)
 class Given:
-    """What a step begins with: who decides, the balance of each account, and what is carried over of each stream.
+    """What a step begins with: strategy, conditions and capital, the balances, and the state of streams and turnovers.
 
-    And what went through the accounts whose turnover is asked for.
+    Numbers are plain or recorded. An arrival has its `kind`, its `numbers` and its instant `at_ns` besides.
     """
 
     strategy: Strategy
@@ -605,50 +609,50 @@ class Given:
     streams: Sequence[tuple[Any, ...]]
     turnovers: Sequence[Any]
     kind: Arrival | None = None
-    numbers: Carried = (0, 0, 0)
+    numbers: TransitNumbers = (0, 0, 0)
     at_ns: int | None = None
-    """What arrives, with its numbers, and when; a step that follows a row is at its close."""
+    """The instant of an arrival; a step that follows a row is at its close."""
     opening: bool = False
-    """Whether it arrives before the first row has closed."""
+    """Whether the step is an arrival before the first row has closed."""
 
     @property
     def carried(self) -> list[Any]:
-        """All numbers that are carried over, as they stand in the registers."""
+        """The numbers that are carried over, in the order of the inputs."""
         return carried_of(self)
 
 
 @frozen(eq=False)
 class Past:
-    """What a step may know of those before it: their `entries`, the latest first, and what earlier rows left behind."""
+    """What a step may read of earlier ones: their `entries`, the latest first, and two kinds of columns."""
 
     entries: Callable[[], Iterator[Entry]]
     began_with: Mapping[str, Floats]
-    """By venue the position in coins with which each row up to the present one began, shape (rows + 1,)."""
+    """By venue the position in coins at the start of each row up to the present one, shape (rows + 1,)."""
     turnovers: Sequence[Floats]
-    """What went through accounts before each row, one place further, and nothing at the first; shape (rows + 1,)."""
-    again: bool
-    """Whether one of them has added something to the books at the very instant of the step."""
+    """For each account the turnover before each row at place row + 1, and 0 at place 0; shape (rows + 1,)."""
+    same_instant: bool
+    """Whether an earlier step has added something to the books at the instant of this one."""
 
 
 @frozen(eq=False)
 class Done:
-    """What a step ends with: what is carried over as it is then, what it adds to the books, and the equity."""
+    """The result of a step: numbers carried over, what it adds to the books, the equity in USD, what it sends."""
 
     balances: Sequence[Any]
     streams: Sequence[tuple[Any, ...]]
     turnovers: Sequence[Any]
     adds: Outline
     curve: Any
-    sends: Sequence[tuple[int, Arrival, Carried]]
-    """What is on its way afterwards: the place of its entry, its kind, and its numbers."""
+    sends: Sequence[tuple[int, Arrival, TransitNumbers]]
+    """For each sum that it sends the place of its entry, the kind of its arrival, and its numbers."""
 
     @property
     def carried(self) -> list[Any]:
-        """All numbers that are carried over, as they stand in the registers."""
+        """The numbers that are carried over, in the order of the inputs."""
         return carried_of(self)
 
     def differs(self, other: "Done", values: Mapping[int, Number], row: int, at_ns: int) -> bool:
-        """Whether the step came to something else on plain numbers; `values` are those of the registers of this one."""
+        """Whether this result of recorded numbers differs from an `other` of plain ones; `values` are by register."""
 
         def plain(value: Any) -> str:  # noqa: ANN401  (a number, recorded or not)
             return repr(value.concrete if isinstance(value, Recorded) else value)
@@ -656,7 +660,8 @@ class Done:
         if [each[:2] for each in self.sends] != [each[:2] for each in other.sends]:
             return True
         mine, others = (
-            [*each.carried, each.curve, *chain.from_iterable(sent for *_, sent in each.sends)] for each in (self, other)
+            [*each.carried, each.curve, *chain.from_iterable(numbers for *_, numbers in each.sends)]
+            for each in (self, other)
         )
         if list(map(plain, mine)) != list(map(plain, others)):
             return True
@@ -664,12 +669,12 @@ class Done:
         if self.adds.accrued is not None and repr(self.adds.accrued.filled(numbers)) != repr(other.adds.accrued):
             return True
         before = OrderBefore()
-        added = self.adds.fill(numbers, row, at_ns, before, SENT)
-        expected = other.adds.fill((), row, at_ns, before, SENT)
+        added = self.adds.fill(numbers, row, at_ns, before, SENDER)
+        expected = other.adds.fill((), row, at_ns, before, SENDER)
         return added != expected and repr(added) != repr(expected)
 
     def leaf(self, way: Way, given: Given) -> Leaf:
-        """What is noted of it, where the numbers are recorded ones."""
+        """The leaf of this result, whose numbers are recorded."""
         changes: dict[int, int] = {}
         for old, new in zip(given.carried, self.carried, strict=True):
             if new is not old:
@@ -685,7 +690,7 @@ class Done:
 
 
 def carried_of(step: Given | Done) -> list[Any]:
-    """All numbers that are carried over from step to step, as they stand in the registers."""
+    """The numbers that are carried from step to step, in the order of the inputs."""
     return [*step.balances, *chain.from_iterable(step.streams), *step.turnovers]
 
 
@@ -706,17 +711,17 @@ def _place(why: BaseException) -> str:
     return f" ({own[-1][0].name}, line {own[-1][1]})" if own else ""
 
 
-def _heard(way: Way, hook: Callable[..., Any], *told: object) -> Any:  # noqa: ANN401  (orders, or what a hook answers with)
-    """What a hook answers with; the way knows when it runs."""
+def _in_hook(way: Way, hook: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  (orders, or what a hook answers with)
+    """Call a hook, with `way.in_hook` set while its code runs, also that of a generator."""
     way.in_hook = True
     try:
-        orders = hook(*told)
+        orders = hook(*arguments)
     finally:
         way.in_hook = False
-    return _heard_orders(way, iter(orders)) if isinstance(orders, Iterable) else orders
+    return _orders_in_hook(way, iter(orders)) if isinstance(orders, Iterable) else orders
 
 
-def _heard_orders(way: Way, orders: Iterator[Order]) -> Generator[Order, None, Any]:
+def _orders_in_hook(way: Way, orders: Iterator[Order]) -> Generator[Order, None, Any]:
     while True:
         way.in_hook = True
         try:
@@ -733,9 +738,9 @@ def _register(value: Any, way: Way) -> int:  # noqa: ANN401  (a number, recorded
 
 
 def with_numbers(part: Any, numbers: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """A strategy or a condition with other numbers in its fields, which are not checked again.
+    """A copy of a strategy or a condition with other numbers in some fields, which are not validated.
 
-    It has its fields alone: what it has worked out of them and kept was of its own numbers.
+    What it has cached outside its fields is left out, for that belongs to its own numbers.
     """
     if not numbers:
         return part
@@ -746,7 +751,7 @@ def with_numbers(part: Any, numbers: Mapping[str, Any]) -> Any:  # noqa: ANN401
 
 
 def numbers_of(part: Any) -> dict[str, Number]:  # noqa: ANN401
-    """The fields of a frozen value that are numbers which a register holds."""
+    """The fields of a strategy or a condition that are numbers which a register can hold."""
     values = {name: getattr(part, name) for name in fields_dict(type(part))}
     return {name: value for name, value in values.items() if type(value) in (int, float) and is_small(value)}
 
@@ -781,16 +786,16 @@ def columns_for(keys: Sequence[object], market: Market, venues: Sequence[Venue])
 
 
 def place_of_day(market: Market, before: int) -> Ints:
-    """For each row one more than the number of rows that closed before the midnight of UTC so many days `before` it.
+    """For each row the place in a turnover column at which the day `before` days earlier (UTC) begins, shape (rows,).
 
-    0 where the market begins at that midnight or later. Shape (rows,).
+    It is 1 + the number of rows that closed before that midnight, or 0 where the market begins no earlier than that.
     """
     midnight_ns = midnight_before(market.at_ns, before)
     return np.where(market.open_ns[0] < midnight_ns, market.at_ns.searchsorted(midnight_ns) + 1, 0)
 
 
 def sized_registers(steps: Steps, first: int) -> dict[str, list[tuple[int, int]]]:
-    """By venue of one coin at most the registers of its positions, and their atomic units in a coin.
+    """By venue (of those with one coin) the register of each position, and the atomic units of one coin.
 
     `first` is the register of the first account's balance.
     """
@@ -803,7 +808,7 @@ def sized_registers(steps: Steps, first: int) -> dict[str, list[tuple[int, int]]
 
 
 def settled_registers(steps: Steps, first: int) -> np.ndarray[Any, Any]:
-    """What the player needs to let streams accrue; `first` is the register of the first account's balance."""
+    """The first seven columns of `Program.streams`; `first` is the register of the first account's balance."""
     accounts = {each: first + place for place, each in enumerate(steps.accounts)}
     start = first + len(steps.accounts)
     return np.array(

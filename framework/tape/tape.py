@@ -25,7 +25,7 @@ from framework.run import Run
 from framework.strategy import Condition, Strategy, checked_conditions
 from framework.tape.code import Code
 from framework.tape.numbers import MOST, NotRecordable, Number
-from framework.tape.pending import CARRIED, MOST_PENDING, Pending, Sending
+from framework.tape.pending import MOST_PENDING, TRANSIT_NUMBERS, Pending, Sending
 from framework.tape.played import Happened, Playback, Played
 from framework.tape.player import (
     ARRIVAL,
@@ -35,7 +35,7 @@ from framework.tape.player import (
     FULL,
     UNKNOWN,
     Notes,
-    Score,
+    Program,
     clear,
     play,
     play_all,
@@ -55,8 +55,7 @@ from framework.tape.steps import (
     sized_registers,
     with_numbers,
 )
-from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way, is_small
-from framework.tape.tree import arriving as arrival_step
+from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way, arrival_step, is_small
 from framework.venue import Venue
 
 FEW_MARKETS = 4
@@ -92,12 +91,12 @@ Chosen = tuple[Strategy, tuple[Condition, ...], Any]
 """A strategy, its conditions and the capital, which may be a recorded number."""
 
 
-def room(values: int) -> Notes:
+def empty_notes(values: int) -> Notes:
     """Room to note so many values, of at most as many leaves."""
     return Notes(np.zeros(values, dtype=np.int64), np.zeros(values, dtype=np.int64), np.zeros(values))
 
 
-def between(notes: Notes, start: tuple[int, int], stop: Sequence[int]) -> Notes:
+def notes_between(notes: Notes, start: tuple[int, int], stop: Sequence[int]) -> Notes:
     """What was noted from so many leaves and values to so many."""
     leaves, values = slice(start[0], stop[0]), slice(start[1], stop[1])
     return Notes(notes.rows[leaves].copy(), notes.leaves[leaves].copy(), notes.values[values].copy())
@@ -116,13 +115,13 @@ class Settings:
     @classmethod
     def of(cls, assembly: Assembly) -> "Settings":
         """The settings of an assembly."""
-        conditions, again = (
+        conditions, second = (
             checked_conditions(assembly.strategy, {venue.name: venue for venue in assembly.venues}) for _ in range(2)
         )
         capital = USDC.nearest(assembly.scenario.capital_usd)
         if not is_small(capital):
             raise NotPlayable("a sum of more than 53 bits")
-        kept = [any(each is other for other in again) for each in conditions]
+        kept = [any(each is other for other in second) for each in conditions]
         return cls(assembly.strategy, conditions, capital, kept)
 
     @cached_property
@@ -182,11 +181,11 @@ class Tape:
     accruing: NDArray[np.int64]
     """The registers that change as rows pass: of balances, and of what is settled."""
     sizes: NDArray[np.int64]
-    """What positions are held, for the player to note with which each row begins: see `Score`."""
+    """What positions are held, for the player to note with which each row begins: see `Program`."""
     sized: Mapping[str, int]
     """By venue the column in which that is noted."""
     turnovers: NDArray[np.int64]
-    """The accounts of whose turnover rules ask: see `Score`."""
+    """The accounts of whose turnover rules ask: see `Program`."""
     trees: dict[str, Branch] = field(factory=dict)
     """The trees of its steps, once something is recorded here."""
     recorded: int = 0
@@ -195,7 +194,7 @@ class Tape:
     """Why some steps cannot be recorded."""
     given_up: str = ""
     """Why its runs are simulated as a whole, once too many of their steps could not be recorded."""
-    asked: int = 0
+    requested: int = 0
     """Runs that were asked for."""
     played: int = 0
     """Runs that were played to their end."""
@@ -213,14 +212,14 @@ class Tape:
     """The transfers of its leaves."""
     pending: Pending = field(factory=Pending.nothing)
     """What is on its way in the run that is being played."""
-    notes: Notes = field(factory=lambda: room(0))
+    notes: Notes = field(factory=lambda: empty_notes(0))
     """Where is noted what steps add to the books, again for every run; there is room once something is played."""
     columns: WeakKeyDictionary[Market, Floats] = field(factory=WeakKeyDictionary)
     """The columns that are read of each market, as long as there is that."""
     _steps: WeakKeyDictionary[Market, Steps] = field(init=False, factory=WeakKeyDictionary)
     code: Code = field(init=False)
     """What is recorded, as it is played."""
-    _score: Score | None = field(init=False, default=None)
+    _program: Program | None = field(init=False, default=None)
     _plans: dict[int, Ints] = field(init=False, factory=dict)
     _scratch: Floats = field(init=False, factory=lambda: np.zeros(0))
 
@@ -236,13 +235,16 @@ class Tape:
             path=assembly.path,
         )  # fmt: skip
         first = len(chosen.numbers)
-        turned = first + len(steps.accounts) + len(OF_STREAM) * len(steps.streams)
-        registers = Registers(turned + len(steps.turned) + CARRIED)
+        first_turnover = first + len(steps.accounts) + len(OF_STREAM) * len(steps.streams)
+        registers = Registers(first_turnover + len(steps.turnover_accounts) + TRANSIT_NUMBERS)
         for place in range(len(steps.streams)):
             registers.column(("index", place))
         positions = sized_registers(steps, first)
         sized = {venue: registers.column(("size", venue)) for venue in positions}
-        turnovers = [(registers.column(("turnover", each)), turned + each) for each in range(len(steps.turned))]
+        turnovers = [
+            (registers.column(("turnover", each)), first_turnover + each)
+            for each in range(len(steps.turnover_accounts))
+        ]
         sizes = [(sized[venue], *each) for venue, held in positions.items() for each in held]
         streams = settled_registers(steps, first)
         accruing, places = np.unique(streams[:, 4:], return_inverse=True)
@@ -272,12 +274,12 @@ class Tape:
             )
         return found
 
-    def score(self) -> Score:
+    def program(self) -> Program:
         """What is recorded, as it is played; it is gathered again once there is more."""
-        code, found = self.code, self._score
+        code, found = self.code, self._program
         kinds = len(self.registers.arrivals)
         if found is None or len(found.lines) != len(code.lines) or len(found.arrivals) != kinds:
-            found = self._score = Score(
+            found = self._program = Program(
                 code.lines, code.spans, code.changes, code.outputs, code.sends, code.arrivals, code.quiet,
                 code.quiet_lines, code.steady, code.instants_ns, self.streams, self.accruing, self.floors,
                 self.sizes, self.turnovers,
@@ -296,14 +298,14 @@ class Tape:
         return found
 
     @property
-    def turned(self) -> int:
+    def first_turnover(self) -> int:
         """The register of the first turnover."""
-        return self.registers.carried - len(self.turnovers)
+        return self.registers.first_transit - len(self.turnovers)
 
-    def begun(self) -> Floats:
+    def initial(self) -> Floats:
         """What the inputs that follow the settings hold at the beginning of a run."""
         found = np.zeros(self.registers.inputs - self.first)
-        found[len(self.accounts) + 1 : self.turned - self.first : len(OF_STREAM)] = 1.0
+        found[len(self.accounts) + 1 : self.first_turnover - self.first : len(OF_STREAM)] = 1.0
         return found
 
     def scratch(self) -> Floats:
@@ -318,8 +320,8 @@ class Tape:
         if found is None and len(self.columns) >= FEW_MARKETS:
             self.columns.clear()
         if found is None or len(found) < len(self.registers.columns):
-            known = 0 if found is None else len(found)
-            more = columns_for(tuple(self.registers.columns)[known:], market, self.venues)
+            there = 0 if found is None else len(found)
+            more = columns_for(tuple(self.registers.columns)[there:], market, self.venues)
             found = self.columns[market] = more if found is None else np.concatenate((found, more))
         return found
 
@@ -328,7 +330,7 @@ class Tape:
         columns = self.prepared(market)
         began_with = {venue: columns[place] for venue, place in self.sized.items()}
         turnovers = [columns[place] for place in self.turnovers[:, 0].tolist()]
-        return Past(entries, began_with, turnovers, again=bool(self.pending.noted_ns[0] == at_ns))
+        return Past(entries, began_with, turnovers, same_instant=bool(self.pending.noted_ns[0] == at_ns))
 
     def play(self, settings: Settings, market: Market, *, books: bool = True) -> Played:
         """Play a run to its end; raises `NotPlayable`. With `books`, what accrues is noted for them."""
@@ -344,25 +346,25 @@ class Tape:
         found: list[Played | None] = []
         if self.given_up or not self.is_trusted:
             return [None for _ in runs]
-        given, begun, columns = np.array([each.values for each in runs]), self.begun(), self.prepared(market)
+        given, initial, columns = np.array([each.values for each in runs]), self.initial(), self.prepared(market)
         held = np.zeros((len(runs), self.registers.inputs))
         curves, ends = np.zeros((len(runs), len(market))), np.zeros((len(runs), 3), dtype=np.int64)
         while len(found) < len(runs):
             start = len(found)
             ended = start + play_all(
-                self.score(), self.plan(len(market)), given[start:], begun, self.scratch(), columns, market.at_ns,
+                self.program(), self.plan(len(market)), given[start:], initial, self.scratch(), columns, market.at_ns,
                 curves[start:], held[start:], self.notes, ends[start:], self.pending,
             )  # fmt: skip
             noted, valued = 0, 0
             for place in range(start, ended):
                 why, *until = ends[place].tolist()
                 is_good = why == ENDED and bool(np.isfinite(curves[place]).all())
-                playback = Playback(self.code.leaves, *between(self.notes, (noted, valued), until))
+                playback = Playback(self.code.leaves, *notes_between(self.notes, (noted, valued), until))
                 balances = held[place, self.first : self.first + len(self.accounts)]
                 found.append(self.made(runs[place], market, curves[place], balances, [playback]) if is_good else None)
                 noted, valued = until
             if ended < len(runs) and len(self.notes.values) < MOST_ROOM:
-                self.notes = room(max(ROOM, 4 * len(self.notes.values)))
+                self.notes = empty_notes(max(ROOM, 4 * len(self.notes.values)))
             elif ended == start:
                 found.append(None)
         return found
@@ -408,18 +410,18 @@ class Tape:
         played, and if these two differ no run is played: then the strategy, or a venue, depends on something that
         cannot be seen. Some later ones are simulated as well; raises `PlayingError` where one of those differs.
         """
-        self.asked += 1
-        if self.given_up or (self.asked == 1 and not self.is_trusted):
+        self.requested += 1
+        if self.given_up or (self.requested == 1 and not self.is_trusted):
             return simulated()
         try:
             played = ahead or self.play(settings, market, books=books)
         except NotPlayable as why:
             self.broken_off += 1
-            if self.broken_off > FEW and 2 * self.broken_off > self.asked and not self.given_up:
+            if self.broken_off > FEW and 2 * self.broken_off > self.requested and not self.given_up:
                 self.give_up(str(why))
             return simulated()
         self._count_ways()
-        is_due = self.asked >= CHECKED_AGAIN and self.asked.bit_count() == 1
+        is_due = self.requested >= CHECKED_AGAIN and self.requested.bit_count() == 1
         if self.is_trusted and not is_due:
             return played
         run, was_trusted = simulated(), self.is_trusted
@@ -450,7 +452,7 @@ class Tape:
         self.happened.clear()
         self.postings = Postings()
         self.columns.clear()
-        self.notes = room(0)
+        self.notes = empty_notes(0)
         self.code = Code(Registers(0))
         return why
 
@@ -476,8 +478,8 @@ class Tape:
             done = steps.record(step, row, given, past, way)
             leaf = done.leaf(way, given)
             if way.is_new:
-                again = steps.do(step, row, self.plainly_given(held, settings, arriving), past)
-                if done.differs(again, way.values, row, steps.at_ns):
+                plainly = steps.do(step, row, self.plainly_given(held, settings, arriving), past)
+                if done.differs(plainly, way.values, row, steps.at_ns):
                     way.refuse("the step does something else on recorded numbers")
             way.end(leaf)
         except (NotRecordable, NotPlayable) as why:
@@ -500,12 +502,12 @@ class Tape:
         at, count = self.first, len(self.accounts)
         balances = [made(at + place, int(held[at + place])) for place in range(count)]
         streams = []
-        for start in range(at + count, self.turned, len(OF_STREAM)):
-            factor, begun, settled, base = held[start : start + len(OF_STREAM)].tolist()
-            values = (factor, begun, int(settled), int(base))
+        for start in range(at + count, self.first_turnover, len(OF_STREAM)):
+            factor, index, settled, base = held[start : start + len(OF_STREAM)].tolist()
+            values = (factor, index, int(settled), int(base))
             streams.append(tuple(made(start + place, value) for place, value in enumerate(values)))
-        first = self.registers.carried
-        turnovers = [made(place, int(held[place])) for place in range(self.turned, first)]
+        first = self.registers.first_transit
+        turnovers = [made(place, int(held[place])) for place in range(self.first_turnover, first)]
         if arriving is None:
             return Given(*chosen, balances, streams, turnovers)
         kind = self.registers.arrivals[arriving.kind]
@@ -535,7 +537,7 @@ class Playing:
         self._settled = np.zeros((len(market) if books else 0, len(tape.streams)), dtype=np.int64)
         self._playbacks: list[Playback] = []
         self._registers = tape.scratch()
-        self._registers[: tape.registers.inputs] = np.concatenate((settings.values, tape.begun()))
+        self._registers[: tape.registers.inputs] = np.concatenate((settings.values, tape.initial()))
         self._pending = tape.pending
         clear(self._pending)
 
@@ -554,7 +556,7 @@ class Playing:
         while True:
             assert len(self._registers) == len(code.initial)
             why, at, row, noted, valued = play(
-                tape.score(), tape.plan(len(market)), at, row, settling, self._registers, tape.prepared(market),
+                tape.program(), tape.plan(len(market)), at, row, settling, self._registers, tape.prepared(market),
                 market.at_ns, self._curve, self._settled, tape.notes, self._pending,
             )  # fmt: skip
             self._note(code, noted, valued)
@@ -570,7 +572,7 @@ class Playing:
                 raise NotPlayable(f"more than {MOST_PENDING} sums are on their way at once")
             if why == FULL:
                 if not noted:
-                    tape.notes = room(max(ROOM, 4 * len(tape.notes.values)))
+                    tape.notes = empty_notes(max(ROOM, 4 * len(tape.notes.values)))
                 continue
             step, after = (STEPS[at], row) if arriving is None else (arrival_step(arriving.kind), max(row - 1, 0))
             if why == UNKNOWN and len(code.lines) < MOST_LINES and self._recorded(step, after, arriving):
@@ -583,15 +585,15 @@ class Playing:
         """Refuse a trade of which no row knows on which day it was."""
         tape, at_ns = self._tape, self._market.at_ns
         row = int(at_ns.searchsorted(arriving.at_ns, side="right"))
-        before = self._registers[tape.turned : tape.registers.carried].tolist()
-        is_begun = self._pending.begun[0] == row
-        if is_begun and arriving.at_ns < midnight_before(int(at_ns[row]), 0) and list(turnovers) != before:
+        before = self._registers[tape.first_turnover : tape.registers.first_transit].tolist()
+        is_started = self._pending.started_row[0] == row
+        if is_started and arriving.at_ns < midnight_before(int(at_ns[row]), 0) and list(turnovers) != before:
             raise NotPlayable(UNDATED_TRADE)
 
     def _note(self, code: Code, noted: int, valued: int) -> None:
         """Keep what was noted."""
         if noted:
-            self._playbacks.append(Playback(code.leaves, *between(self._tape.notes, (0, 0), (noted, valued))))
+            self._playbacks.append(Playback(code.leaves, *notes_between(self._tape.notes, (0, 0), (noted, valued))))
 
     def _recorded(self, step: str, row: int, arriving: Arriving | None) -> bool:
         """Record the way that a step takes here; returns whether that was possible."""
@@ -611,24 +613,24 @@ class Playing:
         steps = self._kernel()
         given, past = tape.plainly_given(self._held, settings, arriving), self._past(row, arriving)
         done = steps.do(step, row, given, past)
-        numbers = [number for *_, sent in done.sends for number in sent]
+        numbers = [number for *_, carried in done.sends for number in carried]
         if any(isinstance(each, int) and abs(each) > MOST for each in (*done.carried, *numbers)):
             raise NotPlayable("a sum of more than 53 bits")
         if arriving is not None:
             self._check_turnovers(done.turnovers, arriving)
-        self._registers[tape.first : tape.registers.carried] = done.carried
+        self._registers[tape.first : tape.registers.first_transit] = done.carried
         if done.curve is not None and (arriving is None or arriving.at_ns == self._market.at_ns[row]):
             self._curve[row] = done.curve
         if arriving is not None:
             take_first(self._pending)
         sends = [Sending(entry, tape.registers.arrival(kind), kind.latency_ns, ()) for entry, kind, _ in done.sends]
-        for each, (*_, sent) in zip(sends, done.sends, strict=True):
+        for each, (*_, carried) in zip(sends, done.sends, strict=True):
             if self._pending.length[0] == MOST_PENDING:
                 raise NotPlayable(f"more than {MOST_PENDING} sums are on their way at once")
-            self._pending.numbers[send(self._pending, steps.at_ns + each.latency_ns, each.kind)] = sent
+            self._pending.numbers[send(self._pending, steps.at_ns + each.latency_ns, each.kind)] = carried
         if not done.adds.is_empty:
             self._pending.noted_ns[0] = steps.at_ns
-            leaf = Leaf(idle=False, adds=done.adds, passing=True, sends=sends)
+            leaf = Leaf(idle=False, adds=done.adds, is_plain=True, sends=sends)
             self._playbacks.append(Playback([leaf], np.array([row]), np.array([0]), np.zeros(0)))
 
     @property

@@ -14,9 +14,9 @@ from framework.money import Account, Asset
 from framework.run import Run
 from framework.strategy import checked_conditions
 from framework.support.source_code import is_own
-from framework.tape.memory import CARRIES, is_frozen, kept_by, memory_of, memory_of_rule
 from framework.tape.outline import PLAIN
 from framework.tape.played import Played
+from framework.tape.purity import CARRIES, impurity_of, impurity_of_rule, is_frozen, kept_by
 from framework.tape.shelf import Shelf
 from framework.tape.steps import NotPlayable
 from framework.tape.tape import Settings, Tape
@@ -41,7 +41,7 @@ def _refusal_of_venue(venue: Venue) -> str:
     if not is_frozen(venue):
         return f"{venue.name} is not frozen, so it may carry something over from step to step"
     rules = (each.compute for each in venue.accruals() if each.compute is not None)
-    return next(filter(None, map(memory_of_rule, rules)), "")
+    return next(filter(None, map(impurity_of_rule, rules)), "")
 
 
 def _carries_nothing(part: object) -> bool:
@@ -162,7 +162,7 @@ def _named(value: Any, other: Mapping[str, type] | None = None, *, of: type | No
         return kind, tuple(_named(each, of=of) for each in parts)
     if kind in (*PLAIN, str, np.float64) or isinstance(value, Account | Asset):
         return kind, repr(value)
-    if why := memory_of(value if isinstance(value, type) else kind):
+    if why := impurity_of(value if isinstance(value, type) else kind):
         raise NotPlayable(why)
     if isinstance(value, type):
         return value

@@ -1,4 +1,4 @@
-"""What arrives in a step: its kind and its three numbers, what notes that it is sent, and which sending is whose."""
+"""Money in transit: the kinds of arrival with their numbers, the clock of a step, and who sent what arrives."""
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
@@ -14,19 +14,19 @@ from framework.tape.pending import Sending
 
 LONGEST_NS = 2**62
 """The longest way, so that the instant of arrival is an integer of 64 bits."""
-SENT: Any = Entry(None, None, 0, 0, ())  # type: ignore[arg-type]
-"""What stands for the entry of the sending in a step in which something arrives; nothing of it is read."""
+SENDER: Any = Entry(None, None, 0, 0, ())  # type: ignore[arg-type]
+"""Stands for the entry that sent what arrives, in the step of the arrival; nothing of it is read."""
 NO_TRANSFER = "something other than a transfer is on its way, such as a stake that is paid out later"
 """Why a step is not played."""
-Carried = tuple[Any, Any, Any]
+TransitNumbers = tuple[Any, Any, Any]
 
 
 @frozen
 class Arrival:
-    """A kind of arrival: all of it but its numbers. The wallet is where there is no venue."""
+    """A kind of arrival: all of it but its numbers. None for a venue is the wallet."""
 
     order: Order
-    """The order by which it was sent, with nothing for its amount."""
+    """The order by which it was sent, without its amount."""
     whole: bool
     """Whether the amount is an integer."""
     source: str | None
@@ -35,8 +35,8 @@ class Arrival:
     latency_ns: int
 
     @classmethod
-    def of(cls, transit: Transit) -> "tuple[Arrival, Carried] | None":
-        """The kind of what is on its way, with its numbers; None for what is not carried over."""
+    def of(cls, transit: Transit) -> "tuple[Arrival, TransitNumbers] | None":
+        """The kind and the numbers of a transit; None for one that is not carried over."""
         order = transit.order
         source, target = (each.name if each else None for each in (transit.source, transit.target))
         if not isinstance(order, Move | Deposit | Withdraw) or not 0 < transit.latency_ns < LONGEST_NS:
@@ -45,12 +45,12 @@ class Arrival:
         kind = cls(_with_amount(order, None), isinstance(number, int), source, target, fails, latency_ns)
         return kind, (transit.amount, transit.fee, number)
 
-    def again(self, numbers: Carried, sent: Entry, standing: Any) -> Transit:  # noqa: ANN401  (gives the standing of a venue)
-        """What arrives, with its numbers."""
+    def transit(self, numbers: TransitNumbers, sender: Entry, standing: Any) -> Transit:  # noqa: ANN401  (gives the standing of a venue)
+        """A transit of this kind with its numbers."""
         amount, fee, number = numbers
         source, target = (None if name is None else standing(name) for name in (self.source, self.target))
         order = _with_amount(self.order, number)
-        return Transit(sent, order, source, target, amount, fee, self.fails, self.latency_ns)
+        return Transit(sender, order, source, target, amount, fee, self.fails, self.latency_ns)
 
     def numbers(self, held: Sequence[float]) -> tuple[int, int, int | float]:
         """Its numbers, from the registers in which they are."""
@@ -66,16 +66,16 @@ def _with_amount(order: Any, number: Any) -> Any:  # noqa: ANN401
     return found
 
 
-class Sent(NamedTuple):
-    """What a step has sent: the entry of its sending, its kind, and its numbers, recorded or not."""
+class Departure(NamedTuple):
+    """A sum that a step sends: the entry that sends it, the kind of its arrival, and its numbers."""
 
     entry: Entry
     kind: Arrival
-    numbers: Carried
+    numbers: TransitNumbers
 
 
 class StepClock(Clock):
-    """The clock of a step: it stands still, and notes what is to arrive later."""
+    """The clock of a step: it stands still, and notes what the step sends."""
 
     def __init__(self, start_ns: int) -> None:
         super().__init__(start_ns)
@@ -84,9 +84,9 @@ class StepClock(Clock):
     def begin(self, now_ns: Any) -> None:  # noqa: ANN401  (an instant, recorded or not)
         """Be at an instant, with nothing sent."""
         self._stands_at: Any = now_ns
-        self.sent: list[Sent] = []
-        self.missed = ""
-        """What was sent that is not carried over."""
+        self.departures: list[Departure] = []
+        self.not_carried = ""
+        """Why what was scheduled is not carried over; empty if it is."""
 
     @property
     def now_ns(self) -> Any:  # noqa: ANN401
@@ -95,20 +95,20 @@ class StepClock(Clock):
 
     def call(self, *_: object) -> None:
         """Note that something comes later that is not carried over, such as what a stake pool pays out."""
-        self.missed = NO_TRANSFER
+        self.not_carried = NO_TRANSFER
 
     def call_in(self, _delay_ns: int, _phase: object, action: Any) -> None:  # noqa: ANN401
         """Note what is to arrive."""
         (transit,) = action.args
         found = Arrival.of(transit)
         if found is None:
-            self.missed = NO_TRANSFER
+            self.not_carried = NO_TRANSFER
         else:
-            self.sent.append(Sent(transit.sent, *found))
+            self.departures.append(Departure(transit.sent, *found))
 
 
-class Passing:
-    """What is on its way while the steps of a run are gone through again: when it arrives, and what sent it."""
+class InTransit:
+    """What is in transit while the noted steps of a run are read in order: when it arrives, and which entry sent it."""
 
     def __init__(self) -> None:
         self._due: list[tuple[int, int, Any]] = []

@@ -1,8 +1,8 @@
-"""What a user's own class may know besides its fields and what a step gives it, by what its compiled code names.
+"""Whether a user's own class is pure: its steps depend on its fields and their arguments alone.
 
-A played run does not go through its code again. So nothing may be carried over from step to step, in the class, its
-modules, closures or defaults; nothing may be read from outside, such as a file, the time or a random number; and
-nothing may tell a recorded number from a plain one.
+A played run does not execute the class's code, so an impure one is refused. Its bytecode is searched for three things:
+state that outlives a step, in the class, its modules, closures or defaults; reads from outside, such as a file, the
+time or a random number; and code that tells a recorded number from a plain one.
 """
 
 import builtins
@@ -46,7 +46,7 @@ from attrs.exceptions import FrozenInstanceError
 from framework.support.source_code import is_own
 
 MOST_KINDS = 512
-"""Of so many classes it is known what they may remember: it is asked for every cell."""
+"""Classes whose answers are cached, for every cell of a sweep asks."""
 PLAIN = (
     type(None), type(Ellipsis), type(NotImplemented), int, float, complex, str, bytes, range, slice, Enum, Decimal,
     Fraction, date, time, timedelta, tzinfo, PurePath, re.Pattern, Logger, np.generic, np.dtype, np.ufunc, GenericAlias,
@@ -91,13 +91,13 @@ TELLS_ERROR = "which a recorded number may raise and others do not; expected oth
 
 
 @lru_cache(maxsize=MOST_KINDS)
-def memory_of(kind: type) -> str:
-    """What a class may remember, read or distinguish, and what would be right; empty for classes without any of it."""
+def impurity_of(kind: type) -> str:
+    """What makes a class impure, and what would be right; empty for a pure class, or one of this project."""
     return next(_Search(kind.__module__).of_class(kind), "")
 
 
-def memory_of_rule(rule: Any) -> str:  # noqa: ANN401  (a function, a method or what is called like one)
-    """The same of a rule that may be no method, such as a function made within one."""
+def impurity_of_rule(rule: Any) -> str:  # noqa: ANN401  (a function, a method or what is called like one)
+    """The same for a rule that may be no method, such as a closure."""
     if isinstance(rule, MethodType) and has(type(rule.__self__)):
         return ""  # it is among those of its class, and its object is looked at as a setting
     module, name = (str(getattr(rule, each, "")) for each in ("__module__", "__qualname__"))
@@ -253,7 +253,7 @@ class _Search:
                     modules += self._own_module(value)
                     yield from self.of(value, f"{used} of {place.get('__name__')}")
         if not is_making:
-            yield from _told_by(lines, space, name)
+            yield from _distinctions(lines, space, name)
         for inner in code.co_consts:
             if isinstance(inner, CodeType):
                 yield from self._of_code(inner, space, outer, name)
@@ -276,7 +276,7 @@ def _content(cell: CellType) -> object:
         return None
 
 
-def _told_by(lines: Sequence[dis.Instruction], space: Mapping[str, Any], name: str) -> Iterator[str]:
+def _distinctions(lines: Sequence[dis.Instruction], space: Mapping[str, Any], name: str) -> Iterator[str]:
     """What code reads from outside, and by what it may tell a recorded number from others."""
     value: Any = None
     loaded: list[object] = []
