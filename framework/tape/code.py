@@ -1,4 +1,4 @@
-"""The code: trees as the player reads them, tables of integers, which grow as ways are recorded."""
+"""The code: the trees as tables of integers for the player, which grow as ways are recorded."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,9 +20,9 @@ class Code:
     `lines` has shape (lines, 5): operation, register, two operands, and where a no goes; a question goes on at its
     `register` after a yes. A way that is not recorded is `NOWHERE`.
 
-    A leaf that is quiet has *quiet lines* besides: those on its way that prices or accruals can change from one row to
-    the next. Their operands are places of a scratch table with a column for each of several rows, and a question has
-    the answer that leads on.
+    A quiet leaf has *quiet lines* besides: those lines before it whose result can differ between one row and the next.
+    Their operands are places of a scratch table with a column for each of several rows, and a question has the answer
+    that leads to the leaf.
     """
 
     def __init__(self, registers: Registers, accruing: Sequence[int] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Recorded numbers: numbers that know how they were made, so that what the kernel does with them can be done again.
+"""Recorded numbers: they stand where numbers would, and note each operation so that it can be repeated on others.
 
 A recorded number has the value that it would have, and stands where a float or an int would. Arithmetic on it is noted
 in a `Recording`; a comparison answers with a plain bool, and that answer is noted as well. Whatever else is asked of
@@ -41,11 +41,11 @@ def _is_summing() -> bool:
 
 
 class NotRecordable(Exception):  # noqa: N818  (it is no error of anybody's)
-    """What a step has done cannot be done again from its record; the message says what it was."""
+    """A step does something that cannot be recorded; the message says what."""
 
 
 class Op(IntEnum):
-    """What one line of a tape does; `I` is of integers, whose results have to stay below `MOST`."""
+    """The operation of a line of code; those with `I` are on integers, whose results have to stay below `MOST`."""
 
     ADD = 0
     SUB = 1
@@ -115,7 +115,7 @@ def refused(what: str) -> Callable[..., NoReturn]:
 
 
 class Unreadable:
-    """What is known of a recorded thing alone by what is noted: whatever would read its value gives up."""
+    """A value that may be used only in ways that are noted: any other use is refused."""
 
     __slots__ = ()
     __array_ufunc__ = None
@@ -139,7 +139,7 @@ class Unreadable:
 
 
 class Recorded(Unreadable):
-    """A number of a recording: its present value, and the register in which it is found when the tape is played.
+    """A recorded number: its value now, and the register that has its value when the tape is played.
 
     Its own attributes have names that nobody asks a number for, as some code does for `value`.
     """
@@ -346,7 +346,7 @@ PLACES = re.compile(f"[{chr(FIRST_PLACE)}-{chr(LAST_PLACE)}]")
 
 
 class RecordedText(Unreadable):
-    """A text with numbers, which are not known: it can be told on and asked whether it is empty, and nothing else.
+    """A text with recorded numbers: it can be passed on and compared with an empty text, and nothing else.
 
     Venues and the kernel write it into other texts; a hook of the strategy could read what it writes.
     """

@@ -1,4 +1,4 @@
-"""The shelf: tapes that are known to be right, kept on disk for the next process.
+"""The shelf: trusted tapes on disk, for the next process.
 
 A file has numbers, texts and names of classes of this project, of which objects are made without calling them, and
 every number by which the player finds its way is checked: one that was damaged or forged runs nothing. What cannot be

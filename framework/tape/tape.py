@@ -1,8 +1,8 @@
-"""A tape: the steps of a kind of run, recorded as they come up, and played for other settings and other markets.
+"""A tape: the recorded steps of one kind of run, which are played for other settings and other markets.
 
-What it plays is what the kernel did: where a step takes a way that is not recorded, the kernel does that step on
-recorded numbers, and what cannot be recorded it does on plain ones, each time. So a run that is played has the same
-transfers, events and equity as one that is simulated, to the last bit.
+Where a step leads to a branch that is not recorded, the kernel does that step on recorded numbers; where it cannot be
+recorded, the kernel does it on plain ones, each time. So a run that is played has the same transfers, events and equity
+as one that is simulated, to the last bit.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,33 +59,33 @@ from framework.tape.tree import NOWHERE, STEPS, Branch, Leaf, Registers, Way, ar
 from framework.venue import Venue
 
 FEW_MARKETS = 4
-"""The columns of so many markets are kept; most sweeps have one, or one after the other."""
+"""The markets whose columns are kept at most; most sweeps have one, or one after the other."""
 ROOM, MOST_ROOM = 4096, 2**18
-"""Leaves and values that can be noted before there has to be more room, and of runs that are played in one go at most.
+"""Leaves and values for which the notes have room at first, and at most where several runs are played in one go.
 
-A run alone is not bound by it: its notes are taken down, and it goes on.
+A single run has no such limit: when the notes are full they are copied, and it goes on.
 """
 MOST_LINES = 2**19
-"""A tape does not get longer than this: a strategy that searches takes another way each time, and is simulated."""
+"""The most lines of a tape. A strategy that searches takes another way in each run, and is simulated in the end."""
 FEW, SHARE = 8, 50
-"""So many steps of a run that cannot be recorded, and one more for every `SHARE` rows, are done by the kernel.
+"""The kernel does at most `FEW` steps of a run on plain numbers, and one more for every `SHARE` rows.
 
-A run that needs more ends the playing of all runs of its tape.
+A tape is given up when a run needs more.
 """
 
 LAST_RUNS, WAYS = 16, 16
-"""So many played runs that record more than so many ways each end the playing: to simulate them is faster.
+"""A tape is given up when its last `LAST_RUNS` runs have recorded more than `WAYS` ways each: simulating is faster.
 
-Not so the first of them, which have all ways to record.
+The first `LAST_RUNS` do not count, for everything is new to them.
 """
 CHECKED_AGAIN = 32
-"""The run of a tape from which on every one that is a power of two is simulated as well, though it is trusted."""
+"""From this run of a trusted tape on, each one whose number is a power of two is simulated as well."""
 
 
 UNDATED_TRADE = "something that arrives trades before a midnight within a row"
-"""Why a run is not played: what went through an account is noted where a row begins, and asked for by the day."""
+"""Why a run is not played: turnover is noted where a row begins, so the day of such a trade is not known."""
 NOTHING = np.zeros((0, 0), dtype=np.int64)
-"""What has accrued in every row, where it was not asked for."""
+"""Stands for what accrued in every row where nobody asked for it."""
 
 Chosen = tuple[Strategy, tuple[Condition, ...], Any]
 """A strategy, its conditions and the capital, which may be a recorded number."""
@@ -104,13 +104,13 @@ def notes_between(notes: Notes, start: tuple[int, int], stop: Sequence[int]) -> 
 
 @frozen(eq=False)
 class Settings:
-    """What differs between the runs of one tape: the numbers of the strategy and of its conditions, and the capital."""
+    """What may differ between runs of one tape: the numbers of the strategy and its conditions, and the capital."""
 
     strategy: Strategy
     conditions: tuple[Condition, ...]
     capital: int
     kept: Sequence[bool]
-    """Whether a condition is an object that the strategy keeps: it may be recognised, so it stays as it is."""
+    """By condition whether the strategy keeps the object. It may compare it by identity, so no copy replaces it."""
 
     @classmethod
     def of(cls, assembly: Assembly) -> "Settings":
@@ -211,7 +211,7 @@ class Tape:
     postings: Postings = field(factory=Postings)
     """The transfers of its leaves."""
     pending: Pending = field(factory=Pending.nothing)
-    """What is on its way in the run that is being played."""
+    """What is in transit in the run that is being played."""
     notes: Notes = field(factory=lambda: empty_notes(0))
     """Where is noted what steps add to the books, again for every run; there is room once something is played."""
     columns: WeakKeyDictionary[Market, Floats] = field(factory=WeakKeyDictionary)
