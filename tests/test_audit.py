@@ -373,8 +373,8 @@ def test_a_broken_file_is_never_passed_over(
 
 
 def test_the_module_of_the_audit_lists_each_check_once() -> None:
-    """By group and module, at its top, where a reader looks first."""
-    groups = (sys.modules[audit.__module__].__doc__ or "").partition("By group:")[2].partition("`audit` makes")[0]
+    """By module, at its top, where a reader looks first."""
+    groups = (sys.modules[audit.__module__].__doc__ or "").partition("By module:")[2].partition("`audit` runs")[0]
     listed = [
         f"framework.audit.{module}.{check}"
         for module, group in re.findall(r"- `(\w+)\.py`(.+?)[;.]\n", groups, re.DOTALL)
