@@ -405,7 +405,8 @@ def check_hooks(cls: type) -> None:
     for name, method in methods:
         meant = "" if name in used or name in HOOKS else closest(name, lacking, LIKENESS)
         if meant:
-            raise located(ScenarioError(f"{cls.__name__}.{name}: unknown hook; {meant}"), (cls,), method)
+            words = f"{cls.__name__}.{name}: unknown hook; {meant} A method of another purpose needs another name"
+            raise located(ScenarioError(words), (cls,), method)
     for hook in lacking:
         if getattr(cls, hook) in (Strategy.on_start, Strategy.on_event):
             expected = "on_start(self, view) and on_event(self, event, view)"
@@ -419,7 +420,9 @@ def checked_conditions(strategy: Strategy, venues: Mapping[str, Venue] | Iterabl
     """
     conditions: Any = strategy.conditions()
     if not isinstance(conditions, tuple | list):
-        raise ScenarioError(f"the strategy's conditions are {conditions!r}; expected a tuple, an empty one for none")
+        found = conditions.__name__ if isinstance(conditions, type) else repr(conditions)
+        words = f"the strategy's conditions are {found}; expected a tuple such as `(EveryRow(),)`, or an empty one"
+        raise located(ScenarioError(words), (strategy,), strategy.conditions)
     known = list(venues)
     for condition in conditions:
         if isinstance(condition, type):

@@ -136,6 +136,11 @@ GIVEN = {
     "a context": "with quiet():\n            return ()",
     "a lambda": "close = lambda venue: Close(venue)\n        yield close('asgard')",
     "a name of its own": "Close = print\n        Close('asgard')\n        return ()",
+    "a static method": ("return ()\n\n    @staticmethod\n    def quiet(names):\n        names.paid()\n"),
+    "a function that keeps an order to itself": (
+        "def inner():\n            pass\n        keep('asgard')\n        return ()\n\n\n"
+        "def keep(venue):\n    def made():\n        return Close(venue)\n\n    print(made)"
+    ),
     "an argument": "def inner(Close):\n            Close('asgard')\n        inner(print)\n        return ()",
 }
 

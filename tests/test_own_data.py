@@ -107,10 +107,20 @@ def test_one_time_without_an_offset_is_told(tmp_path):
         ("# by hand", "2025-01-01T{at:02}:00Z,0.0001", "row 2: 2 cells; expected 1 as in the header, '# by hand'"),
         ("time,funding_rate,funding_rate", "2025-01-01T{at:02}:00Z,1e-4,2e-4", "row 1: column funding_rate twice"),
         ("time;funding_rate", "2025-01-01T{at:02}:00Z;0,0001", "row 1: 'time;funding_rate' is one cell; expected comm"),
+        ("\n\ntime;funding_rate", "2025-01-01T{at:02}:00Z;0,0001", "row 3: 'time;funding_rate' is one cell"),
         ("time\tfunding_rate", "2025-01-01T{at:02}:00Z\t0.0001", "is one cell; expected commas between cells"),
         ("time,funding_rate", "{at:02}/01/2025,0.0001", "row 2, column time: '00/01/2025'; expected a time such as"),
     ],
-    ids=["a comma at each end", "a cell less", "a comment", "a name twice", "semicolons", "tabs", "days first"],
+    ids=[
+        "a comma at each end",
+        "a cell less",
+        "a comment",
+        "a name twice",
+        "semicolons",
+        "below blank lines",
+        "tabs",
+        "days first",
+    ],
 )
 def test_no_cell_is_taken_for_one_of_another_column(tmp_path, header, line, words):
     """Each of these would have been another number, or none of the reasons that pandas gives says what is wrong."""

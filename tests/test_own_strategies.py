@@ -58,11 +58,17 @@ MISTAKES = {
     ),
     "a misspelt hook": (
         own("return ()").replace("on_start", "on_strat"),
-        "Own.on_strat: unknown hook; did you mean on_start? (MODULE.py, line 9, in on_strat)",
+        (
+            "Own.on_strat: unknown hook; did you mean on_start? "
+            "A method of another purpose needs another name (MODULE.py, line 9, in on_strat)"
+        ),
     ),
     "a misspelt hook that may be left out": (
         own("return ()", more=f"    def conditons(self):\n        return (EveryRow(),)\n\n{HOOKS}"),
-        "Own.conditons: unknown hook; did you mean conditions? (MODULE.py, line 12, in conditons)",
+        (
+            "Own.conditons: unknown hook; did you mean conditions? "
+            "A method of another purpose needs another name (MODULE.py, line 12, in conditons)"
+        ),
     ),
     "a misspelt order": (
         own("yield Clsoe('asgard')"),
@@ -213,7 +219,7 @@ MISTAKES = {
     ),
     "conditions that are none": (
         own("return ()", more=f"    def conditions(self):\n        return None\n\n{HOOKS}"),
-        "the strategy's conditions are None; expected a tuple, an empty one for none",
+        "the strategy's conditions are None; expected a tuple such as `(EveryRow(),)`, or an empty one (MODULE.py",
     ),
     "one condition": (
         own("return ()", more=f"    def conditions(self):\n        return EveryRow()\n\n{HOOKS}"),

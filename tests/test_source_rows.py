@@ -7,8 +7,12 @@ import shlex
 import numpy as np
 import pandas as pd
 import pytest
+from attrs import evolve
 
+from framework import Scenario, assemble
 from framework.data.embedded import EMBEDDED
+from framework.performance import summarize
+from framework.run_folder.archive import save
 from tests.commands import carrybook, refused
 from tests.conftest import ROOT
 
@@ -92,6 +96,25 @@ def test_an_embedded_row_is_shown(capsys, tmp_path, last_step):
     }
 
 
+def test_of_a_drawn_path_the_row_is_shown_whose_returns_it_has(capsys, tmp_path, last_step):
+    """The explanation says that they are the returns of the row, and names the file that has them."""
+    carrybook(capsys, "run", STATIC, "--set", "market.path.method=stationary", "--out", tmp_path)
+    place, found = last_step(tmp_path, "total_fees_usd")
+    assert place.startswith("returns of sol_daily.csv:")
+    assert (found["path"], found["rows"]) == (str(EMBEDDED["sol_daily"].path), [int(place.rpartition(":")[2])])
+
+
+def test_a_market_that_was_made_in_memory_has_no_row(capsys, tmp_path):
+    """Nobody could be told which file is meant."""
+    assembly = assemble(Scenario.load(STATIC))
+    market = evolve(assembly.market, sources={})
+    assembly = assemble(Scenario.load(STATIC), market=market)
+    run = assembly.simulation().run()
+    folder = save(assembly, run, summarize(assembly, run), tmp_path)
+    said = refused(capsys, "explain", folder, "sol_daily.csv:4")
+    assert "'sol_daily.csv' is no source of this run; its market was made in memory and has none" in said
+
+
 def test_several_rows_are_shown_as_the_explanation_names_them(capsys, tmp_path):
     """From the first to the last."""
     carrybook(capsys, "run", STATIC, "--out", tmp_path)
@@ -160,6 +183,9 @@ def test_a_row_that_is_not_there_is_refused(capsys, tmp_path):
     assert "own.csv has no row 42; expected 2 to 41" in refused(capsys, "explain", run, "own.csv:42")
     said = refused(capsys, "explain", run, "own.csv:3", "--from", "2025-01-10")
     assert "own.csv:3: a row has no --from or --to; expected neither" in said
+    assert "own.csv has no row 40-42; expected 2 to 41" in refused(capsys, "explain", run, "own.csv:40-42")
+    said = refused(capsys, "explain", run, "own.csv:20-17")
+    assert "own.csv:20-17: the last row is above the first; expected own.csv:17-20" in said
     with (data / "below" / "own.csv").open("a") as file:
         file.write("2025-02-10T00:00:00Z,1,1,1,1\n")
     said = refused(capsys, "explain", run, "own.csv:3")

@@ -41,7 +41,8 @@ PRICED = (
     "What has a price gains what it is worth at the end, less what went in, plus what went out, at the prices then."
 )
 IN_THE_RUN = (
-    "Values as they stand there. A run divides percent by 100, and multiplies a yearly rate by a row's length in years."
+    "Values as they stand there. In a run, columns in percent are divided by 100, and yearly rates are multiplied by\n"
+    "a row's length in years; a drawn path takes the returns of a row, not its prices."
 )
 REGISTER = "{:>8}  {:<19}  {:>8}  {:<20} {:<34} {:<34} {:>24} {:<9}{:>24}"
 HEADS = ("entry", "time, UTC", "event", "kind", "debit: receives", "credit: gives")

@@ -232,12 +232,12 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def _lines(path: Path) -> list[int]:
-    """The rows of a CSV file that have a sample, as `carrybook data check` counts them: the header is row 1.
+    """The rows of a CSV file that have a sample, as `carrybook data check` counts them: the first line is row 1.
 
     Raises `MarketError` for a header or a line by which pandas would take a cell for one of another column.
     """
-    header, lines = Raw.read(path).lines()
-    _check_header(header, path)
+    (top, header), lines = Raw.read(path).lines()
+    _check_header(header, f"{path}, row {top}")
     for row, cells in lines:
         if len(cells) != len(header):
             names = f", {shown(header[0])}" if len(header) == 1 else ""
@@ -246,12 +246,12 @@ def _lines(path: Path) -> list[int]:
     return [row for row, _ in lines]
 
 
-def _check_header(cells: list[str], path: Path) -> None:
+def _check_header(cells: list[str], place: str) -> None:
     if len(cells) == 1 and any(mark in cells[0] for mark in ";\t|"):
-        raise MarketError(f"{path}, row 1: {shown(cells[0])} is one cell; expected commas between cells")
+        raise MarketError(f"{place}: {shown(cells[0])} is one cell; expected commas between cells")
     for name in cells:
         if cells.count(name) > 1:
-            raise MarketError(f"{path}, row 1: column {name or 'without a name'} twice; expected distinct names")
+            raise MarketError(f"{place}: column {name or 'without a name'} twice; expected distinct names")
 
 
 def _times(

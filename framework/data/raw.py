@@ -60,8 +60,8 @@ class Raw:
         except UnicodeDecodeError as error:
             raise MarketError(f"{self.file}: not text, byte {error.start} is not UTF-8") from None
 
-    def lines(self) -> tuple[list[str], list[tuple[int, list[str]]]]:
-        """The content as CSV: the cells of its header, and each line below that is not blank, with its row.
+    def lines(self) -> tuple[tuple[int, list[str]], list[tuple[int, list[str]]]]:
+        """The content as CSV: its header, and each line below that is not blank, as a row's number and its cells.
 
         The first row of the file is 1. Raises `MarketError`.
         """
@@ -72,7 +72,7 @@ class Raw:
         filled = [(row, cells) for row, cells in rows if len(cells) > 1 or "".join(cells).strip(" \t")]
         if not filled:
             raise MarketError(f"{self.file}: not CSV (empty); expected a header and comma-separated lines")
-        (_, header), *lines = filled
+        header, *lines = filled
         return header, lines
 
     def objects(self) -> list[Mapping[str, Any]]:

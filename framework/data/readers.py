@@ -159,13 +159,13 @@ def table(
     """
     if interval is not None and interval not in INTERVALS_NS:
         raise MarketError(f"{raw.file}: interval {interval!r}; expected one of {', '.join(INTERVALS_NS)}")
-    header, lines = raw.lines()
+    (top, header), lines = raw.lines()
     if time not in header or len(set(header)) != len(header):
-        raise MarketError(f"{raw.file}, row 1: header {','.join(header)!r}; expected {time} among distinct names")
+        raise MarketError(f"{raw.file}, row {top}: header {','.join(header)!r}; expected {time} among distinct names")
     labels = dict(columns) if columns else {name: name for name in header if name != time}
     for name, label in labels.items():
         if label not in header:
-            raise MarketError(f"{raw.file}, row 1: no column {label!r} for {name}; there are {', '.join(header)}")
+            raise MarketError(f"{raw.file}, row {top}: no column {label!r} for {name}; there are {', '.join(header)}")
     time_at, at = header.index(time), [header.index(label) for label in labels.values()]
     for row, line in lines:
         if len(line) != len(header):

@@ -183,9 +183,9 @@ def cells_of(raw: Raw, *, is_csv: bool) -> Table:
 
 def _lines(raw: Raw) -> Table:
     """The lines of a CSV file below its header."""
-    header, lines = raw.lines()
+    (top, header), lines = raw.lines()
     found = [
-        Finding("header", f"{raw.file}, row 1: column {name} twice; expected distinct names")
+        Finding("header", f"{raw.file}, row {top}: column {name} twice; expected distinct names")
         for name in dict.fromkeys(header)
         if header.count(name) > 1
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 from framework.assembly import stored_series
+from framework.data.drawn_paths import NAMED
 from framework.data.embedded import EMBEDDED
 from framework.data.raw import Raw
 from framework.data.rows import cells_of
@@ -44,11 +45,15 @@ def source_rows(folder: Folder, place: str) -> SourceRows:
     source, first = found["source"], int(found["first"])
     last = int(found["last"] or first)
     known = folder.manifest.inputs
+    if not known:
+        raise RunError(f"{source!r} is no source of this run; its market was made in memory and has none")
     if source not in known:
         raise RunError(f"{source!r} is no source of this run; {suggestion(source, known)}")
+    if last < first:
+        raise RunError(f"{place}: the last row is above the first; expected {source}:{last}-{first}")
     for path, numbers, columns in _tables(folder, source):
         chosen = [index for index, row in enumerate(numbers) if first <= row <= last]
-        if not chosen:
+        if not chosen or last > numbers[-1]:
             raise RunError(f"{source} has no row {place.rpartition(':')[2]}; expected {numbers[0]} to {numbers[-1]}")
         cells = {name: tuple(column[index] for index in chosen) for name, column in columns.items()}
         return SourceRows(source=source, path=path, rows=tuple(numbers[index] for index in chosen), cells=cells)
@@ -62,9 +67,10 @@ Table = tuple[Path, list[int], dict[str, list[str]]]
 
 
 def _tables(folder: Folder, source: str) -> Iterator[Table]:
-    """The source, if it is still there as the run read it."""
+    """The source, if it is still there as the run read it; of a drawn path, what its returns are of."""
     market = folder.scenario.market
     digest = folder.manifest.inputs[source]
+    source = source.removeprefix(NAMED)
     for key, spec in market.stored.items():
         if spec.series == source and Store.default().has(source):
             series = stored_series(key, spec, market)

@@ -27,6 +27,7 @@ Functions = Mapping[tuple[str, int], Statements]
 """The statements of each function of a file, by its name and its first line, which may be that of a decorator."""
 BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 """Fields of statements that hold further ones."""
+DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 MOST_CALLS = 3
 """How many functions are followed of which each returns what the next one makes."""
 
@@ -35,7 +36,8 @@ def check_orders(strategy: object) -> None:
     """Refuse a strategy with a statement that makes orders and drops them; raises `ScenarioError`.
 
     Read are the methods of a user's own classes, and the functions in the same folder that they name. Code without
-    source is not checked, and a name that a function itself binds is not looked up.
+    source is not checked, and a name that a function itself binds is not looked up. An order that is given a name or
+    passed on is not followed.
     """
     if lost := _first_lost(type(strategy)):
         raise ScenarioError(lost)
@@ -54,6 +56,13 @@ class _Code:
     function: FunctionType
     statements: Statements
     names: Mapping[str, object]
+
+    @property
+    def own_statements(self) -> Statements:
+        """Those that are not within a function or a class of its own."""
+        inner = [_statements(each) for each in self.statements if isinstance(each, DEFINITIONS)]
+        others = {id(each) for statements in inner for each in statements}
+        return [each for each in self.statements if id(each) not in others]
 
     def value(self, name: ast.expr) -> object:
         """What a name, or an attribute of a module, a class, `self` or `super()`, stands for; None where unknown."""
@@ -116,7 +125,7 @@ class _Reading:
         if not isinstance(called, FunctionType) or not calls:
             return ""
         inner = self._code(called)
-        returned = [each.value for each in inner.statements if isinstance(each, ast.Return)]
+        returned = [each.value for each in inner.own_statements if isinstance(each, ast.Return)]
         words = (self._word(each, inner, calls - 1) for each in returned if isinstance(each, ast.Call))
         return next(filter(None, words), "")
 
@@ -141,8 +150,8 @@ class _Reading:
         classes = self.cls.__mro__
         if names.get("__class__") in classes:
             names["super"] = classes[classes.index(names["__class__"]) + 1 :]
-        owner = function.__qualname__.rpartition(".")[0]
-        if code.co_argcount and owner and not owner.endswith("<locals>"):
+        members = (each for owner in classes for each in vars(owner).values() if not isinstance(each, staticmethod))
+        if code.co_argcount and any(function in functions(each) for each in members):
             names[code.co_varnames[0]] = self.cls
         return names
 
